@@ -1,0 +1,26 @@
+/* json: jansson with our rules: parse refuses duplicate keys and says where the
+ * text is wrong; getters return a default for what is absent or of another type, so that
+ * reading another program's JSON is one line a field. A json_t has one owner
+ * (json_decref); getters return borrowed references. */
+#pragma once
+#include <jansson.h>
+#include "base/status.h"
+#include "base/str.h"
+
+/* *ret_json is owned by the caller. Depth ≤ 512. */
+struct status json_parse(struct str text, json_t **ret_json) __attribute__((warn_unused_result));
+
+/* Path is "a.b.c" (object keys only); "" is the value itself. */
+json_t *json_at(const json_t *j, const char *path);                             /* borrowed or NULL */
+const char *json_text(const json_t *j, const char *path, const char *otherwise); /* borrowed */
+int64_t json_int(const json_t *j, const char *path, int64_t otherwise);
+double json_num(const json_t *j, const char *path, double otherwise);
+bool json_flag(const json_t *j, const char *path, bool otherwise);
+
+/* Compact, keys in insertion order (or sorted); the result is appended to b. */
+void json_write(struct buf *b, const json_t *j);
+void json_write_sorted(struct buf *b, const json_t *j);
+char *json_to_text(struct arena *a, const json_t *j);
+
+/* Bytes with U+FFFD in place of what is not UTF-8 or is NUL: always a valid JSON string. */
+json_t *json_lossy(struct str bytes);
