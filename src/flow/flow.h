@@ -11,8 +11,8 @@
  * A step's run function returns FLOW_NEXT (done), FLOW_WAIT (flow_resume
  * will be called from a completion), FLOW_FAIL (flow->st says why) or FLOW_AGAIN (from a
  * resumed step: call run once more, later in this turn). After flow_resume the same
- * step's `run` is called again unless flow_next was used: small steps therefore
- * finish with flow_next(f, st) from their completion. */
+ * step's `run` is called again unless flow_step_done was used: small steps therefore
+ * finish with flow_step_done(f, st) from their completion. */
 #pragma once
 #include "loop/loop.h"
 
@@ -70,7 +70,7 @@ void flow_start(struct flow *f, const char *after, bool undoing);
 /* From a completion of the present step: run it again (it looks at what arrived). */
 void flow_resume(struct flow *f);
 /* From a completion: the present step is over, with st. */
-void flow_next(struct flow *f, const struct status *st);
+void flow_step_done(struct flow *f, const struct status *st);
 /* From persist's completion. A failure st abandons the flow (no undo): the job is no longer ours. */
 void flow_persisted(struct flow *f, const struct status *st);
 /* Interrupts the present step, then undoes. f->st becomes CANCELLED (or `why`). Ignored while undoing. */
