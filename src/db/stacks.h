@@ -1,0 +1,95 @@
+/* stacks: orchestration_stacks, deployments (releases), service_instances. */
+#pragma once
+#include "db/jobs.h"
+
+enum stack_status { STACK_PENDING = 1, STACK_DEPLOYING, STACK_RUNNING, STACK_DEGRADED, STACK_DRIFTED, STACK_FAILED, STACK_REMOVING };
+enum release_state { RELEASE_PENDING = 1, RELEASE_ACTIVE, RELEASE_SUPERSEDED, RELEASE_FAILED };
+enum service_state { SERVICE_PENDING = 1, SERVICE_CONVERGING, SERVICE_RUNNING, SERVICE_DEGRADED, SERVICE_FAILED, SERVICE_COMPLETED, SERVICE_MISSING };
+enum failure_policy { ON_FAILURE_ROLLBACK = 1, ON_FAILURE_PAUSE };
+const char *stack_status_name(enum stack_status s);
+const char *service_state_name(enum service_state s);
+
+struct db_service {
+	const char *service, *engine_id, *engine_name, *image, *mode /* "replicated" … */, *message;
+	enum service_state state;
+	int running, wanted;
+};
+struct db_stack {
+	struct uuid id, project_id, active_deployment_id /* "" = none */, last_job_id;
+	const char *project, *name, *namespace_, *status_message;
+	enum stack_status status;
+	int64_t active_number, created_us, updated_us;
+	int services_running, services_total;
+	const struct db_service *services; /* get only */
+	size_t n_services;
+};
+struct db_release {
+	struct uuid id, stack_id, project_id, job_id;
+	int64_t number;
+	enum release_state state;
+	enum failure_policy on_failure;
+	const char *created_by;
+	const char *const *images;
+	size_t n_images;
+	int64_t created_us, finished_us;
+	struct str source, rendered; /* plain JSON; load only; "" = none */
+};
+/* By id, or by project (id or name) and name. */
+struct db_stack_ref {
+	const char *id, *project, *name;
+};
+
+typedef void (*db_stack_done)(void *data, const struct status *st, const struct db_stack *s);
+typedef void (*db_stacks_done)(void *data, const struct status *st, const struct db_stack *s, size_t n, bool more);
+typedef void (*db_release_done)(void *data, const struct status *st, const struct db_release *r);
+typedef void (*db_releases_done)(void *data, const struct status *st, const struct db_release *r, size_t n, bool more);
+
+struct db_stack_deploy {
+	const char *project; /* id or name */
+	const char *name, *namespace_; /* "" = <project>-<name>, or what the stack has */
+	enum failure_policy on_failure;
+	struct str source; /* JSON {"compose":[{"name","text"}],"files":[{"path","base64"}],"variables":{}} */
+	const char *const *images, *const *warnings;
+	size_t n_images, n_warnings;
+	int max_attempts;
+};
+/* Scale, restart, remove: a job on an existing stack. */
+struct db_stack_job {
+	struct db_stack_ref stack;
+	enum job_kind kind;
+	struct str params; /* JSON */
+	int max_attempts;
+};
+
+struct db_stack_ops {
+	/* One transaction: the stack row (made or kept; namespace taken elsewhere: ALREADY_EXISTS; longer than 63: INVALID_ARGUMENT;
+	 * another than it has: FAILED_PRECONDITION), the release, the job (kind deploy or, with an active release, update), older pending deploy jobs
+	 * of the stack cancelled as superseded (their releases → failed), event "job.created", audit, request id. Notifies skep_jobs. */
+	struct db_call *(*deploy)(struct db *db, const struct db_scope *s, const struct db_stack_deploy *d, db_job_done done, void *data);
+	struct db_call *(*submit)(struct db *db, const struct db_scope *s, const struct db_stack_job *j, db_job_done done, void *data);
+	struct db_call *(*get)(struct db *db, const struct db_scope *s, const struct db_stack_ref *r, db_stack_done done, void *data);
+	struct db_call *(*list)(struct db *db, const struct db_scope *s, const char *project, const struct db_page *page, db_stacks_done done, void *data);
+	struct db_call *(*releases)(struct db *db, const struct db_scope *s, const struct db_stack_ref *r, const struct db_page *page, db_releases_done done, void *data);
+
+	/* ---- for flows (the job says which project) ---- */
+	/* One release with source and rendered opened. */
+	struct db_call *(*load_release)(struct db *db, const char *project_id, const char *deployment_id, db_release_done done, void *data);
+	/* Stores the rendered objects (fenced by the job's epoch: ABORTED). */
+	struct db_call *(*store_rendered)(struct db *db, const struct db_job *job, const char *deployment_id, struct str rendered, const char *const *images, size_t n_images, db_done done, void *data);
+	/* Fenced. Sets the stack's status and message (deploying, removing …). */
+	struct db_call *(*set_status)(struct db *db, const struct db_job *job, enum stack_status status, const char *message, db_done done, void *data);
+	/* Fenced. The release is good: it becomes active, the one before superseded, the stack's services exactly these. */
+	struct db_call *(*activate)(struct db *db, const struct db_job *job, const char *deployment_id, const struct db_service *services, size_t n, db_done done, void *data);
+	/* Fenced. The release never converged. */
+	struct db_call *(*fail_release)(struct db *db, const struct db_job *job, const char *deployment_id, db_done done, void *data);
+	/* Fenced. The stack is gone from the Engine: deletes the row, or, where another job waits for it, makes it pending again. */
+	struct db_call *(*removed)(struct db *db, const struct db_job *job, db_done done, void *data);
+	/* Fenced. network_assignments of the stack are exactly these names. */
+	struct db_call *(*set_networks)(struct db *db, const struct db_job *job, const char *const *names, const char *const *engine_names, size_t n, db_done done, void *data);
+
+	/* ---- for the observer (no scope) ---- */
+	/* All stacks with an active release or services, by namespace: at start and in the full pass. */
+	struct db_call *(*watched)(struct db *db, const char *after_id, unsigned limit, db_stacks_done done, void *data);
+	/* What is seen now; writes only rows that differ; adds "stack.status"/"service.state" events for changes. Not while a job of the stack runs: then only services. */
+	struct db_call *(*observe)(struct db *db, const char *stack_id, enum stack_status status, const char *message, const struct db_service *services, size_t n, db_done done, void *data);
+};
