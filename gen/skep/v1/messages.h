@@ -61,3 +61,7 @@ extern const struct rpc_message skep_v1_msg_list_releases_response; /* skep.v1.L
 extern const struct rpc_message skep_v1_msg_system_info; /* skep.v1.SystemInfo */
 extern const struct rpc_message skep_v1_msg_ready_response; /* skep.v1.ReadyResponse */
 extern const struct rpc_message skep_v1_msg_dependency; /* skep.v1.Dependency */
+
+/* All of them, sorted by the full name (bytewise): what an Any holds is found here. */
+extern const struct rpc_message *const skep_v1_messages[];
+extern const size_t skep_v1_message_count;
