@@ -25,5 +25,9 @@ static inline size_t map_len(const struct map *m)
 	return m->len;
 }
 
-/* for (size_t it = 0; map_next(&m, &it, &key, &value);) … ; key and value may be NULL pointers */
+/* SipHash-1-3 under a given key; public for its test against the published vectors. */
+uint64_t map_siphash13(const uint64_t key[2], struct str s);
+
+/* Nothing may be put while iterating (a value may be replaced).
+ * for (size_t it = 0; map_next(&m, &it, &key, &value);) … ; key and value may be NULL pointers */
 bool map_next(const struct map *m, size_t *it, struct str *ret_key, void **ret_value);

@@ -54,6 +54,10 @@ static inline bool str_is_utf8(struct str s)
 	return str_utf8_valid_upto(s) == s.len;
 }
 
+/* A NUL-terminated copy with U+FFFD in place of every byte that is not UTF-8 and of NUL: what goes
+ * into a protobuf string or onto a screen. */
+char *str_lossy(struct arena *a, struct str bytes);
+
 struct buf {
 	char *ptr; /* NULL while empty */
 	size_t len, cap;
@@ -67,14 +71,16 @@ void buf_adds(struct buf *b, const char *s);
 void buf_addc(struct buf *b, char c);
 void buf_fmt(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vfmt(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
-void buf_drop(struct buf *b, size_t n); /* removes n bytes from the front */
+void buf_add_lossy(struct buf *b, struct str bytes); /* like str_lossy */
+void buf_drop(struct buf *b, size_t n);              /* removes n bytes from the front */
 static inline struct str buf_str(const struct buf *b)
 {
 	return (struct str){b->ptr ? b->ptr : "", b->len};
 }
 
-/* Lower-case hex and base64 (RFC 4648 §4; url: §5 without padding); decode
- * returns false for what is not well formed. Results live in the arena. */
+/* Lower-case hex and base64 (RFC 4648 §4; url: §5 without padding); results live in the arena.
+ * Decoding returns false for what is not well formed. It takes both cases of hex, and both
+ * alphabets of base64 (not mixed) with or without padding; left-over bits must be zero. */
 char *str_hex(struct arena *a, const void *p, size_t len);
 char *str_base64(struct arena *a, const void *p, size_t len);
 char *str_base64url(struct arena *a, const void *p, size_t len);

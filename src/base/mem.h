@@ -1,0 +1,15 @@
+/* mem: malloc that never returns NULL (out of memory aborts, house rule 19).
+ * The result belongs to the caller and goes to free(3). */
+#pragma once
+#include <stddef.h>
+
+void *mem_alloc(size_t size); /* not zeroed */
+void *mem_zalloc(size_t size);
+void *mem_realloc(void *p, size_t size);
+void *mem_realloc_array(void *p, size_t size, size_t n); /* overflow aborts */
+char *mem_strdup(const char *s);                         /* NULL gives NULL */
+#define mem_new(type) ((type *)mem_zalloc(sizeof(type)))
+
+/* Says why on stderr, then aborts: for what the process cannot go on without (memory,
+ * random bytes) and for broken contracts inside the program. */
+_Noreturn void mem_abort(const char *why);
