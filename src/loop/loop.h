@@ -14,20 +14,27 @@
 struct uv_loop_s;
 struct loop;
 
+/* Aborts when the machine gives no event queue (out of descriptors). */
 struct loop *loop_create(void);
-/* Stops accepting work, runs until every handle has closed, frees. Whoever owns timers,
- * defers and handles must have stopped them before. */
+/* Waits for the work that runs, lets every closing handle close, frees. Whoever owns timers,
+ * defers and handles must have stopped them before: what was left is logged by its kind, and
+ * fails an assertion in debug builds. NULL is fine. */
 void loop_destroy(struct loop *l);
 /* Runs until loop_stop. */
 void loop_run(struct loop *l);
-/* Runs one turn: waits for at most one batch of events. For tests: `while (!done) loop_turn(l);` */
+/* Runs one turn: waits for at most one batch of events, and not at all when a timer or defer ran
+ * without waiting. For tests: `while (!done) loop_turn(l);` */
 void loop_turn(struct loop *l);
+/* The present turn is the last one. */
 void loop_stop(struct loop *l);
 struct uv_loop_s *loop_uv(struct loop *l);
-uint64_t loop_now_ms(const struct loop *l); /* monotonic, as of this turn */
+/* Monotonic, as of this turn (moved on after a callback of 1 ms or more). */
+uint64_t loop_now_ms(const struct loop *l);
 
 /* The watchdog logs, with `name`, every callback that ran longer than this (default 20 ms; 0 = off).
- * Modules that enter from libuv bracket their callback: the name is a static string. */
+ * Modules that enter from libuv bracket their callback: the name is a static string. Brackets
+ * nest, the last entered is left first; a stall is logged once, under the innermost name that
+ * explains it. Timers, defers, work and flow steps are bracketed already. */
 void loop_set_watchdog(struct loop *l, unsigned ms);
 uint64_t loop_enter(struct loop *l, const char *name);
 void loop_leave(struct loop *l, uint64_t token);
@@ -35,13 +42,18 @@ void loop_leave(struct loop *l, uint64_t token);
 uint64_t loop_longest_us(const struct loop *l);
 uint64_t loop_stalls(const struct loop *l);
 
-/* ---- timer: embedded in its owner, in one heap; fires once ---- */
+/* ---- timer: embedded in its owner, in one heap; fires once ----
+ * Timers fire in order of time, then of setting. Inside fire() it is no longer set: it may set
+ * or stop itself and any other timer, and its memory may be freed. One set to 0 ms
+ * fires in the next turn, so that timers cannot starve I/O. */
 struct timer {
 	struct heap_node node;
 	struct loop *loop;
 	void (*fire)(struct timer *t);
+	const char *name; /* for the watchdog */
 };
-void timer_init(struct timer *t, struct loop *l, void (*fire)(struct timer *t));
+void timer_init_named(struct timer *t, struct loop *l, void (*fire)(struct timer *t), const char *name);
+#define timer_init(t, l, fire) timer_init_named((t), (l), (fire), #fire)
 void timer_set(struct timer *t, uint64_t ms); /* from now; a set timer is moved */
 void timer_stop(struct timer *t);             /* not set: nothing happens; no close phase */
 static inline bool timer_is_set(const struct timer *t)
@@ -49,18 +61,23 @@ static inline bool timer_is_set(const struct timer *t)
 	return heap_contains(&t->node);
 }
 
-/* ---- defer: run once, after the present callback, before the loop waits again ---- */
+/* ---- defer: run once, after the present callback, before the loop waits again ----
+ * In order of posting. One that is posted while defers run comes after the next look at I/O.
+ * Inside run() it is no longer posted, and its memory may be freed. */
 struct defer {
 	struct list node;
 	struct loop *loop;
 	void (*run)(struct defer *d);
+	const char *name; /* for the watchdog */
 };
-void defer_init(struct defer *d, struct loop *l, void (*run)(struct defer *d));
+void defer_init_named(struct defer *d, struct loop *l, void (*run)(struct defer *d), const char *name);
+#define defer_init(d, l, run) defer_init_named((d), (l), (run), #run)
 void defer_post(struct defer *d);   /* already posted: nothing happens */
 void defer_cancel(struct defer *d); /* not posted: nothing happens */
 
 /* ---- work: a blocking function on libuv's pool ---- */
-/* run(data) on a pool thread, then done(data, st) on the loop. At most `loop_work_limit` wait or run at
- * once (default 64): beyond, done gets RESOURCE_EXHAUSTED. Cannot be cancelled once it runs. */
-void loop_work(struct loop *l, void (*run)(void *data), void (*done)(void *data, const struct status *st), void *data);
+/* run(data) on a pool thread, then done(data, st) on the loop. At most LOOP_WORK_LIMIT wait or run
+ * at once: beyond, done gets RESOURCE_EXHAUSTED and run is not called. Cannot be cancelled. */
+void loop_work(struct loop *l, void (*run)(void *data),
+	void (*done)(void *data, const struct status *st), void *data);
 #define LOOP_WORK_LIMIT 64

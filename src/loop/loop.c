@@ -1,0 +1,380 @@
+#include "loop/loop.h"
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <uv.h>
+#include "base/log.h"
+
+#define NS_PER_MS   1000000u
+#define FRAMES      16 /* nesting that the watchdog tells apart */
+#define NEVER       UINT64_MAX
+
+/* One bracket of loop_enter and loop_leave. */
+struct frame {
+	const char *name;
+	uint64_t start;    /* ns */
+	uint64_t reported; /* ns inside that were logged under a name further in */
+};
+
+/* A turn of libuv, and what we hang on it:
+ *
+ *	timers   on_timer: fires what is due in our heap
+ *	prepare  on_prepare: defers of the timers; sets the uv timer to the heap's first; keeps the
+ *	         poll from waiting (an active idle handle) while defers are posted
+ *	poll     the modules' callbacks
+ *	check    on_check: defers of the modules
+ *	closing  close callbacks; their defers run in the next prepare
+ *
+ * Setting a timer and posting a defer therefore touch only our own heap and list. */
+struct loop {
+	uv_loop_t uv;
+	uv_timer_t timer;
+	uv_prepare_t prepare;
+	uv_check_t check;
+	uv_idle_t idle;
+	struct heap timers;
+	uint64_t armed; /* what the uv timer is set to; NEVER = not set */
+	struct list defers;
+	struct list running; /* this round's defers, while they run */
+	unsigned works;
+	bool idling;
+	bool single; /* inside loop_turn … */
+	bool ran;    /* … and a timer or defer has run in it */
+	bool closing;
+	unsigned left_open;
+	uint64_t limit_ns, longest_ns, stalls;
+	unsigned depth;
+	struct frame frames[FRAMES];
+};
+
+/* ---- watchdog ---- */
+
+static uint64_t enter_at(struct loop *l, const char *name, uint64_t now)
+{
+	unsigned depth = l->depth++;
+	if (depth < FRAMES)
+		l->frames[depth] = (struct frame){name, now, 0};
+	return depth;
+}
+
+static void report(struct loop *l, struct frame *f, uint64_t elapsed)
+{
+	char ms[24];
+	(void)snprintf(ms, sizeof ms, "%.1f", (double)elapsed / NS_PER_MS);
+	log_warn("callback blocked the loop", "name", f->name, "ms", ms, NULL);
+	l->stalls++;
+	f->reported = elapsed;
+}
+
+static void leave_at(struct loop *l, uint64_t token, uint64_t now)
+{
+	assert(l->depth == token + 1);
+	l->depth = (unsigned)token;
+	struct frame *f = token < FRAMES ? &l->frames[token] : NULL;
+	if (f == NULL)
+		return;
+	uint64_t elapsed = now - f->start;
+	if (elapsed > l->longest_ns)
+		l->longest_ns = elapsed;
+	if (elapsed < NS_PER_MS)
+		return;
+	uv_update_time(&l->uv); /* or timers set from here on would fire too early */
+	if (elapsed - f->reported > l->limit_ns)
+		report(l, f, elapsed);
+	if (token > 0)
+		l->frames[token - 1].reported += f->reported;
+}
+
+uint64_t loop_enter(struct loop *l, const char *name)
+{
+	return enter_at(l, name, uv_hrtime());
+}
+
+void loop_leave(struct loop *l, uint64_t token)
+{
+	leave_at(l, token, uv_hrtime());
+}
+
+void loop_set_watchdog(struct loop *l, unsigned ms)
+{
+	l->limit_ns = ms ? (uint64_t)ms * NS_PER_MS : NEVER;
+}
+
+uint64_t loop_longest_us(const struct loop *l)
+{
+	return l->longest_ns / 1000;
+}
+
+uint64_t loop_stalls(const struct loop *l)
+{
+	return l->stalls;
+}
+
+/* ---- timers ---- */
+
+void timer_init_named(struct timer *t, struct loop *l, void (*fire)(struct timer *t), const char *name)
+{
+	*t = (struct timer){.loop = l, .fire = fire, .name = name};
+}
+
+void timer_set(struct timer *t, uint64_t ms)
+{
+	struct loop *l = t->loop;
+	uint64_t now = uv_now(&l->uv);
+	heap_remove(&l->timers, &t->node);
+	heap_insert(&l->timers, &t->node, ms < NEVER - now ? now + ms : NEVER);
+}
+
+void timer_stop(struct timer *t)
+{
+	if (timer_is_set(t))
+		heap_remove(&t->loop->timers, &t->node);
+}
+
+/* Fires what was due, and set, when the pass began: later ones wait for the next turn. */
+static void on_timer(uv_timer_t *handle)
+{
+	struct loop *l = handle->data;
+	uint64_t now = uv_now(&l->uv), order = l->timers.next_order, clock = uv_hrtime();
+	struct heap_node *n;
+	l->armed = NEVER;
+	while ((n = heap_min(&l->timers)) != NULL && n->key <= now && n->order < order) {
+		struct timer *t = container_of(n, struct timer, node);
+		heap_remove(&l->timers, n);
+		l->ran = true;
+		uint64_t token = enter_at(l, t->name, clock);
+		t->fire(t);
+		clock = uv_hrtime();
+		leave_at(l, token, clock);
+	}
+}
+
+/* Only ever moved forward in time by firing: when the first timer is stopped, waking
+ * up once for nothing costs less than restarting the uv timer on every stop. */
+static void arm(struct loop *l)
+{
+	struct heap_node *n = heap_min(&l->timers);
+	if (n == NULL || n->key >= l->armed)
+		return;
+	uint64_t now = uv_now(&l->uv);
+	l->armed = n->key;
+	uv_timer_start(&l->timer, on_timer, n->key > now ? n->key - now : 0, 0);
+}
+
+/* ---- defers ---- */
+
+void defer_init_named(struct defer *d, struct loop *l, void (*run)(struct defer *d), const char *name)
+{
+	*d = (struct defer){.loop = l, .run = run, .name = name};
+	list_init(&d->node);
+}
+
+void defer_post(struct defer *d)
+{
+	if (list_empty(&d->node))
+		list_push(&d->loop->defers, &d->node);
+}
+
+void defer_cancel(struct defer *d)
+{
+	list_remove(&d->node);
+}
+
+/* One round: those posted by the ones that run here come with the next. */
+static void run_defers(struct loop *l)
+{
+	if (list_empty(&l->defers))
+		return;
+	uint64_t clock = uv_hrtime();
+	struct list *n;
+	list_move_all(&l->running, &l->defers);
+	while ((n = list_pop(&l->running)) != NULL) {
+		struct defer *d = container_of(n, struct defer, node);
+		l->ran = true;
+		uint64_t token = enter_at(l, d->name, clock);
+		d->run(d);
+		clock = uv_hrtime();
+		leave_at(l, token, clock);
+	}
+}
+
+static void on_idle(uv_idle_t *handle)
+{
+	(void)handle; /* being active is all it is for */
+}
+
+static void on_prepare(uv_prepare_t *handle)
+{
+	struct loop *l = handle->data;
+	run_defers(l);
+	arm(l);
+	bool must_not_wait = !list_empty(&l->defers) || (l->single && l->ran);
+	if (must_not_wait == l->idling)
+		return;
+	l->idling = must_not_wait;
+	if (must_not_wait)
+		uv_idle_start(&l->idle, on_idle);
+	else
+		uv_idle_stop(&l->idle);
+}
+
+static void on_check(uv_check_t *handle)
+{
+	run_defers(handle->data);
+}
+
+/* ---- work ---- */
+
+struct work {
+	uv_work_t req;
+	struct defer refused;
+	struct loop *loop;
+	void (*run)(void *data);
+	void (*done)(void *data, const struct status *st);
+	void *data;
+};
+
+static void on_work_run(uv_work_t *req)
+{
+	struct work *w = req->data;
+	w->run(w->data);
+}
+
+static void on_work_done(uv_work_t *req, int err)
+{
+	struct work *w = req->data;
+	struct loop *l = w->loop;
+	struct status st = status_ok();
+	(void)err; /* only uv_cancel makes one, and nobody calls it */
+	l->works--;
+	uint64_t token = loop_enter(l, "work");
+	w->done(w->data, &st);
+	loop_leave(l, token);
+	free(w);
+}
+
+static void on_work_refused(struct defer *d)
+{
+	struct work *w = container_of(d, struct work, refused);
+	struct status st;
+	if (w->loop->closing)
+		st = status_err(ST_UNAVAILABLE, "the process is stopping");
+	else
+		st = status_err(ST_RESOURCE_EXHAUSTED,
+			"%d blocking calls are under way or waiting already; try again later", LOOP_WORK_LIMIT);
+	w->done(w->data, &st);
+	free(w);
+}
+
+void loop_work(struct loop *l, void (*run)(void *data),
+	void (*done)(void *data, const struct status *st), void *data)
+{
+	struct work *w = calloc(1, sizeof *w);
+	if (w == NULL)
+		abort();
+	*w = (struct work){.loop = l, .run = run, .done = done, .data = data};
+	w->req.data = w;
+	if (l->works < LOOP_WORK_LIMIT && !l->closing &&
+		uv_queue_work(&l->uv, &w->req, on_work_run, on_work_done) == 0) {
+		l->works++;
+		return;
+	}
+	defer_init(&w->refused, l, on_work_refused);
+	defer_post(&w->refused);
+}
+
+/* ---- the loop ---- */
+
+struct loop *loop_create(void)
+{
+	struct loop *l = calloc(1, sizeof *l);
+	int err = l ? uv_loop_init(&l->uv) : UV_ENOMEM;
+	if (err) {
+		log_error("cannot create the event loop", "error", uv_err_name(err), NULL);
+		abort();
+	}
+	heap_init(&l->timers);
+	list_init(&l->defers);
+	list_init(&l->running);
+	l->armed = NEVER;
+	l->limit_ns = 20 * NS_PER_MS;
+	uv_timer_init(&l->uv, &l->timer);
+	uv_prepare_init(&l->uv, &l->prepare);
+	uv_check_init(&l->uv, &l->check);
+	uv_idle_init(&l->uv, &l->idle);
+	l->timer.data = l->prepare.data = l->check.data = l->idle.data = l;
+	uv_prepare_start(&l->prepare, on_prepare);
+	uv_check_start(&l->check, on_check);
+	return l;
+}
+
+void loop_run(struct loop *l)
+{
+	uv_run(&l->uv, UV_RUN_DEFAULT); /* prepare and check keep it alive until uv_stop */
+}
+
+void loop_turn(struct loop *l)
+{
+	l->single = true;
+	l->ran = false;
+	uv_run(&l->uv, UV_RUN_ONCE);
+	l->single = false;
+}
+
+void loop_stop(struct loop *l)
+{
+	uv_stop(&l->uv);
+}
+
+struct uv_loop_s *loop_uv(struct loop *l)
+{
+	return &l->uv;
+}
+
+uint64_t loop_now_ms(const struct loop *l)
+{
+	return uv_now(&l->uv);
+}
+
+static void close_left_open(uv_handle_t *h, void *arg)
+{
+	struct loop *l = arg;
+	if (h->data == l) {
+		uv_unref(h); /* ours: the others first */
+		return;
+	}
+	if (uv_is_closing(h))
+		return;
+	log_error("a handle was left open", "type", uv_handle_type_name(h->type), NULL);
+	l->left_open++;
+	uv_close(h, NULL);
+}
+
+void loop_destroy(struct loop *l)
+{
+	if (l == NULL)
+		return;
+	l->closing = true;
+	while (l->works > 0)
+		loop_turn(l);
+	uv_walk(&l->uv, close_left_open, l);
+	int alive;
+	do {
+		run_defers(l);
+		alive = uv_run(&l->uv, UV_RUN_DEFAULT);
+	} while (alive || !list_empty(&l->defers));
+	uv_close((uv_handle_t *)&l->timer, NULL);
+	uv_close((uv_handle_t *)&l->prepare, NULL);
+	uv_close((uv_handle_t *)&l->check, NULL);
+	uv_close((uv_handle_t *)&l->idle, NULL);
+	uv_run(&l->uv, UV_RUN_DEFAULT);
+	assert(l->left_open == 0 && "whoever owns a handle closes it before loop_destroy");
+	assert(heap_min(&l->timers) == NULL && "whoever owns a timer stops it before loop_destroy");
+	if (uv_loop_close(&l->uv) != 0) {
+		log_error("the event loop is still in use and is not freed", NULL);
+		assert(false);
+		return;
+	}
+	heap_finish(&l->timers);
+	free(l);
+}
