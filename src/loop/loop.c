@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <uv.h>
 #include "base/log.h"
+#include "base/mem.h"
 
 #define NS_PER_MS   1000000u
 #define FRAMES      16 /* nesting that the watchdog tells apart */
@@ -269,9 +270,7 @@ static void on_work_refused(struct defer *d)
 void loop_work(struct loop *l, void (*run)(void *data),
 	void (*done)(void *data, const struct status *st), void *data)
 {
-	struct work *w = calloc(1, sizeof *w);
-	if (w == NULL)
-		abort();
+	struct work *w = mem_alloc(sizeof *w);
 	*w = (struct work){.loop = l, .run = run, .done = done, .data = data};
 	w->req.data = w;
 	if (l->works < LOOP_WORK_LIMIT && !l->closing &&
@@ -287,12 +286,10 @@ void loop_work(struct loop *l, void (*run)(void *data),
 
 struct loop *loop_create(void)
 {
-	struct loop *l = calloc(1, sizeof *l);
-	int err = l ? uv_loop_init(&l->uv) : UV_ENOMEM;
-	if (err) {
-		log_error("cannot create the event loop", "error", uv_err_name(err), NULL);
-		abort();
-	}
+	struct loop *l = mem_new(struct loop);
+	int err = uv_loop_init(&l->uv);
+	if (err)
+		mem_abort(uv_strerror(err));
 	heap_init(&l->timers);
 	list_init(&l->defers);
 	list_init(&l->running);
