@@ -13,6 +13,7 @@
 #include "skep/v1/projects.pb-c.h"
 #include "skep/v1/stacks.pb-c.h"
 #include "skep/v1/system.pb-c.h"
+#include "skep/wire/v1/wire.pb-c.h"
 
 static const struct rpc_field google_protobuf_msg_duration_fields[] = {
 	{ .name = "seconds", .json_name = "seconds" },
@@ -450,6 +451,72 @@ static const struct rpc_field skep_v1_msg_dependency_fields[] = {
 };
 const struct rpc_message skep_v1_msg_dependency = { &skep__v1__dependency__descriptor, skep_v1_msg_dependency_fields, 3, RPC_WKT_NONE };
 
+static const struct rpc_field skep_wire_v1_msg_frame_fields[] = {
+	{ .name = "call", .json_name = "call" },
+	{ .name = "open", .json_name = "open", .message = &skep_wire_v1_msg_open },
+	{ .name = "data", .json_name = "data", .message = &skep_wire_v1_msg_data },
+	{ .name = "credit", .json_name = "credit", .message = &skep_wire_v1_msg_credit },
+	{ .name = "cancel", .json_name = "cancel", .message = &skep_wire_v1_msg_cancel },
+	{ .name = "finish", .json_name = "finish", .message = &skep_wire_v1_msg_finish },
+	{ .name = "ping", .json_name = "ping", .message = &skep_wire_v1_msg_ping },
+	{ .name = "goaway", .json_name = "goaway", .message = &skep_wire_v1_msg_go_away },
+};
+const struct rpc_message skep_wire_v1_msg_frame = { &skep__wire__v1__frame__descriptor, skep_wire_v1_msg_frame_fields, 8, RPC_WKT_NONE };
+
+static const struct rpc_field skep_wire_v1_msg_open_fields[] = {
+	{ .name = "method", .json_name = "method" },
+	{ .name = "timeout_ms", .json_name = "timeoutMs" },
+	{ .name = "metadata", .json_name = "metadata", .message = &skep_wire_v1_msg_open_metadata_entry, .is_map = true },
+	{ .name = "payload", .json_name = "payload", .is_optional = true },
+	{ .name = "end", .json_name = "end" },
+	{ .name = "credit", .json_name = "credit" },
+};
+const struct rpc_message skep_wire_v1_msg_open = { &skep__wire__v1__open__descriptor, skep_wire_v1_msg_open_fields, 6, RPC_WKT_NONE };
+
+static const struct rpc_field skep_wire_v1_msg_open_metadata_entry_fields[] = {
+	{ .name = "key", .json_name = "key" },
+	{ .name = "value", .json_name = "value" },
+};
+const struct rpc_message skep_wire_v1_msg_open_metadata_entry = { &skep__wire__v1__open__metadata_entry__descriptor, skep_wire_v1_msg_open_metadata_entry_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_wire_v1_msg_data_fields[] = {
+	{ .name = "payload", .json_name = "payload", .is_optional = true },
+	{ .name = "end", .json_name = "end" },
+};
+const struct rpc_message skep_wire_v1_msg_data = { &skep__wire__v1__data__descriptor, skep_wire_v1_msg_data_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_wire_v1_msg_credit_fields[] = {
+	{ .name = "bytes", .json_name = "bytes" },
+};
+const struct rpc_message skep_wire_v1_msg_credit = { &skep__wire__v1__credit__descriptor, skep_wire_v1_msg_credit_fields, 1, RPC_WKT_NONE };
+
+const struct rpc_message skep_wire_v1_msg_cancel = { &skep__wire__v1__cancel__descriptor, NULL, 0, RPC_WKT_NONE };
+
+static const struct rpc_field skep_wire_v1_msg_finish_fields[] = {
+	{ .name = "status", .json_name = "status", .message = &google_rpc_msg_status },
+	{ .name = "payload", .json_name = "payload", .is_optional = true },
+	{ .name = "metadata", .json_name = "metadata", .message = &skep_wire_v1_msg_finish_metadata_entry, .is_map = true },
+};
+const struct rpc_message skep_wire_v1_msg_finish = { &skep__wire__v1__finish__descriptor, skep_wire_v1_msg_finish_fields, 3, RPC_WKT_NONE };
+
+static const struct rpc_field skep_wire_v1_msg_finish_metadata_entry_fields[] = {
+	{ .name = "key", .json_name = "key" },
+	{ .name = "value", .json_name = "value" },
+};
+const struct rpc_message skep_wire_v1_msg_finish_metadata_entry = { &skep__wire__v1__finish__metadata_entry__descriptor, skep_wire_v1_msg_finish_metadata_entry_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_wire_v1_msg_ping_fields[] = {
+	{ .name = "number", .json_name = "number" },
+	{ .name = "ack", .json_name = "ack" },
+};
+const struct rpc_message skep_wire_v1_msg_ping = { &skep__wire__v1__ping__descriptor, skep_wire_v1_msg_ping_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_wire_v1_msg_go_away_fields[] = {
+	{ .name = "last_call", .json_name = "lastCall" },
+	{ .name = "status", .json_name = "status", .message = &google_rpc_msg_status },
+};
+const struct rpc_message skep_wire_v1_msg_go_away = { &skep__wire__v1__go_away__descriptor, skep_wire_v1_msg_go_away_fields, 2, RPC_WKT_NONE };
+
 const struct rpc_message *const skep_v1_messages[] = {
 	&google_protobuf_msg_any,
 	&google_protobuf_msg_duration,
@@ -509,5 +576,15 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_uploaded_file,
 	&skep_v1_msg_watch_job_request,
 	&skep_v1_msg_watch_job_response,
+	&skep_wire_v1_msg_cancel,
+	&skep_wire_v1_msg_credit,
+	&skep_wire_v1_msg_data,
+	&skep_wire_v1_msg_finish,
+	&skep_wire_v1_msg_finish_metadata_entry,
+	&skep_wire_v1_msg_frame,
+	&skep_wire_v1_msg_go_away,
+	&skep_wire_v1_msg_open,
+	&skep_wire_v1_msg_open_metadata_entry,
+	&skep_wire_v1_msg_ping,
 };
 const size_t skep_v1_message_count = sizeof(skep_v1_messages) / sizeof(skep_v1_messages[0]);

@@ -61,6 +61,16 @@ extern const struct rpc_message skep_v1_msg_list_releases_response; /* skep.v1.L
 extern const struct rpc_message skep_v1_msg_system_info; /* skep.v1.SystemInfo */
 extern const struct rpc_message skep_v1_msg_ready_response; /* skep.v1.ReadyResponse */
 extern const struct rpc_message skep_v1_msg_dependency; /* skep.v1.Dependency */
+extern const struct rpc_message skep_wire_v1_msg_frame; /* skep.wire.v1.Frame */
+extern const struct rpc_message skep_wire_v1_msg_open; /* skep.wire.v1.Open */
+extern const struct rpc_message skep_wire_v1_msg_open_metadata_entry; /* skep.wire.v1.Open.MetadataEntry */
+extern const struct rpc_message skep_wire_v1_msg_data; /* skep.wire.v1.Data */
+extern const struct rpc_message skep_wire_v1_msg_credit; /* skep.wire.v1.Credit */
+extern const struct rpc_message skep_wire_v1_msg_cancel; /* skep.wire.v1.Cancel */
+extern const struct rpc_message skep_wire_v1_msg_finish; /* skep.wire.v1.Finish */
+extern const struct rpc_message skep_wire_v1_msg_finish_metadata_entry; /* skep.wire.v1.Finish.MetadataEntry */
+extern const struct rpc_message skep_wire_v1_msg_ping; /* skep.wire.v1.Ping */
+extern const struct rpc_message skep_wire_v1_msg_go_away; /* skep.wire.v1.GoAway */
 
 /* All of them, sorted by the full name (bytewise): what an Any holds is found here. */
 extern const struct rpc_message *const skep_v1_messages[];

@@ -1,0 +1,169 @@
+"""The checks that guard the tree, shown to fail on a planted breach of each rule."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+GOOD = {
+    'src/CMakeLists.txt': 'skep_folder(base PkgConfig::JANSSON)\nskep_folder(stacks skep_jobs)\n',
+    'src/base/str.h': '/* str: text. */\n#pragma once\nint str_len(const char *s);\n',
+    'src/base/str.c': '#include "base/str.h"\n#include <string.h>\n\n'
+                      'static const char *const names[] = { "select", "from" };\n\n'
+                      'int str_len(const char *s)\n{\n\treturn s == names[0];\n}\n',
+    'src/db/stacks.h': '/* stacks: rows. */\n#pragma once\n#include "base/str.h"\nstruct db_stack;\n',
+    'src/db/stacks.c': '#include "db/stacks.h"\n\n'
+                       'static const char load[] = "select id"\n\t" from orchestration_stacks";\n',
+    'src/stacks/deploy.h': '/* deploy: a flow. */\n#pragma once\n#include "db/stacks.h"\n',
+    'src/stacks/deploy.c': '#include "stacks/deploy.h"\n#include "base/str.h"\n\n'
+                           'void deploy_start(void)\n{\n\tstr_len("a system (call) is no system()");\n}\n',
+}
+
+
+def check(tree, files):
+    for name, text in files.items():
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    done = subprocess.run([os.path.join(ROOT, 'tools/check-layers'), str(tree)],
+                          stdout=subprocess.PIPE, text=True)
+    return done.returncode, done.stdout
+
+
+def function(name, lines):
+    return f'void {name}(void)\n{{\n' + '\t;\n' * (lines - 2) + '}\n'
+
+
+def test_clean_tree_passes(tmp_path):
+    assert check(tmp_path, GOOD) == (0, 'check-layers: 6 files, 0 breaches\n')
+
+
+@pytest.mark.parametrize('name, file, text, place, words', [
+    ('upward include', 'src/base/str.c', GOOD['src/base/str.c'] + '#include "db/stacks.h"\n',
+     10, 'base/ may not include "db/stacks.h"'),
+    ('sideways include', 'src/stacks/deploy.h', GOOD['src/stacks/deploy.h'] + '#include "pg/pg.h"\n',
+     4, 'stacks/ may not include "pg/pg.h"'),
+    ('generated types in a domain', 'src/stacks/deploy.h',
+     GOOD['src/stacks/deploy.h'] + '#include "skep/v1/stacks.pb-c.h"\n', 4, 'may not include'),
+    ('library type in a domain', 'src/stacks/deploy.h', GOOD['src/stacks/deploy.h'] + '#include <curl/curl.h>\n',
+     4, '<curl/curl.h> belongs to net'),
+    ('link line', 'src/CMakeLists.txt', 'skep_folder(base skep_db)\n', 1, 'base links db'),
+    ('unknown folder', 'src/misc/x.c', 'int x;\n', 1, 'misc has no line in FOLDERS'),
+    ('own header not first', 'src/stacks/deploy.c', '#include "base/str.h"\n#include "stacks/deploy.h"\n',
+     1, 'not its own "stacks/deploy.h"'),
+    ('header without a comment', 'src/stacks/deploy.h', '#pragma once\n', 1, 'opens with a comment'),
+    ('header without a guard', 'src/stacks/deploy.h', '/* deploy: a flow. */\n', 1, 'no #pragma once'),
+    ('SQL outside db', 'src/stacks/deploy.c',
+     GOOD['src/stacks/deploy.c'] + 'static const char q[] = "select id"\n\t" from jobs";\n', 8, 'SQL text'),
+    ('banned function', 'src/stacks/deploy.c',
+     GOOD['src/stacks/deploy.c'] + 'int f(char *d)\n{\n\tstrcpy(d, "x");\n}\n', 10, 'strcpy() is banned'),
+    ('long file', 'src/stacks/deploy.c', GOOD['src/stacks/deploy.c'] + '\n' * 795 + 'int f(void);\n',
+     801, 'a .c file has at most 800'),
+    ('long function', 'src/stacks/deploy.c', GOOD['src/stacks/deploy.c'] + function('deploy_load', 61),
+     8, 'deploy_load() has 61 lines; at most 60'),
+    ('long tick', 'src/stacks/deploy.c', GOOD['src/stacks/deploy.c'] + function('deploy_tick', 151),
+     8, 'deploy_tick() has 151 lines; at most 150'),
+    ('mutable global', 'src/stacks/deploy.c', GOOD['src/stacks/deploy.c'] + 'static int count;\n',
+     8, 'mutable at file level: static int count'),
+    ('mutable table', 'src/stacks/deploy.c',
+     GOOD['src/stacks/deploy.c'] + 'static const char *names[] = { "a" };\n', 8, 'mutable at file level'),
+])
+def test_planted_breach_is_found(tmp_path, name, file, text, place, words):
+    status, output = check(tmp_path, {**GOOD, file: text})
+    assert status == 1
+    assert re.search(rf'^{re.escape(file)}:{place}: .*{re.escape(words)}', output, re.M), output
+    assert output.endswith(' 1 breaches\n'), output
+
+
+@pytest.mark.parametrize('text', [
+    function('deploy_load', 60), function('deploy_tick', 150),
+    'static const struct table { int a; } t[] = { { 1 }, { 2 } };\n',
+    'static enum state load(void);\nstruct later;\ntypedef int (*verb)(void);\n',
+    'int f(void)\n{\n\tint count;\n\tif (count) {\n\t\tcount = 1;\n\t}\n\treturn count;\n}\n',
+    '/* strcpy(a, b) and "select x from y" in words */\n',
+    'static void (*const verbs[])(void) = { 0 };\n',
+])
+def test_allowed_is_not_reported(tmp_path, text):
+    status, output = check(tmp_path, {**GOOD, 'src/stacks/deploy.c': GOOD['src/stacks/deploy.c'] + text})
+    assert status == 0, output
+
+
+# -- generated files ------------------------------------------------------------------------------
+
+@pytest.fixture
+def copy(tmp_path):
+    """The parts of the tree that tools/generate reads and writes."""
+    for part in ('proto', 'gen', 'tools'):
+        shutil.copytree(os.path.join(ROOT, part), tmp_path / part)
+    return tmp_path
+
+
+def generate(tree, *arguments):
+    done = subprocess.run([tree / 'tools/generate', *arguments], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True)
+    return done.returncode, done.stdout
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_generated_files_are_what_proto_says(copy):
+    assert generate(copy, '--check') == (0, '')
+
+
+def test_same_bytes_twice_and_stale_files_go(copy):
+    shutil.rmtree(copy / 'gen/skep')
+    (copy / 'gen/google/old.c').write_text('int old;\n')
+    status, output = generate(copy)
+    assert status == 0 and 'gen/google/old.c removed' in output
+    for at, _, names in os.walk(copy / 'gen'):
+        for name in names:
+            made = os.path.join(at, name)
+            with open(made, 'rb') as a, open(os.path.join(ROOT, os.path.relpath(made, copy)), 'rb') as b:
+                assert a.read() == b.read(), made
+
+
+def test_check_notices_a_changed_proto_and_writes_nothing(copy):
+    before = (copy / 'gen/skep/v1/messages.c').read_text()
+    edit(copy / 'proto/skep/v1/common.proto', 'max: 500', 'max: 501')
+    status, output = generate(copy, '--check')
+    assert status == 1
+    assert 'gen/skep/v1/messages.c is not what proto/ says' in output
+    assert (copy / 'gen/skep/v1/messages.c').read_text() == before
+
+
+@pytest.mark.parametrize('file, old, new, words', [
+    ('system', 'option (anonymous) = true; ', '', '/skep.v1.System/Info: needs the option (role)'),
+    ('auth', '{ option (role) = ROLE_OWNER; }', '{ option (role) = ROLE_OWNER; option (anonymous) = true; }',
+     'needs the option (role)'),
+    ('common', 'max_len: 512', 'max: 512', 'skep.v1.Page.page_token: min and max are for integers'),
+    ('common', 'min: 0, max: 500', 'max_len: 5', 'Page.page_size: min_len and max_len are for strings'),
+    ('common', 'min: 0, max: 500', 'min: 9, max: 5', 'min is above max'),
+    ('common', 'max_len: 512', 'pattern: "a"', 'pattern and pattern_help come together'),
+    ('jobs', 'max_items: 8', 'uuid: true', 'pattern and uuid are for strings'),
+])
+def test_bad_option_is_refused_in_words(copy, file, old, new, words):
+    edit(copy / f'proto/skep/v1/{file}.proto', old, new)
+    status, output = generate(copy)
+    assert status != 0 and words in output
+
+
+# -- setup ----------------------------------------------------------------------------------------
+
+def test_setup_is_silent_when_all_is_there():
+    done = subprocess.run([os.path.join(ROOT, 'tools/setup'), '--with', 'test'],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, '')
+
+
+def test_setup_refuses_what_it_does_not_know():
+    done = subprocess.run([os.path.join(ROOT, 'tools/setup'), '--with', 'nonsense'],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 2 and 'takes one of: test' in done.stdout
