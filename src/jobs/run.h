@@ -1,0 +1,91 @@
+/* run: one claimed job on its way to its end. Made by the worker after a claim; drives two flows of the
+ * job's kind: the prelude (loads and looks, writes nothing, is run again at every resume) and the
+ * steps (persisted one by one, undone upward on failure or cancel). It owns its arena; it is
+ * freed by the worker after on_over.
+ *
+ *	claimed ─► prelude ─► steps ──────────────► finish (succeeded)
+ *	              │          │ failure, cancel
+ *	              │          └─► undo ─────────► finish (failed, cancelled) or requeue (transient)
+ *	              └─ failure ──────────────────► finish (failed) or requeue (transient)
+ *	any time: another owner's epoch, lease not renewed in time ─► abandoned: nothing more is written
+ */
+#pragma once
+#include "db/jobs.h"
+#include "flow/flow.h"
+
+struct arena;
+struct job_run;
+struct rng;
+
+/* What a kind of job is made of. Static. */
+struct job_kind_def {
+	enum job_kind kind;
+	const struct flow_step *prelude; /* no undo */
+	const struct flow_step *steps;
+	/* Makes run->state. */
+	void (*begin)(struct job_run *run);
+	/* Gives up the operations of the present step; their completions must not touch the run. */
+	void (*interrupt)(struct job_run *run);
+	/* The run is over (also when abandoned): releases what the arena does not. May be NULL. */
+	void (*end)(struct job_run *run);
+};
+
+enum run_outcome { RUN_FINISHED, RUN_REQUEUED, RUN_ABANDONED };
+
+struct job_run {
+	/* for kinds */
+	struct loop *loop;
+	struct db *db;
+	struct arena *arena;
+	const struct db_job *job; /* a copy of the claimed row */
+	void *context;            /* what the worker was given for its kinds */
+	void *state;              /* the kind's own */
+	struct flow *flow;        /* the one under way; flow->data is the run */
+
+	/* for the worker */
+	struct list node;
+	void *owner;
+	void (*on_over)(struct job_run *run, enum run_outcome outcome);
+	uint64_t trusted_until_ms; /* loop time: behind it the lease may be somebody else's */
+
+	/* private */
+	const struct job_kind_def *kind;
+	struct rng *rng;
+	struct flow prelude, steps;
+	enum run_phase { RUN_PRELUDE, RUN_STEPS, RUN_ENDING, RUN_LEAVING } phase;
+	enum run_ending { END_FINISH, END_REQUEUE, END_HAND_BACK } ending;
+	enum run_outcome outcome;
+	bool cancelled;
+	unsigned holds; /* operations whose completion is still to come */
+	const char *story;
+	struct run_events *queued, *sent; /* events not yet sent, and those under way */
+	const char *step_to_store; /* until the database has it */
+	bool storing_undo;
+	struct timer again;
+	struct defer flush, leave;
+	int percent;
+};
+
+/* `job` is copied. Starts on a later turn. */
+struct job_run *job_run_create(struct loop *l, struct db *db, struct rng *rng, const struct job_kind_def *kind, void *context,
+	const struct db_job *job);
+void job_run_start(struct job_run *run);
+void job_run_destroy(struct job_run *run);
+
+/* Stop and take back; ends as cancelled. Twice: nothing happens. */
+void job_run_cancel(struct job_run *run);
+/* Stop writing at once: the job is somebody else's. */
+void job_run_abandon(struct job_run *run);
+/* Stop and give it back to the queue with its step, for another daemon (drain). */
+void job_run_hand_back(struct job_run *run);
+
+/* ---- for kinds ---- */
+/* Every operation that was started for a run holds it until its completion has fired, also when it was cancelled:
+ * the run is freed after the last release. */
+void job_run_hold(struct job_run *run);
+void job_run_release(struct job_run *run);
+/* Adds a live event: copied; sent in batches, once a turn. percent < 0: unchanged. */
+void job_run_event(struct job_run *run, const struct db_event *e);
+void job_run_say(struct job_run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The whole story of a failure, in place of flow.st.message, as long as it needs to be. In the run's arena. */
+void job_run_story(struct job_run *run, const char *story);

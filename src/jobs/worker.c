@@ -1,0 +1,297 @@
+#include "jobs/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/str.h"
+#include "jobs/run.h"
+
+#define SLOTS_DEFAULT    16
+#define LEASE_MS_DEFAULT 15000
+#define SWEEP_MS_MAX     5000
+#define SLOTS_MAX        1024
+
+struct job_worker {
+	struct loop *loop;
+	struct db *db;
+	struct rng *rng;
+	char owner[128];
+	const struct job_kind_def *const *kinds;
+	void *context;
+	unsigned slots, lease_ms;
+
+	struct list runs;
+	size_t n_runs;
+	struct timer sweep, renewal, grace;
+	struct defer leave;
+	struct db_call *claim, *due, *renew;
+	uint64_t claim_started_ms, renew_started_ms;
+	bool started, draining, woken_again;
+	void (*drained)(void *data);
+	void *drained_data;
+};
+
+static void claim_jobs(struct job_worker *w);
+
+static void check_drained(struct job_worker *w)
+{
+	if (w->draining && w->n_runs == 0 && !w->claim && !w->due && !w->renew)
+		defer_post(&w->leave);
+}
+
+static const struct job_kind_def *kind_of(const struct job_worker *w, enum job_kind kind)
+{
+	for (size_t i = 0; w->kinds[i]; i++)
+		if (w->kinds[i]->kind == kind)
+			return w->kinds[i];
+	return NULL;
+}
+
+static struct job_run *run_of(struct job_worker *w, const char *job_id)
+{
+	list_for_each (&w->runs, n) {
+		struct job_run *run = container_of(n, struct job_run, node);
+		if (strcmp(run->job->id.text, job_id) == 0)
+			return run;
+	}
+	return NULL;
+}
+
+/* A lease is on the database's clock and began when the statement ran, after we sent it: so what we
+ * trust, counted from before sending, ends first; a fifth is margin for a slow loop. */
+static uint64_t trust_until(const struct job_worker *w, uint64_t started_ms)
+{
+	return started_ms + w->lease_ms - w->lease_ms / 5;
+}
+
+/* ---- runs ---- */
+
+static void on_run_over(struct job_run *run, enum run_outcome outcome)
+{
+	struct job_worker *w = run->owner;
+	static const char *const names[] = {"finished", "requeued", "abandoned"};
+	log_info("job run over", "job", run->job->id.text, "kind", job_kind_name(run->job->kind), "stack", run->job->stack,
+		"outcome", names[outcome], "error", run->flow->st.message, NULL);
+	list_remove(&run->node);
+	w->n_runs--;
+	job_run_destroy(run);
+	job_worker_wake(w);
+	check_drained(w);
+}
+
+static void on_drained(struct defer *d)
+{
+	struct job_worker *w = container_of(d, struct job_worker, leave);
+	timer_stop(&w->sweep);
+	timer_stop(&w->renewal);
+	timer_stop(&w->grace);
+	w->drained(w->drained_data);
+}
+
+static void on_unknown_done(void *data, const struct status *st)
+{
+	(void)data;
+	if (!status_is_ok(st))
+		log_warn("a job of a kind that is not built here could not be ended", "error", st->message, NULL);
+}
+
+static struct job_run *start_run(struct job_worker *w, const struct db_job *job)
+{
+	const struct job_kind_def *kind = kind_of(w, job->kind);
+	if (!kind) {
+		struct status st = status_err(ST_UNIMPLEMENTED, "this skepd has no job kind \"%s\"", job_kind_name(job->kind));
+		w->db->jobs->finish(w->db, job->id.text, job->epoch, JOB_FAILED, &st, st.message, on_unknown_done, NULL);
+		return NULL;
+	}
+	struct job_run *old = run_of(w, job->id.text);
+	if (old)
+		job_run_abandon(old); /* its lease had ended: the new epoch is the one that counts */
+	struct job_run *run = job_run_create(w->loop, w->db, w->rng, kind, w->context, job);
+	run->owner = w;
+	run->on_over = on_run_over;
+	run->trusted_until_ms = trust_until(w, w->claim_started_ms);
+	list_push(&w->runs, &run->node);
+	w->n_runs++;
+	log_info("job run begins", "job", job->id.text, "kind", job_kind_name(job->kind), "stack", job->stack, "after_step",
+		job->step, NULL);
+	job_run_start(run);
+	return run;
+}
+
+/* ---- claiming ---- */
+
+static void on_due(void *data, const struct status *st, int64_t in_ms)
+{
+	struct job_worker *w = data;
+	w->due = NULL;
+	check_drained(w);
+	uint64_t ms = SWEEP_MS_MAX;
+	if (status_is_ok(st) && in_ms >= 0 && in_ms < SWEEP_MS_MAX)
+		ms = in_ms < 10 ? 10 : (uint64_t)in_ms;
+	if (!w->draining)
+		timer_set(&w->sweep, ms);
+}
+
+static void on_claimed(void *data, const struct status *st, const struct db_job *jobs, size_t n, bool more)
+{
+	struct job_worker *w = data;
+	(void)more;
+	w->claim = NULL;
+	for (size_t i = 0; status_is_ok(st) && i < n; i++) {
+		struct job_run *run = start_run(w, &jobs[i]);
+		if (run && w->draining)
+			job_run_hand_back(run);
+	}
+	check_drained(w);
+	if (w->draining)
+		return;
+	if (w->woken_again) {
+		w->woken_again = false;
+		claim_jobs(w);
+	} else if (!w->due && w->n_runs < w->slots) {
+		w->due = w->db->jobs->next_due(w->db, on_due, w);
+	}
+}
+
+static void claim_jobs(struct job_worker *w)
+{
+	if (w->draining || !w->started || w->n_runs >= w->slots)
+		return; /* the next run that ends wakes us */
+	if (w->claim) {
+		w->woken_again = true;
+		return;
+	}
+	timer_set(&w->sweep, SWEEP_MS_MAX);
+	w->claim_started_ms = loop_now_ms(w->loop);
+	w->claim = w->db->jobs->claim(w->db, w->owner, w->slots - (unsigned)w->n_runs, w->lease_ms, on_claimed, w);
+}
+
+static void on_sweep(struct timer *t)
+{
+	claim_jobs(container_of(t, struct job_worker, sweep));
+}
+
+/* ---- leases ---- */
+
+static void on_renewed(void *data, const struct status *st, const struct db_job *jobs, size_t n, bool more)
+{
+	struct job_worker *w = data;
+	(void)more;
+	w->renew = NULL;
+	check_drained(w);
+	for (size_t i = 0; status_is_ok(st) && i < n; i++) {
+		struct job_run *run = run_of(w, jobs[i].id.text);
+		if (!run || run->job->epoch != jobs[i].epoch)
+			continue;
+		run->trusted_until_ms = trust_until(w, w->renew_started_ms);
+		if (jobs[i].cancel_requested)
+			job_run_cancel(run);
+	}
+}
+
+static void send_renewal(struct job_worker *w)
+{
+	struct uuid ids[SLOTS_MAX];
+	int epochs[SLOTS_MAX];
+	size_t n = 0;
+	list_for_each (&w->runs, node) {
+		const struct job_run *run = container_of(node, struct job_run, node);
+		if (n < SLOTS_MAX) {
+			ids[n] = run->job->id;
+			epochs[n++] = run->job->epoch;
+		}
+	}
+	w->renew_started_ms = loop_now_ms(w->loop);
+	w->renew = w->db->jobs->renew(w->db, w->owner, ids, epochs, n, w->lease_ms, on_renewed, w);
+}
+
+static void on_renewal(struct timer *t)
+{
+	struct job_worker *w = container_of(t, struct job_worker, renewal);
+	uint64_t now = loop_now_ms(w->loop);
+	list_for_each (&w->runs, n) {
+		struct job_run *run = container_of(n, struct job_run, node);
+		if (now >= run->trusted_until_ms)
+			job_run_abandon(run);
+	}
+	if (w->n_runs > 0 && !w->renew && !w->draining)
+		send_renewal(w);
+	timer_set(&w->renewal, w->lease_ms / 5);
+}
+
+/* ---- public ---- */
+
+static void on_grace(struct timer *t)
+{
+	struct job_worker *w = container_of(t, struct job_worker, grace);
+	list_for_each (&w->runs, n)
+		job_run_hand_back(container_of(n, struct job_run, node));
+}
+
+struct job_worker *job_worker_create(const struct job_worker_options *o)
+{
+	struct job_worker *w = mem_zalloc(sizeof(*w));
+	w->loop = o->loop;
+	w->db = o->db;
+	w->rng = o->rng;
+	w->kinds = o->kinds;
+	w->context = o->context;
+	w->slots = o->slots ? o->slots : SLOTS_DEFAULT;
+	if (w->slots > SLOTS_MAX)
+		w->slots = SLOTS_MAX;
+	w->lease_ms = o->lease_ms ? o->lease_ms : LEASE_MS_DEFAULT;
+	(void)snprintf(w->owner, sizeof(w->owner), "%s", o->owner);
+	list_init(&w->runs);
+	timer_init(&w->sweep, o->loop, on_sweep);
+	timer_init(&w->renewal, o->loop, on_renewal);
+	timer_init(&w->grace, o->loop, on_grace);
+	defer_init(&w->leave, o->loop, on_drained);
+	return w;
+}
+
+void job_worker_destroy(struct job_worker *w)
+{
+	if (!w)
+		return;
+	timer_stop(&w->sweep);
+	timer_stop(&w->renewal);
+	timer_stop(&w->grace);
+	defer_cancel(&w->leave);
+	free(w);
+}
+
+void job_worker_start(struct job_worker *w)
+{
+	w->started = true;
+	timer_set(&w->renewal, w->lease_ms / 5);
+	claim_jobs(w);
+}
+
+void job_worker_wake(struct job_worker *w)
+{
+	claim_jobs(w);
+}
+
+void job_worker_cancel(struct job_worker *w, const char *job_id)
+{
+	struct job_run *run = run_of(w, job_id);
+	if (run)
+		job_run_cancel(run);
+}
+
+void job_worker_drain(struct job_worker *w, uint64_t grace_ms, void (*done)(void *data), void *data)
+{
+	w->draining = true;
+	w->drained = done;
+	w->drained_data = data;
+	timer_set(&w->grace, grace_ms);
+	check_drained(w);
+}
+
+size_t job_worker_running(const struct job_worker *w)
+{
+	return w->n_runs;
+}
