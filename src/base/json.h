@@ -7,7 +7,9 @@
 #include "base/status.h"
 #include "base/str.h"
 
-/* *ret_json is owned by the caller. Depth ≤ 512. */
+/* *ret_json is owned by the caller. Any value, not only objects; depth ≤ 512. A text with an integer
+ * beyond 64 bits (the Engine writes "unlimited" as 2^64-1) is read with every number a real: json_int
+ * still returns those that are whole and fit. */
 struct status json_parse(struct str text, json_t **ret_json) __attribute__((warn_unused_result));
 
 /* Path is "a.b.c" (object keys only); "" is the value itself. */

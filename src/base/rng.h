@@ -10,12 +10,12 @@ struct rng {
 };
 struct rng *rng_system(void);       /* getrandom(2): fit for keys and tokens */
 uint64_t rng_u64(struct rng *r);
-uint64_t rng_below(struct rng *r, uint64_t n); /* 0 ≤ x < n */
+uint64_t rng_below(struct rng *r, uint64_t n); /* 0 ≤ x < n; n ≥ 1 */
 
 #define UUID_LEN 36
 struct uuid {
 	char text[UUID_LEN + 1]; /* lower case, hyphenated; "" = none */
 };
-/* RFC 9562 version 7: sorts by creation time. */
+/* RFC 9562 version 7: sorts by creation time, to the microsecond. */
 struct uuid uuid_v7(const struct clock *c, struct rng *r);
 bool uuid_parse(const char *text, struct uuid *ret_uuid); /* any case; the nil UUID is refused */

@@ -31,7 +31,9 @@ enum st_code {
 struct status {
 	enum st_code code;
 	const char *origin; /* "file.c:123" of the first failure; static */
-	char message[496];  /* UTF-8, NUL-terminated, cut at a character when longer */
+	/* UTF-8 whatever the arguments were (a byte that is not becomes '?'), NUL-terminated, cut at
+	 * a character when longer */
+	char message[496];
 };
 
 #define STATUS_STR2(x) #x

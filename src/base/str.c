@@ -1,5 +1,4 @@
 #include "base/str.h"
-#include <errno.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -206,17 +205,25 @@ size_t str_utf8_valid_upto(struct str s)
 	return at;
 }
 
+static void add_replacement(struct buf *b)
+{
+	buf_adds(b, "\xef\xbf\xbd"); /* U+FFFD */
+}
+
 void buf_add_lossy(struct buf *b, struct str bytes)
 {
 	while (bytes.len) {
 		size_t good = str_utf8_valid_upto(bytes);
-		const char *nul = good ? memchr(bytes.ptr, '\0', good) : NULL;
-		if (nul)
-			good = (size_t)(nul - bytes.ptr);
-		buf_add(b, bytes.ptr, good);
+		struct str text = {bytes.ptr, good};
+		for (;;) {
+			buf_add_str(b, str_cut(&text, '\0'));
+			if (!text.ptr)
+				break;
+			add_replacement(b);
+		}
 		if (good == bytes.len)
 			return;
-		buf_adds(b, "\xef\xbf\xbd"); /* U+FFFD */
+		add_replacement(b);
 		bytes.ptr += good + 1;
 		bytes.len -= good + 1;
 	}
