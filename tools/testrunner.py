@@ -1,0 +1,321 @@
+"""The parts of tools/test, their order, and the counting. Run by tools/test, which installs first."""
+
+import argparse
+import concurrent.futures
+import glob
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as xml
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+VAR = os.path.join(ROOT, 'var', 'test')
+JOBS = os.cpu_count() or 1
+FUZZ_SECONDS = 30
+SANITIZER = {
+    'ASAN_OPTIONS': 'detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1',
+    'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1',
+}
+
+
+class Count:
+    def __init__(self, passed=0, failed=0, skipped=0):
+        self.passed, self.failed, self.skipped = passed, failed, skipped
+
+    def __add__(self, other):
+        return Count(self.passed + other.passed, self.failed + other.failed,
+                     self.skipped + other.skipped)
+
+    def __str__(self):
+        skipped = f', {self.skipped} skipped' if self.skipped else ''
+        return f'{self.passed} passed, {self.failed} failed{skipped}'
+
+
+class Interrupted(Exception):
+    """Ctrl-C or SIGTERM: end the children, then say so."""
+
+
+class Children:
+    """The processes that run now, each the leader of its own group, so that it ends with all it started."""
+
+    def __init__(self):
+        self.running = set()
+        self.stopping = False
+
+    def run(self, command, log, limit, env=None):
+        """Runs to the end, output appended to `log`. Returns the exit status; 124 past `limit` seconds."""
+        if self.stopping:
+            return 130
+        log.write(f'$ {" ".join(command)}\n')
+        log.flush()
+        child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log,
+                                 stderr=subprocess.STDOUT, start_new_session=True,
+                                 env={**os.environ, **SANITIZER, **(env or {})})
+        self.running.add(child)
+        try:
+            return child.wait(limit)
+        except subprocess.TimeoutExpired:
+            log.write(f'stopped: not done after {limit} s\n')
+            self.end([child])
+            return 124
+        finally:
+            self.running.discard(child)
+
+    def end(self, children):
+        """SIGINT, so that pytest takes its servers down; after 30 s SIGKILL."""
+        for sig, patience in ((signal.SIGINT, 30), (signal.SIGKILL, 5)):
+            for child in children:
+                try:
+                    os.killpg(child.pid, sig)
+                except ProcessLookupError:
+                    pass
+            deadline = time.monotonic() + patience
+            try:
+                for child in children:
+                    child.wait(max(0, deadline - time.monotonic()))
+                return
+            except subprocess.TimeoutExpired:
+                continue
+
+    def end_all(self):
+        self.stopping = True
+        self.end(list(self.running))
+
+
+children = Children()
+built = {}  # preset → did it build
+
+
+def log_path(part):
+    return os.path.join(VAR, part + '.log')
+
+
+def check(part, *command, limit=600):
+    """One command, one check."""
+    with open(log_path(part), 'a', encoding='utf-8') as log:
+        status = children.run(list(command), log, limit)
+    return Count(passed=1) if status == 0 else Count(failed=1)
+
+
+def build(preset, *targets):
+    """Configure and build once; a check of its own the first time, nothing after."""
+    if preset in built:
+        return Count()
+    part = 'build-' + preset
+    if shutil.which('ccache'):
+        os.environ.setdefault('CMAKE_C_COMPILER_LAUNCHER', 'ccache')
+    count = check(part, 'cmake', '--preset', preset)
+    if not count.failed:
+        count = check(part, 'cmake', '--build', '--preset', preset, '-j', str(JOBS),
+                      *(['--target', *targets] if targets else []), limit=1800)
+    built[preset] = not count.failed
+    return count
+
+
+def junit(path, status):
+    """What a JUnit file counts; a runner that fails without naming a test is one failure."""
+    count = Count()
+    if os.path.exists(path):
+        for case in xml.parse(path).getroot().iter('testcase'):
+            if case.find('failure') is not None or case.find('error') is not None:
+                count.failed += 1
+            elif case.find('skipped') is not None:
+                count.skipped += 1
+            else:
+                count.passed += 1
+    if status != 0 and not count.failed:
+        count.failed = 1
+    return count
+
+
+def ctest(part, preset, pattern='.'):
+    result = os.path.join(VAR, part + '.xml')
+    with open(log_path(part), 'a', encoding='utf-8') as log:
+        status = children.run(['ctest', '--test-dir', f'build/{preset}', '-R', pattern, '-j', str(JOBS),
+                               '--output-on-failure', '--timeout', '120', '--no-tests=error',
+                               '--output-junit', result], log, 1200)
+    return junit(result, status)
+
+
+def pytest(part, folder, limit, env=None):
+    result = os.path.join(VAR, part + '.xml')
+    with open(log_path(part), 'a', encoding='utf-8') as log:
+        status = children.run(['/usr/bin/python3', '-m', 'pytest', '-ra', '-p', 'no:cacheprovider',
+                               '--durations=10', f'--junitxml={result}', folder], log, limit,
+                              {'PYTHONDONTWRITEBYTECODE': '1', **(env or {})})
+    return junit(result, status)
+
+
+# -- the parts, each a function that returns its Count ----------------------------------------------
+
+def part_layers():
+    return check('layers', 'tools/check-layers')
+
+
+def part_generated():
+    return check('generated', 'tools/generate', '--check')
+
+
+def part_tools():
+    return pytest('tools', 'tests/unit/tools', 300)
+
+
+def part_fast():
+    count = build('dev', 'tests/all')
+    return count if not built['dev'] else count + ctest('fast', 'dev', '^(unit|flow)/')
+
+
+def part_release():
+    return build('release')
+
+
+def part_asan():
+    count = build('asan')
+    return count if not built['asan'] else count + ctest('asan', 'asan')
+
+
+def part_clang():
+    return build('clang')
+
+
+def part_tidy():
+    """clang-tidy on each of our own .c files; a file is no check of its own, the part is."""
+    count = build('clang')
+    if not built['clang']:
+        return count
+    with open(os.path.join(ROOT, 'build/clang/compile_commands.json'), encoding='utf-8') as f:
+        files = sorted({entry['file'] for entry in json.load(f)})
+    files = [f for f in files if os.path.relpath(f, ROOT).split('/')[0] in ('src', 'bench')]
+
+    def tidy(file):
+        name = os.path.relpath(file, ROOT).replace('/', '-')
+        path = os.path.join(VAR, 'tidy', name + '.log')
+        with open(path, 'w', encoding='utf-8') as log:
+            return children.run(['clang-tidy-14', '-p', 'build/clang', '--quiet', file], log, 300), path
+
+    os.makedirs(os.path.join(VAR, 'tidy'))
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool, \
+            open(log_path('tidy'), 'a', encoding='utf-8') as log:
+        failed = [path for status, path in pool.map(tidy, files) if status != 0]
+        for path in failed:
+            with open(path, encoding='utf-8') as f:
+                log.write(f.read())
+    return count + (Count(failed=1) if failed or not files else Count(passed=1))
+
+
+def fuzz_target(binary):
+    """FUZZ_SECONDS of one target: from tests/fuzz/corpus/<what>, new inputs to var/test/fuzz/<what>."""
+    what = os.path.basename(binary)[len('fuzz_'):]
+    found = os.path.join(VAR, 'fuzz', what)
+    os.makedirs(found)
+    command = [binary, f'-max_total_time={FUZZ_SECONDS}', '-timeout=10', '-rss_limit_mb=2048',
+               '-print_final_stats=1', f'-artifact_prefix={found}/', found]
+    dictionary = os.path.join(ROOT, 'tests/fuzz', what + '.dict')
+    if os.path.exists(dictionary):
+        command.insert(1, '-dict=' + dictionary)
+    corpus = os.path.join(ROOT, 'tests/fuzz/corpus', what)
+    if os.path.isdir(corpus):
+        command.append(corpus)
+    with open(log_path('fuzz-' + what), 'w', encoding='utf-8') as log:
+        status = children.run(command, log, FUZZ_SECONDS * 4)
+    return Count(passed=1) if status == 0 else Count(failed=1)
+
+
+def part_fuzz():
+    count = build('clang')
+    if not built['clang']:
+        return count
+    binaries = sorted(glob.glob(os.path.join(ROOT, 'build/clang/tests/fuzz_*')))
+    if not binaries:
+        return count + Count(failed=1)
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        return sum(pool.map(fuzz_target, binaries), count)
+
+
+def part_e2e():
+    """The real binaries, with sanitizers; what those report in a daemon is a failure too."""
+    count = build('asan')
+    if not built['asan']:
+        return count
+    reports = os.path.join(VAR, 'sanitizer')
+    options = {name: f'{value}:log_path={reports}' for name, value in SANITIZER.items()}
+    count += pytest('e2e', 'tests/e2e', 2400, {'SKEP_BUILD': os.path.join(ROOT, 'build/asan'), **options})
+    found = sorted(glob.glob(reports + '.*'))
+    with open(log_path('e2e'), 'a', encoding='utf-8') as log:
+        for path in found:
+            with open(path, encoding='utf-8', errors='replace') as f:
+                log.write(f.read())
+    return count + Count(failed=len(found))
+
+
+FAST = ['layers', 'fast']
+ALL = ['layers', 'generated', 'tools', 'asan', 'release', 'clang', 'tidy', 'fuzz', 'e2e']
+
+
+def show_failure(part):
+    """The end of each log the part wrote, where the words of the failure stand."""
+    paths = sorted(glob.glob(log_path(part)) + glob.glob(log_path(part + '-*')) + glob.glob(log_path('build-*')),
+                   key=os.path.getmtime)
+    for path in paths:
+        with open(path, encoding='utf-8', errors='replace') as f:
+            lines = f.read().split('\n')
+        print(f'--- {os.path.relpath(path, ROOT)}')
+        print('\n'.join(lines[-120:]))
+
+
+def run_parts(parts):
+    total = Count()
+    for part in parts:
+        print(f'{part:<10} ', end='', flush=True)
+        began = time.monotonic()
+        count = globals()['part_' + part]()
+        print(f'{str(count):<34} {time.monotonic() - began:7.1f} s', flush=True)
+        total += count
+        if count.failed:
+            show_failure(part)
+    return total
+
+
+def on_signal(number, frame):
+    raise Interrupted
+
+
+def main():
+    parser = argparse.ArgumentParser(prog='tools/test', description='Installs, builds and runs every test.')
+    parser.add_argument('--fast', action='store_true', help='unit and flow tests only, in under a minute')
+    parser.add_argument('--only', metavar='PART,…', help='these parts')
+    parser.add_argument('--list', action='store_true', help='name the parts')
+    arguments = parser.parse_args()
+    if arguments.list:
+        print('\n'.join(sorted({*FAST, *ALL})))
+        return 0
+    parts = arguments.only.split(',') if arguments.only else FAST if arguments.fast else ALL
+    unknown = [p for p in parts if p not in {*FAST, *ALL}]
+    if unknown:
+        parser.error(f'no part {", ".join(unknown)}; there are: {", ".join(sorted({*FAST, *ALL}))}')
+
+    os.chdir(ROOT)
+    shutil.rmtree(VAR, ignore_errors=True)
+    os.makedirs(VAR)
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+    began = time.monotonic()
+    try:
+        total = run_parts(parts)
+    except Interrupted:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        children.end_all()
+        print('\nstopped')
+        return 130
+    print(f'all of it took {time.monotonic() - began:.0f} s')
+    print(f'{total.passed} passed, {total.failed} failed')
+    return 1 if total.failed or not total.passed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
