@@ -217,7 +217,7 @@ static void on_renewal(struct timer *t)
 		if (now >= run->trusted_until_ms)
 			job_run_abandon(run);
 	}
-	if (w->n_runs > 0 && !w->renew && !w->draining)
+	if (w->n_runs > 0 && !w->renew)
 		send_renewal(w);
 	timer_set(&w->renewal, w->lease_ms / 5);
 }

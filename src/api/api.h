@@ -1,0 +1,39 @@
+/* api: the handlers of proto/skep/v1, one file a service: check what the field rules cannot, make one
+ * domain call, reply. Nothing else: no SQL, no Engine, no waiting. `struct api` is the context
+ * that the rpc server hands to every handler (rpc_call_context); app makes it. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/status.h"
+#include "base/str.h"
+
+struct api_hub;
+struct db;
+struct loop;
+struct rpc_call;
+
+/* Why a server that skepd needs can't be used. */
+struct api_dependency {
+	const char *name; /* "postgres", "redis", "docker" */
+	bool up;
+	struct status why; /* with what to do about it */
+};
+#define API_DEPENDENCIES 3
+
+struct api {
+	struct loop *loop;
+	struct db *db;          /* borrowed */
+	struct api_hub *hub;    /* owned by app: wakes Watch streams */
+	const char *instance;   /* this daemon's id */
+	int64_t started_us;
+	/* After a commit: a job is ready / was asked to stop. For the worker here and by Redis for the others. */
+	void (*job_ready)(void *data, const char *job_id);
+	void (*job_cancel)(void *data, const char *job_id);
+	void (*dependencies)(void *data, struct api_dependency ret[API_DEPENDENCIES]);
+	/* The tasks of a stack as the observer sees them now; NULL while there is none. */
+	const struct stacks_picture *(*picture)(void *data);
+	void *data;
+};
+
+/* rpc_server_options.authenticate: context is the struct api. */
+void api_authenticate(void *context, struct rpc_call *call, struct str bearer);

@@ -1,0 +1,275 @@
+#include "stacks/release.h"
+
+#include <string.h>
+#include "base/arena.h"
+#include "base/json.h"
+#include "crypto/crypto.h"
+
+/* ---- source ---- */
+
+struct str release_source_encode(struct arena *a, const struct release_upload *u)
+{
+	json_t *compose = json_array(), *files = json_array(), *variables = json_object();
+	for (size_t i = 0; i < u->n_texts; i++)
+		json_array_append_new(compose, json_pack("{s:s, s:s}", "name", u->texts[i].name, "base64",
+			str_base64(a, u->texts[i].text.ptr, u->texts[i].text.len)));
+	for (size_t i = 0; i < u->n_files; i++)
+		json_array_append_new(files, json_pack("{s:s, s:s}", "path", u->files[i].path, "base64",
+			str_base64(a, u->files[i].bytes.ptr, u->files[i].bytes.len)));
+	for (size_t i = 0; i < u->n_variables; i++)
+		json_object_set_new(variables, u->variables[i].name, json_lossy(str_of(u->variables[i].value)));
+	json_t *j = json_pack("{s:o, s:o, s:o}", "compose", compose, "files", files, "variables", variables);
+	const char *text = json_to_text(a, j);
+	json_decref(j);
+	return str_of(text);
+}
+
+static void free_json(void *j)
+{
+	json_decref(j);
+}
+
+/* The parsed text lives as long as the arena: the decoded strings point into it. */
+static struct status parse_into(struct arena *a, struct str text, json_t **ret_json)
+{
+	struct status st = json_parse(text, ret_json);
+	if (status_is_ok(&st))
+		arena_on_free(a, free_json, *ret_json);
+	return st;
+}
+
+static struct str bytes_of(struct arena *a, const json_t *entry)
+{
+	struct str bytes = str_of("");
+	if (!str_unbase64(a, str_of(json_text(entry, "base64", "")), &bytes))
+		bytes = str_of("");
+	return bytes;
+}
+
+struct status release_source_decode(struct arena *a, struct str source, struct release_upload *ret_upload)
+{
+	json_t *j;
+	struct status st = parse_into(a, source, &j);
+	if (!status_is_ok(&st))
+		return status_wrap(&st, "the stored source of the release cannot be read");
+	struct release_upload u = {0};
+	json_t *compose = json_at(j, "compose"), *files = json_at(j, "files"), *variables = json_at(j, "variables"), *entry;
+	size_t i;
+	const char *key;
+	u.texts = arena_array(a, struct compose_text, json_array_size(compose) + 1);
+	json_array_foreach(compose, i, entry)
+		u.texts[u.n_texts++] = (struct compose_text){json_text(entry, "name", ""), bytes_of(a, entry)};
+	u.files = arena_array(a, struct compose_upload, json_array_size(files) + 1);
+	json_array_foreach(files, i, entry)
+		u.files[u.n_files++] = (struct compose_upload){json_text(entry, "path", ""), bytes_of(a, entry)};
+	u.variables = arena_array(a, struct compose_variable, json_object_size(variables) + 1);
+	json_object_foreach(variables, key, entry)
+		u.variables[u.n_variables++] = (struct compose_variable){key, json_string_value(entry)};
+	*ret_upload = u;
+	return status_ok();
+}
+
+bool release_model(struct arena *a, const char *namespace_, const struct release_upload *u, struct compose_project **ret_project,
+	struct compose_problems *errors, struct compose_problems *warnings)
+{
+	struct compose_input in = {
+		.name = namespace_,
+		.texts = u->texts,
+		.texts_len = u->n_texts,
+		.uploads = u->files,
+		.uploads_len = u->n_files,
+		.variables = u->variables,
+		.variables_len = u->n_variables,
+	};
+	return compose_load(a, &in, ret_project, errors, warnings);
+}
+
+/* ---- rendering ---- */
+
+static void sha256_of(struct str bytes, unsigned char ret_digest[32])
+{
+	crypto_sha256(bytes, ret_digest);
+}
+
+static void add_labels(void *data, enum compose_kind kind, const char *key, json_t *labels)
+{
+	const struct release_labels *l = data;
+	(void)kind;
+	(void)key;
+	json_object_set_new(labels, LABEL_PROJECT, json_string(l->project_id));
+	json_object_set_new(labels, LABEL_STACK, json_string(l->stack_id));
+}
+
+static const char *mode_name(enum compose_mode mode)
+{
+	switch (mode) {
+	case COMPOSE_REPLICATED:
+		return "replicated";
+	case COMPOSE_GLOBAL:
+		return "global";
+	case COMPOSE_REPLICATED_JOB:
+		return "replicated-job";
+	case COMPOSE_GLOBAL_JOB:
+		return "global-job";
+	}
+	return "replicated";
+}
+
+static struct release_object object_of(const struct compose_object *o)
+{
+	return (struct release_object){o->key, o->name, o->external, o->body};
+}
+
+static struct release_object *objects_of(struct arena *a, const struct compose_objects *objects, size_t *ret_n)
+{
+	struct release_object *items = arena_array(a, struct release_object, objects->len + 1);
+	for (size_t i = 0; i < objects->len; i++)
+		items[i] = object_of(&objects->items[i]);
+	*ret_n = objects->len;
+	return items;
+}
+
+static struct release_service service_of(struct arena *a, const struct compose_object *o, unsigned level)
+{
+	const struct compose_service *s = o->service;
+	struct release_service r = {
+		.object = object_of(o), .level = level, .image = s->image_full ? s->image_full : s->image, .mode = mode_name(s->mode)};
+	r.depends = arena_array(a, struct release_depends, s->depends_on_len + 1);
+	for (size_t i = 0; i < s->depends_on_len; i++)
+		r.depends[r.n_depends++] = (struct release_depends){s->depends_on[i].service, s->depends_on[i].condition};
+	return r;
+}
+
+void release_render(struct arena *a, const struct compose_project *p, const struct release_labels *labels, struct release *ret_release)
+{
+	struct release_labels l = *labels;
+	const struct compose_render_options o = {.sha256 = sha256_of, .add_labels = add_labels, .data = &l};
+	struct compose_rendering *rendering = compose_render(a, p, &o);
+	struct release r = {0};
+	r.networks = objects_of(a, &rendering->networks, &r.n_networks);
+	r.secrets = objects_of(a, &rendering->secrets, &r.n_secrets);
+	r.configs = objects_of(a, &rendering->configs, &r.n_configs);
+
+	struct compose_level *levels;
+	size_t n_levels;
+	compose_levels(a, p, &levels, &n_levels);
+	r.n_levels = (unsigned)n_levels;
+	r.services = arena_array(a, struct release_service, rendering->services.len + 1);
+	for (unsigned level = 0; level < r.n_levels; level++)
+		for (size_t i = 0; i < levels[level].len; i++)
+			for (size_t k = 0; k < rendering->services.len; k++)
+				if (rendering->services.items[k].service == levels[level].services[i])
+					r.services[r.n_services++] = service_of(a, &rendering->services.items[k], level);
+	*ret_release = r;
+}
+
+/* ---- rendered ---- */
+
+static json_t *encode_object(const struct release_object *o)
+{
+	return json_pack("{s:s, s:s, s:b, s:O*}", "key", o->key, "name", o->name, "external", o->external, "body", o->body);
+}
+
+static json_t *encode_objects(const struct release_object *objects, size_t n)
+{
+	json_t *j = json_array();
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(j, encode_object(&objects[i]));
+	return j;
+}
+
+static const char *const condition_names[] = {"service_started", "service_healthy", "service_completed_successfully"};
+
+static json_t *encode_service(const struct release_service *s)
+{
+	json_t *j = encode_object(&s->object), *depends = json_object();
+	for (size_t i = 0; i < s->n_depends; i++)
+		json_object_set_new(depends, s->depends[i].service, json_string(condition_names[s->depends[i].condition]));
+	json_object_set_new(j, "level", json_integer(s->level));
+	json_object_set_new(j, "image", json_string(s->image));
+	json_object_set_new(j, "mode", json_string(s->mode));
+	json_object_set_new(j, "depends_on", depends);
+	return j;
+}
+
+struct str release_encode(struct arena *a, const struct release *r)
+{
+	json_t *services = json_array();
+	for (size_t i = 0; i < r->n_services; i++)
+		json_array_append_new(services, encode_service(&r->services[i]));
+	json_t *j = json_pack("{s:o, s:o, s:o, s:o}", "networks", encode_objects(r->networks, r->n_networks), "secrets",
+		encode_objects(r->secrets, r->n_secrets), "configs", encode_objects(r->configs, r->n_configs), "services", services);
+	const char *text = json_to_text(a, j);
+	json_decref(j);
+	return str_of(text);
+}
+
+static struct release_object decode_object(const json_t *j)
+{
+	return (struct release_object){
+		json_text(j, "key", ""), json_text(j, "name", ""), json_flag(j, "external", false), json_at(j, "body")};
+}
+
+static struct release_object *decode_objects(struct arena *a, const json_t *list, size_t *ret_n)
+{
+	struct release_object *items = arena_array(a, struct release_object, json_array_size(list) + 1);
+	json_t *entry;
+	size_t i;
+	json_array_foreach(list, i, entry)
+		items[i] = decode_object(entry);
+	*ret_n = json_array_size(list);
+	return items;
+}
+
+static struct release_service decode_service(struct arena *a, const json_t *j)
+{
+	struct release_service s = {.object = decode_object(j),
+		.level = (unsigned)json_int(j, "level", 0),
+		.image = json_text(j, "image", ""),
+		.mode = json_text(j, "mode", "replicated")};
+	json_t *depends = json_at(j, "depends_on"), *condition;
+	const char *key;
+	s.depends = arena_array(a, struct release_depends, json_object_size(depends) + 1);
+	json_object_foreach(depends, key, condition) {
+		struct release_depends *d = &s.depends[s.n_depends++];
+		d->service = key;
+		for (int c = COMPOSE_STARTED; c <= COMPOSE_COMPLETED; c++)
+			if (json_is_string(condition) && strcmp(json_string_value(condition), condition_names[c]) == 0)
+				d->condition = (enum compose_condition)c;
+	}
+	return s;
+}
+
+struct status release_decode(struct arena *a, struct str rendered, struct release *ret_release)
+{
+	struct release r = {0};
+	json_t *j, *services, *entry;
+	size_t i;
+	*ret_release = r;
+	if (rendered.len == 0)
+		return status_ok();
+	struct status st = parse_into(a, rendered, &j);
+	if (!status_is_ok(&st))
+		return status_wrap(&st, "the stored rendering of the release cannot be read");
+	r.networks = decode_objects(a, json_at(j, "networks"), &r.n_networks);
+	r.secrets = decode_objects(a, json_at(j, "secrets"), &r.n_secrets);
+	r.configs = decode_objects(a, json_at(j, "configs"), &r.n_configs);
+	services = json_at(j, "services");
+	r.services = arena_array(a, struct release_service, json_array_size(services) + 1);
+	json_array_foreach(services, i, entry) {
+		r.services[i] = decode_service(a, entry);
+		if (r.services[i].level + 1 > r.n_levels)
+			r.n_levels = r.services[i].level + 1;
+	}
+	r.n_services = json_array_size(services);
+	*ret_release = r;
+	return st;
+}
+
+const struct release_service *release_service_find(const struct release *r, const char *key)
+{
+	for (size_t i = 0; i < r->n_services; i++)
+		if (strcmp(r->services[i].object.key, key) == 0)
+			return &r->services[i];
+	return NULL;
+}
