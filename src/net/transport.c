@@ -1,0 +1,530 @@
+#include "net/transport.h"
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <uv.h>
+#include "base/mem.h"
+#include "loop/loop.h"
+
+/* An output buffer that grew beyond this is given back once it is empty. */
+#define KEEP_CAPACITY    ((size_t)256 * 1024)
+#define KEEPALIVE_SECONDS 60
+
+enum transport_state {
+	T_OPEN,      /* the owner's */
+	T_FINISHING, /* nobody's: sending the rest, then waiting for the peer's end */
+	T_CLOSING,   /* uv_close was called */
+};
+
+struct transport {
+	union {
+		uv_stream_t stream;
+		uv_tcp_t tcp;
+		uv_pipe_t pipe;
+	} uv;
+	struct transport_env *env;
+	const struct transport_events *events;
+	void *data;
+	struct defer flush;
+	struct timer linger;
+	uv_write_t write;
+	uv_shutdown_t shutdown;
+	struct buf out;      /* appended to in this turn */
+	struct buf inflight; /* with libuv, until `write` completes */
+	size_t handed;       /* bytes of inflight that uv_write was given */
+	size_t high_water;
+	uint64_t received, written;
+	enum transport_state state;
+	bool is_unix, pressed, broken, shut;
+	bool has_uid;
+	uid_t uid;
+	char peer[80];
+};
+
+struct transport_env *transport_env_create(struct loop *l)
+{
+	struct transport_env *env = mem_new(struct transport_env);
+	env->loop = l;
+	env->scratch_len = TRANSPORT_SCRATCH;
+	env->scratch = mem_alloc(env->scratch_len);
+	return env;
+}
+
+void transport_env_destroy(struct transport_env *env)
+{
+	if (!env)
+		return;
+	free(env->scratch);
+	free(env);
+}
+
+static struct status io_error(const char *what, int err)
+{
+	char words[128];
+	uv_strerror_r(err, words, sizeof(words));
+	return status_err(ST_UNAVAILABLE, "%s: %s", what, words);
+}
+
+/* ---- the end ---- */
+
+static void on_closed(uv_handle_t *h)
+{
+	struct transport *t = h->data;
+	buf_finish(&t->out);
+	buf_finish(&t->inflight);
+	free(t);
+}
+
+static void close_now(struct transport *t)
+{
+	if (t->state == T_CLOSING)
+		return;
+	t->state = T_CLOSING;
+	defer_cancel(&t->flush);
+	timer_stop(&t->linger);
+	uv_close((uv_handle_t *)&t->uv.stream, on_closed);
+}
+
+void transport_destroy(struct transport *t)
+{
+	if (t)
+		close_now(t);
+}
+
+static void on_linger(struct timer *timer)
+{
+	close_now(container_of(timer, struct transport, linger));
+}
+
+static void on_shutdown(uv_shutdown_t *req, int err)
+{
+	struct transport *t = req->data;
+	if (err && t->state == T_FINISHING)
+		close_now(t);
+}
+
+static void shut_when_sent(struct transport *t)
+{
+	if (t->shut || transport_pending(t) > 0)
+		return;
+	t->shut = true;
+	t->shutdown.data = t;
+	if (uv_shutdown(&t->shutdown, &t->uv.stream, on_shutdown) != 0)
+		close_now(t);
+}
+
+static void broke(struct transport *t, const struct status *why)
+{
+	if (t->state == T_FINISHING) {
+		close_now(t);
+		return;
+	}
+	if (t->state != T_OPEN || t->broken)
+		return;
+	t->broken = true;
+	uv_read_stop(&t->uv.stream);
+	if (t->events)
+		t->events->on_close(t->data, why);
+}
+
+/* ---- output ---- */
+
+static void on_written(uv_write_t *req, int err);
+
+static void give_back(struct buf *b)
+{
+	b->len = 0;
+	if (b->cap > KEEP_CAPACITY)
+		buf_finish(b);
+}
+
+/* What the kernel does not take at once waits in `inflight`; `out` starts anew. */
+static int hand_over(struct transport *t, size_t sent)
+{
+	struct buf spare = t->inflight;
+	t->inflight = t->out;
+	t->out = spare;
+	t->handed = t->inflight.len - sent;
+	t->write.data = t;
+	uv_buf_t rest = uv_buf_init(t->inflight.ptr + sent, (unsigned)t->handed);
+	int err = uv_write(&t->write, &t->uv.stream, &rest, 1, on_written);
+	if (err)
+		t->handed = 0;
+	return err;
+}
+
+static void flush(struct transport *t)
+{
+	if (t->broken || t->out.len == 0 || t->handed > 0)
+		return;
+	uv_buf_t all = uv_buf_init(t->out.ptr, (unsigned)t->out.len);
+	int n = uv_try_write(&t->uv.stream, &all, 1);
+	if (n == UV_EAGAIN)
+		n = 0;
+	int err = n < 0 ? n : 0;
+	if (n > 0)
+		t->written += (uint64_t)n;
+	if (!err && (size_t)n == t->out.len)
+		give_back(&t->out);
+	else if (!err)
+		err = hand_over(t, (size_t)n);
+	if (err) {
+		struct status st = io_error("write", err);
+		broke(t, &st);
+	}
+}
+
+static void check_pressure(struct transport *t)
+{
+	size_t pending = transport_pending(t);
+	if (!t->pressed) {
+		t->pressed = t->high_water > 0 && pending > t->high_water;
+	} else if (pending <= t->high_water / 2) {
+		t->pressed = false;
+		if (t->events && t->state == T_OPEN && !t->broken)
+			t->events->on_drain(t->data);
+	}
+}
+
+static void on_flush(struct defer *d)
+{
+	struct transport *t = container_of(d, struct transport, flush);
+	flush(t);
+	check_pressure(t);
+	if (t->state == T_FINISHING)
+		shut_when_sent(t);
+	else if (t->state == T_OPEN && !t->broken && t->events && t->events->on_flush)
+		t->events->on_flush(t->data);
+}
+
+static void on_written(uv_write_t *req, int err)
+{
+	struct transport *t = req->data;
+	if (t->state == T_CLOSING)
+		return;
+	struct loop *l = t->env->loop; /* a callback may end the owner, with its env */
+	uint64_t token = loop_enter(l, "transport_written");
+	t->written += t->handed;
+	t->handed = 0;
+	give_back(&t->inflight);
+	if (err) {
+		struct status st = io_error("write", err);
+		broke(t, &st);
+	} else {
+		on_flush(&t->flush);
+	}
+	loop_leave(l, token);
+}
+
+struct buf *transport_out(struct transport *t)
+{
+	return &t->out;
+}
+
+void transport_commit(struct transport *t)
+{
+	if (t->state != T_OPEN || t->broken) {
+		t->out.len = 0;
+		return;
+	}
+	if (!t->pressed && t->high_water > 0)
+		t->pressed = transport_pending(t) > t->high_water;
+	defer_post(&t->flush);
+}
+
+void transport_write(struct transport *t, const struct str *bufs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		buf_add_str(&t->out, bufs[i]);
+	transport_commit(t);
+}
+
+size_t transport_pending(const struct transport *t)
+{
+	size_t waiting = t->handed ? uv_stream_get_write_queue_size(&t->uv.stream) : 0;
+	return t->out.len + waiting;
+}
+
+bool transport_is_pressed(const struct transport *t)
+{
+	return t->pressed;
+}
+
+uint64_t transport_received(const struct transport *t)
+{
+	return t->received;
+}
+
+uint64_t transport_taken(const struct transport *t)
+{
+	if (!t->handed)
+		return t->written;
+	return t->written + t->handed - uv_stream_get_write_queue_size(&t->uv.stream);
+}
+
+/* ---- input ---- */
+
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *ret_buf)
+{
+	struct transport *t = h->data;
+	(void)suggested;
+	*ret_buf = uv_buf_init(t->env->scratch, (unsigned)t->env->scratch_len);
+}
+
+static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
+{
+	struct transport *t = s->data;
+	if (n == 0 || t->state == T_CLOSING)
+		return;
+	struct loop *l = t->env->loop;
+	uint64_t token = loop_enter(l, "transport_read");
+	if (n < 0) {
+		struct status st = n == UV_EOF ? status_ok() : io_error("read", (int)n);
+		broke(t, &st);
+	} else if (t->state == T_OPEN) {
+		t->received += (uint64_t)n;
+		t->events->on_data(t->data, buf->base, (size_t)n);
+	}
+	loop_leave(l, token);
+}
+
+void transport_start(
+	struct transport *t, const struct transport_events *events, void *data, size_t high_water)
+{
+	t->events = events;
+	t->data = data;
+	t->high_water = high_water;
+	transport_resume(t);
+}
+
+void transport_pause(struct transport *t)
+{
+	uv_read_stop(&t->uv.stream);
+}
+
+void transport_resume(struct transport *t)
+{
+	if (t->state == T_OPEN && !t->broken)
+		(void)uv_read_start(&t->uv.stream, on_alloc, on_read); /* EALREADY is fine */
+}
+
+void transport_finish(struct transport *t, uint64_t linger_ms)
+{
+	if (!t || t->state != T_OPEN)
+		return;
+	if (t->broken) {
+		close_now(t);
+		return;
+	}
+	t->state = T_FINISHING;
+	t->events = NULL;
+	timer_set(&t->linger, linger_ms);
+	(void)uv_read_start(&t->uv.stream, on_alloc, on_read);
+	defer_post(&t->flush);
+}
+
+/* ---- who is there ---- */
+
+static void describe_unix(struct transport *t, int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0) {
+		(void)snprintf(t->peer, sizeof(t->peer), "unix");
+		return;
+	}
+	t->has_uid = true;
+	t->uid = cred.uid;
+	(void)snprintf(t->peer, sizeof(t->peer), "unix:uid=%u,pid=%d", cred.uid, (int)cred.pid);
+}
+
+static void describe_tcp(struct transport *t, int fd)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+	char ip[INET6_ADDRSTRLEN] = "?";
+	unsigned port = 0;
+	if (getpeername(fd, (struct sockaddr *)&sa, &len) == 0) {
+		uv_ip_name((struct sockaddr *)&sa, ip, sizeof(ip));
+		port = sa.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&sa)->sin6_port
+						: ((struct sockaddr_in *)&sa)->sin_port;
+	}
+	(void)snprintf(t->peer, sizeof(t->peer), sa.ss_family == AF_INET6 ? "[%s]:%u" : "%s:%u", ip,
+		(unsigned)ntohs((uint16_t)port));
+}
+
+const char *transport_peer(const struct transport *t)
+{
+	return t->peer;
+}
+
+bool transport_peer_uid(const struct transport *t, uid_t *ret_uid)
+{
+	if (t->has_uid)
+		*ret_uid = t->uid;
+	return t->has_uid;
+}
+
+/* ---- making one ---- */
+
+struct transport *transport_prepare(struct transport_env *env, bool is_unix)
+{
+	struct transport *t = mem_new(struct transport);
+	t->env = env;
+	t->is_unix = is_unix;
+	defer_init_named(&t->flush, env->loop, on_flush, "transport_flush");
+	timer_init_named(&t->linger, env->loop, on_linger, "transport_linger");
+	if (is_unix)
+		uv_pipe_init(loop_uv(env->loop), &t->uv.pipe, 0);
+	else
+		uv_tcp_init(loop_uv(env->loop), &t->uv.tcp);
+	t->uv.stream.data = t;
+	return t;
+}
+
+struct uv_stream_s *transport_stream(struct transport *t)
+{
+	return &t->uv.stream;
+}
+
+void transport_accepted(struct transport *t)
+{
+	int fd = -1;
+	(void)uv_fileno((uv_handle_t *)&t->uv.stream, &fd);
+	if (t->is_unix) {
+		describe_unix(t, fd);
+		return;
+	}
+	describe_tcp(t, fd);
+	uv_tcp_nodelay(&t->uv.tcp, 1);
+	uv_tcp_keepalive(&t->uv.tcp, 1, KEEPALIVE_SECONDS);
+}
+
+struct status transport_adopt(struct transport_env *env, int fd, struct transport **ret_t)
+{
+	int domain = 0;
+	socklen_t len = sizeof(domain);
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0) {
+		close(fd);
+		return status_err(ST_INVALID_ARGUMENT, "descriptor %d is not a socket", fd);
+	}
+	struct transport *t = transport_prepare(env, domain == AF_UNIX);
+	int err = t->is_unix ? uv_pipe_open(&t->uv.pipe, fd) : uv_tcp_open(&t->uv.tcp, fd);
+	if (err) {
+		close(fd);
+		transport_destroy(t);
+		return io_error("adopt a socket", err);
+	}
+	transport_accepted(t);
+	*ret_t = t;
+	return status_ok();
+}
+
+/* ---- connecting ---- */
+
+struct transport_connect {
+	uv_connect_t req;
+	struct defer failed; /* what failed before libuv took it */
+	struct transport *t;
+	transport_connected done;
+	void *data;
+	bool cancelled;
+	char where[200];
+	int err;
+};
+
+static void connect_ended(struct transport_connect *c, int err)
+{
+	struct transport *t = c->t;
+	if (c->cancelled) {
+		free(c);
+		return;
+	}
+	if (err) {
+		char what[240];
+		(void)snprintf(what, sizeof(what), "connect to %s", c->where);
+		struct status st = io_error(what, err);
+		transport_destroy(t);
+		c->done(c->data, &st, NULL);
+	} else {
+		struct status st = status_ok();
+		transport_accepted(t);
+		c->done(c->data, &st, t);
+	}
+	free(c);
+}
+
+static void on_connect(uv_connect_t *req, int err)
+{
+	struct transport_connect *c = req->data;
+	struct loop *l = c->failed.loop;
+	uint64_t token = loop_enter(l, "transport_connect");
+	connect_ended(c, err);
+	loop_leave(l, token);
+}
+
+static void on_connect_failed(struct defer *d)
+{
+	struct transport_connect *c = container_of(d, struct transport_connect, failed);
+	connect_ended(c, c->err);
+}
+
+static struct transport_connect *connect_create(
+	struct transport_env *env, bool is_unix, transport_connected done, void *data)
+{
+	struct transport_connect *c = mem_new(struct transport_connect);
+	defer_init_named(&c->failed, env->loop, on_connect_failed, "transport_connect");
+	c->t = transport_prepare(env, is_unix);
+	c->done = done;
+	c->data = data;
+	c->req.data = c;
+	return c;
+}
+
+static struct transport_connect *connect_fails(struct transport_connect *c, int err)
+{
+	c->err = err;
+	defer_post(&c->failed);
+	return c;
+}
+
+struct transport_connect *transport_connect_unix(
+	struct transport_env *env, const char *path, transport_connected done, void *data)
+{
+	struct transport_connect *c = connect_create(env, true, done, data);
+	(void)snprintf(c->where, sizeof(c->where), "%s", path);
+	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		return connect_fails(c, UV_ENAMETOOLONG); /* libuv would cut it */
+	uv_pipe_connect(&c->req, &c->t->uv.pipe, path, on_connect);
+	return c;
+}
+
+struct transport_connect *transport_connect_tcp(struct transport_env *env, const char *address,
+	unsigned port, transport_connected done, void *data)
+{
+	struct transport_connect *c = connect_create(env, false, done, data);
+	struct sockaddr_storage sa;
+	(void)snprintf(c->where, sizeof(c->where), strchr(address, ':') ? "[%s]:%u" : "%s:%u",
+		address, port);
+	int err = uv_ip4_addr(address, (int)port, (struct sockaddr_in *)&sa);
+	if (err)
+		err = uv_ip6_addr(address, (int)port, (struct sockaddr_in6 *)&sa);
+	if (!err)
+		err = uv_tcp_connect(&c->req, &c->t->uv.tcp, (struct sockaddr *)&sa, on_connect);
+	return err ? connect_fails(c, err) : c;
+}
+
+void transport_connect_cancel(struct transport_connect *c)
+{
+	c->cancelled = true;
+	if (!list_empty(&c->failed.node)) { /* libuv never saw it */
+		defer_cancel(&c->failed);
+		transport_destroy(c->t);
+		free(c);
+		return;
+	}
+	transport_destroy(c->t); /* on_connect comes with UV_ECANCELED */
+}

@@ -1,0 +1,85 @@
+/* transport: a connected byte stream (TCP, unix socket; TLS will be a third kind): bytes
+ * in by callback, bytes out by one buffer that is written once per turn of the loop, and a pressure
+ * signal. Used by rpc's connections and client. Made by listener, transport_connect or
+ * transport_adopt; owned by whoever got it, until transport_destroy or _finish.
+ *
+ * Callbacks fire on the loop, never from inside a function of this header; none fires after
+ * transport_destroy or _finish. Both may be called inside a callback. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "base/status.h"
+#include "base/str.h"
+
+struct loop;
+struct transport;
+struct uv_stream_s;
+
+struct transport_events {
+	/* `bytes` may be changed, and are gone when the callback returns. */
+	void (*on_data)(void *data, char *bytes, size_t len);
+	/* The output has fallen below half of the high-water mark after it was above. */
+	void (*on_drain)(void *data);
+	/* What waited was handed to the kernel, or queued behind what the peer has not taken. May be NULL. */
+	void (*on_flush)(void *data);
+	/* The peer closed (OK) or the connection broke. Only transport_destroy makes sense now. Fires once. */
+	void (*on_close)(void *data, const struct status *why);
+};
+
+/* What transports of one owner share: the buffer that is read into. */
+struct transport_env {
+	struct loop *loop;
+	char *scratch;
+	size_t scratch_len;
+};
+#define TRANSPORT_SCRATCH ((size_t)128 * 1024)
+struct transport_env *transport_env_create(struct loop *l);
+/* After its last transport was destroyed. */
+void transport_env_destroy(struct transport_env *env);
+
+/* Owns fd from now on, also on failure. */
+struct status transport_adopt(struct transport_env *env, int fd, struct transport **ret_t)
+	__attribute__((warn_unused_result));
+
+/* Connects to a unix socket's path, or to an IP address and port. done fires once, later; its transport
+ * (NULL on failure) belongs to the callee. transport_connect_cancel: done will not fire. */
+struct transport_connect;
+typedef void (*transport_connected)(void *data, const struct status *st, struct transport *t);
+struct transport_connect *transport_connect_unix(
+	struct transport_env *env, const char *path, transport_connected done, void *data);
+struct transport_connect *transport_connect_tcp(struct transport_env *env, const char *address,
+	unsigned port, transport_connected done, void *data);
+void transport_connect_cancel(struct transport_connect *c);
+
+/* Sets the callbacks and starts reading. high_water: bytes of output from which on it counts as pressed. */
+void transport_start(
+	struct transport *t, const struct transport_events *events, void *data, size_t high_water);
+void transport_pause(struct transport *t);  /* stops reading: the peer is held back by the kernel */
+void transport_resume(struct transport *t);
+
+/* Output: append to this buffer (never drop from it), then commit. Written at the end of this turn. */
+struct buf *transport_out(struct transport *t);
+void transport_commit(struct transport *t);
+void transport_write(struct transport *t, const struct str *bufs, size_t n); /* both in one */
+size_t transport_pending(const struct transport *t); /* bytes the kernel has not taken */
+bool transport_is_pressed(const struct transport *t);
+
+/* Bytes since the start. `taken` grows as the kernel takes output: the sign that the peer reads. */
+uint64_t transport_received(const struct transport *t);
+uint64_t transport_taken(const struct transport *t);
+
+/* "192.0.2.1:4711" or "unix:uid=0,pid=42". */
+const char *transport_peer(const struct transport *t);
+/* A unix socket's peer, as the kernel vouches for it at connect time. False for other kinds. */
+bool transport_peer_uid(const struct transport *t, uid_t *ret_uid);
+
+/* Closes at once. NULL is fine. */
+void transport_destroy(struct transport *t);
+/* Sends what waits, tells the peer, reads and drops until it has closed too, at most linger_ms. */
+void transport_finish(struct transport *t, uint64_t linger_ms);
+
+/* For listener: a handle of the given kind to accept into. */
+struct transport *transport_prepare(struct transport_env *env, bool is_unix);
+struct uv_stream_s *transport_stream(struct transport *t);
+void transport_accepted(struct transport *t);
