@@ -97,7 +97,7 @@ def test_allowed_is_not_reported(tmp_path, text):
 @pytest.fixture
 def copy(tmp_path):
     """The parts of the tree that tools/generate reads and writes."""
-    for part in ('proto', 'gen', 'tools'):
+    for part in ('proto', 'migrations', 'gen', 'tools'):
         shutil.copytree(os.path.join(ROOT, part), tmp_path / part)
     return tmp_path
 
@@ -135,8 +135,23 @@ def test_check_notices_a_changed_proto_and_writes_nothing(copy):
     edit(copy / 'proto/skep/v1/common.proto', 'max: 500', 'max: 501')
     status, output = generate(copy, '--check')
     assert status == 1
-    assert 'gen/skep/v1/messages.c is not what proto/ says' in output
+    assert 'gen/skep/v1/messages.c is not what proto/ or migrations/ says' in output
     assert (copy / 'gen/skep/v1/messages.c').read_text() == before
+
+
+def test_embedded_migrations_are_the_files_bytes(copy, tmp_path):
+    text = 'select E\'a\\tb\\\\\', "ü??)" -- \t % \n\ncreate table x ();\n'
+    (copy / 'migrations/9999_last.sql').write_text(text)
+    assert generate(copy)[0] == 0
+    program = tmp_path / 'print.c'
+    program.write_text('#include <stdio.h>\n#include "db/migrate.h"\nint main(void)\n{\n'
+                       'const struct migration *m = skep_migrations;\n'
+                       'while (m[1].name) m++;\n'
+                       'printf("%s:%.*s", m->name, (int)m->sql.len, m->sql.ptr);\n}\n')
+    subprocess.run(['gcc', '-std=gnu17', '-I', os.path.join(ROOT, 'src'), '-o', tmp_path / 'print', program,
+                    copy / 'gen/migrations.c'], check=True)
+    printed = subprocess.run([tmp_path / 'print'], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert printed == '9999_last.sql:' + text
 
 
 @pytest.mark.parametrize('file, old, new, words', [
