@@ -57,22 +57,28 @@ class Children:
                                  env={**os.environ, **SANITIZER, **(env or {})})
         self.running.add(child)
         try:
-            return child.wait(limit)
+            status = child.wait(limit)
         except subprocess.TimeoutExpired:
             log.write(f'stopped: not done after {limit} s\n')
             self.end([child])
-            return 124
-        finally:
-            self.running.discard(child)
+            status = 124
+        # Not in a finally: when Interrupted comes out of wait(), the child still has to be ended.
+        self.running.discard(child)
+        return status
+
+    @staticmethod
+    def signal(children, number):
+        for child in children:
+            if child.returncode is None:  # until it is waited for, its number is nobody else's
+                try:
+                    os.killpg(child.pid, number)
+                except ProcessLookupError:
+                    pass
 
     def end(self, children):
         """SIGINT, so that pytest takes its servers down; after 30 s SIGKILL."""
-        for sig, patience in ((signal.SIGINT, 30), (signal.SIGKILL, 5)):
-            for child in children:
-                try:
-                    os.killpg(child.pid, sig)
-                except ProcessLookupError:
-                    pass
+        for number, patience in ((signal.SIGINT, 30), (signal.SIGKILL, 5)):
+            self.signal(children, number)
             deadline = time.monotonic() + patience
             try:
                 for child in children:
@@ -81,8 +87,12 @@ class Children:
             except subprocess.TimeoutExpired:
                 continue
 
-    def end_all(self):
+    def stop(self):
+        """No more of them; those that run are asked to end, which the threads that wait for them notice."""
         self.stopping = True
+        self.signal(list(self.running), signal.SIGINT)
+
+    def end_all(self):
         self.end(list(self.running))
 
 
@@ -117,7 +127,7 @@ def build(preset, *targets):
 
 
 def junit(path, status):
-    """What a JUnit file counts; a runner that fails without naming a test is one failure."""
+    """What a JUnit file counts; a runner that fails without naming a test, or passes none, is one failure."""
     count = Count()
     if os.path.exists(path):
         for case in xml.parse(path).getroot().iter('testcase'):
@@ -127,7 +137,7 @@ def junit(path, status):
                 count.skipped += 1
             else:
                 count.passed += 1
-    if status != 0 and not count.failed:
+    if not count.failed and (status != 0 or not count.passed):
         count.failed = 1
     return count
 
@@ -281,6 +291,9 @@ def run_parts(parts):
 
 
 def on_signal(number, frame):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    children.stop()
     raise Interrupted
 
 
@@ -307,8 +320,6 @@ def main():
     try:
         total = run_parts(parts)
     except Interrupted:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         children.end_all()
         print('\nstopped')
         return 130

@@ -1,9 +1,13 @@
 """The checks that guard the tree, shown to fail on a planted breach of each rule."""
 
+import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
+import threading
 
 import pytest
 
@@ -182,3 +186,68 @@ def test_setup_refuses_what_it_does_not_know():
     done = subprocess.run([os.path.join(ROOT, 'tools/setup'), '--with', 'nonsense'],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 2 and 'takes one of: test' in done.stdout
+
+
+# -- the runner of tools/test -----------------------------------------------------------------------
+
+@pytest.fixture
+def runner():
+    spec = importlib.util.spec_from_file_location('testrunner', os.path.join(ROOT, 'tools/testrunner.py'))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize('cases, status, counted', [
+    ('<testcase/><testcase/>', 0, (2, 0, 0)),
+    ('<testcase/><testcase><failure/></testcase>', 1, (1, 1, 0)),
+    ('<testcase/><testcase><error/></testcase><testcase><skipped/></testcase>', 1, (1, 1, 1)),
+    ('<testcase/>', 3, (1, 1, 0)),                         # the runner itself broke
+    ('<testcase><skipped/></testcase>', 0, (0, 1, 1)),     # nothing was tested
+    ('', 0, (0, 1, 0)),
+    (None, 0, (0, 1, 0)),                                  # no report was written
+])
+def test_failures_are_counted(runner, tmp_path, cases, status, counted):
+    path = tmp_path / 'report.xml'
+    if cases is not None:
+        path.write_text(f'<testsuites><testsuite>{cases}</testsuite></testsuites>')
+    count = runner.junit(str(path), status)
+    assert (count.passed, count.failed, count.skipped) == counted
+
+
+# Prints its own pid and that of its child, and sleeps on.
+SLEEPER = ('import os, subprocess, sys; c = subprocess.Popen(["sleep", "600"]); '
+           'print(f"pids {os.getpid()} {c.pid}", flush=True); c.wait()')
+
+
+def alive(pid):
+    try:
+        with open(f'/proc/{pid}/stat', encoding='ascii') as f:
+            return f.read().rsplit(')', 1)[1].split()[0] != 'Z'
+    except FileNotFoundError:
+        return False
+
+
+def test_what_takes_too_long_is_ended_with_its_children(runner, tmp_path):
+    with open(tmp_path / 'log', 'w+', encoding='utf-8') as log:
+        assert runner.Children().run([sys.executable, '-c', SLEEPER], log, 1) == 124
+        log.seek(0)
+        text = log.read()
+    pids = re.search(r'^pids (\d+) (\d+)$', text, re.M).groups()
+    assert 'not done after 1 s' in text
+    assert not any(alive(pid) for pid in pids)
+
+
+def test_stop_ends_what_runs_and_starts_no_more(runner, tmp_path):
+    children = runner.Children()
+    with open(tmp_path / 'log', 'w', encoding='utf-8') as log:
+        result = []
+        thread = threading.Thread(target=lambda: result.append(
+            children.run(['sleep', '600'], log, 60)))
+        thread.start()
+        while not children.running:
+            thread.join(0.01)
+        children.stop()
+        thread.join(10)
+        assert result == [-signal.SIGINT]
+        assert children.run(['true'], log, 60) == 130
