@@ -85,6 +85,9 @@ struct status pg_error_status(const PGresult *res, const char *stmt)
 bool pg_error_is_fatal(const PGresult *res)
 {
 	const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	if (sqlstate && strncmp(sqlstate, "57P", 3) == 0)
+		return true; /* an immediate shutdown is announced by a mere warning */
 	return severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0);
 }
 

@@ -273,6 +273,8 @@ static void read_units(struct pipeline *p)
 		if (res) {
 			take(p, b, res);
 			ends = 0;
+		} else if (PQstatus(p->conn.pq) == CONNECTION_BAD) {
+			return; /* the connection ends in its own words */
 		} else if (++ends > 2) {
 			struct status st = status_err(ST_INTERNAL, "answers and batches do not match");
 			pg_conn_fail(&p->conn, &st);
