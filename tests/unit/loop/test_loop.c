@@ -1,0 +1,621 @@
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+#include "base/str.h"
+#include "loop/loop.h"
+
+/* ---- a recorder: named timers and defers that write what happens to one trace ---- */
+
+struct ctx {
+	struct loop *l;
+	struct buf trace;
+	bool done;
+	uv_async_t async; /* stands for I/O; closes in loop_destroy */
+};
+
+struct mark {
+	struct timer timer;
+	struct defer defer;
+	struct ctx *c;
+	const char *name;
+	void (*then)(struct mark *m);
+	unsigned count;
+};
+
+static void note(struct ctx *c, const char *name)
+{
+	if (c->trace.len)
+		buf_addc(&c->trace, ' ');
+	buf_adds(&c->trace, name);
+}
+
+static void on_fire(struct timer *t)
+{
+	struct mark *m = container_of(t, struct mark, timer);
+	assert_false(timer_is_set(t));
+	note(m->c, m->name);
+	m->count++;
+	if (m->then)
+		m->then(m);
+}
+
+static void on_run(struct defer *d)
+{
+	struct mark *m = container_of(d, struct mark, defer);
+	note(m->c, m->name);
+	m->count++;
+	if (m->then)
+		m->then(m);
+}
+
+static void mark_init(struct mark *m, struct ctx *c, const char *name, void (*then)(struct mark *m))
+{
+	*m = (struct mark){.c = c, .name = name, .then = then};
+	timer_init(&m->timer, c->l, on_fire);
+	defer_init(&m->defer, c->l, on_run);
+}
+
+static void finish(struct mark *m)
+{
+	m->c->done = true;
+}
+
+static void run_until_done(struct ctx *c)
+{
+	while (!c->done)
+		loop_turn(c->l);
+	c->done = false;
+}
+
+static void assert_trace(struct ctx *c, const char *want)
+{
+	assert_string_equal(c->trace.ptr ? c->trace.ptr : "", want);
+	buf_finish(&c->trace);
+}
+
+static int setup(void **state)
+{
+	struct ctx *c = calloc(1, sizeof *c);
+	c->l = loop_create();
+	*state = c;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct ctx *c = *state;
+	loop_destroy(c->l);
+	buf_finish(&c->trace);
+	free(c);
+	return 0;
+}
+
+static void spin_ms(uint64_t ms)
+{
+	uint64_t until = uv_hrtime() + ms * 1000000;
+	while (uv_hrtime() < until)
+		continue;
+}
+
+/* ---- timers ---- */
+
+static void timers_fire_by_time_then_by_setting(void **state)
+{
+	struct ctx *c = *state;
+	struct mark m[5];
+	mark_init(&m[0], c, "late", finish);
+	mark_init(&m[1], c, "a", NULL);
+	mark_init(&m[2], c, "b", NULL);
+	mark_init(&m[3], c, "moved", NULL);
+	mark_init(&m[4], c, "early", NULL);
+	timer_set(&m[0].timer, 6);
+	timer_set(&m[3].timer, 3);
+	timer_set(&m[1].timer, 3);
+	timer_set(&m[2].timer, 3);
+	timer_set(&m[3].timer, 3); /* set anew: behind b */
+	timer_set(&m[4].timer, 1);
+	run_until_done(c);
+	assert_trace(c, "early a b moved late");
+}
+
+static void timer_waits_its_time(void **state)
+{
+	struct ctx *c = *state;
+	struct mark m;
+	mark_init(&m, c, "t", finish);
+	uint64_t start = uv_hrtime();
+	timer_set(&m.timer, 15);
+	assert_true(timer_is_set(&m.timer));
+	run_until_done(c);
+	assert_true(uv_hrtime() - start >= 14000000);
+	assert_int_equal(m.count, 1);
+}
+
+static struct mark *other;
+
+static void stop_other(struct mark *m)
+{
+	(void)m;
+	timer_stop(&other->timer);
+	timer_stop(&other->timer);
+}
+
+static void timer_stops_another_that_is_due(void **state)
+{
+	struct ctx *c = *state;
+	struct mark m[3];
+	mark_init(&m[0], c, "stops", stop_other);
+	mark_init(&m[1], c, "stopped", NULL);
+	mark_init(&m[2], c, "end", finish);
+	other = &m[1];
+	for (int i = 0; i < 3; i++)
+		timer_set(&m[i].timer, 1);
+	spin_ms(3);
+	run_until_done(c);
+	assert_trace(c, "stops end");
+}
+
+static void set_itself(struct mark *m)
+{
+	if (m->count < 3)
+		timer_set(&m->timer, 0);
+	else
+		m->c->done = true;
+}
+
+static void io_init(struct ctx *c, uv_async_cb cb)
+{
+	uv_async_init(loop_uv(c->l), &c->async, cb);
+	c->async.data = c;
+}
+
+static void on_hello(uv_async_t *a)
+{
+	note(a->data, "io");
+}
+
+/* A timer that sets itself to 0 ms does not keep I/O from being seen in between. */
+static void timer_of_zero_does_not_starve_io(void **state)
+{
+	struct ctx *c = *state;
+	struct mark m;
+	io_init(c, on_hello);
+	mark_init(&m, c, "t", set_itself);
+	timer_set(&m.timer, 0);
+	uv_async_send(&c->async);
+	run_until_done(c);
+	assert_non_null(strstr(c->trace.ptr, "io t"));
+	uv_close((uv_handle_t *)&c->async, NULL);
+}
+
+static void free_mark(struct mark *m)
+{
+	m->c->done = true;
+	free(m);
+}
+
+static void timer_and_defer_may_be_freed_inside(void **state)
+{
+	struct ctx *c = *state;
+	struct mark *m = calloc(1, sizeof *m);
+	mark_init(m, c, "timer", free_mark);
+	timer_set(&m->timer, 0);
+	run_until_done(c);
+	m = calloc(1, sizeof *m);
+	mark_init(m, c, "defer", free_mark);
+	defer_post(&m->defer);
+	run_until_done(c);
+	assert_trace(c, "timer defer");
+}
+
+static void set_timer_after_long_work(struct mark *m)
+{
+	if (m->count == 1) {
+		spin_ms(12);
+		defer_post(&m->defer);
+	} else {
+		timer_set(&other->timer, 10);
+	}
+}
+
+/* A callback that took long moves the loop's time on: what is set after it waits in full. */
+static void time_moves_on_after_long_work(void **state)
+{
+	struct ctx *c = *state;
+	struct mark m, end;
+	mark_init(&m, c, "m", set_timer_after_long_work);
+	mark_init(&end, c, "end", finish);
+	other = &end;
+	loop_set_watchdog(c->l, 0);
+	uint64_t start = loop_now_ms(c->l);
+	timer_set(&m.timer, 0);
+	run_until_done(c);
+	assert_true(loop_now_ms(c->l) - start >= 22);
+}
+
+static void huge_time_never_fires(void **state)
+{
+	struct ctx *c = *state;
+	struct mark m, end;
+	mark_init(&m, c, "never", NULL);
+	mark_init(&end, c, "end", finish);
+	timer_set(&m.timer, UINT64_MAX);
+	timer_set(&end.timer, 1);
+	run_until_done(c);
+	assert_trace(c, "end");
+	timer_stop(&m.timer);
+	assert_false(timer_is_set(&m.timer));
+}
+
+/* Thousands set, most stopped again, all others in order. */
+static void many_timers(void **state)
+{
+	struct ctx *c = *state;
+	enum { N = 3000 };
+	struct mark *m = calloc(N, sizeof *m), end;
+	mark_init(&end, c, "end", finish);
+	for (unsigned i = 0; i < N; i++) {
+		mark_init(&m[i], c, "x", NULL);
+		timer_set(&m[i].timer, i * 7919 % 20);
+	}
+	for (unsigned i = 0; i < N; i++) {
+		if (i % 3)
+			timer_stop(&m[i].timer);
+	}
+	timer_set(&end.timer, 21);
+	run_until_done(c);
+	for (unsigned i = 0; i < N; i++)
+		assert_int_equal(m[i].count, i % 3 ? 0 : 1);
+	free(m);
+}
+
+/* ---- defers ---- */
+
+static void cancel_other(struct mark *m)
+{
+	(void)m;
+	defer_cancel(&other->defer);
+	defer_cancel(&other->defer);
+}
+
+static void defers_run_in_order_once(void **state)
+{
+	struct ctx *c = *state;
+	struct mark m[4];
+	mark_init(&m[0], c, "a", NULL);
+	mark_init(&m[1], c, "b", cancel_other);
+	mark_init(&m[2], c, "cancelled", NULL);
+	mark_init(&m[3], c, "end", finish);
+	other = &m[2];
+	defer_cancel(&m[2].defer);
+	for (int i = 0; i < 4; i++)
+		defer_post(&m[i].defer);
+	defer_post(&m[0].defer);
+	assert_trace(c, ""); /* not from inside defer_post */
+	run_until_done(c);
+	assert_trace(c, "a b end");
+}
+
+static void post_again(struct mark *m)
+{
+	if (m->count < 4)
+		defer_post(&m->defer);
+	else
+		m->c->done = true;
+}
+
+/* A defer that posts itself lets I/O in between, and the loop does not wait (this would hang). */
+static void defer_that_posts_itself_does_not_starve_io(void **state)
+{
+	struct ctx *c = *state;
+	struct mark m;
+	io_init(c, on_hello);
+	mark_init(&m, c, "d", post_again);
+	defer_post(&m.defer);
+	uv_async_send(&c->async);
+	run_until_done(c);
+	assert_trace(c, "d io d d d");
+	uv_close((uv_handle_t *)&c->async, NULL);
+}
+
+static void stop_loop(struct mark *m)
+{
+	if (m->count == 4)
+		loop_stop(m->c->l);
+	else
+		defer_post(&m->defer);
+}
+
+static void post_other(struct mark *m)
+{
+	(void)m;
+	defer_post(&other->defer);
+}
+
+/* loop_run: no event, no uv handle of anybody; only a timer whose defer ends it. */
+static void run_lasts_until_stop(void **state)
+{
+	struct ctx *c = *state;
+	struct mark t, d;
+	mark_init(&t, c, "t", post_other);
+	mark_init(&d, c, "d", stop_loop);
+	other = &d;
+	timer_set(&t.timer, 2);
+	loop_run(c->l);
+	assert_trace(c, "t d d d d");
+	t.count = d.count = 0;
+	timer_set(&t.timer, 1);
+	loop_run(c->l);
+	assert_trace(c, "t d d d d");
+}
+
+static void on_io_post(uv_async_t *a)
+{
+	note(a->data, "io");
+	defer_post(&other->defer);
+}
+
+/* What a callback posts runs before the loop waits again: in the same turn. */
+static void defer_of_a_callback_runs_in_the_same_turn(void **state)
+{
+	struct ctx *c = *state;
+	struct mark d;
+	io_init(c, on_io_post);
+	mark_init(&d, c, "d", NULL);
+	other = &d;
+	uv_async_send(&c->async);
+	loop_turn(c->l);
+	assert_trace(c, "io d");
+	uv_close((uv_handle_t *)&c->async, NULL);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	note(h->data, "closed");
+	defer_post(&other->defer);
+}
+
+/* loop_destroy still runs close callbacks, and what they defer. */
+static void destroy_finishes_closing(void **state)
+{
+	(void)state;
+	struct ctx c = {.l = loop_create()};
+	struct mark d;
+	io_init(&c, on_hello);
+	mark_init(&d, &c, "deferred", NULL);
+	other = &d;
+	uv_close((uv_handle_t *)&c.async, on_closed);
+	loop_destroy(c.l);
+	assert_trace(&c, "closed deferred");
+	loop_destroy(NULL);
+}
+
+/* ---- watchdog ---- */
+
+static void inner(struct mark *m)
+{
+	uint64_t outer = loop_enter(m->c->l, "outer");
+	uint64_t token = loop_enter(m->c->l, "inner");
+	spin_ms(8);
+	loop_leave(m->c->l, token);
+	token = loop_enter(m->c->l, "quick");
+	loop_leave(m->c->l, token);
+	loop_leave(m->c->l, outer);
+	m->c->done = true;
+}
+
+static void outer_too(struct mark *m)
+{
+	inner(m);
+	spin_ms(8);
+}
+
+/* Runs `then` from a timer and returns what was logged. */
+static char *logged(struct ctx *c, void (*then)(struct mark *m))
+{
+	static char text[2000];
+	int fds[2], saved = dup(STDERR_FILENO);
+	assert_int_equal(pipe(fds), 0);
+	dup2(fds[1], STDERR_FILENO);
+	struct mark m;
+	mark_init(&m, c, "m", then);
+	timer_set(&m.timer, 0);
+	run_until_done(c);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(fds[1]);
+	ssize_t n = read(fds[0], text, sizeof text - 1);
+	text[n > 0 ? n : 0] = '\0';
+	close(fds[0]);
+	return text;
+}
+
+static unsigned occurrences(const char *text, const char *part)
+{
+	unsigned n = 0;
+	while ((text = strstr(text, part)) != NULL) {
+		n++;
+		text++;
+	}
+	return n;
+}
+
+static void watchdog_names_the_innermost_once(void **state)
+{
+	struct ctx *c = *state;
+	loop_set_watchdog(c->l, 5);
+	const char *text = logged(c, inner);
+	assert_int_equal(occurrences(text, "blocked the loop"), 1);
+	assert_int_equal(occurrences(text, "name=inner"), 1);
+	assert_int_equal(loop_stalls(c->l), 1);
+	assert_true(loop_longest_us(c->l) >= 8000);
+
+	text = logged(c, outer_too); /* two stalls: the one inside, and the timer's own */
+	assert_int_equal(occurrences(text, "blocked the loop"), 2);
+	assert_int_equal(occurrences(text, "name=inner"), 1);
+	assert_int_equal(occurrences(text, "name=on_fire"), 1);
+	assert_int_equal(loop_stalls(c->l), 3);
+}
+
+static void watchdog_is_quiet(void **state)
+{
+	struct ctx *c = *state;
+	loop_set_watchdog(c->l, 0);
+	assert_string_equal(logged(c, inner), "");
+	loop_set_watchdog(c->l, 10000);
+	assert_string_equal(logged(c, outer_too), "");
+	loop_set_watchdog(c->l, 20);
+	assert_string_equal(logged(c, finish), "");
+	assert_int_equal(loop_stalls(c->l), 0);
+}
+
+static void deep(struct mark *m)
+{
+	uint64_t token[40];
+	for (int i = 0; i < 40; i++)
+		token[i] = loop_enter(m->c->l, "deep");
+	spin_ms(8);
+	for (int i = 39; i >= 0; i--)
+		loop_leave(m->c->l, token[i]);
+	m->c->done = true;
+}
+
+static void watchdog_nests_without_limit(void **state)
+{
+	struct ctx *c = *state;
+	loop_set_watchdog(c->l, 5);
+	assert_int_equal(occurrences(logged(c, deep), "blocked the loop"), 1);
+}
+
+/* ---- work ---- */
+
+struct job {
+	struct ctx *c;
+	uv_sem_t *gate;
+	uv_thread_t thread;
+	unsigned *left;
+	enum st_code code;
+	bool ran, ended;
+};
+
+static void job_run(void *data)
+{
+	struct job *j = data;
+	if (j->gate) {
+		uv_sem_wait(j->gate);
+		uv_sem_post(j->gate);
+	}
+	j->thread = uv_thread_self();
+	j->ran = true;
+}
+
+static void job_done(void *data, const struct status *st)
+{
+	struct job *j = data;
+	assert_false(j->ended);
+	j->ended = true;
+	j->code = st->code;
+	if (--*j->left == 0)
+		j->c->done = true;
+}
+
+static void work_runs_elsewhere_and_ends_here(void **state)
+{
+	struct ctx *c = *state;
+	unsigned left = 1;
+	struct job j = {.c = c, .left = &left, .code = ST_UNKNOWN};
+	loop_work(c->l, job_run, job_done, &j);
+	assert_false(j.ended);
+	run_until_done(c);
+	assert_true(j.ran);
+	assert_int_equal(j.code, ST_OK);
+	uv_thread_t self = uv_thread_self();
+	assert_false(uv_thread_equal(&self, &j.thread));
+}
+
+static void work_beyond_the_limit_is_refused(void **state)
+{
+	struct ctx *c = *state;
+	enum { N = LOOP_WORK_LIMIT + 2 };
+	static struct job j[N];
+	uv_sem_t gate;
+	unsigned left = N;
+	uv_sem_init(&gate, 0);
+	for (int i = 0; i < N; i++) {
+		j[i] = (struct job){.c = c, .gate = &gate, .left = &left};
+		loop_work(c->l, job_run, job_done, &j[i]);
+		assert_false(j[i].ended);
+	}
+	while (left > LOOP_WORK_LIMIT)
+		loop_turn(c->l); /* the refused ones do not wait for the others */
+	uv_sem_post(&gate);
+	run_until_done(c);
+	for (int i = 0; i < N; i++) {
+		assert_int_equal(j[i].code, i < LOOP_WORK_LIMIT ? ST_OK : ST_RESOURCE_EXHAUSTED);
+		assert_int_equal(j[i].ran, i < LOOP_WORK_LIMIT);
+	}
+	left = 1;
+	j[0] = (struct job){.c = c, .left = &left, .code = ST_UNKNOWN};
+	loop_work(c->l, job_run, job_done, &j[0]); /* there is room again */
+	run_until_done(c);
+	assert_int_equal(j[0].code, ST_OK);
+	uv_sem_destroy(&gate);
+}
+
+static struct job after_destroy;
+
+static void job_done_wants_more(void *data, const struct status *st)
+{
+	struct job *j = data;
+	job_done(data, st);
+	after_destroy = (struct job){.c = j->c, .left = j->left};
+	++*j->left;
+	loop_work(j->c->l, job_run, job_done, &after_destroy);
+}
+
+static void destroy_waits_for_work_and_takes_no_more(void **state)
+{
+	(void)state;
+	struct ctx c = {.l = loop_create()};
+	unsigned left = 1;
+	struct job j = {.c = &c, .left = &left};
+	loop_work(c.l, job_run, job_done_wants_more, &j);
+	loop_destroy(c.l);
+	assert_true(j.ended);
+	assert_true(after_destroy.ended);
+	assert_false(after_destroy.ran);
+	assert_int_equal(after_destroy.code, ST_UNAVAILABLE);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(timers_fire_by_time_then_by_setting),
+		TEST(timer_waits_its_time),
+		TEST(timer_stops_another_that_is_due),
+		TEST(timer_of_zero_does_not_starve_io),
+		TEST(timer_and_defer_may_be_freed_inside),
+		TEST(time_moves_on_after_long_work),
+		TEST(huge_time_never_fires),
+		TEST(many_timers),
+		TEST(defers_run_in_order_once),
+		TEST(defer_that_posts_itself_does_not_starve_io),
+		TEST(run_lasts_until_stop),
+		TEST(defer_of_a_callback_runs_in_the_same_turn),
+		cmocka_unit_test(destroy_finishes_closing),
+		TEST(watchdog_names_the_innermost_once),
+		TEST(watchdog_is_quiet),
+		TEST(watchdog_nests_without_limit),
+		TEST(work_runs_elsewhere_and_ends_here),
+		TEST(work_beyond_the_limit_is_refused),
+		cmocka_unit_test(destroy_waits_for_work_and_takes_no_more),
+	};
+	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
+}
