@@ -87,6 +87,22 @@ static void copies_text(void **state)
 	arena_destroy(a);
 }
 
+static void reset_reuses_the_first_chunk(void **state)
+{
+	(void)state;
+	struct arena *a = arena_create();
+	void *first = arena_alloc(a, 100);
+	arena_alloc(a, 100000);
+	arena_reset(a);
+	void *again = arena_alloc(a, 100);
+#ifdef UNDER_ASAN
+	assert_ptr_not_equal(again, first); /* so that a use after the reset shows */
+#else
+	assert_ptr_equal(again, first);
+#endif
+	arena_destroy(a);
+}
+
 static char order[8];
 static void note(void *data)
 {
@@ -143,6 +159,7 @@ int main(void)
 		cmocka_unit_test(large_ones_do_not_disturb_small_ones),
 		cmocka_unit_test(zeroed_means_zeroed),
 		cmocka_unit_test(copies_text),
+		cmocka_unit_test(reset_reuses_the_first_chunk),
 		cmocka_unit_test(hooks_run_newest_first_while_memory_stands),
 		cmocka_unit_test(impossible_sizes_abort),
 	};

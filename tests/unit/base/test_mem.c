@@ -49,7 +49,7 @@ static void aborts_without_memory(void **state)
 	(void)state;
 	assert_true(aborts(too_many));
 	assert_true(aborts(says_why));
-#ifdef __SANITIZE_ADDRESS__
+#ifdef UNDER_ASAN
 	(void)too_much;
 #else
 	assert_true(aborts(too_much));

@@ -78,6 +78,8 @@ static void fits_exactly(void **state)
 	memcpy(text + sizeof(text) - 3, "é", 3);
 	st = status_err(ST_INTERNAL, "%s", text);
 	assert_string_equal(st.message, text);
+	st = status_err(ST_INTERNAL, "x%s", text); /* one byte too long: the last character goes */
+	assert_int_equal(strlen(st.message), sizeof(text) - 2);
 }
 
 static void wrap_cuts_the_end(void **state)

@@ -141,6 +141,7 @@ static void utf8(void **state)
 		{"x\xc3", 2, 1},             /* cut off */
 		{"x\xe2\x82", 3, 1},         /* cut off */
 		{"x\xf0\x9f\x90", 4, 1},     /* cut off */
+		{"x\xc3\xa9", 2, 1},         /* the view ends in the middle */
 		{"x\xc3(", 3, 1},            /* second byte */
 		{"x\xe2\x82(", 4, 1},        /* third byte */
 		{"x\xf0\x9f\x90(", 5, 1},    /* fourth byte */
@@ -281,7 +282,7 @@ static void base64(void **state)
 	assert_true(str_unbase64(a, STR("-__-"), &bytes));
 	assert_memory_equal(bytes.ptr, "\xfb\xff\xfe", 3);
 	assert_true(str_unbase64(a, STR("Zg"), &bytes));
-	static const char *const bad[] = {"Z", "Zg=", "Zg===", "Zm9v=", "=", "==", "Z===", "Zh==", "Zm9=",
+	static const char *const bad[] = {"Z", "A", "Zm9vA", "Zg=", "Zg===", "Zm9v=", "=", "==", "Z===", "Zh==", "Zm9=",
 		"Zg==Zg==", "Zm 9", "Zm9v\n", "+_aa", "Z\xc3\xa9g"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_false(str_unbase64(a, str_of(bad[i]), &bytes));

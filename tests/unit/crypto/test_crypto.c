@@ -133,6 +133,11 @@ static void every_changed_byte_shows(void **state)
 	buf_addc(&sealed, 'x');
 	stays_closed(k, PLACE, buf_str(&sealed));
 	stays_closed(k, PLACE, (struct str){NULL, 0});
+	struct buf plain = {0};
+	sealed.ptr[0] = 2;
+	struct status st = crypto_open(k, PLACE, buf_str(&sealed), &plain);
+	assert_int_equal(st.code, ST_DATA_LOSS);
+	assert_non_null(strstr(st.message, "version 1"));
 	buf_finish(&sealed);
 	keyring_destroy(k);
 }
