@@ -115,6 +115,20 @@ static const char *mode_name(enum compose_mode mode)
 	return "replicated";
 }
 
+/* The Engine never shows a secret's content and cannot change either: this says whether it is still the same. */
+static void label_content(struct arena *a, const struct compose_objects *objects)
+{
+	for (size_t i = 0; i < objects->len; i++) {
+		unsigned char digest[SHA256_LEN];
+		const char *data = json_text(objects->items[i].body, "Data", NULL);
+		json_t *labels = json_at(objects->items[i].body, "Labels");
+		if (!data || !labels)
+			continue;
+		crypto_sha256(str_of(data), digest);
+		json_object_set_new(labels, LABEL_CONTENT, json_string(str_hex(a, digest, 12)));
+	}
+}
+
 static struct release_object object_of(const struct compose_object *o)
 {
 	return (struct release_object){o->key, o->name, o->external, o->body};
@@ -146,6 +160,8 @@ void release_render(struct arena *a, const struct compose_project *p, const stru
 	const struct compose_render_options o = {.sha256 = sha256_of, .add_labels = add_labels, .data = &l};
 	struct compose_rendering *rendering = compose_render(a, p, &o);
 	struct release r = {0};
+	label_content(a, &rendering->secrets);
+	label_content(a, &rendering->configs);
 	r.networks = objects_of(a, &rendering->networks, &r.n_networks);
 	r.secrets = objects_of(a, &rendering->secrets, &r.n_secrets);
 	r.configs = objects_of(a, &rendering->configs, &r.n_configs);

@@ -1,0 +1,189 @@
+/* deploy: bring one stack to one release; the kinds deploy and update. Read the tables at the end; the
+ * steps above them stand in the same order and do one thing each. */
+#include "stacks/kinds.h"
+
+#include "base/arena.h"
+#include "stacks/stack_run.h"
+
+/* ---- prelude ---- */
+
+static struct status render(struct stack_run *sr, struct str source)
+{
+	struct arena *a = sr->run->arena;
+	struct release_upload upload;
+	struct compose_project *project;
+	struct compose_problems errors, warnings;
+	struct status st = release_source_decode(a, source, &upload);
+	if (!status_is_ok(&st))
+		return st;
+	if (!release_model(a, sr->namespace_, &upload, &project, &errors, &warnings))
+		return status_err(ST_INVALID_ARGUMENT, "%s", compose_problem_text(a, &errors.items[0]));
+	const struct release_labels labels = {sr->run->job->project_id.text, sr->run->job->stack_id.text};
+	release_render(a, project, &labels, &sr->target);
+	return status_ok();
+}
+
+static void on_release(void *data, const struct status *st, const struct db_release *r)
+{
+	struct stack_run *sr;
+	if (!stack_op_end(data, &sr, NULL))
+		return;
+	struct status result = *st;
+	if (status_is_ok(st)) {
+		struct arena *a = sr->run->arena;
+		sr->on_failure = r->on_failure;
+		if (r->rendered.len > 0)
+			result = release_decode(a, str_of(arena_strndup(a, r->rendered.ptr, r->rendered.len)), &sr->target);
+		else
+			result = render(sr, r->source);
+	}
+	stack_step_done(sr, &result);
+}
+
+static enum flow_next load_release(struct flow *f)
+{
+	struct stack_run *sr = stack_run_of(f);
+	struct stack_op *op = stack_op_begin(sr, NULL);
+	op->db = sr->db->stacks->load_release(sr->db, sr->run->job->project_id.text, sr->deployment_id, on_release, op);
+	return FLOW_WAIT;
+}
+
+/* ---- steps ---- */
+
+static enum flow_next announce(struct flow *f)
+{
+	struct stack_run *sr = stack_run_of(f);
+	struct stack_op *op = stack_op_begin(sr, NULL);
+	op->db = sr->db->stacks->set_status(sr->db, sr->run->job, STACK_DEPLOYING, "", stack_op_step_done, op);
+	return FLOW_WAIT;
+}
+
+static void on_status_taken_back(void *data, const struct status *st)
+{
+	struct stack_run *sr;
+	if (!stack_op_end(data, &sr, NULL))
+		return;
+	if (!status_is_ok(st)) {
+		stack_step_done(sr, st);
+		return;
+	}
+	struct stack_op *op = stack_op_begin(sr, NULL);
+	op->db = sr->db->stacks->fail_release(sr->db, sr->run->job, sr->deployment_id, stack_op_step_done, op);
+}
+
+static enum flow_next mark_failed(struct flow *f)
+{
+	struct stack_run *sr = stack_run_of(f);
+	bool back = sr->has_previous && status_is_ok(&f->undo_st) && sr->on_failure != ON_FAILURE_PAUSE;
+	enum stack_status status = back ? STACK_RUNNING : sr->has_previous ? STACK_DEGRADED : STACK_FAILED;
+	struct stack_op *op = stack_op_begin(sr, NULL);
+	op->db = sr->db->stacks->set_status(
+		sr->db, sr->run->job, status, back ? "" : f->st.message, on_status_taken_back, op);
+	return FLOW_WAIT;
+}
+
+static enum flow_next store(struct flow *f)
+{
+	struct stack_run *sr = stack_run_of(f);
+	struct arena *a = sr->run->arena;
+	const struct release *r = &sr->target;
+	const char **images = arena_array(a, const char *, r->n_services + 1);
+	for (size_t i = 0; i < r->n_services; i++)
+		images[i] = r->services[i].image;
+	struct stack_op *op = stack_op_begin(sr, NULL);
+	op->db = sr->db->stacks->store_rendered(
+		sr->db, sr->run->job, sr->deployment_id, release_encode(a, r), images, r->n_services, stack_op_step_done, op);
+	return FLOW_WAIT;
+}
+
+static enum flow_next assign_networks(struct flow *f)
+{
+	struct stack_run *sr = stack_run_of(f);
+	const struct release *r = &sr->target;
+	const char **names = arena_array(sr->run->arena, const char *, r->n_networks + 1);
+	const char **engine_names = arena_array(sr->run->arena, const char *, r->n_networks + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < r->n_networks; i++) {
+		if (r->networks[i].external)
+			continue;
+		names[n] = r->networks[i].key;
+		engine_names[n++] = r->networks[i].name;
+	}
+	struct stack_op *op = stack_op_begin(sr, NULL);
+	op->db = sr->db->stacks->set_networks(sr->db, sr->run->job, names, engine_names, n, stack_op_step_done, op);
+	return FLOW_WAIT;
+}
+
+static void on_phase(struct stack_run *sr, const struct status *st)
+{
+	flow_step_done(sr->run->flow, st);
+}
+
+static enum flow_next run_phase(struct flow *f, enum rollout_phase phase)
+{
+	struct stack_run *sr = stack_run_of(f);
+	sr->forward.target = &sr->target;
+	rollout_run(&sr->forward, (unsigned)phase, on_phase);
+	return FLOW_WAIT;
+}
+
+static enum flow_next networks(struct flow *f)
+{
+	return run_phase(f, ROLLOUT_NETWORKS);
+}
+
+static enum flow_next objects(struct flow *f)
+{
+	return run_phase(f, ROLLOUT_OBJECTS);
+}
+
+static enum flow_next services(struct flow *f)
+{
+	return run_phase(f, ROLLOUT_SERVICES);
+}
+
+static enum flow_next converge(struct flow *f)
+{
+	const struct rollout *ro = &stack_run_of(f)->forward;
+	job_run_say(f->data, "services: %u created, %u updated, %u unchanged", ro->created, ro->updated, ro->kept);
+	return run_phase(f, ROLLOUT_CONVERGE);
+}
+
+static enum flow_next prune(struct flow *f)
+{
+	return run_phase(f, ROLLOUT_PRUNE);
+}
+
+static enum flow_next activate(struct flow *f)
+{
+	struct stack_run *sr = stack_run_of(f);
+	size_t n;
+	struct db_service *seen = rollout_services(&sr->forward, sr->run->arena, &n);
+	struct stack_op *op = stack_op_begin(sr, NULL);
+	op->db = sr->db->stacks->activate(sr->db, sr->run->job, sr->deployment_id, seen, n, stack_op_step_done, op);
+	return FLOW_WAIT;
+}
+
+static const struct flow_step deploy_prelude[] = {
+	{"load_stack", stack_load_stack, NULL, 60},
+	{"load_release", load_release, NULL, 60},
+	{"look", stack_look, NULL, 120},
+	{0},
+};
+static const struct flow_step deploy_steps[] = {
+	{"announce", announce, mark_failed, 60},
+	{"store", store, NULL, 60},
+	{"assign_networks", assign_networks, NULL, 60},
+	{"networks", networks, stack_restore, 600},
+	{"objects", objects, NULL, 120},
+	{"services", services, NULL, 3600},
+	{"converge", converge, NULL, 3600},
+	{"prune", prune, NULL, 300},
+	{"activate", activate, NULL, 60},
+	{0},
+};
+
+const struct job_kind_def stacks_deploy_kind = {
+	JOB_DEPLOY, deploy_prelude, deploy_steps, stack_run_begin, stack_run_interrupt, stack_run_end};
+const struct job_kind_def stacks_update_kind = {
+	JOB_UPDATE, deploy_prelude, deploy_steps, stack_run_begin, stack_run_interrupt, stack_run_end};

@@ -1,0 +1,192 @@
+#include "stacks/rollout.h"
+
+#include <string.h>
+#include "base/arena.h"
+#include "stacks/stack_run.h"
+
+/* Before a look and another try; and how often NOT_FOUND and ALREADY_EXISTS may be the echo of something just gone or
+ * just made before they are believed. Other transient failures are tried until the step's time limit. */
+#define AGAIN_MS  300
+#define TRIES_MAX 20
+
+static void run_phase(struct rollout *ro);
+
+static void on_world(struct stack_run *sr, void *data, const struct status *st)
+{
+	struct rollout *ro = data;
+	(void)sr;
+	ro->st = *st;
+	if (!status_is_ok(st)) {
+		rollout_phase_over(ro);
+		return;
+	}
+	ro->stale = false;
+	run_phase(ro);
+}
+
+static void run_phase(struct rollout *ro)
+{
+	if (ro->stale) {
+		world_read(&ro->sr->world, ro->sr, on_world, ro);
+		return;
+	}
+	ro->st = status_ok();
+	ro->next = rollout_phase_over;
+	switch (ro->phase) {
+	case ROLLOUT_NETWORKS:
+		rollout_write_networks(ro);
+		break;
+	case ROLLOUT_OBJECTS:
+		rollout_write_objects(ro);
+		break;
+	case ROLLOUT_SERVICES:
+		rollout_write_services(ro);
+		break;
+	case ROLLOUT_CONVERGE:
+		rollout_watch_all(ro);
+		break;
+	case ROLLOUT_PRUNE:
+		rollout_prune(ro);
+		break;
+	case ROLLOUT_ALL:
+		break;
+	}
+}
+
+static void next_phase(struct rollout *ro)
+{
+	unsigned lowest = ro->phases & (~ro->phases + 1);
+	if (lowest == 0) {
+		void (*done)(struct stack_run *, const struct status *) = ro->done;
+		ro->stopped = true;
+		done(ro->sr, &ro->st);
+		return;
+	}
+	ro->phase = (enum rollout_phase)lowest;
+	ro->level = 0;
+	run_phase(ro);
+}
+
+static bool may_pass(struct rollout *ro)
+{
+	switch (ro->st.code) {
+	case ST_UNAVAILABLE:
+	case ST_DEADLINE_EXCEEDED:
+		return true;
+	case ST_ABORTED:
+	case ST_NOT_FOUND:
+	case ST_ALREADY_EXISTS:
+		return ro->tries < TRIES_MAX;
+	case ST_OK:
+	case ST_CANCELLED:
+	case ST_UNKNOWN:
+	case ST_INVALID_ARGUMENT:
+	case ST_PERMISSION_DENIED:
+	case ST_RESOURCE_EXHAUSTED:
+	case ST_FAILED_PRECONDITION:
+	case ST_OUT_OF_RANGE:
+	case ST_UNIMPLEMENTED:
+	case ST_INTERNAL:
+	case ST_DATA_LOSS:
+	case ST_UNAUTHENTICATED:
+		break;
+	}
+	return false;
+}
+
+/* The first try, and every other one. A network that vanished under a service must be made again first. */
+static void on_again(struct timer *t)
+{
+	struct rollout *ro = container_of(t, struct rollout, again);
+	if (ro->tries > 0)
+		ro->stale = true;
+	if (ro->tries > 0 && ro->phase == ROLLOUT_SERVICES && ro->mode == ROLLOUT_RELEASE)
+		ro->phases |= ROLLOUT_NETWORKS | ROLLOUT_OBJECTS;
+	next_phase(ro);
+}
+
+static void on_pause(struct timer *t)
+{
+	struct rollout *ro = container_of(t, struct rollout, pause);
+	ro->next(ro);
+}
+
+void rollout_phase_over(struct rollout *ro)
+{
+	if (ro->stopped)
+		return;
+	if (status_is_ok(&ro->st)) {
+		ro->tries = 0;
+		ro->phases &= ~(unsigned)ro->phase;
+		if (ro->phase == ROLLOUT_CONVERGE)
+			ro->stale = true;
+		next_phase(ro);
+	} else if (may_pass(ro)) {
+		if (ro->tries++ == 0)
+			job_run_say(ro->sr->run, "trying again: %s", ro->st.message);
+		timer_set(&ro->again, AGAIN_MS);
+	} else {
+		ro->phases = 0;
+		next_phase(ro);
+	}
+}
+
+void rollout_await(struct rollout *ro)
+{
+	ro->waiting++;
+}
+
+void rollout_part(struct rollout *ro, const struct status *st)
+{
+	if (!status_is_ok(st) && (status_is_ok(&ro->st) || ro->st.code == ST_UNAVAILABLE))
+		ro->st = *st;
+	if (--ro->waiting > 0)
+		return;
+	if (status_is_ok(&ro->st))
+		ro->next(ro);
+	else
+		rollout_phase_over(ro);
+}
+
+void rollout_init(struct rollout *ro, struct stack_run *sr)
+{
+	*ro = (struct rollout){.sr = sr, .mode = ROLLOUT_RELEASE, .stopped = true};
+	rollout_watch_init(ro);
+	timer_init(&ro->again, sr->run->loop, on_again);
+	timer_init(&ro->pause, sr->run->loop, on_pause);
+}
+
+void rollout_finish(struct rollout *ro)
+{
+	rollout_stop(ro);
+	rollout_watch_finish(ro);
+}
+
+void rollout_run(struct rollout *ro, unsigned phases, void (*done)(struct stack_run *sr, const struct status *st))
+{
+	ro->phases = phases;
+	ro->done = done;
+	ro->stopped = false;
+	ro->waiting = ro->tries = 0;
+	ro->st = status_ok();
+	ro->phase = 0;
+	timer_set(&ro->again, 0); /* never from inside */
+}
+
+void rollout_stop(struct rollout *ro)
+{
+	ro->stopped = true;
+	timer_stop(&ro->again);
+	timer_stop(&ro->pause);
+	timer_stop(&ro->poll);
+}
+
+bool rollout_includes(const struct rollout *ro, const char *key)
+{
+	if (!ro->only)
+		return true;
+	for (size_t i = 0; ro->only[i]; i++)
+		if (strcmp(ro->only[i], key) == 0)
+			return true;
+	return false;
+}

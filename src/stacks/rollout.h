@@ -1,0 +1,97 @@
+/* rollout: brings the Engine to one release, phase by phase. A deploy's steps run one phase each; its undo runs
+ * all of them towards the release before. Every phase compares first and writes only what differs, so it may be run
+ * again at any time: that is how it goes on after a lost reply, an Engine's restart, or another
+ * daemon's death. What may pass by itself (no Engine, `update out of sequence`) is tried again, after a new look, until the
+ * step's time limit.
+ *
+ * Every service that is written carries the job's id and epoch as labels; a service whose label shows our
+ * job at a later epoch ends the rollout with ABORTED: the job is somebody else's now. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include "base/status.h"
+#include "base/str.h"
+#include "loop/loop.h"
+#include "stacks/converge.h"
+
+struct arena;
+struct release;
+struct stack_run;
+
+enum rollout_phase {
+	ROLLOUT_NETWORKS = 1, /* create what is missing; external ones must be there */
+	ROLLOUT_OBJECTS = 2,  /* secrets and configs */
+	ROLLOUT_SERVICES = 4, /* level by level */
+	ROLLOUT_CONVERGE = 8,
+	ROLLOUT_PRUNE = 16,   /* what carries the namespace and is not in the release */
+	ROLLOUT_ALL = 31,
+};
+/* What a service's body is made of. */
+enum rollout_mode {
+	ROLLOUT_RELEASE, /* the release's body */
+	ROLLOUT_RESTART, /* the stored one, forced; once a job */
+	ROLLOUT_SCALE,   /* the stored one with rollout.replicas */
+	ROLLOUT_BACK,    /* PreviousSpec of what this job has written */
+};
+
+struct rollout {
+	struct stack_run *sr;
+	enum rollout_mode mode;
+	const struct release *target;
+	const json_t *replicas;   /* SCALE: {"service": n}; borrowed */
+	const char *const *only;  /* service keys, NULL-terminated; NULL = all of the target */
+	unsigned created, updated, kept, removed; /* services */
+
+	bool stale;               /* sr->world must be read before anything is compared */
+
+	/* private */
+	unsigned phases; /* still to run, the present one included */
+	enum rollout_phase phase;
+	unsigned level, waiting, tries;
+	bool stopped;
+	struct status st;
+	struct timer again, pause; /* pause: then `next` */
+	void (*next)(struct rollout *ro); /* when nothing is waited for any more */
+	void (*done)(struct stack_run *sr, const struct status *st);
+	/* prune: services that were removed, whose tasks may still be there */
+	const char **leaving;
+	size_t n_leaving;
+	/* watch: see rollout_watch.c */
+	struct converge *watched;
+	size_t n_watched;
+	unsigned looks, look_waiting;
+	struct status look_st;
+	struct arena *look, *look_nodes;
+	struct buf log_text;
+	struct timer poll;
+	const struct docker_service *seen_services;
+	const struct docker_task *seen_tasks;
+	const struct docker_node *seen_nodes;
+	size_t n_seen_services, n_seen_tasks, n_seen_nodes;
+};
+
+void rollout_init(struct rollout *ro, struct stack_run *sr);
+void rollout_finish(struct rollout *ro);
+/* Runs the phases in their order. `done` fires once, later; never after rollout_stop. */
+void rollout_run(struct rollout *ro, unsigned phases, void (*done)(struct stack_run *sr, const struct status *st));
+void rollout_stop(struct rollout *ro);
+/* The services as the converge phase saw them last, for db. */
+struct db_service *rollout_services(struct rollout *ro, struct arena *a, size_t *ret_n);
+
+/* ---- between the files of the rollout ---- */
+/* One more completion is awaited; then every completion calls rollout_part with its status, and after the last
+ * one `next` runs, or (some failed) the phase is tried again or the rollout ends. */
+void rollout_await(struct rollout *ro);
+void rollout_part(struct rollout *ro, const struct status *st);
+/* The phase is over, with ro->st. */
+void rollout_phase_over(struct rollout *ro);
+void rollout_write_networks(struct rollout *ro);
+void rollout_write_objects(struct rollout *ro);
+void rollout_write_services(struct rollout *ro);
+void rollout_prune(struct rollout *ro);
+/* Watches these (in the run's arena) until all are done or one failed; then `next`, or the story of the failure. */
+void rollout_watch(struct rollout *ro, struct converge *watched, size_t n, void (*next)(struct rollout *ro));
+void rollout_watch_all(struct rollout *ro);
+void rollout_watch_init(struct rollout *ro);
+void rollout_watch_finish(struct rollout *ro);
+bool rollout_includes(const struct rollout *ro, const char *key);

@@ -1,0 +1,177 @@
+/* The pruning phase of a rollout: removes what carries the stack's namespace and is not in the release: services
+ * first, then, when their tasks are gone, secrets, configs and networks; and waits until the
+ * networks are gone too, so that the same stack can be made anew at once. */
+#include "stacks/rollout.h"
+
+#include <string.h>
+#include "base/arena.h"
+#include "stacks/stack_run.h"
+
+#define LOOK_MS 200
+
+static void wait_for_tasks(struct rollout *ro);
+
+static const struct release_object *object_named(const struct release_object *objects, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(objects[i].name, name) == 0)
+			return &objects[i];
+	return NULL;
+}
+
+static bool service_is_wanted(const struct release *r, const char *name)
+{
+	for (size_t i = 0; i < r->n_services; i++)
+		if (strcmp(r->services[i].object.name, name) == 0)
+			return true;
+	return false;
+}
+
+/* Gone already is as good. */
+static void on_removed(void *data, const struct status *st)
+{
+	struct stack_run *sr;
+	void *ro;
+	if (!stack_op_end(data, &sr, &ro))
+		return;
+	struct status ok = status_ok();
+	rollout_part(ro, st->code == ST_NOT_FOUND ? &ok : st);
+}
+
+/* Still in use: tasks leave their networks a moment after they are gone from the list. */
+static void on_object_removed(void *data, const struct status *st)
+{
+	struct stack_run *sr;
+	void *ro;
+	if (!stack_op_end(data, &sr, &ro))
+		return;
+	struct status again = status_err(ST_UNAVAILABLE, "%s", st->message);
+	struct status ok = status_ok();
+	bool busy = st->code == ST_FAILED_PRECONDITION || st->code == ST_INVALID_ARGUMENT || st->code == ST_ABORTED;
+	rollout_part(ro, busy ? &again : st->code == ST_NOT_FOUND ? &ok : st);
+}
+
+static void remove_objects(struct rollout *ro, enum docker_kind kind, const struct world_object *seen, size_t n_seen,
+	const struct release_object *wanted, size_t n_wanted)
+{
+	for (size_t i = 0; i < n_seen; i++) {
+		if (!seen[i].ours || object_named(wanted, n_wanted, seen[i].name))
+			continue;
+		rollout_await(ro);
+		struct stack_op *op = stack_op_begin(ro->sr, ro);
+		op->docker = docker_object_remove(ro->sr->docker, kind, seen[i].id, 0, on_object_removed, op);
+	}
+}
+
+static unsigned remove_networks(struct rollout *ro)
+{
+	const struct world *w = &ro->sr->world;
+	unsigned n = 0;
+	for (size_t i = 0; i < w->n_networks; i++) {
+		if (!w->networks[i].ours || object_named(ro->target->networks, ro->target->n_networks, w->networks[i].name))
+			continue;
+		n++;
+		rollout_await(ro);
+		struct stack_op *op = stack_op_begin(ro->sr, ro);
+		op->docker = docker_network_remove(ro->sr->docker, w->networks[i].id, 0, on_object_removed, op);
+	}
+	return n;
+}
+
+static void on_networks_left(struct stack_run *sr, void *data, const struct status *st);
+
+static void wait_for_networks(struct rollout *ro)
+{
+	world_read(&ro->sr->world, ro->sr, on_networks_left, ro);
+}
+
+/* A removed network lingers in the list; the Engine would refuse to make another of its name. */
+static void on_networks_left(struct stack_run *sr, void *data, const struct status *st)
+{
+	struct rollout *ro = data;
+	ro->st = *st;
+	if (status_is_ok(st))
+		for (size_t i = 0; i < sr->world.n_networks; i++) {
+			const struct world_object *o = &sr->world.networks[i];
+			if (o->ours && !object_named(ro->target->networks, ro->target->n_networks, o->name))
+				ro->st = status_err(ST_UNAVAILABLE, "network %s is still being removed", o->name);
+		}
+	rollout_phase_over(ro);
+}
+
+static void remove_the_rest(struct rollout *ro)
+{
+	const struct world *w = &ro->sr->world;
+	const struct release *r = ro->target;
+	rollout_await(ro);
+	remove_objects(ro, DOCKER_SECRET, w->secrets, w->n_secrets, r->secrets, r->n_secrets);
+	remove_objects(ro, DOCKER_CONFIG, w->configs, w->n_configs, r->configs, r->n_configs);
+	ro->next = remove_networks(ro) > 0 ? wait_for_networks : rollout_phase_over;
+	struct status ok = status_ok();
+	rollout_part(ro, &ok);
+}
+
+static bool is_leaving(const struct rollout *ro, const char *service_id)
+{
+	for (size_t i = 0; i < ro->n_leaving; i++)
+		if (strcmp(ro->leaving[i], service_id) == 0)
+			return true;
+	return false;
+}
+
+static void on_tasks(void *data, const struct status *st, const struct docker_task *t, size_t n)
+{
+	struct stack_run *sr;
+	void *rollout;
+	if (!stack_op_end(data, &sr, &rollout))
+		return;
+	struct rollout *ro = rollout;
+	bool left = false;
+	for (size_t i = 0; i < n; i++)
+		left |= is_leaving(ro, t[i].service_id) && !docker_task_state_ended(t[i].state);
+	if (!status_is_ok(st)) {
+		ro->st = *st;
+		rollout_phase_over(ro);
+	} else if (left) {
+		ro->next = wait_for_tasks;
+		timer_set(&ro->pause, LOOK_MS);
+	} else {
+		remove_the_rest(ro);
+	}
+}
+
+static void wait_for_tasks(struct rollout *ro)
+{
+	const char *labels[] = {arena_fmt(ro->sr->run->arena, "%s=%s", LABEL_NAMESPACE, ro->sr->namespace_), NULL};
+	const struct docker_task_filter f = {.labels = labels};
+	struct stack_op *op = stack_op_begin(ro->sr, ro);
+	op->docker = docker_task_list(ro->sr->docker, &f, 0, on_tasks, op);
+}
+
+void rollout_prune(struct rollout *ro)
+{
+	struct stack_run *sr = ro->sr;
+	const struct world *w = &sr->world;
+	size_t n = 0;
+	const char **leaving = arena_array(sr->run->arena, const char *, w->n_services + ro->n_leaving + 1);
+	for (size_t i = 0; i < ro->n_leaving; i++)
+		leaving[n++] = ro->leaving[i];
+	ro->next = remove_the_rest;
+	rollout_await(ro);
+	for (size_t i = 0; i < w->n_services; i++) {
+		if (service_is_wanted(ro->target, w->services[i].name))
+			continue;
+		leaving[n++] = arena_strdup(sr->run->arena, w->services[i].id);
+		ro->removed++;
+		job_run_say(sr->run, "service %s is removed", w->services[i].name);
+		rollout_await(ro);
+		struct stack_op *op = stack_op_begin(sr, ro);
+		op->docker = docker_service_remove(sr->docker, w->services[i].id, 0, on_removed, op);
+	}
+	ro->leaving = leaving;
+	ro->n_leaving = n;
+	if (n > 0)
+		ro->next = wait_for_tasks;
+	struct status ok = status_ok();
+	rollout_part(ro, &ok);
+}

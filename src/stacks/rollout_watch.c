@@ -1,0 +1,336 @@
+/* The watching phase of a rollout: looks at services and tasks of the namespace again and again, has each
+ * service judged (converge.h), tells watchers what changed, and writes the story of a failure with the last lines of the
+ * failed task's log. */
+#include "stacks/rollout.h"
+
+#include <string.h>
+#include "base/arena.h"
+#include "stacks/stack_run.h"
+
+#define LOOK_MS      200
+#define LOOK_HOLD_MS 500
+#define NODES_EVERY  10 /* looks */
+#define LOG_LINES    20
+#define LOG_BYTES    8192
+#define LOG_MS       5000
+
+static void look_now(struct rollout *ro);
+
+/* ---- what is seen, copied out of the callbacks ---- */
+
+static void free_json(void *j)
+{
+	json_decref(j);
+}
+
+static json_t *hold_json(struct arena *a, const json_t *j)
+{
+	json_t *held = json_incref((json_t *)(uintptr_t)j);
+	if (held)
+		arena_on_free(a, free_json, held);
+	return held;
+}
+
+static void copy_services(struct rollout *ro, const struct docker_service *s, size_t n)
+{
+	struct arena *a = ro->look;
+	struct docker_service *c = arena_array(a, struct docker_service, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		c[i] = s[i];
+		c[i].id = arena_strdup(a, s[i].id);
+		c[i].name = arena_strdup(a, s[i].name);
+		c[i].image = arena_strdup(a, s[i].image);
+		c[i].update.message = arena_strdup(a, s[i].update.message);
+		c[i].spec = hold_json(a, s[i].spec);
+		c[i].previous_spec = NULL;
+		c[i].labels = (struct docker_pairs){0};
+	}
+	ro->seen_services = c;
+	ro->n_seen_services = n;
+}
+
+static void copy_tasks(struct rollout *ro, const struct docker_task *t, size_t n)
+{
+	struct arena *a = ro->look;
+	struct docker_task *c = arena_array(a, struct docker_task, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		c[i] = t[i];
+		c[i].id = arena_strdup(a, t[i].id);
+		c[i].service_id = arena_strdup(a, t[i].service_id);
+		c[i].node_id = arena_strdup(a, t[i].node_id);
+		c[i].container_id = c[i].image = "";
+		c[i].message = arena_strdup(a, t[i].message);
+		c[i].err = arena_strdup(a, t[i].err);
+		c[i].spec = NULL;
+	}
+	ro->seen_tasks = c;
+	ro->n_seen_tasks = n;
+}
+
+static void copy_nodes(struct rollout *ro, const struct docker_node *m, size_t n)
+{
+	struct arena *a = ro->look_nodes;
+	arena_reset(a);
+	struct docker_node *c = arena_array(a, struct docker_node, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		c[i].id = arena_strdup(a, m[i].id);
+		c[i].hostname = arena_strdup(a, m[i].hostname);
+		c[i].state = m[i].state;
+	}
+	ro->seen_nodes = c;
+	ro->n_seen_nodes = n;
+}
+
+/* ---- the story of a failure ---- */
+
+static const struct converge *first_failed(const struct rollout *ro, bool with_task)
+{
+	for (size_t i = 0; i < ro->n_watched; i++)
+		if (ro->watched[i].verdict == CONVERGE_FAILED && (!with_task || ro->watched[i].failed_task[0]))
+			return &ro->watched[i];
+	return NULL;
+}
+
+static void tell_story(struct rollout *ro)
+{
+	struct buf story = {0};
+	for (size_t i = 0; i < ro->n_watched; i++)
+		if (ro->watched[i].verdict == CONVERGE_FAILED)
+			buf_fmt(&story, "%sservice %s: %s", story.len ? "\n" : "", ro->watched[i].key, ro->watched[i].message);
+	if (ro->log_text.len)
+		buf_fmt(&story, "\nlast lines of its log:\n%s", ro->log_text.ptr);
+	job_run_story(ro->sr->run, story.ptr);
+	buf_finish(&story);
+	const struct converge *c = first_failed(ro, false);
+	ro->st = status_err(ST_FAILED_PRECONDITION, "service %s: %s", c->key, c->message);
+	rollout_phase_over(ro);
+}
+
+static bool on_log_line(void *data, const struct docker_log_line *line)
+{
+	const struct stack_op *op = data;
+	struct rollout *ro = op->data;
+	if (!op->cancelled && ro->log_text.len + line->text.len < LOG_BYTES) {
+		buf_adds(&ro->log_text, "  ");
+		buf_add_str(&ro->log_text, line->text);
+		buf_addc(&ro->log_text, '\n');
+	}
+	return true;
+}
+
+static void on_log_end(void *data, const struct status *st)
+{
+	struct stack_run *sr;
+	void *rollout;
+	(void)st; /* no log is no reason to say less about the failure */
+	if (stack_op_end(data, &sr, &rollout))
+		tell_story(rollout);
+}
+
+static void failed(struct rollout *ro)
+{
+	const struct converge *c = first_failed(ro, true);
+	ro->log_text.len = 0;
+	if (!c) {
+		tell_story(ro);
+		return;
+	}
+	struct stack_op *op = stack_op_begin(ro->sr, ro);
+	const struct docker_logs l = {.task = c->failed_task, .tail = LOG_LINES, .on_line = on_log_line};
+	op->docker = docker_logs(ro->sr->docker, &l, LOG_MS, on_log_end, op);
+}
+
+/* ---- looking ---- */
+
+static const struct docker_service *seen_service(const struct rollout *ro, const char *name)
+{
+	for (size_t i = 0; i < ro->n_seen_services; i++)
+		if (strcmp(ro->seen_services[i].name, name) == 0)
+			return &ro->seen_services[i];
+	return NULL;
+}
+
+static void judge_all(struct rollout *ro)
+{
+	bool waits = false, holds = false, fails = false;
+	struct converge_look look = {.tasks = ro->seen_tasks, .n_tasks = ro->n_seen_tasks, .nodes = ro->seen_nodes,
+		.n_nodes = ro->n_seen_nodes, .now_ms = loop_now_ms(ro->sr->run->loop)};
+	for (size_t i = 0; i < ro->n_watched; i++) {
+		struct converge *c = &ro->watched[i];
+		look.service = seen_service(ro, c->name);
+		if (converge_judge(c, &look)) {
+			enum docker_mode mode = look.service ? look.service->mode : DOCKER_REPLICATED;
+			job_run_event(ro->sr->run, &(struct db_event){.kind = "service.state", .service = c->key, .message = c->message,
+				.state = service_state_name(converge_state(c, mode)), .running = c->running, .wanted = c->wanted, .percent = -1});
+		}
+		waits |= c->verdict == CONVERGE_WAIT;
+		holds |= c->verdict == CONVERGE_HOLD;
+		fails |= c->verdict == CONVERGE_FAILED;
+	}
+	if (fails)
+		failed(ro);
+	else if (waits || holds)
+		timer_set(&ro->poll, waits ? LOOK_MS : LOOK_HOLD_MS);
+	else
+		ro->next(ro);
+}
+
+static void look_part(struct rollout *ro, const struct status *st)
+{
+	if (!status_is_ok(st))
+		ro->look_st = *st;
+	if (--ro->look_waiting > 0)
+		return;
+	if (status_is_ok(&ro->look_st)) {
+		judge_all(ro);
+	} else if (ro->look_st.code == ST_UNAVAILABLE || ro->look_st.code == ST_DEADLINE_EXCEEDED) {
+		/* The Engine is away: nothing was seen, so neither holding nor stalling counts. */
+		for (size_t i = 0; i < ro->n_watched; i++)
+			ro->watched[i].good_since_ms = ro->watched[i].progress_ms = 0;
+		timer_set(&ro->poll, LOOK_HOLD_MS);
+	} else {
+		ro->st = ro->look_st;
+		rollout_phase_over(ro);
+	}
+}
+
+static void on_services(void *data, const struct status *st, const struct docker_service *s, size_t n)
+{
+	struct stack_run *sr;
+	void *ro;
+	if (!stack_op_end(data, &sr, &ro))
+		return;
+	copy_services(ro, s, n);
+	look_part(ro, st);
+}
+
+static void on_tasks(void *data, const struct status *st, const struct docker_task *t, size_t n)
+{
+	struct stack_run *sr;
+	void *ro;
+	if (!stack_op_end(data, &sr, &ro))
+		return;
+	copy_tasks(ro, t, n);
+	look_part(ro, st);
+}
+
+static void on_nodes(void *data, const struct status *st, const struct docker_node *m, size_t n)
+{
+	struct stack_run *sr;
+	void *ro;
+	if (!stack_op_end(data, &sr, &ro))
+		return;
+	if (status_is_ok(st))
+		copy_nodes(ro, m, n);
+	look_part(ro, st);
+}
+
+static void look_now(struct rollout *ro)
+{
+	struct stack_run *sr = ro->sr;
+	const char *labels[] = {NULL, NULL};
+	arena_reset(ro->look);
+	labels[0] = arena_fmt(ro->look, "%s=%s", LABEL_NAMESPACE, sr->namespace_);
+	const struct docker_filter services = {.labels = labels};
+	const struct docker_task_filter tasks = {.labels = labels, .up_to_date = true};
+	ro->look_st = status_ok();
+	ro->look_waiting = 2;
+	struct stack_op *op = stack_op_begin(sr, ro);
+	op->docker = docker_service_list(sr->docker, &services, 0, on_services, op);
+	op = stack_op_begin(sr, ro);
+	op->docker = docker_task_list(sr->docker, &tasks, 0, on_tasks, op);
+	if (ro->looks++ % NODES_EVERY == 0) {
+		ro->look_waiting++;
+		op = stack_op_begin(sr, ro);
+		op->docker = docker_node_list(sr->docker, 0, on_nodes, op);
+	}
+}
+
+static void on_poll(struct timer *t)
+{
+	look_now(container_of(t, struct rollout, poll));
+}
+
+void rollout_watch_init(struct rollout *ro)
+{
+	ro->look = arena_create();
+	ro->look_nodes = arena_create();
+	timer_init(&ro->poll, ro->sr->run->loop, on_poll);
+}
+
+void rollout_watch_finish(struct rollout *ro)
+{
+	timer_stop(&ro->poll);
+	buf_finish(&ro->log_text);
+	arena_destroy(ro->look);
+	arena_destroy(ro->look_nodes);
+}
+
+void rollout_watch(struct rollout *ro, struct converge *watched, size_t n, void (*next)(struct rollout *ro))
+{
+	const struct stacks *settings = ro->sr->stacks;
+	for (size_t i = 0; i < n; i++) {
+		watched[i].stall_ms = settings->stall_ms;
+		watched[i].hold_ms = settings->hold_ms;
+	}
+	ro->watched = watched;
+	ro->n_watched = n;
+	ro->next = next;
+	ro->looks = 0;
+	if (n == 0)
+		next(ro);
+	else
+		look_now(ro);
+}
+
+static bool someone_awaits_end(const struct release *r, const char *key)
+{
+	for (size_t i = 0; i < r->n_services; i++)
+		for (size_t k = 0; k < r->services[i].n_depends; k++)
+			if (strcmp(r->services[i].depends[k].service, key) == 0 &&
+				r->services[i].depends[k].condition == COMPOSE_COMPLETED)
+				return true;
+	return false;
+}
+
+void rollout_watch_all(struct rollout *ro)
+{
+	const struct release *r = ro->target;
+	struct converge *all = arena_array(ro->sr->run->arena, struct converge, r->n_services + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < r->n_services; i++) {
+		const struct release_object *o = &r->services[i].object;
+		if (rollout_includes(ro, o->key))
+			all[n++] = (struct converge){.key = o->key, .name = o->name, .completes = someone_awaits_end(r, o->key)};
+	}
+	rollout_watch(ro, all, n, rollout_phase_over);
+}
+
+struct db_service *rollout_services(struct rollout *ro, struct arena *a, size_t *ret_n)
+{
+	const struct release *r = ro->target;
+	struct db_service *out = arena_array(a, struct db_service, r->n_services + 1);
+	*ret_n = 0;
+	for (size_t i = 0; i < r->n_services; i++) {
+		const struct release_service *s = &r->services[i];
+		const struct docker_service *seen = seen_service(ro, s->object.name);
+		const struct converge *c = NULL;
+		for (size_t k = 0; k < ro->n_watched; k++)
+			if (strcmp(ro->watched[k].key, s->object.key) == 0)
+				c = &ro->watched[k];
+		if (!seen || !c)
+			continue;
+		out[(*ret_n)++] = (struct db_service){
+			.service = s->object.key,
+			.engine_id = arena_strdup(a, seen->id),
+			.engine_name = s->object.name,
+			.image = arena_strdup(a, seen->image),
+			.mode = s->mode,
+			.message = "",
+			.state = converge_state(c, seen->mode),
+			.running = c->running,
+			.wanted = c->wanted,
+		};
+	}
+	return out;
+}

@@ -1,0 +1,189 @@
+#include "stacks/stack_run.h"
+
+#include <stdlib.h>
+#include "base/arena.h"
+#include "base/mem.h"
+
+#define RETRY_MS 300
+
+static void on_retry(struct timer *t)
+{
+	struct stack_run *sr = container_of(t, struct stack_run, retry);
+	flow_resume(sr->run->flow);
+}
+
+void stack_run_begin(struct job_run *run)
+{
+	struct stack_run *sr = arena_new(run->arena, struct stack_run);
+	struct stacks *stacks = run->context;
+	sr->run = run;
+	sr->stacks = stacks;
+	sr->docker = stacks->docker;
+	sr->db = run->db;
+	sr->namespace_ = "";
+	sr->deployment_id = run->job->deployment_id.text;
+	list_init(&sr->ops);
+	timer_init(&sr->retry, run->loop, on_retry);
+	world_init(&sr->world);
+	rollout_init(&sr->forward, sr);
+	rollout_init(&sr->back, sr);
+	run->state = sr;
+}
+
+void stack_run_interrupt(struct job_run *run)
+{
+	struct stack_run *sr = run->state;
+	timer_stop(&sr->retry);
+	rollout_stop(&sr->forward);
+	rollout_stop(&sr->back);
+	list_for_each (&sr->ops, n) {
+		struct stack_op *op = container_of(n, struct stack_op, node);
+		if (op->cancelled)
+			continue;
+		op->cancelled = true;
+		if (op->docker)
+			docker_cancel(sr->docker, op->docker);
+		if (op->db)
+			db_cancel(sr->db, op->db);
+	}
+}
+
+void stack_run_end(struct job_run *run)
+{
+	struct stack_run *sr = run->state;
+	timer_stop(&sr->retry);
+	rollout_finish(&sr->forward);
+	rollout_finish(&sr->back);
+	world_finish(&sr->world);
+}
+
+/* ---- operations ---- */
+
+struct stack_op *stack_op_begin(struct stack_run *sr, void *data)
+{
+	struct stack_op *op = mem_new(struct stack_op);
+	op->sr = sr;
+	op->data = data;
+	list_push(&sr->ops, &op->node);
+	job_run_hold(sr->run);
+	return op;
+}
+
+bool stack_op_end(struct stack_op *op, struct stack_run **ret_sr, void **ret_data)
+{
+	bool wanted = !op->cancelled;
+	struct job_run *run = op->sr->run;
+	*ret_sr = op->sr;
+	if (ret_data)
+		*ret_data = op->data;
+	list_remove(&op->node);
+	free(op);
+	job_run_release(run); /* frees nothing before a later turn */
+	return wanted;
+}
+
+void stack_step_done(struct stack_run *sr, const struct status *st)
+{
+	if (st->code == ST_UNAVAILABLE || st->code == ST_DEADLINE_EXCEEDED)
+		timer_set(&sr->retry, RETRY_MS);
+	else if (st->code == ST_ABORTED)
+		job_run_abandon(sr->run);
+	else
+		flow_step_done(sr->run->flow, st);
+}
+
+void stack_op_step_done(void *op, const struct status *st)
+{
+	struct stack_run *sr;
+	if (stack_op_end(op, &sr, NULL))
+		stack_step_done(sr, st);
+}
+
+/* ---- loading ---- */
+
+static struct db_scope scope_of(const struct stack_run *sr)
+{
+	return (struct db_scope){.project_id = sr->run->job->project_id.text, .actor = "skepd", .method = "", .request_id = ""};
+}
+
+static void on_previous(void *data, const struct status *st, const struct db_release *r)
+{
+	struct stack_run *sr;
+	if (!stack_op_end(data, &sr, NULL))
+		return;
+	struct status result = *st;
+	if (status_is_ok(st)) {
+		struct arena *a = sr->run->arena;
+		struct str rendered = str_of(arena_strndup(a, r->rendered.ptr, r->rendered.len));
+		result = release_decode(a, rendered, &sr->previous);
+		sr->has_previous = true;
+	}
+	stack_step_done(sr, &result);
+}
+
+static void on_stack(void *data, const struct status *st, const struct db_stack *s)
+{
+	struct stack_run *sr;
+	if (!stack_op_end(data, &sr, NULL))
+		return;
+	if (!status_is_ok(st)) {
+		stack_step_done(sr, st);
+		return;
+	}
+	sr->namespace_ = arena_strdup(sr->run->arena, s->namespace_);
+	if (!s->active_deployment_id.text[0]) {
+		flow_step_done(sr->run->flow, st);
+		return;
+	}
+	struct stack_op *op = stack_op_begin(sr, NULL);
+	op->db = sr->db->stacks->load_release(sr->db, s->project_id.text, s->active_deployment_id.text, on_previous, op);
+}
+
+enum flow_next stack_load_stack(struct flow *f)
+{
+	struct stack_run *sr = stack_run_of(f);
+	const struct db_stack_ref ref = {.id = sr->run->job->stack_id.text, .project = "", .name = ""};
+	if (!ref.id[0]) {
+		f->st = status_err(ST_NOT_FOUND, "stack \"%s\" is gone: it was removed before this job ran", sr->run->job->stack);
+		return FLOW_FAIL;
+	}
+	struct db_scope scope = scope_of(sr);
+	struct stack_op *op = stack_op_begin(sr, NULL);
+	op->db = sr->db->stacks->get(sr->db, &scope, &ref, on_stack, op);
+	return FLOW_WAIT;
+}
+
+static void on_looked(struct stack_run *sr, void *data, const struct status *st)
+{
+	(void)data;
+	stack_step_done(sr, st);
+}
+
+enum flow_next stack_look(struct flow *f)
+{
+	struct stack_run *sr = stack_run_of(f);
+	world_read(&sr->world, sr, on_looked, NULL);
+	return FLOW_WAIT;
+}
+
+/* ---- the way back ---- */
+
+static void on_restored(struct stack_run *sr, const struct status *st)
+{
+	struct status wrapped = status_wrap(st, sr->has_previous ? "going back to the release before" : "removing what was begun");
+	if (status_is_ok(st))
+		job_run_say(sr->run, "%s", sr->has_previous ? "back at the release before" : "what was begun is removed");
+	flow_step_done(sr->run->flow, &wrapped);
+}
+
+enum flow_next stack_restore(struct flow *f)
+{
+	struct stack_run *sr = stack_run_of(f);
+	if (sr->on_failure == ON_FAILURE_PAUSE && f->st.code != ST_CANCELLED)
+		return FLOW_NEXT;
+	job_run_say(sr->run, "%s", sr->has_previous ? "going back to the release before" : "removing what was begun");
+	sr->back.target = &sr->previous;
+	sr->back.stale = true;
+	rollout_run(&sr->back, ROLLOUT_ALL, on_restored);
+	return FLOW_WAIT;
+}

@@ -1,0 +1,62 @@
+/* stack_run: the state of one job's run on a stack: what was loaded, what the Engine holds, and the
+ * operations under way, so that an interrupt can give them all up. Owned by the job_run (run->state). */
+#pragma once
+#include "db/stacks.h"
+#include "docker/docker.h"
+#include "jobs/run.h"
+#include "stacks/release.h"
+#include "stacks/rollout.h"
+#include "stacks/stacks.h"
+#include "stacks/world.h"
+
+struct stack_run {
+	struct job_run *run;
+	struct stacks *stacks;
+	struct docker *docker;
+	struct db *db;
+	struct list ops;
+
+	const char *namespace_;
+	const char *deployment_id;     /* the release to deploy; "" for other kinds */
+	enum failure_policy on_failure;
+	struct release target;         /* what is wanted */
+	struct release previous;       /* the last good one; empty when there is none */
+	bool has_previous;
+	struct world world;
+	struct rollout forward, back;
+	struct timer retry; /* runs the present step again */
+};
+
+static inline struct stack_run *stack_run_of(const struct flow *f)
+{
+	return ((struct job_run *)f->data)->state;
+}
+
+/* job_kind_def's begin, interrupt, end for every kind of this folder. */
+void stack_run_begin(struct job_run *run);
+void stack_run_interrupt(struct job_run *run);
+void stack_run_end(struct job_run *run);
+
+/* One operation under way. `docker` or `db` is set to its handle right after it was started. */
+struct stack_op {
+	struct list node;
+	struct stack_run *sr;
+	void *data;
+	struct docker_call *docker;
+	struct db_call *db;
+	bool cancelled;
+};
+struct stack_op *stack_op_begin(struct stack_run *sr, void *data);
+/* First thing in every completion: frees the op; false = it was given up: touch nothing. */
+bool stack_op_end(struct stack_op *op, struct stack_run **ret_sr, void **ret_data);
+/* Ends the present step; what may pass by itself (a server that is away) runs it again a little later, until its time
+ * limit; a fence that says the job is somebody else's (ABORTED from db) gives the run up. */
+void stack_step_done(struct stack_run *sr, const struct status *st);
+/* The same as a db_done; data is the op. */
+void stack_op_step_done(void *op, const struct status *st);
+
+/* ---- prelude steps shared by the kinds ---- */
+enum flow_next stack_load_stack(struct flow *f);    /* namespace, and the active release into `previous` */
+enum flow_next stack_look(struct flow *f);          /* the Engine's objects into `world` */
+/* ---- steps shared by the kinds ---- */
+enum flow_next stack_restore(struct flow *f);       /* an undo: back to `previous`; nothing there: all is removed */

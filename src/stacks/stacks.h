@@ -1,0 +1,20 @@
+/* stacks: what jobs do to a stack in the Engine. The context of the job kinds deploy, update, scale,
+ * restart, remove; made by app, handed to the worker. */
+#pragma once
+#include <stdint.h>
+
+struct clock;
+struct docker;
+struct job_kind_def;
+
+struct stacks {
+	struct docker *docker;     /* borrowed */
+	const struct clock *clock; /* borrowed */
+	uint64_t stall_ms; /* converging without any progress for so long is a failure; default 60,000 */
+	uint64_t hold_ms;  /* how long it must stay so, where update_config.monitor does not say; default 5,000 */
+};
+#define STACKS_STALL_MS 60000
+#define STACKS_HOLD_MS  5000
+
+/* NULL-terminated. */
+extern const struct job_kind_def *const stacks_kinds[];
