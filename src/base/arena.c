@@ -129,8 +129,8 @@ static void *alloc_in_new_chunk(struct arena *a, size_t size)
 void *arena_alloc(struct arena *a, size_t size)
 {
 	a->used += size;
-	struct chunk *c = a->chunks;
-	if (ARENA_POOLS && c && c->used <= c->size && size <= c->size - c->used) {
+	struct chunk *c = ARENA_POOLS ? a->chunks : NULL;
+	if (c && c->used <= c->size && size <= c->size - c->used) {
 		void *p = c->bytes + c->used;
 		c->used += round_up(size);
 		return p;
@@ -186,7 +186,7 @@ char *arena_vfmt(struct arena *a, const char *fmt, va_list ap)
 		text = arena_strndup(a, small, (size_t)len);
 	} else {
 		text = arena_alloc(a, (size_t)len + 1);
-		vsnprintf(text, (size_t)len + 1, fmt, again);
+		(void)vsnprintf(text, (size_t)len + 1, fmt, again);
 	}
 	va_end(again);
 	return text;

@@ -13,6 +13,6 @@ const struct clock *clock_system(void);
 /* RFC 3339 with microseconds, "2026-03-01T12:00:00.000000Z". Years 1 to 9999: what lies outside is
  * given as the first or last moment inside. */
 char *time_rfc3339(struct arena *a, int64_t wall_us);
-/* Microseconds since 1970 from what Docker, PostgreSQL (ISO, with time zone) and RFC 3339 write; digits
- * after the sixth are dropped. 0 = not a time, or Docker's "never" (0001-01-01T00:00:00Z). */
+/* Microseconds since 1970 from what Docker, PostgreSQL (ISO, with time zone) and RFC 3339 write;
+ * digits after the sixth are dropped. 0 = not a time, or Docker's "never" (0001-01-01T00:00:00Z). */
 int64_t time_parse(const char *text);

@@ -7,13 +7,13 @@
 #include "base/status.h"
 #include "base/str.h"
 
-/* *ret_json is owned by the caller. Any value, not only objects; depth ≤ 512. A text with an integer
- * beyond 64 bits (the Engine writes "unlimited" as 2^64-1) is read with every number a real: json_int
- * still returns those that are whole and fit. */
+/* *ret_json is owned by the caller. Any value, not only objects; depth ≤ 512. A text with an
+ * integer beyond 64 bits (the Engine writes "unlimited" as 2^64-1) is read with every number a
+ * real: json_int still returns those that are whole and fit. */
 struct status json_parse(struct str text, json_t **ret_json) __attribute__((warn_unused_result));
 
 /* Path is "a.b.c" (object keys only); "" is the value itself. */
-json_t *json_at(const json_t *j, const char *path);                             /* borrowed or NULL */
+json_t *json_at(const json_t *j, const char *path); /* borrowed or NULL */
 const char *json_text(const json_t *j, const char *path, const char *otherwise); /* borrowed */
 int64_t json_int(const json_t *j, const char *path, int64_t otherwise);
 double json_num(const json_t *j, const char *path, double otherwise);

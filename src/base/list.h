@@ -56,5 +56,6 @@ static inline void list_move_all(struct list *to, struct list *from)
 	list_init(from);
 }
 /* `n` may be removed inside the loop; no other node may. */
-#define list_for_each(head, n) \
-	for (struct list *n = (head)->next, *n##_next = n->next; n != (head); n = n##_next, n##_next = n->next)
+#define list_for_each(head, n)                                                                     \
+	for (struct list *n = (head)->next, *n##_next = n->next; n != (head);                      \
+		n = n##_next, n##_next = n->next)

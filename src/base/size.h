@@ -4,8 +4,8 @@
 #include <stdint.h>
 #include "base/str.h"
 
-/* The rules of Docker's units.RAMInBytes: a decimal number, at most one space, and b, k, m, g, t or p
- * of any case, optionally with b or ib behind; every unit is a power of 1024. False for anything
+/* The rules of Docker's units.RAMInBytes: a decimal number, at most one space, and b, k, m, g, t or
+ * p of any case, optionally with b or ib behind; every unit is a power of 1024. False for anything
  * else, for negative sizes and what does not fit; *ret_bytes is then untouched. */
 bool size_parse(struct str s, int64_t *ret_bytes);
 

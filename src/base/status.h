@@ -31,8 +31,8 @@ enum st_code {
 struct status {
 	enum st_code code;
 	const char *origin; /* "file.c:123" of the first failure; static */
-	/* UTF-8 whatever the arguments were (a byte that is not becomes '?'), NUL-terminated, cut at
-	 * a character when longer */
+	/* UTF-8 whatever the arguments were (a byte that is not becomes '?'), NUL-terminated,
+	 * cut at a character when longer */
 	char message[496];
 };
 

@@ -24,8 +24,11 @@ bool str_starts(struct str s, const char *prefix)
 bool str_ends(struct str s, const char *suffix)
 {
 	size_t len = strlen(suffix);
-	return s.len >= len &&
-		str_eq((struct str){s.ptr ? s.ptr + (s.len - len) : s.ptr, len}, (struct str){suffix, len});
+	if (s.len < len)
+		return false;
+	if (len == 0)
+		return true;
+	return str_eq((struct str){s.ptr + (s.len - len), len}, (struct str){suffix, len});
 }
 
 static bool is_space(char c)
@@ -298,7 +301,7 @@ void buf_vfmt(struct buf *b, const char *fmt, va_list ap)
 		mem_abort("vsnprintf failed");
 	if ((size_t)len >= b->cap - b->len) {
 		buf_reserve(b, (size_t)len);
-		vsnprintf(b->ptr + b->len, b->cap - b->len, fmt, again);
+		(void)vsnprintf(b->ptr + b->len, b->cap - b->len, fmt, again);
 	}
 	va_end(again);
 	b->len += (size_t)len;

@@ -30,8 +30,8 @@ static const unsigned char *bytes_of(struct str s)
 }
 
 /* A context that has seen key, nonce, the bytes before the nonce, and the aad; NULL = no. */
-static EVP_CIPHER_CTX *start(
-	bool seal, const struct key *key, const unsigned char *nonce, struct str head, struct str aad)
+static EVP_CIPHER_CTX *start(bool seal, const struct key *key, const unsigned char *nonce,
+	struct str head, struct str aad)
 {
 	int n;
 	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
@@ -67,7 +67,8 @@ void crypto_seal(struct keyring *k, struct str aad, struct str plain, struct buf
 	unsigned char *out = (unsigned char *)ret_sealed->ptr + ret_sealed->len;
 	int n = 0, last = 0;
 	EVP_CIPHER_CTX *c = start(true, key, nonce, head, aad);
-	if (!c || (plain.len && EVP_CipherUpdate(c, out, &n, bytes_of(plain), (int)plain.len) != 1) ||
+	if (!c ||
+		(plain.len && EVP_CipherUpdate(c, out, &n, bytes_of(plain), (int)plain.len) != 1) ||
 		EVP_CipherFinal_ex(c, out + n, &last) != 1 ||
 		EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, out + plain.len) != 1)
 		mem_abort("AES-256-GCM failed");
@@ -99,8 +100,8 @@ static bool open_with(const struct key *key, struct str aad, struct str head, st
 	int n = 0, last = 0;
 	EVP_CIPHER_CTX *c = start(false, key, nonce, head, aad);
 	bool ok = c && EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, tag) == 1 &&
-		(len == 0 || EVP_CipherUpdate(c, out, &n, cipher, (int)len) == 1) &&
-		EVP_CipherFinal_ex(c, out + n, &last) == 1;
+		  (len == 0 || EVP_CipherUpdate(c, out, &n, cipher, (int)len) == 1) &&
+		  EVP_CipherFinal_ex(c, out + n, &last) == 1;
 	EVP_CIPHER_CTX_free(c);
 	if (ok)
 		ret_plain->len += len;
@@ -116,10 +117,11 @@ struct status crypto_open(
 	const unsigned char *p = bytes_of(sealed);
 	if (sealed.len < 2 || p[0] != SEAL_VERSION)
 		return status_err(ST_DATA_LOSS, "not a sealed text of version %d", SEAL_VERSION);
-	struct str id = {sealed.ptr + 2, p[1]};
+	struct str id = {(const char *)p + 2, p[1]};
 	size_t head_len = 2 + id.len;
 	if (sealed.len < head_len + NONCE_LEN + TAG_LEN)
-		return status_err(ST_DATA_LOSS, "the sealed text is cut off at %zu bytes", sealed.len);
+		return status_err(
+			ST_DATA_LOSS, "the sealed text is cut off at %zu bytes", sealed.len);
 	struct str head = {sealed.ptr, head_len};
 	struct str body = {sealed.ptr + head_len, sealed.len - head_len};
 	if (body.len - NONCE_LEN - TAG_LEN > TEXT_MAX)
@@ -127,7 +129,8 @@ struct status crypto_open(
 	const struct key *key = key_named(k, id);
 	if (!key)
 		return status_err(ST_FAILED_PRECONDITION,
-			"sealed with the key \"" STR_FMT "\", which %s does not hold: add that key's line",
+			"sealed with the key \"" STR_FMT
+			"\", which %s does not hold: add that key's line",
 			STR_ARG(id), k->path);
 	if (!open_with(key, aad, head, body, ret_plain))
 		return status_err(ST_DATA_LOSS,

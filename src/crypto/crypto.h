@@ -9,8 +9,8 @@ void crypto_sha256(struct str bytes, unsigned char ret_digest[SHA256_LEN]);
 bool crypto_equal(const void *a, const void *b, size_t len); /* constant time */
 
 /* keyring: the key file (`<key id> <64 hex digits>` a line; the first seals, all open; empty lines
- * and lines that begin with # are skipped). keyring_load makes a missing file with one random key and
- * mode 0600; when two daemons do so at once, both end with the same file. A file that others may
+ * and lines that begin with # are skipped). keyring_load makes a missing file with one random key
+ * and mode 0600; when two daemons do so at once, both end with the same file. A file that others may
  * read is refused (PERMISSION_DENIED), so is one with a line that is no key (INVALID_ARGUMENT, with
  * the line's number, never its text). *ret_keyring is the caller's. */
 struct keyring;

@@ -24,8 +24,8 @@ static enum st_code code_of(int error)
 static struct status file_error(int error, const char *what, const char *path)
 {
 	char text[128];
-	return status_err(code_of(error), "%s %s: %s", what, path,
-		strerror_r(error, text, sizeof(text)));
+	const char *why = strerror_r(error, text, sizeof(text));
+	return status_err(code_of(error), "%s %s: %s", what, path, why);
 }
 
 /* ---- reading ---- */
@@ -71,8 +71,8 @@ static struct status parse_line(struct keyring *k, struct str line, int number)
 	struct key key = {0};
 	if (!id_ok(id) || !key_from_hex(str_trim(line), key.bytes))
 		return status_err(ST_INVALID_ARGUMENT,
-			"%s line %d: not a key: want \"<key id> <64 hex digits>\", the key id of up to "
-			"%d letters, digits, '-', '_', '.'",
+			"%s line %d: not a key: want \"<key id> <64 hex digits>\", the key id of "
+			"up to %d letters, digits, '-', '_', '.'",
 			k->path, number, KEY_ID_MAX);
 	memcpy(key.id, id.ptr, id.len);
 	struct status st = status_ok();
@@ -100,7 +100,8 @@ static struct status parse_keys(struct keyring *k, struct str text)
 	}
 	if (k->len == 0)
 		return status_err(ST_INVALID_ARGUMENT,
-			"%s holds no key: put the old file back, or remove it for a new one", k->path);
+			"%s holds no key: put the old file back, or remove it for a new one",
+			k->path);
 	return status_ok();
 }
 
@@ -120,7 +121,8 @@ static struct status check_file(int fd, const char *path)
 
 static struct status read_file(int fd, const char *path, struct buf *ret_text)
 {
-	buf_reserve(ret_text, FILE_MAX + 1); /* at once: growing would leave copies of keys behind */
+	/* At once: growing would leave copies of keys behind. */
+	buf_reserve(ret_text, FILE_MAX + 1);
 	for (;;) {
 		ssize_t n = read(fd, ret_text->ptr + ret_text->len, FILE_MAX + 1 - ret_text->len);
 		if (n < 0 && errno == EINTR)
@@ -129,8 +131,8 @@ static struct status read_file(int fd, const char *path, struct buf *ret_text)
 			return file_error(errno, "cannot read the key file", path);
 		ret_text->len += (size_t)n;
 		if (ret_text->len > FILE_MAX)
-			return status_err(ST_INVALID_ARGUMENT, "the key file %s is over %zu bytes", path,
-				FILE_MAX);
+			return status_err(ST_INVALID_ARGUMENT, "the key file %s is over %zu bytes",
+				path, FILE_MAX);
 		if (n == 0)
 			return status_ok();
 	}
@@ -196,8 +198,9 @@ static bool write_key(int fd)
 static bool sync_folder(struct arena *a, const char *path)
 {
 	const char *slash = strrchr(path, '/');
-	const char *folder = !slash ? "." : slash == path ? "/"
-							  : arena_strndup(a, path, (size_t)(slash - path));
+	const char *folder = ".";
+	if (slash) /* "/keys": the folder is the slash itself */
+		folder = arena_strndup(a, path, slash == path ? 1 : (size_t)(slash - path));
 	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return false;

@@ -48,10 +48,10 @@ static void parses(void **state)
 static void refuses(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {"", "hello", "k", ".", ". ", " ", "-32", "-32k", "32bb", "32kbb",
-		"32kibb", "32ki", "32kx", "32kix", "32kxb", "32bi", "32x", "32e", "32 k b", " 32", "32  k",
-		"32m b", "32.3.1", "1,5g", "inf", "nan", "inf ", "0x10", "8192p", "1e30", "1e999",
-		"12k5"};
+	static const char *const bad[] = {"", "hello", "k", ".", ". ", " ", "-32", "-32k", "32bb",
+		"32kbb", "32kibb", "32ki", "32kx", "32kix", "32kxb", "32bi", "32x", "32e", "32 k b",
+		" 32", "32  k", "32m b", "32.3.1", "1,5g", "inf", "nan", "inf ", "0x10", "8192p",
+		"1e30", "1e999", "12k5"};
 	int64_t bytes = 77;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		if (size_parse(str_of(bad[i]), &bytes))

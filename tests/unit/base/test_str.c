@@ -103,9 +103,12 @@ static void reads_decimals(void **state)
 	assert_double("-0", -0.0);
 	assert_double("1e-999", 0);
 	/* longer than the buffer inside */
-	assert_double("0.1000000000000000055511151231257827021181583404541015625000000000000000000000", 0.1);
-	static const char *const bad[] = {"", ".", "-", "+.", "e1", "1e", "1e+", "1.2.3", "1,5", "nan",
-		"inf", "infinity", "0x10", "1e999", "-1e999", " 1", "1 ", "1_000", "--1", "1f"};
+	assert_double(
+		"0.1000000000000000055511151231257827021181583404541015625000000000000000000000",
+		0.1);
+	static const char *const bad[] = {"", ".", "-", "+.", "e1", "1e", "1e+", "1.2.3", "1,5",
+		"nan", "inf", "infinity", "0x10", "1e999", "-1e999", " 1", "1 ", "1_000", "--1",
+		"1f"};
 	double value = 3;
 	for (size_t n = 0; n < sizeof(bad) / sizeof(bad[0]); n++)
 		assert_false(str_to_double(str_of(bad[n]), &value));
@@ -167,7 +170,8 @@ static void lossy(void **state)
 	struct arena *a = arena_create();
 	assert_string_equal(str_lossy(a, STR("")), "");
 	assert_string_equal(str_lossy(a, STR("grün")), "grün");
-	assert_string_equal(str_lossy(a, STR("\0a\0\xff\xc3z\0")), "\ufffda\ufffd\ufffd\ufffdz\ufffd");
+	assert_string_equal(
+		str_lossy(a, STR("\0a\0\xff\xc3z\0")), "\ufffda\ufffd\ufffd\ufffdz\ufffd");
 	assert_string_equal(str_lossy(a, STR("\xe2\x82")), "\ufffd\ufffd");
 	arena_destroy(a);
 }
@@ -268,11 +272,13 @@ static void base64(void **state)
 	(void)state;
 	/* RFC 4648 §10 */
 	static const char *const vectors[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="},
-		{"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+		{"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="},
+		{"foobar", "Zm9vYmFy"}};
 	struct arena *a = arena_create();
 	struct str bytes = {0};
 	for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
-		assert_string_equal(str_base64(a, vectors[i][0], strlen(vectors[i][0])), vectors[i][1]);
+		assert_string_equal(
+			str_base64(a, vectors[i][0], strlen(vectors[i][0])), vectors[i][1]);
 		assert_true(str_unbase64(a, str_of(vectors[i][1]), &bytes));
 		assert_true(str_is(bytes, vectors[i][0]));
 	}
@@ -282,8 +288,8 @@ static void base64(void **state)
 	assert_true(str_unbase64(a, STR("-__-"), &bytes));
 	assert_memory_equal(bytes.ptr, "\xfb\xff\xfe", 3);
 	assert_true(str_unbase64(a, STR("Zg"), &bytes));
-	static const char *const bad[] = {"Z", "A", "Zm9vA", "Zg=", "Zg===", "Zm9v=", "=", "==", "Z===", "Zh==", "Zm9=",
-		"Zg==Zg==", "Zm 9", "Zm9v\n", "+_aa", "Z\xc3\xa9g"};
+	static const char *const bad[] = {"Z", "A", "Zm9vA", "Zg=", "Zg===", "Zm9v=", "=",
+		"==", "Z===", "Zh==", "Zm9=", "Zg==Zg==", "Zm 9", "Zm9v\n", "+_aa", "Z\xc3\xa9g"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_false(str_unbase64(a, str_of(bad[i]), &bytes));
 	for (size_t len = 0; len < 256; len++) { /* there and back */

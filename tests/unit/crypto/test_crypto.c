@@ -2,8 +2,8 @@
 #include "base/arena.h"
 #include "scratch.h"
 
-#define KEYS                                                                       \
-	"main 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n" \
+#define KEYS                                                                                       \
+	"main 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"                  \
 	"old 1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100\n"
 #define PLACE STR("deployments/1/texts")
 #define HEAD  6 /* version, length, "main" */
@@ -74,7 +74,8 @@ static void opens_the_layout_of_record(void **state)
 	struct str sealed = {0};
 	struct buf plain = {0};
 	assert_true(str_unhex(a,
-		STR("01046d61696e6465666768696a6b6c6d6e6f3b7eac10108a33ed0442249520ef11c5bc66757941f6"
+		STR("01046d61696e6465666768696a6b6c6d6e6f3b7eac10108a33ed0442249520ef11c5bc66757941"
+		    "f6"
 		    "2cf031c04eea"),
 		&sealed));
 	struct status st = crypto_open(k, PLACE, sealed, &plain);
@@ -124,7 +125,8 @@ static void every_changed_byte_shows(void **state)
 			sealed.ptr[i] = (char)(sealed.ptr[i] ^ bit);
 		}
 	}
-	for (size_t len = 0; len < sealed.len; len++) { /* exact sizes, so that ASan sees overreads */
+	/* copies of the exact size, so that ASan sees overreads */
+	for (size_t len = 0; len < sealed.len; len++) {
 		char *cut = malloc(len ? len : 1);
 		memcpy(cut, sealed.ptr, len);
 		stays_closed(k, PLACE, str_make(cut, len));
@@ -164,7 +166,8 @@ static void bound_to_its_place(void **state)
 static void keys_rotate(void **state)
 {
 	const struct scratch *s = *state;
-	struct keyring *k = load(s, "old 1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100\n");
+	struct keyring *k =
+		load(s, "old 1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100\n");
 	struct buf sealed = {0}, plain = {0};
 	crypto_seal(k, PLACE, STR("secret text"), &sealed);
 	keyring_destroy(k);

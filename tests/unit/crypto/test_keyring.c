@@ -148,9 +148,12 @@ static void refuses_bad_lines(void **state)
 	refuses_text(s, "ma/in " HEX_A "\n", "line 1");
 	refuses_text(s, "a23456789012345678901234567890123 " HEX_A "\n", "line 1");
 	refuses_text(s, "m\xc3\xa9 " HEX_A "\n", "line 1");
-	refuses_text(s, "main g00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n", "line 1");
-	refuses_text(s, "main " HEX_A "\n\nmain " HEX_B "\n", "line 3: the key id main stands twice");
-	const char nul[] = "main 00\0" "02030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
+	refuses_text(s, "main g00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n",
+		"line 1");
+	refuses_text(
+		s, "main " HEX_A "\n\nmain " HEX_B "\n", "line 3: the key id main stands twice");
+	const char nul[] = "main 00\0"
+			   "02030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
 	scratch_write(s, nul, sizeof(nul) - 1, 0600);
 	refuses(s, ST_INVALID_ARGUMENT, "line 1");
 }
