@@ -15,6 +15,7 @@
 #include "stacks/converge.h"
 
 struct arena;
+struct picture;
 struct release;
 struct stack_run;
 
@@ -61,13 +62,9 @@ struct rollout {
 	size_t n_watched;
 	unsigned looks, look_waiting;
 	struct status look_st;
-	struct arena *look, *look_nodes;
+	struct picture *seen, *seen_nodes;
 	struct buf log_text;
 	struct timer poll;
-	const struct docker_service *seen_services;
-	const struct docker_task *seen_tasks;
-	const struct docker_node *seen_nodes;
-	size_t n_seen_services, n_seen_tasks, n_seen_nodes;
 };
 
 void rollout_init(struct rollout *ro, struct stack_run *sr);

@@ -5,6 +5,7 @@
 
 #include <string.h>
 #include "base/arena.h"
+#include "stacks/judge.h"
 #include "stacks/stack_run.h"
 
 #define LOOK_MS      200
@@ -15,71 +16,6 @@
 #define LOG_MS       5000
 
 static void look_now(struct rollout *ro);
-
-/* ---- what is seen, copied out of the callbacks ---- */
-
-static void free_json(void *j)
-{
-	json_decref(j);
-}
-
-static json_t *hold_json(struct arena *a, const json_t *j)
-{
-	json_t *held = json_incref((json_t *)(uintptr_t)j);
-	if (held)
-		arena_on_free(a, free_json, held);
-	return held;
-}
-
-static void copy_services(struct rollout *ro, const struct docker_service *s, size_t n)
-{
-	struct arena *a = ro->look;
-	struct docker_service *c = arena_array(a, struct docker_service, n + 1);
-	for (size_t i = 0; i < n; i++) {
-		c[i] = s[i];
-		c[i].id = arena_strdup(a, s[i].id);
-		c[i].name = arena_strdup(a, s[i].name);
-		c[i].image = arena_strdup(a, s[i].image);
-		c[i].update.message = arena_strdup(a, s[i].update.message);
-		c[i].spec = hold_json(a, s[i].spec);
-		c[i].previous_spec = NULL;
-		c[i].labels = (struct docker_pairs){0};
-	}
-	ro->seen_services = c;
-	ro->n_seen_services = n;
-}
-
-static void copy_tasks(struct rollout *ro, const struct docker_task *t, size_t n)
-{
-	struct arena *a = ro->look;
-	struct docker_task *c = arena_array(a, struct docker_task, n + 1);
-	for (size_t i = 0; i < n; i++) {
-		c[i] = t[i];
-		c[i].id = arena_strdup(a, t[i].id);
-		c[i].service_id = arena_strdup(a, t[i].service_id);
-		c[i].node_id = arena_strdup(a, t[i].node_id);
-		c[i].container_id = c[i].image = "";
-		c[i].message = arena_strdup(a, t[i].message);
-		c[i].err = arena_strdup(a, t[i].err);
-		c[i].spec = NULL;
-	}
-	ro->seen_tasks = c;
-	ro->n_seen_tasks = n;
-}
-
-static void copy_nodes(struct rollout *ro, const struct docker_node *m, size_t n)
-{
-	struct arena *a = ro->look_nodes;
-	arena_reset(a);
-	struct docker_node *c = arena_array(a, struct docker_node, n + 1);
-	for (size_t i = 0; i < n; i++) {
-		c[i].id = arena_strdup(a, m[i].id);
-		c[i].hostname = arena_strdup(a, m[i].hostname);
-		c[i].state = m[i].state;
-	}
-	ro->seen_nodes = c;
-	ro->n_seen_nodes = n;
-}
 
 /* ---- the story of a failure ---- */
 
@@ -144,17 +80,14 @@ static void failed(struct rollout *ro)
 
 static const struct docker_service *seen_service(const struct rollout *ro, const char *name)
 {
-	for (size_t i = 0; i < ro->n_seen_services; i++)
-		if (strcmp(ro->seen_services[i].name, name) == 0)
-			return &ro->seen_services[i];
-	return NULL;
+	return picture_service(ro->seen, name);
 }
 
 static void judge_all(struct rollout *ro)
 {
 	bool waits = false, holds = false, fails = false;
-	struct converge_look look = {.tasks = ro->seen_tasks, .n_tasks = ro->n_seen_tasks, .nodes = ro->seen_nodes,
-		.n_nodes = ro->n_seen_nodes, .now_ms = loop_now_ms(ro->sr->run->loop)};
+	struct converge_look look = {.tasks = ro->seen->tasks, .n_tasks = ro->seen->n_tasks, .nodes = ro->seen_nodes->nodes,
+		.n_nodes = ro->seen_nodes->n_nodes, .now_ms = loop_now_ms(ro->sr->run->loop)};
 	for (size_t i = 0; i < ro->n_watched; i++) {
 		struct converge *c = &ro->watched[i];
 		look.service = seen_service(ro, c->name);
@@ -197,31 +130,36 @@ static void look_part(struct rollout *ro, const struct status *st)
 static void on_services(void *data, const struct status *st, const struct docker_service *s, size_t n)
 {
 	struct stack_run *sr;
-	void *ro;
-	if (!stack_op_end(data, &sr, &ro))
+	void *rollout;
+	if (!stack_op_end(data, &sr, &rollout))
 		return;
-	copy_services(ro, s, n);
+	struct rollout *ro = rollout;
+	picture_set_services(ro->seen, s, n);
 	look_part(ro, st);
 }
 
 static void on_tasks(void *data, const struct status *st, const struct docker_task *t, size_t n)
 {
 	struct stack_run *sr;
-	void *ro;
-	if (!stack_op_end(data, &sr, &ro))
+	void *rollout;
+	if (!stack_op_end(data, &sr, &rollout))
 		return;
-	copy_tasks(ro, t, n);
+	struct rollout *ro = rollout;
+	picture_set_tasks(ro->seen, t, n);
 	look_part(ro, st);
 }
 
 static void on_nodes(void *data, const struct status *st, const struct docker_node *m, size_t n)
 {
 	struct stack_run *sr;
-	void *ro;
-	if (!stack_op_end(data, &sr, &ro))
+	void *rollout;
+	if (!stack_op_end(data, &sr, &rollout))
 		return;
-	if (status_is_ok(st))
-		copy_nodes(ro, m, n);
+	struct rollout *ro = rollout;
+	if (status_is_ok(st)) {
+		picture_reset(ro->seen_nodes);
+		picture_set_nodes(ro->seen_nodes, m, n);
+	}
 	look_part(ro, st);
 }
 
@@ -229,8 +167,8 @@ static void look_now(struct rollout *ro)
 {
 	struct stack_run *sr = ro->sr;
 	const char *labels[] = {NULL, NULL};
-	arena_reset(ro->look);
-	labels[0] = arena_fmt(ro->look, "%s=%s", LABEL_NAMESPACE, sr->namespace_);
+	picture_reset(ro->seen);
+	labels[0] = arena_fmt(ro->seen->arena, "%s=%s", LABEL_NAMESPACE, sr->namespace_);
 	const struct docker_filter services = {.labels = labels};
 	const struct docker_task_filter tasks = {.labels = labels, .up_to_date = true};
 	ro->look_st = status_ok();
@@ -253,8 +191,8 @@ static void on_poll(struct timer *t)
 
 void rollout_watch_init(struct rollout *ro)
 {
-	ro->look = arena_create();
-	ro->look_nodes = arena_create();
+	ro->seen = picture_create();
+	ro->seen_nodes = picture_create();
 	timer_init(&ro->poll, ro->sr->run->loop, on_poll);
 }
 
@@ -262,8 +200,8 @@ void rollout_watch_finish(struct rollout *ro)
 {
 	timer_stop(&ro->poll);
 	buf_finish(&ro->log_text);
-	arena_destroy(ro->look);
-	arena_destroy(ro->look_nodes);
+	picture_destroy(ro->seen);
+	picture_destroy(ro->seen_nodes);
 }
 
 void rollout_watch(struct rollout *ro, struct converge *watched, size_t n, void (*next)(struct rollout *ro))

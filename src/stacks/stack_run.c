@@ -143,6 +143,8 @@ enum flow_next stack_load_stack(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
 	const struct db_stack_ref ref = {.id = sr->run->job->stack_id.text, .project = "", .name = ""};
+	if (!ref.id[0] && sr->run->job->kind == JOB_REMOVE)
+		return FLOW_NEXT; /* resumed behind its own end */
 	if (!ref.id[0]) {
 		f->st = status_err(ST_NOT_FOUND, "stack \"%s\" is gone: it was removed before this job ran", sr->run->job->stack);
 		return FLOW_FAIL;

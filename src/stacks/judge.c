@@ -1,0 +1,184 @@
+#include "stacks/judge.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/arena.h"
+#include "base/mem.h"
+#include "stacks/converge.h"
+
+/* ---- picture ---- */
+
+struct picture *picture_create(void)
+{
+	struct picture *p = mem_new(struct picture);
+	p->arena = arena_create();
+	return p;
+}
+
+void picture_destroy(struct picture *p)
+{
+	if (!p)
+		return;
+	arena_destroy(p->arena);
+	free(p);
+}
+
+void picture_reset(struct picture *p)
+{
+	arena_reset(p->arena);
+	p->n_services = p->n_tasks = p->n_nodes = 0;
+}
+
+static void free_json(void *j)
+{
+	json_decref(j);
+}
+
+static const json_t *hold_json(struct arena *a, const json_t *j)
+{
+	json_t *held = json_incref((json_t *)(uintptr_t)j);
+	if (held)
+		arena_on_free(a, free_json, held);
+	return held;
+}
+
+void picture_set_services(struct picture *p, const struct docker_service *s, size_t n)
+{
+	struct arena *a = p->arena;
+	p->services = arena_array(a, struct docker_service, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		struct docker_service *c = &p->services[i];
+		*c = s[i];
+		c->id = arena_strdup(a, s[i].id);
+		c->name = arena_strdup(a, s[i].name);
+		c->image = arena_strdup(a, s[i].image);
+		c->update.message = arena_strdup(a, s[i].update.message);
+		c->spec = hold_json(a, s[i].spec);
+		c->previous_spec = NULL;
+		c->labels = (struct docker_pairs){0};
+	}
+	p->n_services = n;
+}
+
+void picture_set_tasks(struct picture *p, const struct docker_task *t, size_t n)
+{
+	struct arena *a = p->arena;
+	p->tasks = arena_array(a, struct docker_task, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		struct docker_task *c = &p->tasks[i];
+		*c = t[i];
+		c->id = arena_strdup(a, t[i].id);
+		c->service_id = arena_strdup(a, t[i].service_id);
+		c->node_id = arena_strdup(a, t[i].node_id);
+		c->container_id = arena_strdup(a, t[i].container_id);
+		c->message = arena_strdup(a, t[i].message);
+		c->err = arena_strdup(a, t[i].err);
+		c->image = arena_strdup(a, t[i].image);
+		c->spec = NULL;
+	}
+	p->n_tasks = n;
+}
+
+void picture_set_nodes(struct picture *p, const struct docker_node *m, size_t n)
+{
+	struct arena *a = p->arena;
+	p->nodes = arena_array(a, struct docker_node, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		p->nodes[i].id = arena_strdup(a, m[i].id);
+		p->nodes[i].hostname = arena_strdup(a, m[i].hostname);
+		p->nodes[i].state = m[i].state;
+	}
+	p->n_nodes = n;
+}
+
+/* ---- one service ---- */
+
+const struct docker_service *picture_service(const struct picture *p, const char *name)
+{
+	for (size_t i = 0; i < p->n_services; i++)
+		if (strcmp(p->services[i].name, name) == 0)
+			return &p->services[i];
+	return NULL;
+}
+
+static enum service_state state_of(const struct converge *c, const struct docker_service *seen)
+{
+	bool job = seen->mode == DOCKER_REPLICATED_JOB || seen->mode == DOCKER_GLOBAL_JOB;
+	switch (c->verdict) {
+	case CONVERGE_HOLD:
+	case CONVERGE_DONE:
+		return job ? SERVICE_COMPLETED : SERVICE_RUNNING;
+	case CONVERGE_WAIT:
+		return c->running > 0 && c->running < c->wanted ? SERVICE_DEGRADED : SERVICE_CONVERGING;
+	case CONVERGE_FAILED:
+		return c->running > 0 ? SERVICE_DEGRADED : SERVICE_FAILED;
+	}
+	return SERVICE_CONVERGING;
+}
+
+static struct db_service judge_service(struct arena *a, const struct picture *p, const struct db_service *known)
+{
+	struct db_service now = *known;
+	const struct docker_service *seen = picture_service(p, known->engine_name);
+	if (!seen) {
+		now.state = SERVICE_MISSING;
+		now.running = 0;
+		now.message = "gone from the Engine: somebody removed it";
+		return now;
+	}
+	struct converge c = {.key = known->service, .name = known->engine_name, .gate = true, .stall_ms = UINT64_MAX / 4};
+	c.completes = known->state == SERVICE_COMPLETED;
+	const struct converge_look look = {seen, p->tasks, p->n_tasks, p->nodes, p->n_nodes, 1};
+	(void)converge_judge(&c, &look);
+	now.engine_id = seen->id;
+	now.image = seen->image;
+	now.running = c.running;
+	now.wanted = c.wanted;
+	now.state = state_of(&c, seen);
+	now.message = now.state == SERVICE_RUNNING || now.state == SERVICE_COMPLETED ? "" : arena_strdup(a, c.message);
+	return now;
+}
+
+static bool same(const struct db_service *a, const struct db_service *b)
+{
+	return a->state == b->state && a->running == b->running && a->wanted == b->wanted && strcmp(a->message, b->message) == 0 &&
+		strcmp(a->engine_id, b->engine_id) == 0 && strcmp(a->image, b->image) == 0;
+}
+
+/* ---- the stack ---- */
+
+void judge_stack(struct arena *a, const struct picture *p, const struct db_stack *s, struct judged_stack *ret)
+{
+	struct judged_stack j = {.status = STACK_RUNNING, .message = "", .n_services = s->n_services};
+	size_t good = 0, failed = 0;
+	const struct db_service *missing = NULL, *bad = NULL;
+	j.services = arena_array(a, struct db_service, s->n_services + 1);
+	for (size_t i = 0; i < s->n_services; i++) {
+		struct db_service *now = &j.services[i];
+		*now = judge_service(a, p, &s->services[i]);
+		j.differs |= !same(now, &s->services[i]);
+		j.moving |= now->state == SERVICE_CONVERGING;
+		if (now->state == SERVICE_RUNNING || now->state == SERVICE_COMPLETED)
+			good++;
+		else if (now->state == SERVICE_MISSING)
+			missing = now;
+		else
+			bad = now;
+		failed += now->state == SERVICE_FAILED;
+	}
+	if (missing) {
+		j.status = STACK_DRIFTED;
+		j.message = arena_fmt(a, "service %s is %s", missing->service, missing->message);
+	} else if (good < s->n_services) {
+		j.status = failed == s->n_services ? STACK_FAILED : STACK_DEGRADED;
+		j.message = arena_fmt(a, "service %s: %s", bad->service, bad->message);
+	}
+	if (s->active_deployment_id.text[0] == '\0') { /* only what a failed first deploy left behind */
+		j.status = s->status;
+		j.message = s->status_message;
+	}
+	bool busy = s->status == STACK_DEPLOYING || s->status == STACK_REMOVING;
+	j.moving |= busy;
+	j.differs |= !busy && (j.status != s->status || strcmp(j.message, s->status_message) != 0);
+	*ret = j;
+}

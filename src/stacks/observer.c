@@ -1,0 +1,244 @@
+#include "stacks/observer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/arena.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "loop/loop.h"
+#include "stacks/judge.h"
+#include "stacks/release.h"
+
+#define EVENT_MS  100
+#define MOVING_MS 200
+#define STEADY_MS 1500
+#define EMPTY_MS  10000
+#define DOWN_MS   1000
+#define PAGE      200
+
+struct observer {
+	struct loop *loop;
+	struct docker *docker;
+	struct db *db;
+	struct observer_options options;
+	struct timer next;
+	struct docker_events *events;
+
+	/* The picture. Read into `reading`, then swapped with `picture`: readers never see half of one. */
+	struct picture *picture, *reading;
+	unsigned waiting;  /* answers still to come of the present pass */
+	unsigned writing;  /* db writes under way */
+	struct status st;
+	bool engine_up, engine_known, nudged, moving, stopped;
+	size_t n_stacks;
+	char after[UUID_LEN + 1];
+	void (*on_stopped)(void *data);
+	void *stopped_data;
+};
+
+static void look_now(struct observer *ob);
+
+static void check_stopped(struct observer *ob)
+{
+	if (ob->stopped && ob->on_stopped && ob->waiting == 0 && ob->writing == 0) {
+		void (*done)(void *) = ob->on_stopped;
+		ob->on_stopped = NULL;
+		done(ob->stopped_data);
+	}
+}
+
+/* ---- the end of a pass ---- */
+
+static void engine_is(struct observer *ob, bool up, const struct status *why)
+{
+	if (ob->engine_known && ob->engine_up == up)
+		return;
+	ob->engine_known = true;
+	ob->engine_up = up;
+	if (ob->options.on_engine)
+		ob->options.on_engine(ob->options.data, up, why);
+}
+
+static void pass_over(struct observer *ob)
+{
+	uint64_t ms = ob->n_stacks == 0 ? EMPTY_MS : ob->moving ? MOVING_MS : STEADY_MS;
+	if (!status_is_ok(&ob->st))
+		ms = DOWN_MS;
+	if (ob->nudged)
+		ms = MOVING_MS;
+	ob->nudged = false;
+	if (!ob->stopped)
+		timer_set(&ob->next, ms);
+	check_stopped(ob);
+}
+
+/* ---- judging and writing ---- */
+
+static void on_written(void *data, const struct status *st)
+{
+	struct observer *ob = data;
+	(void)st; /* what was not written differs still at the next pass */
+	ob->writing--;
+	check_stopped(ob);
+}
+
+static void on_watched(void *data, const struct status *st, const struct db_stack *stacks, size_t n, bool more)
+{
+	struct observer *ob = data;
+	struct arena *a = arena_create();
+	ob->waiting--;
+	if (!status_is_ok(st) || ob->stopped)
+		n = 0, more = false;
+	for (size_t i = 0; i < n; i++) {
+		struct judged_stack j;
+		judge_stack(a, ob->picture, &stacks[i], &j);
+		ob->moving |= j.moving;
+		ob->n_stacks++;
+		if (!j.differs)
+			continue;
+		ob->writing++;
+		ob->db->stacks->observe(
+			ob->db, stacks[i].id.text, j.status, j.message, j.services, j.n_services, on_written, ob);
+	}
+	if (more) {
+		memcpy(ob->after, stacks[n - 1].id.text, sizeof(ob->after));
+		ob->waiting++;
+		ob->db->stacks->watched(ob->db, ob->after, PAGE, on_watched, ob);
+	} else {
+		pass_over(ob);
+	}
+	arena_destroy(a);
+}
+
+/* ---- looking ---- */
+
+static void look_part(struct observer *ob, const struct status *st)
+{
+	if (!status_is_ok(st))
+		ob->st = *st;
+	if (--ob->waiting > 0)
+		return;
+	engine_is(ob, status_is_ok(&ob->st), &ob->st);
+	if (!status_is_ok(&ob->st) || ob->stopped) {
+		pass_over(ob);
+		return;
+	}
+	struct picture *old = ob->picture;
+	ob->picture = ob->reading;
+	ob->reading = old;
+	ob->n_stacks = 0;
+	ob->moving = false;
+	ob->waiting++;
+	ob->db->stacks->watched(ob->db, "", PAGE, on_watched, ob);
+}
+
+static void on_services(void *data, const struct status *st, const struct docker_service *s, size_t n)
+{
+	struct observer *ob = data;
+	picture_set_services(ob->reading, s, n);
+	look_part(ob, st);
+}
+
+static void on_tasks(void *data, const struct status *st, const struct docker_task *t, size_t n)
+{
+	struct observer *ob = data;
+	picture_set_tasks(ob->reading, t, n);
+	look_part(ob, st);
+}
+
+static void on_nodes(void *data, const struct status *st, const struct docker_node *m, size_t n)
+{
+	struct observer *ob = data;
+	picture_set_nodes(ob->reading, m, n);
+	look_part(ob, st);
+}
+
+static void look_now(struct observer *ob)
+{
+	static const char *const ours[] = {LABEL_STACK, NULL};
+	static const char *const stacked[] = {LABEL_NAMESPACE, NULL};
+	const struct docker_filter services = {.labels = ours};
+	const struct docker_task_filter tasks = {.labels = stacked};
+	picture_reset(ob->reading);
+	ob->st = status_ok();
+	ob->waiting = 3;
+	docker_service_list(ob->docker, &services, 0, on_services, ob);
+	docker_task_list(ob->docker, &tasks, 0, on_tasks, ob);
+	docker_node_list(ob->docker, 0, on_nodes, ob);
+}
+
+static void on_next(struct timer *t)
+{
+	look_now(container_of(t, struct observer, next));
+}
+
+static void look_soon(struct observer *ob, uint64_t ms)
+{
+	if (ob->stopped)
+		return;
+	if (ob->waiting > 0)
+		ob->nudged = true;
+	else
+		timer_set(&ob->next, ms);
+}
+
+static void on_event(void *data, const struct docker_event *e)
+{
+	struct observer *ob = data;
+	if (e->type == DOCKER_EVENT_LOST)
+		engine_is(ob, false, e->why);
+	look_soon(ob, EVENT_MS);
+}
+
+/* ---- public ---- */
+
+struct observer *observer_create(const struct observer_options *o)
+{
+	struct observer *ob = mem_new(struct observer);
+	ob->loop = o->loop;
+	ob->docker = o->docker;
+	ob->db = o->db;
+	ob->options = *o;
+	ob->picture = picture_create();
+	ob->reading = picture_create();
+	timer_init(&ob->next, o->loop, on_next);
+	return ob;
+}
+
+void observer_start(struct observer *ob)
+{
+	ob->events = docker_events_start(ob->docker, on_event, ob);
+	timer_set(&ob->next, 0);
+}
+
+void observer_stop(struct observer *ob, void (*done)(void *data), void *data)
+{
+	ob->stopped = true;
+	ob->on_stopped = done;
+	ob->stopped_data = data;
+	timer_stop(&ob->next);
+	if (ob->events)
+		docker_events_stop(ob->docker, ob->events);
+	ob->events = NULL;
+	check_stopped(ob);
+}
+
+void observer_destroy(struct observer *ob)
+{
+	if (!ob)
+		return;
+	picture_destroy(ob->picture);
+	picture_destroy(ob->reading);
+	free(ob);
+}
+
+void observer_nudge(struct observer *ob)
+{
+	look_soon(ob, EVENT_MS);
+}
+
+struct observed_tasks observer_tasks(const struct observer *ob)
+{
+	const struct picture *p = ob->picture;
+	return (struct observed_tasks){p->tasks, p->n_tasks, p->nodes, p->n_nodes};
+}

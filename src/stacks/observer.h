@@ -1,0 +1,37 @@
+/* observer: keeps a picture of what runs in the Engine, and writes each stack's and service's status from it. One a
+ * daemon, owned by app. Level-triggered: whatever wakes it (an Engine event, its own clock), it looks at everything
+ * that carries a Skep label and writes what differs; so a missed event costs a moment, never the truth.
+ *
+ * It looks 100 ms after an Engine event, every 200 ms for 2 s after a job ended or while something moves, every 1.5 s otherwise
+ * (tasks on other nodes make no events here), every 10 s when no stack is deployed. */
+#pragma once
+#include "db/stacks.h"
+#include "docker/docker.h"
+
+struct loop;
+struct observer;
+
+struct observer_options {
+	struct loop *loop;
+	struct docker *docker;
+	struct db *db;
+	/* The Engine answers (again) / does not, and why. May be NULL. */
+	void (*on_engine)(void *data, bool up, const struct status *why);
+	void *data;
+};
+struct observer *observer_create(const struct observer_options *o);
+void observer_start(struct observer *ob);
+/* Nothing fires afterwards. done: its last operations have ended; free with observer_destroy. */
+void observer_stop(struct observer *ob, void (*done)(void *data), void *data);
+void observer_destroy(struct observer *ob);
+/* Something changed in the database (a stack came, went, was activated): look soon. */
+void observer_nudge(struct observer *ob);
+
+/* The tasks of one of a stack's services as seen last; valid until the loop's next turn. */
+struct observed_tasks {
+	const struct docker_task *tasks;
+	size_t n_tasks;
+	const struct docker_node *nodes;
+	size_t n_nodes;
+};
+struct observed_tasks observer_tasks(const struct observer *ob);
