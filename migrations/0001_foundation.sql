@@ -15,11 +15,22 @@ create type assignment_state as enum ('assigned', 'released');
 create type allocation_state as enum ('reserved', 'committed', 'released');
 create type certificate_state as enum ('pending', 'valid', 'expired', 'revoked', 'failed');
 
--- Raises an error that src/pg turns into status `code` (gRPC's number) with these words.
-create function skep_raise(code int, words text) returns void language plpgsql as $$
+-- Raises an error that src/pg turns into status `code` (gRPC's number) with these words. Returns a
+-- boolean only so that it can stand in `case`.
+create function skep_raise(code int, words text) returns boolean language plpgsql as $$
 begin
   raise exception using errcode = 'SK' || lpad(code::text, 3, '0'), message = words;
 end $$;
+
+-- The UUID that a text spells, or null.
+create function skep_uuid(t text) returns uuid language sql immutable parallel safe as $$
+  select case when t ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then t::uuid end
+$$;
+
+-- Microseconds since 1970; 0 for null.
+create function skep_us(t timestamptz) returns bigint language sql stable parallel safe as $$
+  select coalesce((extract(epoch from t) * 1000000)::bigint, 0)
+$$;
 
 create function skep_touch() returns trigger language plpgsql as $$
 begin
@@ -33,7 +44,9 @@ create table projects (
   description text not null default '',
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
-  constraint projects_name_form check (name ~ '^[a-z0-9]([a-z0-9-]*[a-z0-9])?$' and length(name) <= 40)
+  -- A project is named by id or by name, so a name may not look like an id.
+  constraint projects_name_form check (name ~ '^[a-z0-9]([a-z0-9-]*[a-z0-9])?$' and length(name) <= 40
+    and skep_uuid(name) is null)
 );
 create trigger projects_touch before update on projects for each row execute function skep_touch();
 
@@ -48,9 +61,11 @@ create table api_tokens (
   created_at timestamptz not null default now(),
   expires_at timestamptz not null,
   last_used_at timestamptz,
-  revoked_at timestamptz
+  revoked_at timestamptz,
+  -- An administrator's token is of no project: its holder would rule all of them.
+  constraint api_tokens_admin_everywhere check (role <> 'admin' or project_id is null)
 );
-create index api_tokens_listed on api_tokens (project_id, id);
+create index api_tokens_listed on api_tokens (project_id, id desc);
 
 create table orchestration_stacks (
   id uuid primary key,
@@ -64,8 +79,12 @@ create table orchestration_stacks (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint orchestration_stacks_name_key unique (project_id, name),
+  constraint orchestration_stacks_name_form check (name ~ '^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$' and length(name) <= 40
+    and skep_uuid(name) is null),
+  constraint orchestration_stacks_namespace_form check (namespace ~ '^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$'),
   constraint orchestration_stacks_namespace_fits check (length(namespace) between 1 and 63)
 );
+create index orchestration_stacks_listed on orchestration_stacks (project_id, id desc);
 create trigger orchestration_stacks_touch before update on orchestration_stacks for each row execute function skep_touch();
 
 create table deployments (
@@ -90,11 +109,12 @@ create unique index deployments_one_active on deployments (stack_id) where state
 create trigger deployments_touch before update on deployments for each row execute function skep_touch();
 alter table orchestration_stacks add constraint orchestration_stacks_active_fkey
   foreign key (active_deployment_id) references deployments on delete set null;
+create index orchestration_stacks_by_active on orchestration_stacks (active_deployment_id);
 
 create table deployment_jobs (
   id uuid primary key,
-  project_id uuid not null references projects on delete restrict,
-  stack_id uuid references orchestration_stacks on delete set null,
+  project_id uuid not null references projects on delete cascade, -- history goes with it
+  stack_id uuid references orchestration_stacks on delete set null, -- null: it was removed
   stack_name text not null default '',
   deployment_id uuid references deployments on delete set null,
   release_number bigint not null default 0,
@@ -129,16 +149,18 @@ create index deployment_jobs_waiting on deployment_jobs (stack_id, id) where sta
 create index deployment_jobs_leased on deployment_jobs (lease_until) where state = 'running';
 create index deployment_jobs_by_project on deployment_jobs (project_id, id desc);
 create index deployment_jobs_by_stack on deployment_jobs (stack_id, id desc);
+create index deployment_jobs_by_deployment on deployment_jobs (deployment_id);
 create trigger deployment_jobs_touch before update on deployment_jobs for each row execute function skep_touch();
 
 create table request_ids (
+  scope text not null, -- the project that the actor's rights end at, '' = none: names of actors repeat
   actor text not null,
   request_id text not null,
   method text not null,
   fingerprint bytea not null, -- SHA-256 of the request: the same id with another request is refused
-  result_id uuid not null,    -- the job, project … that the first answer named
+  result_id uuid,             -- the job, project … that the first answer named
   created_at timestamptz not null default now(),
-  constraint request_ids_pkey primary key (actor, request_id)
+  constraint request_ids_pkey primary key (scope, actor, request_id)
 );
 create index request_ids_age on request_ids (created_at);
 
@@ -193,6 +215,7 @@ create table resource_allocations (
 );
 create index resource_allocations_by_project on resource_allocations (project_id, state);
 create index resource_allocations_by_stack on resource_allocations (stack_id);
+create index resource_allocations_by_deployment on resource_allocations (deployment_id);
 create trigger resource_allocations_touch before update on resource_allocations for each row execute function skep_touch();
 
 create table ssl_certificates (
@@ -212,7 +235,7 @@ create index ssl_certificates_by_project on ssl_certificates (project_id, id);
 create index ssl_certificates_due on ssl_certificates (not_after) where state = 'valid';
 create trigger ssl_certificates_touch before update on ssl_certificates for each row execute function skep_touch();
 
--- A job's events are numbered by the job's row (job_sequence); the global stream is read in the order
+-- A job's events are numbered by the job's row (last_sequence → job_sequence); the global stream is read in the order
 -- (xact, seq) below pg_snapshot_xmin(pg_current_snapshot()), so that late commits are not missed.
 create sequence events_seq;
 create table events (
@@ -260,6 +283,101 @@ create table system_metrics (
   created_at timestamptz not null default now()
 ) partition by range (created_at);
 create index system_metrics_series on system_metrics (project_id, stack_id, service, metric, created_at desc);
+
+-- ---- what a caller names ----
+-- Each finds a row inside a scope (null: everywhere) or raises NOT_FOUND in words that are the same whether
+-- the row is absent or another project's. skep_lock_* also hold the row until the transaction ends.
+
+create function skep_project(ref text, scope uuid) returns uuid language plpgsql stable as $$
+declare found_id uuid;
+begin
+  if ref = '' and scope is not null then
+    return scope;
+  end if;
+  if ref = '' then
+    perform skep_raise(3, 'no project is named: give its name or id');
+  end if;
+  select p.id into found_id from projects p
+    where (p.name = ref or p.id = skep_uuid(ref)) and (scope is null or p.id = scope);
+  if found_id is null then
+    perform skep_raise(5, format('project "%s" does not exist', ref));
+  end if;
+  return found_id;
+end $$;
+
+-- By id, or where `sid` is empty by project and name.
+create function skep_stack(sid text, project text, stack text, scope uuid) returns uuid language plpgsql stable as $$
+declare
+  found_id uuid;
+  pid uuid;
+begin
+  if sid <> '' then
+    select s.id into found_id from orchestration_stacks s
+      where s.id = skep_uuid(sid) and (scope is null or s.project_id = scope);
+    if found_id is null then
+      perform skep_raise(5, format('stack "%s" does not exist', sid));
+    end if;
+    return found_id;
+  end if;
+  pid := skep_project(project, scope);
+  select s.id into found_id from orchestration_stacks s where s.project_id = pid and s.name = stack;
+  if found_id is null then
+    perform skep_raise(5, format('stack "%s" does not exist in project "%s"', stack,
+      coalesce((select p.name from projects p where p.id = pid), project)));
+  end if;
+  return found_id;
+end $$;
+
+create function skep_job(jid text, scope uuid) returns uuid language plpgsql stable as $$
+declare found_id uuid;
+begin
+  select j.id into found_id from deployment_jobs j
+    where j.id = skep_uuid(jid) and (scope is null or j.project_id = scope);
+  if found_id is null then
+    perform skep_raise(5, format('job "%s" does not exist', jid));
+  end if;
+  return found_id;
+end $$;
+
+create function skep_lock_project(ref text, scope uuid) returns uuid language plpgsql as $$
+declare pid uuid := skep_project(ref, scope);
+begin
+  perform from projects p where p.id = pid for key share;
+  if not found then -- deleted while we waited for it
+    perform skep_raise(5, format('project "%s" does not exist', ref));
+  end if;
+  return pid;
+end $$;
+
+create function skep_lock_stack(sid text, project text, stack text, scope uuid) returns uuid language plpgsql as $$
+declare found_id uuid := skep_stack(sid, project, stack, scope);
+begin
+  perform from orchestration_stacks s where s.id = found_id for no key update;
+  if not found then -- deleted while we waited for it: looking again finds the words
+    return skep_lock_stack(sid, project, stack, scope);
+  end if;
+  return found_id;
+end $$;
+
+create function skep_lock_job(jid text, scope uuid) returns uuid language plpgsql as $$
+declare found_id uuid := skep_job(jid, scope);
+begin
+  perform from deployment_jobs j where j.id = found_id for no key update;
+  if not found then
+    return skep_lock_job(jid, scope);
+  end if;
+  return found_id;
+end $$;
+
+-- A worker's first statement: the job is still run under this epoch, and nobody takes it over before
+-- this transaction ends. Otherwise ABORTED, and nothing of the transaction happens.
+create function skep_fence(jid uuid, want integer) returns void language plpgsql as $$
+begin
+  perform from deployment_jobs j where j.id = jid and j.epoch = want and j.state = 'running' for no key update;
+  if not found then
+    perform skep_raise(10, format('job %s is no longer run under epoch %s', jid, want));
+  end if;
+end $$;
 
 -- Makes the monthly partitions of this month and the next. Called at every start and once a day.
 create function skep_ensure_partitions() returns void language plpgsql as $$

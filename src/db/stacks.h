@@ -1,4 +1,5 @@
-/* stacks: orchestration_stacks, deployments (releases), service_instances. */
+/* stacks: orchestration_stacks, deployments (releases), service_instances. Sources and rendered objects are sealed with
+ * aad "deployments/<id>/source" and "…/rendered". */
 #pragma once
 #include "db/jobs.h"
 
@@ -20,7 +21,7 @@ struct db_stack {
 	enum stack_status status;
 	int64_t active_number, created_us, updated_us;
 	int services_running, services_total;
-	const struct db_service *services; /* get only */
+	const struct db_service *services; /* get and watched only */
 	size_t n_services;
 };
 struct db_release {
@@ -63,9 +64,11 @@ struct db_stack_job {
 
 struct db_stack_ops {
 	/* One transaction: the stack row (made or kept; namespace taken elsewhere: ALREADY_EXISTS; longer than 63: INVALID_ARGUMENT;
-	 * another than it has: FAILED_PRECONDITION), the release, the job (kind deploy or, with an active release, update), older pending deploy jobs
+	 * another than it has: FAILED_PRECONDITION; one that
+	 * would give services of another project's stack the same names, such as a and a_b: ALREADY_EXISTS), the release, the job (kind deploy or, with an active release, update), older pending deploy jobs
 	 * of the stack cancelled as superseded (their releases → failed), event "job.created", audit, request id. Notifies skep_jobs. */
 	struct db_call *(*deploy)(struct db *db, const struct db_scope *s, const struct db_stack_deploy *d, db_job_done done, void *data);
+	/* Scale and restart need a release that runs or is going to, and no remove behind it (FAILED_PRECONDITION). Remove supersedes every pending job of the stack. */
 	struct db_call *(*submit)(struct db *db, const struct db_scope *s, const struct db_stack_job *j, db_job_done done, void *data);
 	struct db_call *(*get)(struct db *db, const struct db_scope *s, const struct db_stack_ref *r, db_stack_done done, void *data);
 	struct db_call *(*list)(struct db *db, const struct db_scope *s, const char *project, const struct db_page *page, db_stacks_done done, void *data);
@@ -90,6 +93,6 @@ struct db_stack_ops {
 	/* ---- for the observer (no scope) ---- */
 	/* All stacks with an active release or services, by namespace: at start and in the full pass. */
 	struct db_call *(*watched)(struct db *db, const char *after_id, unsigned limit, db_stacks_done done, void *data);
-	/* What is seen now; writes only rows that differ; adds "stack.status"/"service.state" events for changes. Not while a job of the stack runs: then only services. */
+	/* What is seen now: `services` is the whole list (rows of others go); writes only rows that differ; adds "stack.status"/"service.state" events for changes. Not while a job of the stack runs: then only services. */
 	struct db_call *(*observe)(struct db *db, const char *stack_id, enum stack_status status, const char *message, const struct db_service *services, size_t n, db_done done, void *data);
 };

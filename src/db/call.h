@@ -1,0 +1,154 @@
+/* call: the inside of every operation. An operation makes a call, adds statements to its
+ * batch (one batch = one transaction) and runs it; `deliver` then reads the rows and calls the
+ * caller's done. Used by the files of this folder only.
+ *
+ *	struct db_call *c = call_create(db, data);
+ *	c->done.job = done;
+ *	call_add(c, JOB_GET);
+ *	…bind its parameters…
+ *	return call_run(c, deliver_job);
+ *
+ * The call owns an arena for what it reads; all of it goes when `deliver` returns. */
+#pragma once
+#include "base/arena.h"
+#include "base/json.h"
+#include "db/jobs.h"
+#include "db/projects.h"
+#include "db/stacks.h"
+#include "db/tokens.h"
+#include "pg/pg.h"
+
+struct keyring;
+
+#define DB_DEADLINE_MS 5000
+
+struct db_pg {
+	struct db base;
+	struct pg *pg;
+	struct keyring *keyring;
+	const struct clock *clock;
+	struct rng *rng;
+};
+static inline struct db_pg *db_pg_of(struct db *db)
+{
+	return (struct db_pg *)db; /* base is its first member */
+}
+
+/* The request id of a mutation, kept until the batch has ended. */
+struct call_request {
+	const char *scope, *actor, *id, *method;
+	struct str fingerprint;
+	const struct pg_stmt *replay;
+};
+
+struct db_call {
+	struct db_pg *db;
+	struct arena *arena;
+	struct pg_batch *batch; /* being built, then under way */
+	/* st is OK and r the results, or st the failure and r NULL. Calls done, exactly once. */
+	void (*deliver)(struct db_call *c, const struct status *st, const struct pg_results *r);
+	/* A failed batch goes here first: true = another batch is under way instead. May be NULL. */
+	bool (*recover)(struct db_call *c, const struct pg_results *r);
+	struct call_request request;
+	const char *subject; /* the name that a violated constraint is about */
+	const void *params;  /* the operation's own, in the arena */
+	union {
+		db_done plain;
+		db_project_done project;
+		db_projects_done projects;
+		db_token_done token;
+		db_tokens_done tokens;
+		db_job_done job;
+		db_jobs_done jobs;
+		db_events_done events;
+		db_stack_done stack;
+		db_stacks_done stacks;
+		db_release_done release;
+		db_releases_done releases;
+		void (*due)(void *data, const struct status *st, int64_t in_ms);
+	} done;
+	void *data;
+	unsigned page_size; /* of a list: one row more is asked for */
+};
+
+struct db_call *call_create(struct db *db, void *data);
+struct db_call *call_run(struct db_call *c,
+	void (*deliver)(struct db_call *c, const struct status *st, const struct pg_results *r));
+/* `deliver` for operations whose answer is a status. */
+void call_deliver_plain(struct db_call *c, const struct status *st, const struct pg_results *r);
+
+/* The first statements of a caller's mutation: with a request id they make sending it twice harmless. `result_id` is what
+ * the answer will name ("" = nothing); `replay` (NULL = nothing) reads that answer again, its $1–$3 are scope, actor and
+ * request id. The rows of the answer are those of the last statement, here and in the replay. */
+void call_once(struct db_call *c, const struct db_scope *s, const char *result_id, const struct pg_stmt *replay);
+#define REPLAYED_ID \
+	"(select result_id from request_ids where scope = $1 and actor = $2 and request_id = $3)"
+
+/* A new id, kept in the arena. */
+const char *call_uuid(struct db_call *c);
+void call_add(struct db_call *c, const struct pg_stmt *s);
+/* A statement whose only parameter is a text. */
+void call_add_text(struct db_call *c, const struct pg_stmt *s, const char *text);
+
+/* ---- binding: like pg_bind_* ---- */
+void call_bind(struct db_call *c, const char *text);          /* NULL binds '' */
+void call_bind_lossy(struct db_call *c, const char *text);    /* other programs' words: made UTF-8 */
+void call_json_text(json_t *object, const char *key, const char *text); /* the same, for rows that travel as JSON */
+void call_bind_id(struct db_call *c, const char *id);         /* "" and NULL bind null */
+void call_bind_scope(struct db_call *c, const struct db_scope *s);
+/* The last two parameters of a list: the id to begin below (or null) and the number of rows. */
+void call_bind_page(struct db_call *c, const struct db_page *page);
+/* An audit row needs id, actor, method, request id: $1–$4 of every audit statement. */
+void call_bind_audit(struct db_call *c, const struct db_scope *s);
+
+/* ---- reading ---- */
+struct cursor { /* walks over the columns of a row */
+	struct db_call *call;
+	const struct pg_results *r;
+	size_t stmt;
+	int row, col;
+};
+const char *next_text(struct cursor *c);
+struct uuid next_uuid(struct cursor *c);
+int64_t next_i64(struct cursor *c);
+int next_int(struct cursor *c);
+bool next_bool(struct cursor *c);
+struct str next_str(struct cursor *c);
+/* The place of the text in `names` (an SQL enum; [0] is NULL), 0 when it is not there. */
+int next_enum(struct cursor *c, const char *const *names);
+/* A JSON array of texts (`to_json(text[])`). */
+const char *const *next_texts(struct cursor *c, size_t *ret_n);
+/* Rows of the list without the one that says there is more. */
+size_t call_page_rows(const struct db_call *c, const struct pg_results *r, size_t stmt, bool *ret_more);
+/* The rows of the answer: the last statement. */
+static inline size_t call_last(const struct pg_results *r)
+{
+	return pg_result_count(r) - 1;
+}
+/* NOT_FOUND when the answer that a request id names is gone by now. */
+struct status call_need_row(const struct db_call *c, const struct pg_results *r, const char *what);
+
+/* ---- shared statements and readers ---- */
+extern const struct pg_stmt db_fence; /* skep_fence(job, epoch) */
+void call_fence(struct db_call *c, const char *job_id, int epoch);
+
+/* Columns of a job, from `deployment_jobs j join projects p`. */
+#define JOB_COLUMNS \
+	"j.id, j.project_id, j.stack_id, j.deployment_id, p.name, j.stack_name, j.kind, j.state, j.params," \
+	" j.epoch, j.attempt, j.max_attempts, j.takeovers, j.percent, j.undoing, j.cancel_requested," \
+	" j.step, j.message, j.error, j.error_code, j.owner, to_json(j.warnings)," \
+	" j.release_number, j.last_sequence," \
+	" skep_us(j.created_at), skep_us(j.run_at), skep_us(j.started_at), skep_us(j.finished_at)"
+#define JOB_COLUMNS_FROM "select " JOB_COLUMNS " from deployment_jobs j join projects p on p.id = j.project_id "
+void job_read(struct db_call *c, const struct pg_results *r, size_t stmt, int row, struct db_job *ret_job);
+void job_deliver(struct db_call *c, const struct status *st, const struct pg_results *r);
+void jobs_deliver(struct db_call *c, const struct status *st, const struct pg_results *r);
+extern const struct pg_stmt job_replay;
+/* The last statements of a mutation that made or changed a job: audit, hints, the job as it is now. */
+void job_add_answer(struct db_call *c, const struct db_scope *s, const char *id);
+
+/* The tables of operations, one file each; those of jobs and stacks are filled from several. */
+extern const struct db_project_ops db_pg_projects;
+extern const struct db_token_ops db_pg_tokens;
+extern const struct db_stack_ops db_pg_stacks;
+extern const struct db_job_ops db_pg_jobs;

@@ -1,0 +1,287 @@
+#include "db/jobs.h"
+#include "db/call.h"
+#include "db/jobs_parts.h"
+
+enum { GET, LIST_PROJECT, LIST_ALL, EVENTS, LOCK, LOCK_STACK, NOT_ENDED, CANCEL, NOTIFY_CANCEL, CAN_RETRY, RETRY, AUDIT };
+static const struct pg_stmt sql[] = {
+	/* $1 id, $2 scope */
+	[GET] = {"job_get", JOB_COLUMNS_FROM "where j.id = skep_job($1, $2)"},
+	/* $1 project, $2 scope, $3 stack's name or id, $4 states, $5 before, $6 rows. A removed stack's jobs keep its name. */
+	[LIST_PROJECT] = {"job_list_project",
+		JOB_COLUMNS_FROM "where j.project_id = skep_project($1, $2)"
+		" and ($3 = '' or j.stack_name = $3 or j.stack_id = skep_uuid($3))"
+		" and (cardinality($4::job_state[]) = 0 or j.state = any ($4))"
+		" and ($5::uuid is null or j.id < $5) order by j.id desc limit $6"},
+	[LIST_ALL] = {"job_list_all",
+		JOB_COLUMNS_FROM "where ($1 = '' or j.stack_name = $1 or j.stack_id = skep_uuid($1))"
+		" and (cardinality($2::job_state[]) = 0 or j.state = any ($2))"
+		" and ($3::uuid is null or j.id < $3) order by j.id desc limit $4"},
+	[EVENTS] = {"job_events",
+		"select e.job_sequence, skep_us(e.created_at), e.kind, e.message, e.service, e.step, e.state,"
+		" e.percent, e.running, e.wanted"
+		" from events e where e.job_id = skep_job($1, $2) and e.job_sequence > $3"
+		" order by e.job_sequence limit $4"},
+	/* ---- cancel and retry: $1 id ---- */
+	[LOCK] = {"job_lock", "select skep_lock_job($1, $2)"},
+	[LOCK_STACK] = {"job_lock_stack",
+		"select from orchestration_stacks s"
+		" where s.id = (select stack_id from deployment_jobs where id = skep_uuid($1)) for no key update"},
+	[NOT_ENDED] = {"job_not_ended",
+		"select skep_raise(9, format('job %s has ended already: it is %s', j.id, j.state))"
+		" from deployment_jobs j where j.id = skep_uuid($1) and j.state in ('succeeded', 'failed', 'cancelled')"},
+	/* One that has not begun ends here. One that was handed back in the middle has something to take back: it runs
+	 * at once, and its worker sees the request. */
+	[CANCEL] = {"job_cancel",
+		"with j as (update deployment_jobs j set cancel_requested = true, last_sequence = last_sequence + 1,"
+		"  state = case when untouched then 'cancelled' else state end,"
+		"  error = case when untouched then 'cancelled before it ran' else error end,"
+		"  error_code = case when untouched then 'CANCELLED' else error_code end,"
+		"  finished_at = case when untouched then clock_timestamp() end,"
+		"  run_at = case when state = 'pending' then least(run_at, clock_timestamp()) else run_at end"
+		"  from (select id, state = 'pending' and step = '' as untouched from deployment_jobs) u"
+		"  where j.id = skep_uuid($1) and u.id = j.id and (untouched or not cancel_requested) returning j.*),"
+		" release as (update deployments d set state = 'failed', finished_at = j.finished_at from j"
+		"  where d.id = j.deployment_id and d.state = 'pending' and j.state = 'cancelled'),"
+		/* Never up, and nobody at work on it any more. */
+		" stack as (update orchestration_stacks s set status = 'failed', status_message = j.error from j"
+		"  where s.id = j.stack_id and s.status = 'deploying' and s.active_deployment_id is null"
+		"  and j.state = 'cancelled')"
+		" insert into events (project_id, stack_id, job_id, job_sequence, kind, state, message, step, percent)"
+		" select project_id, stack_id, id, last_sequence,"
+		"  case state when 'cancelled' then 'job.ended' else 'job.cancel_requested' end,"
+		"  state, error, step, percent from j"},
+	[NOTIFY_CANCEL] = {"job_notify_cancel", "select pg_notify('skep_cancel', skep_uuid($1)::text)"},
+	[CAN_RETRY] = {"job_can_retry",
+		"select case"
+		" when j.state not in ('failed', 'cancelled') then skep_raise(9, format("
+		"   'only a failed or cancelled job can be retried: job %s is %s', j.id, j.state))"
+		" when j.stack_id is null and j.stack_name <> '' then skep_raise(9, format("
+		"   'stack \"%s\" of job %s was removed: deploy it again', j.stack_name, j.id))"
+		" when exists (select from deployments d join deployments n on n.stack_id = d.stack_id"
+		"   where d.id = j.deployment_id and n.number > d.number and n.state <> 'failed') then skep_raise(9, format("
+		"   'release %s of stack \"%s\" is superseded by a newer one: deploy it again', j.release_number,"
+		"   j.stack_name))"
+		" end from deployment_jobs j where j.id = skep_uuid($1)"},
+	[RETRY] = {"job_retry",
+		"with j as (update deployment_jobs set state = 'pending', run_at = clock_timestamp(),"
+		"  max_attempts = greatest(max_attempts, attempt + 1), takeovers = 0, step = '', undoing = false,"
+		"  cancel_requested = false, error = '', error_code = '', message = '', percent = 0, started_at = null,"
+		"  finished_at = null, last_sequence = last_sequence + 1 where id = skep_uuid($1) returning *),"
+		" release as (update deployments d set state = 'pending', finished_at = null from j"
+		"  where d.id = j.deployment_id and d.state = 'failed'),"
+		" stack as (update orchestration_stacks s set last_job_id = j.id from j where s.id = j.stack_id)"
+		" insert into events (project_id, stack_id, job_id, job_sequence, kind, state)"
+		" select project_id, stack_id, id, last_sequence, 'job.retried', state from j"},
+	[AUDIT] = {"job_audit",
+		"insert into audit_log (id, actor, method, request_id, project_id, target, detail)"
+		" select $1, $2, $3, $4, j.project_id, 'stack/' || j.stack_name,"
+		"  jsonb_build_object('job', j.id, 'kind', j.kind, 'release', j.release_number, 'params', j.params)"
+		" from deployment_jobs j where j.id = skep_uuid($5)"},
+};
+const struct pg_stmt job_replay = {"job_replay", JOB_COLUMNS_FROM "where j.id = " REPLAYED_ID};
+const struct pg_stmt job_notify_event = {"job_notify_event", "select pg_notify('skep_events', skep_uuid($1)::text)"};
+const struct pg_stmt job_notify_ready = {"job_notify_ready",
+	"select pg_notify('skep_jobs', j.project_id || ' ' || j.id) from deployment_jobs j"
+	" where j.id = skep_uuid($1) and j.state = 'pending'"};
+const struct pg_stmt job_notify_waiting = {"job_notify_waiting",
+	"select pg_notify('skep_jobs', w.project_id || ' ' || w.id) from deployment_jobs w where w.id = ("
+	" select w.id from deployment_jobs j join deployment_jobs w on w.stack_id = j.stack_id"
+	" where j.id = skep_uuid($1) and w.state = 'pending' order by w.id limit 1)"};
+
+static const char *const kind_names[] = {NULL, "deploy", "update", "scale", "restart", "remove", "rollback", "build",
+	"renew_certificate", "publish_routes", "housekeeping", NULL};
+static const char *const state_names[] = {NULL, "pending", "running", "succeeded", "failed", "cancelled", NULL};
+
+const char *job_kind_name(enum job_kind k)
+{
+	return k >= JOB_DEPLOY && k <= JOB_HOUSEKEEPING ? kind_names[k] : "";
+}
+
+const char *job_state_name(enum job_state s)
+{
+	return s >= JOB_PENDING && s <= JOB_CANCELLED ? state_names[s] : "";
+}
+
+/* ---- reading ---- */
+
+void job_read(struct db_call *c, const struct pg_results *r, size_t stmt, int row, struct db_job *j)
+{
+	struct cursor at = {c, r, stmt, row, 0};
+	j->id = next_uuid(&at);
+	j->project_id = next_uuid(&at);
+	j->stack_id = next_uuid(&at);
+	j->deployment_id = next_uuid(&at);
+	j->project = next_text(&at);
+	j->stack = next_text(&at);
+	j->kind = (enum job_kind)next_enum(&at, kind_names);
+	j->state = (enum job_state)next_enum(&at, state_names);
+	j->params = next_str(&at);
+	j->epoch = next_int(&at);
+	j->attempt = next_int(&at);
+	j->max_attempts = next_int(&at);
+	j->takeovers = next_int(&at);
+	j->percent = next_int(&at);
+	j->undoing = next_bool(&at);
+	j->cancel_requested = next_bool(&at);
+	j->step = next_text(&at);
+	j->message = next_text(&at);
+	j->error = next_text(&at);
+	j->error_code = next_text(&at);
+	j->owner = next_text(&at);
+	j->warnings = next_texts(&at, &j->n_warnings);
+	j->release_number = next_i64(&at);
+	j->last_sequence = next_i64(&at);
+	j->created_us = next_i64(&at);
+	j->run_us = next_i64(&at);
+	j->started_us = next_i64(&at);
+	j->finished_us = next_i64(&at);
+}
+
+void job_deliver(struct db_call *c, const struct status *st, const struct pg_results *r)
+{
+	struct db_job j;
+	struct status gone = r ? call_need_row(c, r, "job") : *st;
+	if (!status_is_ok(&gone)) {
+		c->done.job(c->data, &gone, NULL);
+		return;
+	}
+	job_read(c, r, call_last(r), 0, &j);
+	c->done.job(c->data, st, &j);
+}
+
+void jobs_deliver(struct db_call *c, const struct status *st, const struct pg_results *r)
+{
+	bool more = false;
+	size_t n = r ? call_page_rows(c, r, 0, &more) : 0;
+	struct db_job *jobs = arena_array(c->arena, struct db_job, n);
+	for (size_t i = 0; i < n; i++)
+		job_read(c, r, 0, (int)i, &jobs[i]);
+	c->done.jobs(c->data, st, jobs, n, more);
+}
+
+static void deliver_events(struct db_call *c, const struct status *st, const struct pg_results *r)
+{
+	size_t n = r ? (size_t)pg_rows(r, 0) : 0;
+	struct db_event *events = arena_array(c->arena, struct db_event, n);
+	for (size_t i = 0; i < n; i++) {
+		struct cursor at = {c, r, 0, (int)i, 0};
+		struct db_event *e = &events[i];
+		e->sequence = next_i64(&at);
+		e->time_us = next_i64(&at);
+		e->kind = next_text(&at);
+		e->message = next_text(&at);
+		e->service = next_text(&at);
+		e->step = next_text(&at);
+		e->state = next_text(&at);
+		e->percent = next_int(&at);
+		e->running = next_int(&at);
+		e->wanted = next_int(&at);
+	}
+	c->done.events(c->data, st, events, n);
+}
+
+/* ---- the operations ---- */
+
+static void add(struct db_call *c, const struct pg_stmt *s, const char *id, const struct db_scope *scope)
+{
+	call_add(c, s);
+	call_bind(c, id);
+	call_bind_scope(c, scope);
+}
+
+void job_add_answer(struct db_call *c, const struct db_scope *s, const char *id)
+{
+	call_add(c, &sql[AUDIT]);
+	call_bind_audit(c, s);
+	call_bind(c, id);
+	call_add_text(c, &job_notify_event, id);
+	call_add_text(c, &job_notify_ready, id);
+	add(c, &sql[GET], id, s);
+}
+
+static struct db_call *get(struct db *db, const struct db_scope *s, const char *id, db_job_done done, void *data)
+{
+	struct db_call *c = call_create(db, data);
+	c->done.job = done;
+	add(c, &sql[GET], id, s);
+	return call_run(c, job_deliver);
+}
+
+static void bind_states(struct db_call *c, unsigned states)
+{
+	const char *names[JOB_CANCELLED];
+	size_t n = 0;
+	for (int i = JOB_PENDING; i <= JOB_CANCELLED; i++)
+		if (states & 1u << i)
+			names[n++] = state_names[i];
+	pg_bind_text_array(c->batch, names, n);
+}
+
+static struct db_call *list(struct db *db, const struct db_scope *s, const struct db_job_filter *f, const struct db_page *page,
+	db_jobs_done done, void *data)
+{
+	struct db_call *c = call_create(db, data);
+	c->done.jobs = done;
+	if (f->project[0] || s->project_id[0])
+		add(c, &sql[LIST_PROJECT], f->project, s);
+	else
+		call_add(c, &sql[LIST_ALL]);
+	call_bind(c, f->stack);
+	bind_states(c, f->states);
+	call_bind_page(c, page);
+	return call_run(c, jobs_deliver);
+}
+
+static struct db_call *events(struct db *db, const struct db_scope *s, const char *id, int64_t after, unsigned limit,
+	db_events_done done, void *data)
+{
+	struct db_call *c = call_create(db, data);
+	c->done.events = done;
+	add(c, &sql[EVENTS], id, s);
+	pg_bind_i64(c->batch, after);
+	pg_bind_i64(c->batch, limit);
+	return call_run(c, deliver_events);
+}
+
+static struct db_call *cancel(struct db *db, const struct db_scope *s, const char *id, db_job_done done, void *data)
+{
+	struct db_call *c = call_create(db, data);
+	c->done.job = done;
+	call_once(c, s, id, &job_replay);
+	add(c, &sql[LOCK], id, s);
+	call_add_text(c, &sql[NOT_ENDED], id);
+	call_add_text(c, &sql[CANCEL], id);
+	call_add_text(c, &sql[NOTIFY_CANCEL], id);
+	call_add_text(c, &job_notify_waiting, id);
+	job_add_answer(c, s, id);
+	return call_run(c, job_deliver);
+}
+
+static struct db_call *retry(struct db *db, const struct db_scope *s, const char *id, db_job_done done, void *data)
+{
+	struct db_call *c = call_create(db, data);
+	c->done.job = done;
+	call_once(c, s, id, &job_replay);
+	add(c, &sql[LOCK], id, s);
+	call_add_text(c, &sql[LOCK_STACK], id);
+	call_add_text(c, &sql[CAN_RETRY], id);
+	call_add_text(c, &sql[RETRY], id);
+	job_add_answer(c, s, id);
+	return call_run(c, job_deliver);
+}
+
+const struct db_job_ops db_pg_jobs = {
+	.get = get,
+	.list = list,
+	.events = events,
+	.cancel = cancel,
+	.retry = retry,
+	.claim = job_claim,
+	.renew = job_renew,
+	.step = job_step,
+	.progress = job_progress,
+	.finish = job_finish,
+	.requeue = job_requeue,
+	.next_due = job_next_due,
+	.housekeep = job_housekeep,
+};

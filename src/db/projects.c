@@ -1,0 +1,139 @@
+#include "db/projects.h"
+#include "db/call.h"
+
+#define COLUMNS \
+	"p.id, p.name, p.description, skep_us(p.created_at), skep_us(p.updated_at)," \
+	" (select count(*) from orchestration_stacks s where s.project_id = p.id)"
+
+enum { CREATE, REPLAY, GET, LIST, LOCK, NO_STACKS, NO_JOBS, DELETE, AUDIT, AUDIT_REMOVE };
+static const struct pg_stmt sql[] = {
+	[CREATE] = {"project_create", "insert into projects (id, name, description) values ($1, $2, $3)"},
+	[REPLAY] = {"project_replay", "select " COLUMNS " from projects p where p.id = " REPLAYED_ID},
+	/* $1 project, $2 scope */
+	[GET] = {"project_get", "select " COLUMNS " from projects p where p.id = skep_project($1, $2)"},
+	/* $1 scope, $2 before, $3 rows */
+	[LIST] = {"project_list",
+		"select " COLUMNS " from projects p"
+		" where ($1::uuid is null or p.id = $1) and ($2::uuid is null or p.id < $2)"
+		" order by p.id desc limit $3"},
+	/* No stack can be made from here on: that takes a share of this lock. */
+	[LOCK] = {"project_lock", "select from projects p where p.id = skep_project($1, $2) for update"},
+	[NO_STACKS] = {"project_no_stacks",
+		"select skep_raise(9, format('project \"%s\" still has stacks (%s%s): remove them first', min(x.project),"
+		"  string_agg(x.name, ', ' order by x.name) filter (where x.n <= 10),"
+		"  case when count(*) > 10 then ', …' else '' end))"
+		" from (select p.name as project, s.name, row_number() over (order by s.name) as n"
+		"  from orchestration_stacks s join projects p on p.id = s.project_id"
+		"  where p.id = skep_project($1, $2)) x"
+		" having count(*) > 0"},
+	[NO_JOBS] = {"project_no_jobs",
+		"select skep_raise(9, format('job %s of project \"%s\" is still %s: wait for its end or cancel it',"
+		"  j.id, p.name, j.state))"
+		" from deployment_jobs j join projects p on p.id = j.project_id"
+		" where p.id = skep_project($1, $2) and j.state in ('pending', 'running') limit 1"},
+	[DELETE] = {"project_delete", "delete from projects where id = skep_project($1, $2)"},
+	[AUDIT] = {"project_audit",
+		"insert into audit_log (id, actor, method, request_id, project_id, target)"
+		" select $1, $2, $3, $4, p.id, 'project/' || p.name from projects p where p.id = $5"},
+	[AUDIT_REMOVE] = {"project_audit_remove",
+		"insert into audit_log (id, actor, method, request_id, project_id, target)"
+		" select $1, $2, $3, $4, p.id, 'project/' || p.name from projects p where p.id = skep_project($5, $6)"},
+};
+
+static void read_row(struct db_call *c, const struct pg_results *r, size_t stmt, int row, struct db_project *p)
+{
+	struct cursor at = {c, r, stmt, row, 0};
+	p->id = next_uuid(&at);
+	p->name = next_text(&at);
+	p->description = next_text(&at);
+	p->created_us = next_i64(&at);
+	p->updated_us = next_i64(&at);
+	p->stacks = next_int(&at);
+}
+
+static void deliver(struct db_call *c, const struct status *st, const struct pg_results *r)
+{
+	struct db_project p;
+	struct status gone = r ? call_need_row(c, r, "project") : *st;
+	if (!status_is_ok(&gone)) {
+		c->done.project(c->data, &gone, NULL);
+		return;
+	}
+	read_row(c, r, call_last(r), 0, &p);
+	c->done.project(c->data, st, &p);
+}
+
+static void deliver_list(struct db_call *c, const struct status *st, const struct pg_results *r)
+{
+	bool more = false;
+	size_t n = r ? call_page_rows(c, r, 0, &more) : 0;
+	struct db_project *list = arena_array(c->arena, struct db_project, n);
+	for (size_t i = 0; i < n; i++)
+		read_row(c, r, 0, (int)i, &list[i]);
+	c->done.projects(c->data, st, list, n, more);
+}
+
+static void add(struct db_call *c, const struct pg_stmt *s, const char *project, const struct db_scope *scope)
+{
+	call_add(c, s);
+	call_bind(c, project);
+	call_bind_scope(c, scope);
+}
+
+static struct db_call *create(struct db *db, const struct db_scope *s, const char *name, const char *description,
+	db_project_done done, void *data)
+{
+	struct db_call *c = call_create(db, data);
+	const char *id = call_uuid(c);
+	c->done.project = done;
+	c->subject = arena_strdup(c->arena, name);
+	call_once(c, s, id, &sql[REPLAY]);
+	call_add(c, &sql[CREATE]);
+	call_bind_id(c, id);
+	call_bind(c, name);
+	call_bind(c, description);
+	call_add(c, &sql[AUDIT]);
+	call_bind_audit(c, s);
+	call_bind_id(c, id);
+	call_add(c, &sql[GET]);
+	call_bind(c, id);
+	call_bind_id(c, NULL);
+	return call_run(c, deliver);
+}
+
+static struct db_call *get(struct db *db, const struct db_scope *s, const char *project, db_project_done done, void *data)
+{
+	struct db_call *c = call_create(db, data);
+	c->done.project = done;
+	add(c, &sql[GET], project, s);
+	return call_run(c, deliver);
+}
+
+static struct db_call *list(struct db *db, const struct db_scope *s, const struct db_page *page, db_projects_done done,
+	void *data)
+{
+	struct db_call *c = call_create(db, data);
+	c->done.projects = done;
+	call_add(c, &sql[LIST]);
+	call_bind_scope(c, s);
+	call_bind_page(c, page);
+	return call_run(c, deliver_list);
+}
+
+static struct db_call *remove_(struct db *db, const struct db_scope *s, const char *project, db_done done, void *data)
+{
+	struct db_call *c = call_create(db, data);
+	c->done.plain = done;
+	call_once(c, s, "", NULL);
+	add(c, &sql[LOCK], project, s);
+	add(c, &sql[NO_STACKS], project, s);
+	add(c, &sql[NO_JOBS], project, s);
+	call_add(c, &sql[AUDIT_REMOVE]);
+	call_bind_audit(c, s);
+	call_bind(c, project);
+	call_bind_scope(c, s);
+	add(c, &sql[DELETE], project, s);
+	return call_run(c, call_deliver_plain);
+}
+
+const struct db_project_ops db_pg_projects = {create, get, list, remove_};

@@ -1,0 +1,197 @@
+#include "db/stacks_parts.h"
+#include "crypto/crypto.h"
+
+enum { LOAD, NEED_RELEASE, RENDERED, SUPERSEDE, ACTIVATE, ACTIVE, FAIL, LOCK, KEEP, DROP, RELEASE_NETWORKS, PUT_NETWORKS, NOTIFY };
+static const struct pg_stmt sql[] = {
+	/* $1 project, $2 id */
+	[LOAD] = {"release_load",
+		"select " RELEASE_COLUMNS ", d.source, d.rendered from deployments d where d.project_id = $1 and d.id = skep_uuid($2)"},
+
+	/* ---- the job is fenced: $1 release, $2 its stack ---- */
+	[NEED_RELEASE] = {"release_need",
+		"select skep_raise(5, format('release \"%s\" is not one of the job''s stack', $1::text))"
+		" where not exists (select from deployments where id = skep_uuid($1) and stack_id = $2)"},
+	[RENDERED] = {"release_rendered",
+		"update deployments set rendered = $3, images = $4::text[] where id = skep_uuid($1) and stack_id = $2"},
+	[SUPERSEDE] = {"release_supersede",
+		"update deployments set state = 'superseded' where stack_id = $2 and state = 'active' and id <> skep_uuid($1)"},
+	[ACTIVATE] = {"release_activate",
+		"update deployments set state = 'active', finished_at = coalesce(finished_at, clock_timestamp())"
+		" where id = skep_uuid($1) and stack_id = $2 and state <> 'active'"},
+	[ACTIVE] = {"release_active",
+		"update orchestration_stacks set active_deployment_id = skep_uuid($1) where id = $2"},
+	[FAIL] = {"release_fail",
+		"update deployments set state = 'failed', finished_at = clock_timestamp()"
+		" where id = skep_uuid($1) and stack_id = $2 and state = 'pending'"},
+
+	/* ---- removed: $1 stack ---- */
+	/* The next statements see every job that was submitted before: that takes this lock too. */
+	[LOCK] = {"stack_lock", "select from orchestration_stacks where id = skep_uuid($1) for update"},
+	[KEEP] = {"stack_keep",
+		"with kept as (update orchestration_stacks s set status = 'pending', status_message = '',"
+		"  active_deployment_id = null where s.id = skep_uuid($1) and exists (select from deployment_jobs j"
+		"  where j.stack_id = s.id and j.state = 'pending') returning s.id),"
+		" release as (update deployments d set state = 'superseded' from kept where d.stack_id = kept.id"
+		"  and d.state = 'active'),"
+		" services as (delete from service_instances i using kept where i.stack_id = kept.id)"
+		" update network_assignments n set state = 'released', released_at = clock_timestamp() from kept"
+		" where n.stack_id = kept.id and n.state = 'assigned'"},
+	[DROP] = {"stack_drop",
+		"delete from orchestration_stacks s where s.id = skep_uuid($1) and not exists (select from deployment_jobs j"
+		" where j.stack_id = s.id and j.state = 'pending')"},
+	[NOTIFY] = {"stack_notify", "select pg_notify('skep_stacks', skep_uuid($1)::text)"},
+
+	/* ---- networks: $1 stack, $2 names, $3 the Engine's names ---- */
+	[RELEASE_NETWORKS] = {"networks_release",
+		"update network_assignments n set state = 'released', released_at = clock_timestamp()"
+		" where n.stack_id = skep_uuid($1) and n.state = 'assigned' and not exists (select from"
+		"  unnest($2::text[], $3::text[]) as w (name, engine_name)"
+		"  where w.name = n.network and w.engine_name = n.engine_name)"},
+	[PUT_NETWORKS] = {"networks_put",
+		"insert into network_assignments (id, project_id, stack_id, network, engine_name)"
+		" select w.id, s.project_id, s.id, w.name, w.engine_name"
+		" from unnest($4::uuid[], $2::text[], $3::text[]) as w (id, name, engine_name), orchestration_stacks s"
+		" where s.id = skep_uuid($1) and not exists (select from network_assignments n where n.stack_id = s.id"
+		"  and n.state = 'assigned' and n.network = w.name and n.engine_name = w.engine_name)"},
+};
+
+/* ---- reading a release ---- */
+
+/* Opens a sealed column; null stays empty. */
+static struct status open_column(struct db_call *c, struct cursor *at, const char *id, const char *column, struct buf *b)
+{
+	struct str sealed = pg_bytes(at->r, at->stmt, at->row, at->col++);
+	if (sealed.len == 0)
+		return status_ok();
+	struct status st = crypto_open(c->db->keyring, release_aad(c, id, column), sealed, b);
+	return status_wrap(&st, "%s of release %s", column, id);
+}
+
+/* What was opened may hold passwords: it does not stay in freed memory. */
+static void wipe(struct buf *b)
+{
+	if (b->ptr)
+		explicit_bzero(b->ptr, b->len);
+	buf_finish(b);
+}
+
+static void deliver_release(struct db_call *c, const struct status *st, const struct pg_results *r)
+{
+	struct db_release d = {0};
+	struct buf source = {0}, rendered = {0};
+	struct status why = *st;
+	if (r && pg_rows(r, 0) == 0)
+		why = status_err(ST_NOT_FOUND, "release \"%s\" does not exist", (const char *)c->params);
+	if (status_is_ok(&why)) {
+		struct cursor at = {c, r, 0, 0, 0};
+		release_read(&at, &d);
+		why = open_column(c, &at, d.id.text, "source", &source);
+		if (status_is_ok(&why))
+			why = open_column(c, &at, d.id.text, "rendered", &rendered);
+		d.source = buf_str(&source);
+		d.rendered = buf_str(&rendered);
+	}
+	c->done.release(c->data, &why, status_is_ok(&why) ? &d : NULL);
+	wipe(&source);
+	wipe(&rendered);
+}
+
+struct db_call *stack_load_release(struct db *db, const char *project_id, const char *deployment_id, db_release_done done,
+	void *data)
+{
+	struct db_call *c = call_create(db, data);
+	c->done.release = done;
+	c->params = arena_strdup(c->arena, deployment_id);
+	call_add(c, &sql[LOAD]);
+	call_bind_id(c, project_id);
+	call_bind(c, deployment_id);
+	return call_run(c, deliver_release);
+}
+
+/* ---- writes of a job ---- */
+
+static struct db_call *fenced(struct db *db, const struct db_job *job, db_done done, void *data)
+{
+	struct db_call *c = call_create(db, data);
+	c->done.plain = done;
+	c->subject = arena_strdup(c->arena, job->stack);
+	call_fence(c, job->id.text, job->epoch);
+	return c;
+}
+
+static void add_release(struct db_call *c, const struct pg_stmt *s, const char *deployment_id, const struct db_job *job)
+{
+	call_add_text(c, s, deployment_id);
+	call_bind_id(c, job->stack_id.text);
+}
+
+struct db_call *stack_store_rendered(struct db *db, const struct db_job *job, const char *deployment_id, struct str rendered,
+	const char *const *images, size_t n_images, db_done done, void *data)
+{
+	struct db_call *c = fenced(db, job, done, data);
+	struct buf sealed = {0};
+	crypto_seal(c->db->keyring, release_aad(c, deployment_id, "rendered"), rendered, &sealed);
+	add_release(c, &sql[NEED_RELEASE], deployment_id, job);
+	add_release(c, &sql[RENDERED], deployment_id, job);
+	pg_bind_bytes(c->batch, buf_str(&sealed));
+	pg_bind_text_array(c->batch, images, n_images);
+	buf_finish(&sealed);
+	return call_run(c, call_deliver_plain);
+}
+
+struct db_call *stack_set_status(struct db *db, const struct db_job *job, enum stack_status status, const char *message,
+	db_done done, void *data)
+{
+	struct db_call *c = fenced(db, job, done, data);
+	stack_add_status(c, job->stack_id.text, status, message, false);
+	return call_run(c, call_deliver_plain);
+}
+
+struct db_call *stack_activate(struct db *db, const struct db_job *job, const char *deployment_id,
+	const struct db_service *services, size_t n, db_done done, void *data)
+{
+	struct db_call *c = fenced(db, job, done, data);
+	add_release(c, &sql[NEED_RELEASE], deployment_id, job);
+	add_release(c, &sql[SUPERSEDE], deployment_id, job);
+	add_release(c, &sql[ACTIVATE], deployment_id, job);
+	add_release(c, &sql[ACTIVE], deployment_id, job);
+	stack_add_status(c, job->stack_id.text, STACK_RUNNING, "", false);
+	stack_add_services(c, job->stack_id.text, services, n, false);
+	call_add_text(c, &sql[NOTIFY], job->stack_id.text);
+	return call_run(c, call_deliver_plain);
+}
+
+struct db_call *stack_fail_release(struct db *db, const struct db_job *job, const char *deployment_id, db_done done, void *data)
+{
+	struct db_call *c = fenced(db, job, done, data);
+	add_release(c, &sql[NEED_RELEASE], deployment_id, job);
+	add_release(c, &sql[FAIL], deployment_id, job);
+	return call_run(c, call_deliver_plain);
+}
+
+struct db_call *stack_removed(struct db *db, const struct db_job *job, db_done done, void *data)
+{
+	struct db_call *c = fenced(db, job, done, data);
+	call_add_text(c, &sql[LOCK], job->stack_id.text);
+	call_add_text(c, &sql[KEEP], job->stack_id.text);
+	call_add_text(c, &sql[DROP], job->stack_id.text);
+	call_add_text(c, &sql[NOTIFY], job->stack_id.text);
+	return call_run(c, call_deliver_plain);
+}
+
+struct db_call *stack_set_networks(struct db *db, const struct db_job *job, const char *const *names,
+	const char *const *engine_names, size_t n, db_done done, void *data)
+{
+	struct db_call *c = fenced(db, job, done, data);
+	const char **ids = arena_array(c->arena, const char *, n);
+	for (size_t i = 0; i < n; i++)
+		ids[i] = call_uuid(c);
+	call_add_text(c, &sql[RELEASE_NETWORKS], job->stack_id.text);
+	pg_bind_text_array(c->batch, names, n);
+	pg_bind_text_array(c->batch, engine_names, n);
+	call_add_text(c, &sql[PUT_NETWORKS], job->stack_id.text);
+	pg_bind_text_array(c->batch, names, n);
+	pg_bind_text_array(c->batch, engine_names, n);
+	pg_bind_text_array(c->batch, ids, n);
+	return call_run(c, call_deliver_plain);
+}
