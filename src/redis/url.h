@@ -1,0 +1,18 @@
+/* url: the address of a Redis, parsed. Pure. */
+#pragma once
+#include "base/status.h"
+#include "base/str.h"
+
+struct arena;
+
+struct redis_url {
+	const char *path; /* of a unix socket, or NULL */
+	const char *host; /* without brackets, or NULL */
+	int port;
+	const char *user, *password; /* NULL = none; never printed */
+	int db;
+};
+
+/* The texts live in the arena. Messages never hold the password. */
+struct status redis_url_parse(struct arena *a, const char *text, struct redis_url *ret_url)
+	__attribute__((warn_unused_result));
