@@ -37,7 +37,7 @@ static struct status uv_status(enum st_code code, int err, const char *what, con
 static void on_connection(uv_stream_t *s, int err)
 {
 	struct listener *l = s->data;
-	struct loop *loop = l->env->loop;
+	struct loop *loop = transport_env_loop(l->env);
 	uint64_t token = loop_enter(loop, "listener_accept");
 	struct transport *t = err ? NULL : transport_prepare(l->env, l->is_unix);
 	if (!err)
@@ -61,9 +61,9 @@ static struct listener *listener_create(
 	l->on_accept = on_accept;
 	l->data = data;
 	if (is_unix)
-		uv_pipe_init(loop_uv(env->loop), &l->uv.pipe, 0);
+		uv_pipe_init(loop_uv(transport_env_loop(env)), &l->uv.pipe, 0);
 	else
-		uv_tcp_init(loop_uv(env->loop), &l->uv.tcp);
+		uv_tcp_init(loop_uv(transport_env_loop(env)), &l->uv.tcp);
 	l->uv.stream.data = l;
 	return l;
 }

@@ -12,6 +12,7 @@
 /* An output buffer that grew beyond this is given back once it is empty. */
 #define KEEP_CAPACITY    ((size_t)256 * 1024)
 #define KEEPALIVE_SECONDS 60
+#define SCRATCH           ((unsigned)128 * 1024)
 
 enum transport_state {
 	T_OPEN,      /* the owner's */
@@ -19,7 +20,15 @@ enum transport_state {
 	T_CLOSING,   /* uv_close was called */
 };
 
+struct transport_env {
+	struct loop *loop;
+	char *scratch;
+	unsigned refs; /* the owner, and each transport until its handle has closed */
+	struct list transports;
+};
+
 struct transport {
+	struct list node; /* in env->transports */
 	union {
 		uv_stream_t stream;
 		uv_tcp_t tcp;
@@ -44,21 +53,43 @@ struct transport {
 	char peer[80];
 };
 
+static void close_now(struct transport *t);
+static void flush(struct transport *t);
+
 struct transport_env *transport_env_create(struct loop *l)
 {
 	struct transport_env *env = mem_new(struct transport_env);
 	env->loop = l;
-	env->scratch_len = TRANSPORT_SCRATCH;
-	env->scratch = mem_alloc(env->scratch_len);
+	env->scratch = mem_alloc(SCRATCH);
+	env->refs = 1;
+	list_init(&env->transports);
 	return env;
+}
+
+static void env_unref(struct transport_env *env)
+{
+	if (--env->refs > 0)
+		return;
+	free(env->scratch);
+	free(env);
 }
 
 void transport_env_destroy(struct transport_env *env)
 {
 	if (!env)
 		return;
-	free(env->scratch);
-	free(env);
+	list_for_each (&env->transports, n) {
+		struct transport *t = container_of(n, struct transport, node);
+		if (t->state == T_FINISHING)
+			flush(t);
+		close_now(t);
+	}
+	env_unref(env);
+}
+
+struct loop *transport_env_loop(const struct transport_env *env)
+{
+	return env->loop;
 }
 
 static struct status io_error(const char *what, int err)
@@ -75,6 +106,7 @@ static void on_closed(uv_handle_t *h)
 	struct transport *t = h->data;
 	buf_finish(&t->out);
 	buf_finish(&t->inflight);
+	env_unref(t->env);
 	free(t);
 }
 
@@ -83,6 +115,7 @@ static void close_now(struct transport *t)
 	if (t->state == T_CLOSING)
 		return;
 	t->state = T_CLOSING;
+	list_remove(&t->node);
 	defer_cancel(&t->flush);
 	timer_stop(&t->linger);
 	uv_close((uv_handle_t *)&t->uv.stream, on_closed);
@@ -271,7 +304,7 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *ret_buf)
 {
 	struct transport *t = h->data;
 	(void)suggested;
-	*ret_buf = uv_buf_init(t->env->scratch, (unsigned)t->env->scratch_len);
+	*ret_buf = uv_buf_init(t->env->scratch, SCRATCH);
 }
 
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
@@ -374,6 +407,8 @@ struct transport *transport_prepare(struct transport_env *env, bool is_unix)
 {
 	struct transport *t = mem_new(struct transport);
 	t->env = env;
+	env->refs++;
+	list_push(&env->transports, &t->node);
 	t->is_unix = is_unix;
 	defer_init_named(&t->flush, env->loop, on_flush, "transport_flush");
 	timer_init_named(&t->linger, env->loop, on_linger, "transport_linger");

@@ -28,15 +28,11 @@ struct transport_events {
 };
 
 /* What transports of one owner share: the buffer that is read into. */
-struct transport_env {
-	struct loop *loop;
-	char *scratch;
-	size_t scratch_len;
-};
-#define TRANSPORT_SCRATCH ((size_t)128 * 1024)
+struct transport_env;
 struct transport_env *transport_env_create(struct loop *l);
-/* After its last transport was destroyed. */
+/* Closes the transports that are still there (those being finished too). NULL is fine. */
 void transport_env_destroy(struct transport_env *env);
+struct loop *transport_env_loop(const struct transport_env *env);
 
 /* Owns fd from now on, also on failure. */
 struct status transport_adopt(struct transport_env *env, int fd, struct transport **ret_t)

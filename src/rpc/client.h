@@ -17,7 +17,7 @@ struct rpc_client_options {
 	const char *address;         /* "unix:///run/skep/skep.sock", "127.0.0.1:7700", "[::1]:7700", "host:7700" */
 	const char *token;           /* sent as "authorization: Bearer …"; NULL or "" = none */
 	uint64_t connect_timeout_ms; /* default 5 s */
-	size_t max_message;          /* larger replies fail the call; default 16 MiB */
+	size_t max_message;          /* a larger reply ends the connection; default 16 MiB */
 };
 /* Copies its options. An address that is none fails the calls, with words. */
 struct rpc_client *rpc_client_create(struct loop *l, const struct rpc_client_options *o);

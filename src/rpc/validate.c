@@ -7,6 +7,7 @@
 #include "base/str.h"
 
 #define PATTERNS      8
+#define KEY_SHOWN     ((size_t)64)
 #define TEXT_IN_REGEX ((size_t)64 * 1024)
 
 /* The way to the present field; written out only for a violation. */
@@ -29,6 +30,17 @@ struct check {
 	size_t n_patterns;
 };
 
+/* A key is the caller's text: cut, but not inside a character. */
+static int key_len(const char *key)
+{
+	size_t len = strnlen(key, KEY_SHOWN + 1);
+	if (len <= KEY_SHOWN)
+		return (int)len;
+	for (len = KEY_SHOWN; len > 0 && ((unsigned char)key[len] & 0xc0) == 0x80;)
+		len--;
+	return (int)len;
+}
+
 static void write_path(struct buf *b, const struct level *at)
 {
 	if (at->up) {
@@ -37,7 +49,7 @@ static void write_path(struct buf *b, const struct level *at)
 	}
 	buf_adds(b, at->name);
 	if (at->key)
-		buf_fmt(b, "[\"%.*s\"]", 64, at->key);
+		buf_fmt(b, "[\"%.*s\"]", key_len(at->key), at->key);
 	else if (at->indexed)
 		buf_fmt(b, "[%zu]", at->index);
 }

@@ -1,0 +1,101 @@
+/* What a handler may ask and set; the ways to end a call are in call.c. */
+#include "rpc/call_impl.h"
+#include <string.h>
+#include "rpc/server_impl.h"
+
+struct arena *rpc_call_arena(struct rpc_call *call)
+{
+	return call->arena;
+}
+
+void *rpc_call_context(const struct rpc_call *call)
+{
+	return call->server->o.context;
+}
+
+const struct rpc_caller *rpc_call_caller(const struct rpc_call *call)
+{
+	return &call->caller;
+}
+
+const struct rpc_method *rpc_call_method(const struct rpc_call *call)
+{
+	return call->method;
+}
+
+const char *rpc_call_peer(const struct rpc_call *call)
+{
+	return call->peer;
+}
+
+uint64_t rpc_call_deadline_ms(const struct rpc_call *call)
+{
+	uint64_t now = loop_now_ms(call->server->o.loop);
+	if (!call->deadline_at)
+		return UINT64_MAX;
+	return call->deadline_at > now ? call->deadline_at - now : 0;
+}
+
+const char *rpc_call_metadata(const struct rpc_call *call, const char *name)
+{
+	for (size_t i = 0; i < call->n_metadata; i++)
+		if (strcmp(call->metadata[i].name, name) == 0)
+			return call->metadata[i].value;
+	return NULL;
+}
+
+bool rpc_call_is_cancelled(const struct rpc_call *call)
+{
+	return call->gone;
+}
+
+void rpc_call_set_data(struct rpc_call *call, void *data)
+{
+	call->data = data;
+}
+
+void *rpc_call_data(const struct rpc_call *call)
+{
+	return call->data;
+}
+
+bool rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message)
+{
+	if (call->gone)
+		return false;
+	bool more = call->protocol->send(call, message);
+	call->full = !more;
+	return more;
+}
+
+void rpc_call_on_writable(struct rpc_call *call, void (*fn)(struct rpc_call *call))
+{
+	call->on_writable = fn;
+	if (call->full)
+		defer_post(&call->events);
+}
+
+void rpc_call_on_message(
+	struct rpc_call *call, void (*fn)(struct rpc_call *call, const ProtobufCMessage *message))
+{
+	call->on_message = fn;
+	defer_post(&call->events); /* something may be waiting */
+}
+
+void rpc_call_pause(struct rpc_call *call)
+{
+	call->paused = true;
+}
+
+void rpc_call_resume(struct rpc_call *call)
+{
+	call->paused = false;
+	defer_post(&call->events);
+}
+
+void rpc_call_on_cancel(struct rpc_call *call, void (*fn)(struct rpc_call *call))
+{
+	call->on_cancel = fn;
+	if (call->gone)
+		defer_post(&call->events);
+}

@@ -1,0 +1,368 @@
+#include "rpc/conn.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/transport.h"
+#include "rpc/call_impl.h"
+#include "rpc/native.h"
+#include "rpc/server_impl.h"
+
+#define LINGER_MS     2000
+#define KEEP_CAPACITY ((size_t)64 * 1024)
+#define FRAME_RATE    ((size_t)64 * 1024) /* a long frame gets a second more for each of these */
+
+/* ---- which wire: the one place where another slots in ---- */
+
+static bool is_native(char c)
+{
+	return c == 0x00;
+}
+
+static bool is_tls(char c)
+{
+	return c == 0x16;
+}
+
+static bool is_http(char c) /* "PRI" of HTTP/2, or a method of HTTP/1.1 */
+{
+	return c >= 'A' && c <= 'Z';
+}
+
+static const struct {
+	bool (*matches)(char first);
+	const char *name;
+	const struct rpc_wire *wire; /* NULL: known, but not served here */
+} wires[] = {
+	{is_native, "native", &native_wire},
+	{is_tls, "TLS", NULL},
+	{is_http, "HTTP", NULL},
+};
+
+static struct status sniff(struct rpc_conn *c, char first)
+{
+	for (size_t i = 0; i < sizeof(wires) / sizeof(wires[0]); i++) {
+		if (!wires[i].matches(first))
+			continue;
+		if (!wires[i].wire)
+			return status_err(ST_UNIMPLEMENTED,
+				"it speaks %s, which is not served here", wires[i].name);
+		c->wire = wires[i].wire;
+		c->wire->open(c);
+		return status_ok();
+	}
+	return status_err(ST_INVALID_ARGUMENT, "it speaks no known protocol (first byte 0x%02x)",
+		(unsigned)(unsigned char)first);
+}
+
+/* ---- the end ---- */
+
+static void log_close(const struct rpc_conn *c, const struct status *why)
+{
+	if (status_is_ok(why))
+		log_debug("connection closed", "peer", transport_peer(c->transport), NULL);
+	else if (why->code == ST_UNAVAILABLE) /* the network, or we stop */
+		log_info("connection closed", "peer", transport_peer(c->transport), "reason",
+			why->message, NULL);
+	else
+		log_warn("connection closed", "peer", transport_peer(c->transport), "reason",
+			why->message, NULL);
+}
+
+static void count_traffic(struct rpc_conn *c)
+{
+	struct rpc_counters *n = &c->server->counters;
+	uint64_t in = transport_received(c->transport), out = transport_taken(c->transport);
+	size_t buffered = c->closing ? 0 : transport_pending(c->transport);
+	n->bytes_in += in - c->bytes_in;
+	n->bytes_out += out - c->bytes_out;
+	n->buffered += buffered - c->buffered;
+	c->bytes_in = in;
+	c->bytes_out = out;
+	c->buffered = buffered;
+}
+
+static void lose_calls(struct list *calls)
+{
+	while (!list_empty(calls))
+		call_lost(container_of(calls->next, struct rpc_call, conn_node));
+}
+
+static void close_with(struct rpc_conn *c, const struct status *why, bool send_rest)
+{
+	if (c->closing)
+		return;
+	c->closing = true;
+	log_close(c, why);
+	count_traffic(c);
+	c->server->counters.closed++;
+	c->server->counters.connections--;
+	timer_stop(&c->timer);
+	defer_cancel(&c->settle);
+	lose_calls(&c->calls);
+	lose_calls(&c->gone);
+	c->n_calls = 0;
+	list_remove(&c->silent);
+	list_remove(&c->node);
+	list_push(&c->server->dead_conns, &c->node);
+	defer_post(&c->server->reap);
+	if (send_rest)
+		transport_finish(c->transport, LINGER_MS);
+	else
+		transport_destroy(c->transport);
+}
+
+void conn_close(struct rpc_conn *c, const struct status *why)
+{
+	close_with(c, why, false);
+}
+
+void conn_fail(struct rpc_conn *c, const struct status *why)
+{
+	if (!c->closing)
+		(c->wire ? c->wire : &native_wire)->goaway(c, why);
+	close_with(c, why, true);
+}
+
+void conn_free(struct rpc_conn *c)
+{
+	list_remove(&c->node);
+	if (c->wire)
+		c->wire->close(c);
+	buf_finish(&c->in);
+	free(c);
+}
+
+static void on_settle(struct defer *d)
+{
+	struct rpc_conn *c = container_of(d, struct rpc_conn, settle);
+	struct status ok = status_ok();
+	if (c->draining && c->n_calls == 0)
+		close_with(c, &ok, true);
+}
+
+void conn_call_ended(struct rpc_conn *c)
+{
+	c->last_frame_ms = loop_now_ms(c->server->o.loop); /* idle from now on */
+	if (c->draining && c->n_calls == 0)
+		defer_post(&c->settle);
+}
+
+void conn_drain(struct rpc_conn *c)
+{
+	if (c->closing || c->draining)
+		return;
+	c->draining = true;
+	if (c->wire)
+		c->wire->goaway(c, NULL);
+	defer_post(&c->settle);
+}
+
+/* ---- time ---- */
+
+static void arm(struct rpc_conn *c, uint64_t due)
+{
+	uint64_t now = loop_now_ms(c->server->o.loop);
+	if (!timer_is_set(&c->timer) || c->timer.node.key > due)
+		timer_set(&c->timer, due > now ? due - now : 0);
+}
+
+static uint64_t frame_due(const struct rpc_conn *c)
+{
+	return c->partial_ms + c->server->o.limits.frame_ms + c->partial_need / FRAME_RATE * 1000;
+}
+
+/* Nothing re-arms the timer per frame: when it fires it looks at what has happened since. */
+static void on_timer(struct timer *t)
+{
+	struct rpc_conn *c = container_of(t, struct rpc_conn, timer);
+	const struct rpc_limits *l = &c->server->o.limits;
+	uint64_t now = loop_now_ms(c->server->o.loop);
+	struct status st = status_ok();
+	uint64_t due = now + l->idle_ms;
+
+	if (c->waits && transport_taken(c->transport) != c->taken) {
+		c->taken = transport_taken(c->transport);
+		c->taken_ms = now;
+	}
+	if (!c->spoke && c->accepted_ms + l->handshake_ms <= now)
+		st = status_err(ST_DEADLINE_EXCEEDED, "no whole frame came within %llu ms",
+			(unsigned long long)l->handshake_ms);
+	else if (c->partial_ms && frame_due(c) <= now)
+		st = status_err(ST_DEADLINE_EXCEEDED, "a frame took longer than %llu ms to come",
+			(unsigned long long)(frame_due(c) - c->partial_ms));
+	else if (c->waits && c->taken_ms + l->stall_ms <= now)
+		st = status_err(ST_DEADLINE_EXCEEDED, "the peer has read nothing for %llu ms",
+			(unsigned long long)l->stall_ms);
+	else if (c->n_calls == 0 && c->last_frame_ms + l->idle_ms <= now)
+		st = status_err(ST_UNAVAILABLE, "idle for %llu ms", (unsigned long long)l->idle_ms);
+	if (!status_is_ok(&st)) {
+		if (c->waits)
+			conn_close(c, &st);
+		else
+			conn_fail(c, &st);
+		return;
+	}
+	if (!c->spoke)
+		due = c->accepted_ms + l->handshake_ms;
+	else if (c->n_calls == 0)
+		due = c->last_frame_ms + l->idle_ms;
+	arm(c, due);
+	if (c->partial_ms)
+		arm(c, frame_due(c));
+	if (c->waits)
+		arm(c, c->taken_ms + l->stall_ms);
+}
+
+void conn_spoke(struct rpc_conn *c)
+{
+	c->last_frame_ms = loop_now_ms(c->server->o.loop);
+	c->partial_ms = 0;
+	if (c->spoke)
+		return;
+	c->spoke = true;
+	list_remove(&c->silent);
+}
+
+/* ---- bytes ---- */
+
+/* conn_spoke takes the time back with each whole frame. */
+static void watch_partial(struct rpc_conn *c)
+{
+	if (c->partial_need == 0 || c->held) {
+		c->partial_ms = 0;
+	} else if (!c->partial_ms) {
+		c->partial_ms = loop_now_ms(c->server->o.loop);
+		arm(c, frame_due(c));
+	}
+}
+
+static void hold_when_pressed(struct rpc_conn *c)
+{
+	if (c->held || !transport_is_pressed(c->transport))
+		return;
+	c->held = true;
+	transport_pause(c->transport);
+}
+
+static void feed(struct rpc_conn *c, const char *bytes, size_t len)
+{
+	size_t used = 0;
+	if (c->in.len == 0) {
+		used = c->wire->feed(c, bytes, len);
+		if (!c->closing)
+			buf_add(&c->in, bytes + used, len - used);
+	} else {
+		buf_add(&c->in, bytes, len);
+		used = c->wire->feed(c, c->in.ptr, c->in.len);
+		if (!c->closing)
+			buf_drop(&c->in, used);
+	}
+	if (c->closing)
+		return;
+	if (c->in.len == 0 && c->in.cap > KEEP_CAPACITY)
+		buf_finish(&c->in);
+	hold_when_pressed(c);
+	watch_partial(c);
+}
+
+static void on_data(void *data, char *bytes, size_t len)
+{
+	struct rpc_conn *c = data;
+	if (!c->wire) {
+		struct status st = sniff(c, bytes[0]);
+		if (!status_is_ok(&st)) {
+			conn_close(c, &st);
+			return;
+		}
+	}
+	feed(c, bytes, len);
+}
+
+static void wake_calls(struct rpc_conn *c)
+{
+	list_for_each (&c->calls, n)
+		call_flushed(container_of(n, struct rpc_call, conn_node));
+}
+
+static void on_drain(void *data)
+{
+	struct rpc_conn *c = data;
+	wake_calls(c);
+	if (!c->held || c->closing)
+		return;
+	c->held = false;
+	if (c->in.len > 0) { /* frames that came before it was held */
+		size_t used = c->wire->feed(c, c->in.ptr, c->in.len);
+		if (c->closing)
+			return;
+		buf_drop(&c->in, used);
+		hold_when_pressed(c);
+		watch_partial(c);
+	}
+	if (!c->held)
+		transport_resume(c->transport);
+}
+
+static void on_flush(void *data)
+{
+	struct rpc_conn *c = data;
+	const struct rpc_limits *l = &c->server->o.limits;
+	count_traffic(c);
+	if (c->buffered > l->max_buffered_hard ||
+		(c->buffered > l->max_buffered &&
+			c->server->counters.buffered > l->max_buffered_total)) {
+		struct status st = status_err(ST_RESOURCE_EXHAUSTED,
+			"the peer does not read: %zu bytes wait to be sent", c->buffered);
+		conn_close(c, &st);
+		return;
+	}
+	if (c->buffered > 0 && !c->waits) {
+		c->taken = transport_taken(c->transport);
+		c->taken_ms = loop_now_ms(c->server->o.loop);
+		arm(c, c->taken_ms + l->stall_ms);
+	}
+	c->waits = c->buffered > 0;
+}
+
+static void on_close(void *data, const struct status *why)
+{
+	struct rpc_conn *c = data;
+	conn_close(c, why);
+}
+
+/* ---- the beginning ---- */
+
+/* Root and our own user are administrators on the unix socket. */
+static void trust_peer(struct rpc_conn *c)
+{
+	uid_t uid;
+	if (c->server->o.no_peer_admin || !transport_peer_uid(c->transport, &uid) ||
+		(uid != 0 && uid != geteuid()))
+		return;
+	c->trusted.role = RPC_ROLE_ADMIN;
+	if (uid == 0)
+		(void)snprintf(c->trusted.name, sizeof(c->trusted.name), "unix:root");
+	else
+		(void)snprintf(c->trusted.name, sizeof(c->trusted.name), "unix:uid=%u", uid);
+}
+
+void conn_create(struct rpc_server *s, struct transport *t)
+{
+	static const struct transport_events events = {on_data, on_drain, on_flush, on_close};
+	struct rpc_conn *c = mem_new(struct rpc_conn);
+	c->server = s;
+	c->transport = t;
+	c->accepted_ms = c->last_frame_ms = loop_now_ms(s->o.loop);
+	list_init(&c->calls);
+	list_init(&c->gone);
+	list_push(&s->conns, &c->node);
+	list_push(&s->silent, &c->silent);
+	s->counters.connections++;
+	timer_init_named(&c->timer, s->o.loop, on_timer, "rpc_conn_timer");
+	defer_init_named(&c->settle, s->o.loop, on_settle, "rpc_conn_settle");
+	trust_peer(c);
+	transport_start(t, &events, c, s->o.limits.max_buffered);
+	arm(c, c->accepted_ms + s->o.limits.handshake_ms);
+}

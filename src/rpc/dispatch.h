@@ -1,0 +1,13 @@
+/* dispatch: from a call's first bytes to its handler: finds the method, the caller, whether
+ * the caller may, and refuses with words otherwise. Called by the protocols. */
+#pragma once
+#include <stdbool.h>
+#include "base/str.h"
+
+struct rpc_call;
+
+/* call->metadata and deadline_at are set. */
+void dispatch_open(
+	struct rpc_call *call, struct str path, bool has_payload, struct str payload, bool end);
+/* The caller is known: may it? Then on. */
+void dispatch_authorised(struct rpc_call *call);

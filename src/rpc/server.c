@@ -1,0 +1,250 @@
+#include "rpc/server.h"
+#include <stdlib.h>
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/listener.h"
+#include "net/transport.h"
+#include "rpc/auth.h"
+#include "rpc/call_impl.h"
+#include "rpc/conn.h"
+#include "rpc/server_impl.h"
+
+static const struct rpc_limits default_limits = {
+	.max_message = (size_t)4 << 20,
+	.max_metadata = (size_t)16 << 10,
+	.max_connections = 4096,
+	.max_streams = 256,
+	.max_calls = 16384,
+	.max_buffered = (size_t)1 << 20,
+	.max_buffered_hard = (size_t)32 << 20,
+	.max_buffered_total = (size_t)256 << 20,
+	.handshake_ms = 10000,
+	.frame_ms = 30000,
+	.idle_ms = 600000,
+	.stall_ms = 30000,
+	.auth_cache_ms = 10000,
+};
+
+static void set_defaults(struct rpc_limits *l)
+{
+	const struct rpc_limits *d = &default_limits;
+#define OR_DEFAULT(field) \
+	if (!l->field) \
+	l->field = d->field
+	OR_DEFAULT(max_message);
+	OR_DEFAULT(max_metadata);
+	OR_DEFAULT(max_connections);
+	OR_DEFAULT(max_streams);
+	OR_DEFAULT(max_calls);
+	OR_DEFAULT(max_buffered);
+	OR_DEFAULT(max_buffered_hard);
+	OR_DEFAULT(max_buffered_total);
+	OR_DEFAULT(handshake_ms);
+	OR_DEFAULT(frame_ms);
+	OR_DEFAULT(idle_ms);
+	OR_DEFAULT(stall_ms);
+	OR_DEFAULT(auth_cache_ms);
+#undef OR_DEFAULT
+}
+
+/* ---- the reaper: frees what ended while somebody may have been looking at it ---- */
+
+static void tell_drained(struct rpc_server *s)
+{
+	void (*done)(void *data) = s->drained;
+	if (!done || !list_empty(&s->conns))
+		return;
+	s->drained = NULL;
+	timer_stop(&s->grace);
+	done(s->drained_data);
+}
+
+static void reap(struct rpc_server *s)
+{
+	struct list *node;
+	s->refs++;
+	while ((node = list_pop(&s->dead_calls)))
+		call_release(container_of(node, struct rpc_call, conn_node));
+	while ((node = list_pop(&s->dead_conns)))
+		conn_free(container_of(node, struct rpc_conn, node));
+	server_unref(s);
+}
+
+static void on_reap(struct defer *d)
+{
+	struct rpc_server *s = container_of(d, struct rpc_server, reap);
+	s->refs++;
+	reap(s);
+	tell_drained(s);
+	server_unref(s);
+}
+
+void server_unref(struct rpc_server *s)
+{
+	struct list *node;
+	if (--s->refs > 0)
+		return;
+	defer_cancel(&s->reap);
+	auth_finish(s);
+	while ((node = list_pop(&s->free_calls))) {
+		struct rpc_call *call = container_of(node, struct rpc_call, conn_node);
+		arena_destroy(call->arena);
+		free(call);
+	}
+	free(s);
+}
+
+/* ---- draining ---- */
+
+static void close_all(struct rpc_server *s, const struct status *why)
+{
+	while (!list_empty(&s->conns))
+		conn_fail(container_of(s->conns.next, struct rpc_conn, node), why);
+}
+
+static void stop_listening(struct rpc_server *s)
+{
+	while (s->n_listeners)
+		listener_destroy(s->listeners[--s->n_listeners]);
+}
+
+static void on_grace(struct timer *t)
+{
+	struct rpc_server *s = container_of(t, struct rpc_server, grace);
+	struct status why = status_err(ST_UNAVAILABLE, "the server stops; try again");
+	close_all(s, &why);
+}
+
+void rpc_server_drain(
+	struct rpc_server *s, uint64_t grace_ms, void (*done)(void *data), void *data)
+{
+	s->drained = done;
+	s->drained_data = data;
+	s->draining = true;
+	stop_listening(s);
+	list_for_each (&s->conns, n)
+		conn_drain(container_of(n, struct rpc_conn, node));
+	timer_set(&s->grace, grace_ms);
+	defer_post(&s->reap);
+}
+
+/* ---- the beginning and the end ---- */
+
+struct rpc_server *rpc_server_create(const struct rpc_server_options *o)
+{
+	struct rpc_server *s = mem_new(struct rpc_server);
+	s->o = *o;
+	s->refs = 1;
+	set_defaults(&s->o.limits);
+	if (!s->o.clock)
+		s->o.clock = clock_system();
+	s->env = transport_env_create(o->loop);
+	list_init(&s->conns);
+	list_init(&s->silent);
+	list_init(&s->dead_conns);
+	list_init(&s->dead_calls);
+	list_init(&s->free_calls);
+	map_init(&s->tokens);
+	defer_init_named(&s->reap, o->loop, on_reap, "rpc_server_reap");
+	timer_init_named(&s->grace, o->loop, on_grace, "rpc_server_grace");
+	return s;
+}
+
+void rpc_server_destroy(struct rpc_server *s)
+{
+	struct status why = status_err(ST_UNAVAILABLE, "the server stops; try again");
+	if (!s)
+		return;
+	s->drained = NULL;
+	s->draining = true;
+	timer_stop(&s->grace);
+	stop_listening(s);
+	while (!list_empty(&s->conns))
+		conn_close(container_of(s->conns.next, struct rpc_conn, node), &why);
+	reap(s);
+	transport_env_destroy(s->env);
+	s->env = NULL;
+	server_unref(s);
+}
+
+const struct rpc_counters *rpc_server_counters(const struct rpc_server *s)
+{
+	return &s->counters;
+}
+
+/* ---- connections ---- */
+
+/* Those who have said nothing make room for who comes. */
+static bool make_room(struct rpc_server *s)
+{
+	struct status why = status_err(ST_RESOURCE_EXHAUSTED,
+		"too many connections, and this one has said nothing");
+	if (s->counters.connections < s->o.limits.max_connections)
+		return true;
+	if (list_empty(&s->silent))
+		return false;
+	conn_fail(container_of(s->silent.next, struct rpc_conn, silent), &why);
+	return true;
+}
+
+static void on_accept(void *data, struct transport *t)
+{
+	struct rpc_server *s = data;
+	bool room = make_room(s);
+	s->counters.accepted++;
+	conn_create(s, t);
+	if (room)
+		return;
+	struct status why = status_err(
+		ST_RESOURCE_EXHAUSTED, "too many connections (%u); try again later",
+		s->o.limits.max_connections);
+	s->counters.refused++;
+	conn_fail(container_of(s->conns.prev, struct rpc_conn, node), &why);
+}
+
+static struct status add_listener(struct rpc_server *s, const struct status *st, struct listener *l)
+{
+	if (status_is_ok(st))
+		s->listeners[s->n_listeners++] = l;
+	return *st;
+}
+
+static struct status check_listeners(const struct rpc_server *s)
+{
+	if (s->n_listeners == SERVER_LISTENERS)
+		return status_err(ST_RESOURCE_EXHAUSTED, "at most %d addresses to listen on",
+			SERVER_LISTENERS);
+	return status_ok();
+}
+
+struct status rpc_server_listen_tcp(
+	struct rpc_server *s, const char *host, unsigned port, unsigned *ret_port)
+{
+	struct listener *l = NULL;
+	struct status st = check_listeners(s);
+	if (status_is_ok(&st))
+		st = listener_tcp(s->env, host, port, on_accept, s, &l);
+	if (status_is_ok(&st) && ret_port)
+		*ret_port = listener_port(l);
+	return add_listener(s, &st, l);
+}
+
+struct status rpc_server_listen_unix(struct rpc_server *s, const char *path, mode_t mode)
+{
+	struct listener *l = NULL;
+	struct status st = check_listeners(s);
+	if (status_is_ok(&st))
+		st = listener_unix(s->env, path, mode, on_accept, s, &l);
+	return add_listener(s, &st, l);
+}
+
+struct status rpc_server_adopt(struct rpc_server *s, int fd)
+{
+	struct transport *t;
+	struct status st = transport_adopt(s->env, fd, &t);
+	if (status_is_ok(&st))
+		on_accept(s, t);
+	return st;
+}

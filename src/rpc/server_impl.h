@@ -1,0 +1,33 @@
+/* The inside of a server, for server.c, conn, call, dispatch and auth. */
+#pragma once
+#include "base/list.h"
+#include "base/map.h"
+#include "loop/loop.h"
+#include "rpc/server.h"
+
+#define SERVER_LISTENERS 16
+
+struct listener;
+struct transport_env;
+
+struct rpc_server {
+	struct rpc_server_options o; /* limits with their defaults */
+	struct transport_env *env;
+	struct listener *listeners[SERVER_LISTENERS];
+	unsigned n_listeners;
+	struct list conns;
+	struct list silent; /* connections that have not sent a whole frame, oldest first */
+	struct list dead_conns, dead_calls;
+	struct defer reap;
+	struct list free_calls;
+	unsigned n_free_calls;
+	struct map tokens; /* struct auth_token by the token's text */
+	struct rpc_counters counters;
+	unsigned refs; /* the owner, and each call */
+	bool draining;
+	struct timer grace;
+	void (*drained)(void *data);
+	void *drained_data;
+};
+
+void server_unref(struct rpc_server *s);
