@@ -196,12 +196,12 @@ struct docker_event {
 	int64_t time_ns; /* since 1970 */
 };
 
-#define DOCKER_LOG_LINE_MAX (16 * 1024)
+#define DOCKER_LOG_LINE_MAX (32 * 1024) /* the Engine itself cuts at 16 KiB */
 enum docker_stream { DOCKER_STDOUT = 1, DOCKER_STDERR = 2 };
 struct docker_log_line {
 	enum docker_stream stream; /* a terminal has stdout only */
 	struct str text;           /* without the end of line; any bytes */
-	bool partial;              /* goes on in the next one: it was longer than DOCKER_LOG_LINE_MAX */
+	bool partial;              /* goes on in the next one: it was too long */
 	int64_t time_us;           /* 0 = unknown */
 	const char *task_id, *node_id;
 };
@@ -308,7 +308,7 @@ struct docker {
 	uint64_t requests; /* sent so far, streams included */
 };
 
-/* Calls that are under way complete with CANCELLED first. NULL is fine. */
+/* Calls that are under way complete with CANCELLED first. NULL is fine. Not from inside a completion. */
 static inline void docker_destroy(struct docker *d)
 {
 	if (d)

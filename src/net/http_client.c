@@ -391,6 +391,7 @@ struct http_request *http_request(struct http_client *c, const struct http_reque
 	if ((r->easy = curl_easy_init()) == NULL)
 		mem_abort("curl: out of memory");
 	SET(r->easy, NOSIGNAL, 1L);
+	SET(r->easy, PATH_AS_IS, 1L);
 	SET(r->easy, QUICK_EXIT, 1L); /* giving up does not wait for the resolver's thread */
 	SET(r->easy, PROTOCOLS_STR, "http,https");
 	SET(r->easy, HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);

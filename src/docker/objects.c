@@ -1,0 +1,88 @@
+/* Secrets and configs: one API under two names. */
+#include "docker/ops.h"
+#include "base/json.h"
+#include "docker/call.h"
+
+static const char *const roots[] = {[DOCKER_SECRET] = "/secrets", [DOCKER_CONFIG] = "/configs"};
+
+static void read_object(struct arena *a, const json_t *j, struct docker_object *o)
+{
+	o->id = json_text(j, "ID", "");
+	o->name = json_text(j, "Spec.Name", "");
+	o->version = (uint64_t)json_int(j, "Version.Index", 0);
+	o->labels = read_pairs(a, json_at(j, "Spec.Labels"));
+	o->data = STR("");
+	(void)str_unbase64(a, str_of(json_text(j, "Spec.Data", "")), &o->data);
+	o->created_us = read_time_us(j, "CreatedAt");
+}
+
+static void deliver_objects(struct docker_call *c, const struct status *st, const json_t *reply)
+{
+	size_t n;
+	struct status result = call_count(c, st, reply, &n);
+	struct docker_object *o = arena_array(c->arena, struct docker_object, n);
+	for (size_t i = 0; i < n; i++)
+		read_object(c->arena, call_item(reply, i), &o[i]);
+	c->done.objects(c->data, &result, n ? o : NULL, n);
+}
+
+struct docker_call *engine_object_list(struct docker *d, enum docker_kind k,
+	const struct docker_filter *f, uint64_t ms, docker_on_objects done, void *data)
+{
+	struct buf path = {0};
+	buf_adds(&path, roots[k]);
+	if (f)
+		path_filters(&path, '?', filter_add(filter_add(NULL, "label", f->labels), "id", f->ids));
+	return call_start_buf(engine_of(d), &path,
+		&(struct call_request){.method = "GET",
+			.ms = ms,
+			.deliver = deliver_objects,
+			.done.objects = done,
+			.data = data});
+}
+
+static void object_path(struct buf *path, enum docker_kind k, const char *id, struct status *ret_bad)
+{
+	buf_adds(path, roots[k]);
+	path_id(path, "/", id, ret_bad);
+}
+
+struct docker_call *engine_object_inspect(struct docker *d, enum docker_kind k, const char *id,
+	uint64_t ms, docker_on_objects done, void *data)
+{
+	struct buf path = {0};
+	struct call_request r = {.method = "GET",
+		.ms = ms,
+		.deliver = deliver_objects,
+		.done.objects = done,
+		.data = data};
+	object_path(&path, k, id, &r.bad);
+	return call_start_buf(engine_of(d), &path, &r);
+}
+
+struct docker_call *engine_object_create(struct docker *d, enum docker_kind k, const json_t *spec,
+	uint64_t ms, docker_on_id done, void *data)
+{
+	struct buf path = {0};
+	buf_fmt(&path, "%s/create", roots[k]);
+	return call_start_buf(engine_of(d), &path,
+		&(struct call_request){.method = "POST",
+			.body = spec,
+			.ms = ms,
+			.deliver = call_deliver_id,
+			.done.id = done,
+			.data = data});
+}
+
+struct docker_call *engine_object_remove(struct docker *d, enum docker_kind k, const char *id,
+	uint64_t ms, docker_on_done done, void *data)
+{
+	struct buf path = {0};
+	struct call_request r = {.method = "DELETE",
+		.ms = ms,
+		.deliver = call_deliver_none,
+		.done.none = done,
+		.data = data};
+	object_path(&path, k, id, &r.bad);
+	return call_start_buf(engine_of(d), &path, &r);
+}
