@@ -1,0 +1,213 @@
+/* projects and tokens. */
+#include "world.h"
+
+#define PROJECTS (w->db->projects)
+#define TOKENS   (w->db->tokens)
+
+static void a_project_lives(void **state)
+{
+	struct world *w = *state;
+	struct answer made = RUN_OK(w, PROJECTS->create(w->db, &admin, "demo", "for show", on_project, &a));
+	assert_string_equal(made.project.name, "demo");
+	assert_string_equal(made.project.description, "for show");
+	assert_true(made.project.created_us > 1600000000000000);
+	struct answer by_name = RUN_OK(w, PROJECTS->get(w->db, &admin, "demo", on_project, &a));
+	assert_string_equal(by_name.project.id.text, made.project.id.text);
+	struct answer by_id = RUN_OK(w, PROJECTS->get(w->db, &admin, made.project.id.text, on_project, &a));
+	assert_string_equal(by_id.project.name, "demo");
+	assert_int_equal(by_id.project.stacks, 0);
+	RUN_OK(w, PROJECTS->remove(w->db, &admin, "demo", on_done, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "project \"demo\" does not exist", PROJECTS->get(w->db, &admin, "demo", on_project, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "project \"demo\" does not exist", PROJECTS->remove(w->db, &admin, "demo", on_done, &a));
+	assert_value(w, "select string_agg(method || ' ' || target || ' ' || actor, ',' order by id) from audit_log",
+		"/test/Admin project/demo unix:root,/test/Admin project/demo unix:root");
+}
+
+static void a_bad_project_name_is_refused(void **state)
+{
+	struct world *w = *state;
+	static const char *const bad[] = {"", "-a", "A", "a_b", "0190a3c0-1111-7111-8111-111111111111",
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "a\nb", "';drop table projects"};
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		RUN_FAILS(w, ST_INVALID_ARGUMENT, "must be at most 40",
+			PROJECTS->create(w->db, &admin, bad[i], "", on_project, &a));
+	make_project(w, "demo");
+	RUN_FAILS(w, ST_ALREADY_EXISTS, "project \"demo\" exists already",
+		PROJECTS->create(w->db, &admin, "demo", "", on_project, &a));
+	assert_value(w, "select count(*) from audit_log", "1");
+}
+
+static void pages_go_from_new_to_old(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "one"), make_project(w, "two"), make_project(w, "three");
+	struct db_page page = {2, ""};
+	struct answer a1 = RUN_OK(w, PROJECTS->list(w->db, &admin, &page, on_projects, &a));
+	assert_int_equal(a1.n, 2);
+	assert_true(a1.more);
+	assert_string_equal(a1.projects[0].name, "three");
+	page.before = a1.projects[1].id.text;
+	struct answer a2 = RUN_OK(w, PROJECTS->list(w->db, &admin, &page, on_projects, &a));
+	assert_int_equal(a2.n, 1);
+	assert_false(a2.more);
+	assert_string_equal(a2.projects[0].name, "one");
+	page = (struct db_page){0, "no id"}; /* at least one, from the start */
+	struct answer a3 = RUN_OK(w, PROJECTS->list(w->db, &admin, &page, on_projects, &a));
+	assert_int_equal(a3.n, 1);
+	assert_string_equal(a3.projects[0].name, "three");
+}
+
+static void a_scope_sees_its_own_project_only(void **state)
+{
+	struct world *w = *state;
+	struct uuid mine = make_project(w, "mine"), other = make_project(w, "other");
+	struct db_scope s = scope_of(&mine);
+	struct db_page page = {10, ""};
+	struct answer list = RUN_OK(w, PROJECTS->list(w->db, &s, &page, on_projects, &a));
+	assert_int_equal(list.n, 1);
+	assert_string_equal(list.projects[0].name, "mine");
+	RUN_OK(w, PROJECTS->get(w->db, &s, "mine", on_project, &a));
+	/* The same words as for one that is not there. */
+	RUN_FAILS(w, ST_NOT_FOUND, "project \"other\" does not exist", PROJECTS->get(w->db, &s, "other", on_project, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", PROJECTS->get(w->db, &s, other.text, on_project, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", PROJECTS->remove(w->db, &s, other.text, on_done, &a));
+	assert_value(w, "select count(*) from projects", "2");
+}
+
+static void a_project_with_stacks_or_jobs_stays(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	for (int i = 0; i < 12; i++)
+		deploy(w, "demo", arena_fmt(w->arena, "s%02d", i));
+	RUN_FAILS(w, ST_FAILED_PRECONDITION,
+		"project \"demo\" still has stacks (s00, s01, s02, s03, s04, s05, s06, s07, s08, s09, …): remove them first",
+		PROJECTS->remove(w->db, &admin, "demo", on_done, &a));
+	psql(w, "delete from orchestration_stacks");
+	RUN_FAILS(w, ST_FAILED_PRECONDITION, "of project \"demo\" is still pending",
+		PROJECTS->remove(w->db, &admin, "demo", on_done, &a));
+	psql(w, "update deployment_jobs set state = 'failed'");
+	RUN_OK(w, PROJECTS->remove(w->db, &admin, "demo", on_done, &a));
+	assert_value(w, "select count(*) from deployment_jobs", "0");
+}
+
+/* ---- tokens ---- */
+
+static struct db_token_create token_of(const char *project, const char *name, int role, struct str hash)
+{
+	return (struct db_token_create){project, name, "skep_abc", role, hash, 3600};
+}
+
+static const struct str hash_1 = {"11111111111111111111111111111111", 32};
+static const struct str hash_2 = {"22222222222222222222222222222222", 32};
+
+static void a_token_lives(void **state)
+{
+	struct world *w = *state;
+	struct uuid demo = make_project(w, "demo");
+	struct db_token_create t = token_of("demo", "ci", 2, hash_1);
+	struct answer made = RUN_OK(w, TOKENS->create(w->db, &admin, &t, on_token, &a));
+	assert_string_equal(made.token.project_id, demo.text);
+	assert_string_equal(made.token.project, "demo");
+	assert_int_equal(made.token.role, 2);
+	assert_int_equal(made.token.last_used_us, 0);
+	assert_int_equal((made.token.expires_us - made.token.created_us) / 1000000, 3600);
+	struct answer who = RUN_OK(w, TOKENS->authenticate(w->db, hash_1, on_token, &a));
+	assert_string_equal(who.token.name, "ci");
+	assert_string_equal(who.token.project_id, demo.text);
+	const char *used = value(w, "select last_used_at from api_tokens");
+	assert_string_not_equal(used, "");
+	RUN_OK(w, TOKENS->authenticate(w->db, hash_1, on_token, &a));
+	assert_value(w, "select last_used_at from api_tokens", used); /* at most once a minute */
+	RUN_OK(w, TOKENS->revoke(w->db, &admin, made.token.id.text, on_done, &a));
+	RUN_OK(w, TOKENS->revoke(w->db, &admin, made.token.id.text, on_done, &a)); /* again: nothing */
+	RUN_FAILS(w, ST_UNAUTHENTICATED, "unknown, expired or revoked", TOKENS->authenticate(w->db, hash_1, on_token, &a));
+	struct db_page page = {10, ""};
+	assert_int_equal(RUN_OK(w, TOKENS->list(w->db, &admin, "demo", &page, on_tokens, &a)).n, 0);
+}
+
+static void an_expired_or_unknown_token_is_nobody(void **state)
+{
+	struct world *w = *state;
+	struct db_token_create t = token_of("", "old", 4, hash_1);
+	RUN_OK(w, TOKENS->create(w->db, &admin, &t, on_token, &a));
+	struct answer who = RUN_OK(w, TOKENS->authenticate(w->db, hash_1, on_token, &a));
+	assert_string_equal(who.token.project_id, "");
+	assert_string_equal(who.token.project, "");
+	RUN_FAILS(w, ST_UNAUTHENTICATED, "unknown", TOKENS->authenticate(w->db, hash_2, on_token, &a));
+	RUN_FAILS(w, ST_UNAUTHENTICATED, "unknown", TOKENS->authenticate(w->db, STR(""), on_token, &a));
+	psql(w, "update api_tokens set expires_at = now()");
+	RUN_FAILS(w, ST_UNAUTHENTICATED, "unknown", TOKENS->authenticate(w->db, hash_1, on_token, &a));
+	psql(w, "delete from api_tokens");
+}
+
+static void tokens_stay_in_their_project(void **state)
+{
+	struct world *w = *state;
+	struct uuid mine = make_project(w, "mine");
+	make_project(w, "other");
+	struct db_scope s = scope_of(&mine);
+	struct db_token_create t = token_of("other", "theirs", 1, hash_1);
+	struct db_page page = {10, ""};
+	RUN_FAILS(w, ST_NOT_FOUND, "project \"other\" does not exist", TOKENS->create(w->db, &s, &t, on_token, &a));
+	t.project = "";
+	RUN_FAILS(w, ST_PERMISSION_DENIED, "takes an administrator", TOKENS->create(w->db, &s, &t, on_token, &a));
+	t.project = "mine";
+	t.role = 4;
+	RUN_FAILS(w, ST_INVALID_ARGUMENT, "token \"theirs\" is of one project", TOKENS->create(w->db, &s, &t, on_token, &a));
+	assert_value(w, "select count(*) from api_tokens", "0");
+	t = token_of("other", "theirs", 1, hash_1);
+	struct answer theirs = RUN_OK(w, TOKENS->create(w->db, &admin, &t, on_token, &a));
+	t = token_of("mine", "ours", 1, hash_2);
+	RUN_OK(w, TOKENS->create(w->db, &s, &t, on_token, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", TOKENS->revoke(w->db, &s, theirs.token.id.text, on_done, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "token \"x\" does not exist", TOKENS->revoke(w->db, &admin, "x", on_done, &a));
+	RUN_OK(w, TOKENS->authenticate(w->db, hash_1, on_token, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "project \"other\"", TOKENS->list(w->db, &s, "other", &page, on_tokens, &a));
+	struct answer seen = RUN_OK(w, TOKENS->list(w->db, &s, "", &page, on_tokens, &a));
+	assert_int_equal(seen.n, 1);
+	assert_string_equal(seen.tokens[0].name, "ours");
+	assert_int_equal(RUN_OK(w, TOKENS->list(w->db, &admin, "", &page, on_tokens, &a)).n, 2);
+	assert_value(w, "select count(*) from audit_log where target like 'token/%'", "2");
+}
+
+static void a_cancelled_call_ends_with_cancelled(void **state)
+{
+	struct world *w = *state;
+	struct answer a = {.w = w};
+	struct db_call *call = PROJECTS->get(w->db, &admin, "demo", on_project, &a);
+	db_cancel(w->db, call);
+	wait_for(&a);
+	assert_status(&a.st, ST_CANCELLED, "");
+}
+
+static void calls_end_when_pg_is_destroyed(void **state)
+{
+	struct world *w = *state;
+	struct answer a = {.w = w};
+	struct pg *pg = open_pg(w->loop);
+	struct db *db = db_pg_create(pg, keyring, clock_system(), rng_system());
+	db->projects->get(db, &admin, "demo", on_project, &a);
+	db_pg_destroy(db);
+	pg_destroy(pg);
+	assert_int_equal(a.calls, 1);
+	assert_status(&a.st, ST_CANCELLED, "");
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_project_lives),
+		TEST(a_bad_project_name_is_refused),
+		TEST(pages_go_from_new_to_old),
+		TEST(a_scope_sees_its_own_project_only),
+		TEST(a_project_with_stacks_or_jobs_stays),
+		TEST(a_token_lives),
+		TEST(an_expired_or_unknown_token_is_nobody),
+		TEST(tokens_stay_in_their_project),
+		TEST(a_cancelled_call_ends_with_cancelled),
+		TEST(calls_end_when_pg_is_destroyed),
+	};
+	return cmocka_run_group_tests(tests, world_start, world_stop);
+}

@@ -1,0 +1,440 @@
+/* world: a private PostgreSQL with the real schema, a key file, and two db instances on it, as two daemons
+ * would have them. Each test begins with empty tables. Answers are copied out of the callbacks. */
+#pragma once
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include <libpq-fe.h>
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/rng.h"
+#include "crypto/crypto.h"
+#include "db/migrate.h"
+#include "db/projects.h"
+#include "db/stacks.h"
+#include "db/tokens.h"
+#include "loop/loop.h"
+#include "pg/pg.h"
+#include "../servers.h"
+
+static struct server server;
+static struct keyring *keyring;
+
+struct world {
+	struct loop *loop;
+	struct arena *arena;
+	struct pg *pg, *pg2;
+	struct db *db, *db2;
+	PGconn *psql; /* to look at the tables with */
+};
+
+/* What an operation answered; texts live in the world's arena. */
+struct answer {
+	struct world *w;
+	int calls;
+	struct status st;
+	struct db_project project, *projects;
+	struct db_token token, *tokens;
+	struct db_job job, *jobs;
+	struct db_stack stack, *stacks;
+	struct db_release release, *releases;
+	struct db_event *events;
+	size_t n;
+	bool more;
+	int64_t number;
+};
+
+static inline void assert_status(const struct status *st, enum st_code code, const char *words)
+{
+	if (st->code != code || strstr(st->message, words) == NULL)
+		fail_msg("%s: \"%s\", but expected %s: \"%s\"", st_code_name(st->code), st->message,
+			st_code_name(code), words);
+}
+
+static inline void wait_for(struct answer *a)
+{
+	assert_int_equal(a->calls, 0); /* never before the operation returned */
+	while (a->calls == 0)
+		loop_turn(a->w->loop);
+	assert_int_equal(a->calls, 1);
+}
+
+/* Runs an operation to its end. `call` names the answer `a`. */
+#define RUN(w_, call) \
+	({ \
+		struct answer a = {.w = (w_)}; \
+		(void)(call); \
+		wait_for(&a); \
+		a; \
+	})
+#define RUN_OK(w_, call) \
+	({ \
+		struct answer ok_ = RUN(w_, call); \
+		assert_status(&ok_.st, ST_OK, ""); \
+		ok_; \
+	})
+#define RUN_FAILS(w_, code, words, call) \
+	do { \
+		struct answer bad_ = RUN(w_, call); \
+		assert_status(&bad_.st, code, words); \
+	} while (0)
+
+/* ---- copies ---- */
+
+static inline void *copy(struct answer *a, const void *p, size_t size, size_t n)
+{
+	return n ? arena_memdup(a->w->arena, p, size * n) : NULL;
+}
+#define KEEP(text) ((text) = arena_strdup(a->w->arena, (text)))
+
+static inline void keep_texts(struct answer *a, const char *const **texts, size_t n)
+{
+	const char **kept = arena_array(a->w->arena, const char *, n);
+	for (size_t i = 0; i < n; i++)
+		kept[i] = arena_strdup(a->w->arena, (*texts)[i]);
+	*texts = kept;
+}
+
+static inline void keep_str(struct answer *a, struct str *s)
+{
+	s->ptr = str_dup(a->w->arena, *s);
+}
+
+static inline void keep_job(struct answer *a, struct db_job *j)
+{
+	KEEP(j->project), KEEP(j->stack), KEEP(j->step), KEEP(j->message), KEEP(j->error), KEEP(j->error_code);
+	KEEP(j->owner);
+	keep_str(a, &j->params);
+	keep_texts(a, &j->warnings, j->n_warnings);
+}
+
+static inline void keep_stack(struct answer *a, struct db_stack *s)
+{
+	KEEP(s->project), KEEP(s->name), KEEP(s->namespace_), KEEP(s->status_message);
+	struct db_service *v = copy(a, s->services, sizeof *v, s->n_services);
+	for (size_t i = 0; i < s->n_services; i++) {
+		KEEP(v[i].service), KEEP(v[i].engine_id), KEEP(v[i].engine_name), KEEP(v[i].image);
+		KEEP(v[i].mode), KEEP(v[i].message);
+	}
+	s->services = v;
+}
+
+static inline void keep_release(struct answer *a, struct db_release *d)
+{
+	KEEP(d->created_by);
+	keep_texts(a, &d->images, d->n_images);
+	keep_str(a, &d->source);
+	keep_str(a, &d->rendered);
+}
+
+static inline void begin_answer(struct answer *a, const struct status *st)
+{
+	a->calls++;
+	a->st = *st;
+}
+
+static inline void on_done(void *data, const struct status *st)
+{
+	begin_answer(data, st);
+}
+static inline void on_project(void *data, const struct status *st, const struct db_project *p)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	assert_int_equal(p != NULL, st->code == ST_OK);
+	if (p) {
+		a->project = *p;
+		KEEP(a->project.name), KEEP(a->project.description);
+	}
+}
+static inline void on_projects(void *data, const struct status *st, const struct db_project *p, size_t n, bool more)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	a->projects = copy(a, p, sizeof *p, n);
+	for (size_t i = 0; i < n; i++)
+		KEEP(a->projects[i].name);
+	a->n = n;
+	a->more = more;
+}
+static inline void keep_token(struct answer *a, struct db_token *t)
+{
+	KEEP(t->name), KEEP(t->prefix), KEEP(t->project_id), KEEP(t->project);
+}
+static inline void on_token(void *data, const struct status *st, const struct db_token *t)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	assert_int_equal(t != NULL, st->code == ST_OK);
+	if (t) {
+		a->token = *t;
+		keep_token(a, &a->token);
+	}
+}
+static inline void on_tokens(void *data, const struct status *st, const struct db_token *t, size_t n, bool more)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	a->tokens = copy(a, t, sizeof *t, n);
+	for (size_t i = 0; i < n; i++)
+		keep_token(a, &a->tokens[i]);
+	a->n = n;
+	a->more = more;
+}
+static inline void on_job(void *data, const struct status *st, const struct db_job *j)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	assert_int_equal(j != NULL, st->code == ST_OK);
+	if (j) {
+		a->job = *j;
+		keep_job(a, &a->job);
+	}
+}
+static inline void on_jobs(void *data, const struct status *st, const struct db_job *j, size_t n, bool more)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	a->jobs = copy(a, j, sizeof *j, n);
+	for (size_t i = 0; i < n; i++)
+		keep_job(a, &a->jobs[i]);
+	a->n = n;
+	a->more = more;
+}
+static inline void on_events(void *data, const struct status *st, const struct db_event *e, size_t n)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	a->events = copy(a, e, sizeof *e, n);
+	for (size_t i = 0; i < n; i++) {
+		struct db_event *v = &a->events[i];
+		KEEP(v->kind), KEEP(v->message), KEEP(v->service), KEEP(v->step), KEEP(v->state);
+	}
+	a->n = n;
+}
+static inline void on_stack(void *data, const struct status *st, const struct db_stack *s)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	assert_int_equal(s != NULL, st->code == ST_OK);
+	if (s) {
+		a->stack = *s;
+		keep_stack(a, &a->stack);
+	}
+}
+static inline void on_stacks(void *data, const struct status *st, const struct db_stack *s, size_t n, bool more)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	a->stacks = copy(a, s, sizeof *s, n);
+	for (size_t i = 0; i < n; i++)
+		keep_stack(a, &a->stacks[i]);
+	a->n = n;
+	a->more = more;
+}
+static inline void on_release(void *data, const struct status *st, const struct db_release *d)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	assert_int_equal(d != NULL, st->code == ST_OK);
+	if (d) {
+		a->release = *d;
+		keep_release(a, &a->release);
+	}
+}
+static inline void on_releases(void *data, const struct status *st, const struct db_release *d, size_t n, bool more)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	a->releases = copy(a, d, sizeof *d, n);
+	for (size_t i = 0; i < n; i++)
+		keep_release(a, &a->releases[i]);
+	a->n = n;
+	a->more = more;
+}
+static inline void on_number(void *data, const struct status *st, int64_t number)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	a->number = number;
+}
+static inline void on_migrated(void *data, const struct status *st, unsigned applied)
+{
+	on_number(data, st, applied);
+}
+
+/* ---- looking at the tables ---- */
+
+static inline void psql(struct world *w, const char *sql)
+{
+	PGresult *res = PQexec(w->psql, sql);
+	if (PQresultStatus(res) != PGRES_COMMAND_OK && PQresultStatus(res) != PGRES_TUPLES_OK)
+		fail_msg("%s: %s", sql, PQresultErrorMessage(res));
+	PQclear(res);
+}
+
+/* The one value, "" for no row. */
+static inline const char *value(struct world *w, const char *sql)
+{
+	PGresult *res = PQexec(w->psql, sql);
+	if (PQresultStatus(res) != PGRES_TUPLES_OK)
+		fail_msg("%s: %s", sql, PQresultErrorMessage(res));
+	const char *text = arena_strdup(w->arena, PQntuples(res) ? PQgetvalue(res, 0, 0) : "");
+	PQclear(res);
+	return text;
+}
+
+static inline void assert_value(struct world *w, const char *sql, const char *want)
+{
+	const char *got = value(w, sql);
+	if (strcmp(got, want) != 0)
+		fail_msg("%s: \"%s\", but expected \"%s\"", sql, got, want);
+}
+
+/* ---- life ---- */
+
+static inline struct pg *open_pg(struct loop *loop)
+{
+	struct pg_options o = {.conninfo = server.address, .pool_size = 2};
+	return pg_create(loop, &o);
+}
+
+static inline struct world *world_open(void)
+{
+	struct world *w = calloc(1, sizeof *w);
+	w->loop = loop_create();
+	loop_set_watchdog(w->loop, 0);
+	w->arena = arena_create();
+	w->pg = open_pg(w->loop);
+	w->pg2 = open_pg(w->loop);
+	w->db = db_pg_create(w->pg, keyring, clock_system(), rng_system());
+	w->db2 = db_pg_create(w->pg2, keyring, clock_system(), rng_system());
+	w->psql = PQconnectdb(server.address);
+	psql(w, "set client_min_messages = warning");
+	return w;
+}
+
+static inline void world_close(struct world *w)
+{
+	PQfinish(w->psql);
+	db_pg_destroy(w->db);
+	db_pg_destroy(w->db2);
+	pg_destroy(w->pg);
+	pg_destroy(w->pg2);
+	loop_destroy(w->loop);
+	arena_destroy(w->arena);
+	free(w);
+}
+
+static inline int world_start(void **state)
+{
+	char key[96];
+	(void)state;
+	alarm(300);
+	server_start_pg(&server, NULL);
+	(void)snprintf(key, sizeof key, "%s.key", server.dir);
+	struct status st = keyring_load(key, &keyring);
+	unlink(key);
+	assert_status(&st, ST_OK, "");
+	struct world *w = world_open();
+	struct answer a = {.w = w};
+	db_migrate(w->pg, skep_migrations, on_migrated, &a);
+	wait_for(&a);
+	assert_status(&a.st, ST_OK, "");
+	world_close(w);
+	return 0;
+}
+
+static inline int world_stop(void **state)
+{
+	(void)state;
+	keyring_destroy(keyring);
+	server_stop(&server);
+	return 0;
+}
+
+static inline int set_up(void **state)
+{
+	struct world *w = *state = world_open();
+	psql(w, "truncate projects, request_ids, events, audit_log cascade");
+	return 0;
+}
+
+static inline int tear_down(void **state)
+{
+	world_close(*state);
+	return 0;
+}
+
+/* ---- things that most tests need ---- */
+
+static const struct db_scope admin = {.project_id = "", .actor = "unix:root", .method = "/test/Admin", .request_id = ""};
+
+static inline struct db_scope scope_of(const struct uuid *project_id)
+{
+	return (struct db_scope){.project_id = project_id->text, .actor = "token:ci", .method = "/test/Scoped", .request_id = ""};
+}
+
+static inline struct uuid make_project(struct world *w, const char *name)
+{
+	return RUN_OK(w, w->db->projects->create(w->db, &admin, name, "", on_project, &a)).project.id;
+}
+
+static inline struct db_stack_deploy deploy_of(const char *project, const char *name)
+{
+	return (struct db_stack_deploy){
+		.project = project,
+		.name = name,
+		.namespace_ = "",
+		.on_failure = ON_FAILURE_ROLLBACK,
+		.source = STR("{\"compose\":[]}"),
+		.max_attempts = 3,
+	};
+}
+
+static inline struct db_job deploy(struct world *w, const char *project, const char *name)
+{
+	struct db_stack_deploy d = deploy_of(project, name);
+	return RUN_OK(w, w->db->stacks->deploy(w->db, &admin, &d, on_job, &a)).job;
+}
+
+static inline struct db_job submit(struct world *w, const char *project, const char *name, enum job_kind kind)
+{
+	struct db_stack_job j = {{"", project, name}, kind, STR("{}"), 1};
+	return RUN_OK(w, w->db->stacks->submit(w->db, &admin, &j, on_job, &a)).job;
+}
+
+/* Claims exactly one. */
+static inline struct db_job claim(struct world *w, const char *owner)
+{
+	struct answer got = RUN_OK(w, w->db->jobs->claim(w->db, owner, 10, 60000, on_jobs, &a));
+	assert_int_equal(got.n, 1);
+	return got.jobs[0];
+}
+
+static inline void claim_none(struct world *w)
+{
+	assert_int_equal(RUN_OK(w, w->db->jobs->claim(w->db, "nobody", 10, 60000, on_jobs, &a)).n, 0);
+}
+
+static inline void finish(struct world *w, const struct db_job *j, enum job_state state)
+{
+	struct status st = state == JOB_SUCCEEDED ? status_ok() : status_err(ST_UNKNOWN, "it broke");
+	RUN_OK(w, w->db->jobs->finish(w->db, j->id.text, j->epoch, state, &st, "", on_done, &a));
+}
+
+/* A stack whose release 1 runs. */
+static inline struct db_job running_stack(struct world *w, const char *project, const char *name)
+{
+	deploy(w, project, name);
+	struct db_job j = claim(w, "d1");
+	struct db_service web = {.service = "web", .engine_id = "e1", .engine_name = "x_web", .image = "nginx",
+		.mode = "replicated", .state = SERVICE_RUNNING, .running = 1, .wanted = 1};
+	RUN_OK(w, w->db->stacks->activate(w->db, &j, j.deployment_id.text, &web, 1, on_done, &a));
+	finish(w, &j, JOB_SUCCEEDED);
+	return j;
+}
