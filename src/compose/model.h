@@ -42,8 +42,8 @@ struct compose_port {
 	struct compose_mark at;
 	int64_t target;
 	int64_t published;    /* 0: the Engine chooses */
-	const char *protocol; /* "tcp", "udp", "sctp" */
-	const char *mode;     /* "ingress", "host" */
+	const char *protocol; /* "tcp", "udp", "sctp"; NULL (long form): the Engine takes tcp */
+	const char *mode;     /* "ingress", "host"; NULL (long form): the Engine takes ingress */
 	const char *host_ip;  /* Swarm has no such thing: warned of, not sent */
 };
 
@@ -157,6 +157,7 @@ struct compose_service {
 	struct compose_ulimit *ulimits;
 	size_t ulimits_len;
 	struct compose_driver logging;
+	bool has_logging; /* the text has a logging: mapping, perhaps an empty one */
 	struct compose_credential credential_spec;
 	struct compose_file_use *secrets, *configs;
 	size_t secrets_len, configs_len;

@@ -1,0 +1,139 @@
+/* load: texts → project, and what a client must know before it sends them. */
+#include "compose/loader.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool within_size(struct loader *l)
+{
+	size_t total = 0;
+	for (size_t i = 0; i < l->in->texts_len; i++) {
+		total += l->in->texts[i].text.len;
+		if (total <= l->limits.bytes)
+			continue;
+		struct str text = l->in->texts[i].text;
+		size_t over = text.len - (total - l->limits.bytes);
+		struct compose_mark at = {.line = 1, .column = 1, .file = (uint16_t)i};
+		for (size_t k = 0; k < over; k++) {
+			at.column = text.ptr[k] == '\n' ? 1 : at.column + 1;
+			at.line += text.ptr[k] == '\n';
+		}
+		loader_error(l, at, NULL, NULL, "the texts are %zu bytes or longer; %zu are allowed", total, l->limits.bytes);
+		return false;
+	}
+	if (l->in->texts_len == 0 || l->in->texts_len > 100)
+		loader_error(l, (struct compose_mark){0}, NULL, "give 1 to 100 texts", "No files specified");
+	return l->errors->len == 0;
+}
+
+/* Texts as trees; NULL where one cannot be read. */
+static struct node **read_texts(struct loader *l)
+{
+	if (!within_size(l))
+		return NULL;
+	struct node **roots = arena_array(l->a, struct node *, l->in->texts_len);
+	for (size_t i = 0; i < l->in->texts_len; i++)
+		roots[i] = yaml_load(l, (uint16_t)i);
+	return roots;
+}
+
+static int by_place(const void *x, const void *y)
+{
+	const struct compose_problem *a = x, *b = y;
+	if (a->line != b->line)
+		return a->line < b->line ? -1 : 1;
+	return a->column != b->column ? (a->column < b->column ? -1 : 1) : 0;
+}
+
+/* In order of the texts: passes find things in their own order. */
+static void sort_problems(const struct loader *l, struct compose_problems *list)
+{
+	struct compose_problem *sorted = arena_array(l->a, struct compose_problem, list->len + 1);
+	size_t n = 0;
+	for (size_t f = 0; f <= l->in->texts_len; f++) {
+		size_t start = n;
+		const char *name = f ? l->in->texts[f - 1].name : "";
+		for (size_t i = 0; i < list->len; i++) {
+			if (list->items[i].file && strcmp(list->items[i].file, name) == 0) {
+				sorted[n++] = list->items[i];
+				list->items[i].file = NULL; /* taken: two texts may have one name */
+			}
+		}
+		qsort(sorted + start, n - start, sizeof(*sorted), by_place);
+	}
+	list->items = sorted;
+}
+
+static struct compose_project *load_all(struct loader *l)
+{
+	struct node **roots = read_texts(l), *merged = NULL;
+	if (!roots)
+		return NULL;
+	check_versions_agree(l, roots, l->in->texts_len);
+	for (size_t i = 0; i < l->in->texts_len; i++) {
+		if (!roots[i])
+			continue;
+		interpolate_text(l, roots[i]);
+		check_text(l, roots[i]);
+		if (l->in->compat)
+			env_files_apply(l, roots[i]);
+	}
+	check_ignored(l, roots, l->in->texts_len);
+	for (size_t i = 0; i < l->in->texts_len; i++) {
+		if (!roots[i])
+			return NULL; /* what it would have declared is unknown: no more can be said */
+		if (!merged)
+			merged = roots[i];
+		else
+			merge_text(l, merged, roots[i]);
+	}
+	merge_finish(merged);
+	if (!l->in->compat)
+		env_files_apply(l, merged);
+	struct compose_project *p = decode_project(l, merged);
+	validate_project(l, p);
+	return p;
+}
+
+bool compose_load(struct arena *a, const struct compose_input *in, struct compose_project **ret_project,
+	struct compose_problems *errors, struct compose_problems *warnings)
+{
+	struct loader l;
+	loader_init(&l, a, in, errors, warnings);
+	const char *name = compose_check_name(a, in->name);
+	if (name)
+		loader_error(&l, (struct compose_mark){0}, NULL, NULL, "%s", name);
+	struct compose_project *p = name ? NULL : load_all(&l);
+	loader_finish(&l);
+	sort_problems(&l, errors);
+	sort_problems(&l, warnings);
+	if (errors->len || !p)
+		return false;
+	*ret_project = p;
+	return true;
+}
+
+const char *compose_check_name(struct arena *a, const char *name)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+	struct str s = str_of(name);
+	if (str_trim(s).len == 0)
+		return arena_fmt(a, "invalid stack name: \"%s\"", name ? name : "");
+	for (size_t i = 0; i < s.len; i++)
+		if (!strchr(letters, s.ptr[i]) && !strchr("_-.", s.ptr[i]))
+			return arena_fmt(a, "invalid stack name: \"%s\": letters, digits, '.', '_' and '-' only", name);
+	if (!strchr(letters, s.ptr[0]) || s.len > 61)
+		return arena_fmt(a, "invalid stack name: \"%s\": it begins with a letter or digit and has 61 characters at most",
+			name);
+	return NULL;
+}
+
+char *compose_problem_text(struct arena *a, const struct compose_problem *p)
+{
+	const char *hint = *p->hint ? arena_fmt(a, " (%s)", p->hint) : "";
+	if (!*p->file)
+		return arena_fmt(a, "%s%s", p->message, hint);
+	if (p->line == 0)
+		return arena_fmt(a, "%s: %s%s", p->file, p->message, hint);
+	return arena_fmt(a, "%s:%u:%u: %s%s", p->file, p->line, p->column, p->message, hint);
+}
