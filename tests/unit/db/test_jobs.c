@@ -1,0 +1,482 @@
+/* jobs: claim, lease, fence, order, events, cancel, retry. */
+#include "world.h"
+
+#define JOBS (w->db->jobs)
+
+static struct db_job get(struct world *w, const struct db_job *j)
+{
+	return RUN_OK(w, JOBS->get(w->db, &admin, j->id.text, on_job, &a)).job;
+}
+
+static struct answer events_of(struct world *w, const struct db_job *j)
+{
+	return RUN_OK(w, JOBS->events(w->db, &admin, j->id.text, 0, 100, on_events, &a));
+}
+
+static const char *kinds(struct world *w, const struct db_job *j)
+{
+	return value(w, arena_fmt(w->arena, "select string_agg(kind, ' ' order by job_sequence) from events where job_id = '%s'",
+		j->id.text));
+}
+
+static void end_lease(struct world *w)
+{
+	psql(w, "update deployment_jobs set lease_until = now() - interval '1 second' where state = 'running'");
+}
+
+static int64_t due(struct world *w)
+{
+	return RUN_OK(w, JOBS->next_due(w->db, on_number, &a)).number;
+}
+
+/* ---- claim ---- */
+
+static void a_claim_takes_what_is_due(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	claim_none(w);
+	assert_int_equal(due(w), -1);
+	deploy(w, "demo", "web");
+	assert_int_equal(due(w), 0);
+	struct db_job j = claim(w, "d1");
+	assert_int_equal(j.state, JOB_RUNNING);
+	assert_int_equal(j.epoch, 1);
+	assert_int_equal(j.attempt, 1);
+	assert_int_equal(j.takeovers, 0);
+	assert_string_equal(j.owner, "d1");
+	assert_string_equal(j.stack, "web");
+	assert_true(j.started_us > 0);
+	claim_none(w);
+	assert_in_range(due(w), 50000, 60000); /* the end of its lease */
+	assert_string_equal(kinds(w, &j), "job.created job.started");
+	assert_int_equal(get(w, &j).last_sequence, 2);
+}
+
+static void claims_are_limited_and_in_order(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	struct db_job j1 = deploy(w, "demo", "a"), j2 = deploy(w, "demo", "b");
+	deploy(w, "demo", "c");
+	struct answer two = RUN_OK(w, JOBS->claim(w->db, "d1", 2, 60000, on_jobs, &a));
+	assert_int_equal(two.n, 2);
+	assert_string_equal(two.jobs[0].id.text, j1.id.text);
+	assert_string_equal(two.jobs[1].id.text, j2.id.text);
+	assert_int_equal(RUN_OK(w, JOBS->claim(w->db, "d1", 2, 60000, on_jobs, &a)).n, 1);
+}
+
+static void jobs_of_a_stack_run_in_order(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	struct db_job second = submit(w, "demo", "web", JOB_SCALE), third = submit(w, "demo", "web", JOB_RESTART);
+	struct db_job first = claim(w, "d1"); /* one, though the limit is ten */
+	assert_int_equal(first.kind, JOB_DEPLOY);
+	claim_none(w);
+	/* Failed, and waits for its next attempt: those behind it wait too. */
+	struct status why = status_err(ST_UNAVAILABLE, "the engine is away");
+	RUN_OK(w, JOBS->requeue(w->db, first.id.text, first.epoch, 60000, true, false, &why, on_done, &a));
+	claim_none(w);
+	assert_in_range(due(w), 50000, 60000);
+	psql(w, "update deployment_jobs set run_at = now() where attempt = 1");
+	first = claim(w, "d1");
+	assert_int_equal(first.attempt, 2);
+	finish(w, &first, JOB_SUCCEEDED);
+	struct db_job next = claim(w, "d1");
+	assert_string_equal(next.id.text, second.id.text);
+	finish(w, &next, JOB_FAILED);
+	assert_string_equal(claim(w, "d1").id.text, third.id.text);
+}
+
+static void two_daemons_never_run_two_jobs_of_a_stack(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	for (int round = 0; round < 10; round++) {
+		const char *name = arena_fmt(w->arena, "s%d", round);
+		deploy(w, "demo", name);
+		for (int i = 0; i < 3; i++)
+			submit(w, "demo", name, JOB_RESTART);
+	}
+	struct answer x[4] = {{.w = w}, {.w = w}, {.w = w}, {.w = w}};
+	for (int i = 0; i < 4; i++) {
+		struct db *db = i % 2 ? w->db : w->db2;
+		db->jobs->claim(db, i % 2 ? "d1" : "d2", 10, 60000, on_jobs, &x[i]);
+	}
+	size_t n = 0;
+	for (int i = 0; i < 4; i++) {
+		while (x[i].calls == 0)
+			loop_turn(w->loop);
+		assert_status(&x[i].st, ST_OK, "");
+		n += x[i].n;
+	}
+	assert_int_equal(n, 10); /* each stack's first, once */
+	assert_value(w, "select count(*) from deployment_jobs where state = 'running' and kind = 'deploy' and epoch = 1", "10");
+}
+
+/* The snapshot of a claim may be older than another's commit: the index refuses it, and it looks again. */
+static void the_index_is_the_last_word(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	submit(w, "demo", "web", JOB_SCALE);
+	/* The deploy becomes running in another transaction, which commits while our claim waits for it in the index. */
+	psql(w, "update deployment_jobs set state = 'cancelled' where kind = 'deploy'");
+	psql(w, "begin");
+	psql(w, "update deployment_jobs set state = 'running', lease_until = now() + interval '1 minute' where kind = 'deploy'");
+	struct answer a = {.w = w};
+	w->db->jobs->claim(w->db, "d1", 10, 60000, on_jobs, &a);
+	while (strcmp(value(w, "select count(*) from pg_locks where not granted"), "1") != 0)
+		loop_turn(w->loop); /* it waits */
+	psql(w, "commit");
+	wait_for(&a);
+	assert_status(&a.st, ST_OK, "");
+	assert_int_equal(a.n, 0);
+	assert_value(w, "select string_agg(state::text, ' ' order by id) from deployment_jobs", "running pending");
+}
+
+/* ---- lease and fence ---- */
+
+static void a_dead_daemons_job_is_taken_over(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	struct db_job old = claim(w, "d1");
+	RUN_OK(w, JOBS->step(w->db, old.id.text, old.epoch, "networks", false, on_done, &a));
+	end_lease(w);
+	assert_int_equal(due(w), 0);
+	struct db_job j = claim(w, "d2");
+	assert_string_equal(j.id.text, old.id.text);
+	assert_int_equal(j.epoch, old.epoch + 1);
+	assert_int_equal(j.takeovers, 1);
+	assert_int_equal(j.attempt, 1);
+	assert_string_equal(j.step, "networks");
+	assert_int_equal(j.started_us, old.started_us);
+	assert_string_equal(kinds(w, &j), "job.created job.started job.resumed");
+	/* The first owner writes nothing any more. */
+	struct db_event e = {.kind = "job.progress", .message = "late"};
+	struct status why = status_err(ST_INTERNAL, "late");
+	const char *id = old.id.text;
+	const char *before = value(w, "select j::text || (select count(*) from events) from deployment_jobs j");
+	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->step(w->db, id, old.epoch, "x", true, on_done, &a));
+	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->progress(w->db, id, old.epoch, &e, 1, on_done, &a));
+	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->finish(w->db, id, old.epoch, JOB_FAILED, &why, "", on_done, &a));
+	RUN_FAILS(w, ST_ABORTED, "no longer run",
+		JOBS->requeue(w->db, id, old.epoch, 0, false, true, NULL, on_done, &a));
+	assert_int_equal(RUN_OK(w, JOBS->renew(w->db, "d1", &old.id, &old.epoch, 1, 60000, on_jobs, &a)).n, 0);
+	assert_value(w, "select j::text || (select count(*) from events) from deployment_jobs j", before);
+	RUN_OK(w, JOBS->step(w->db, id, j.epoch, "services", true, on_done, &a));
+	j = get(w, &j);
+	assert_string_equal(j.step, "services");
+	assert_true(j.undoing);
+}
+
+static void renew_extends_and_tells_of_cancel(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "a"), deploy(w, "demo", "b");
+	struct answer mine = RUN_OK(w, JOBS->claim(w->db, "d1", 10, 1000, on_jobs, &a));
+	struct uuid ids[] = {mine.jobs[0].id, mine.jobs[1].id};
+	int epochs[] = {mine.jobs[0].epoch, mine.jobs[1].epoch + 1};
+	RUN_OK(w, JOBS->cancel(w->db, &admin, ids[0].text, on_job, &a));
+	struct answer still = RUN_OK(w, JOBS->renew(w->db, "d1", ids, epochs, 2, 60000, on_jobs, &a));
+	assert_int_equal(still.n, 1);
+	assert_string_equal(still.jobs[0].id.text, ids[0].text);
+	assert_true(still.jobs[0].cancel_requested);
+	assert_value(w, arena_fmt(w->arena, "select lease_until > now() + interval '50 seconds' from deployment_jobs where id = '%s'",
+		ids[0].text), "t");
+	assert_int_equal(RUN_OK(w, JOBS->renew(w->db, "d1", NULL, NULL, 0, 60000, on_jobs, &a)).n, 0);
+}
+
+/* ---- progress ---- */
+
+static void events_are_numbered_without_gaps(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	struct db_job j = claim(w, "d1");
+	struct db_event e[] = {
+		{.kind = "job.step", .step = "services", .percent = 40, .message = "services"},
+		{.kind = "service.state", .service = "web", .state = "converging", .running = 1, .wanted = 3},
+		{.kind = "service.state", .service = "db", .state = "running", .message = "caf\xc3\xa9 \xff \"quoted\""},
+	};
+	psql(w, "listen skep_events");
+	RUN_OK(w, JOBS->progress(w->db, j.id.text, j.epoch, e, 3, on_done, &a));
+	struct answer all = events_of(w, &j);
+	assert_int_equal(all.n, 5);
+	for (size_t i = 0; i < all.n; i++)
+		assert_int_equal(all.events[i].sequence, i + 1);
+	assert_string_equal(all.events[2].step, "services");
+	assert_int_equal(all.events[3].running, 1);
+	assert_int_equal(all.events[3].wanted, 3);
+	assert_int_equal(all.events[3].percent, 40); /* the job's */
+	assert_string_equal(all.events[4].message, "caf\xc3\xa9 \xef\xbf\xbd \"quoted\"");
+	struct db_job now = get(w, &j);
+	assert_int_equal(now.percent, 40);
+	assert_string_equal(now.message, all.events[4].message);
+	assert_int_equal(now.last_sequence, 5);
+	PQconsumeInput(w->psql);
+	PGnotify *n = PQnotifies(w->psql);
+	assert_non_null(n);
+	assert_string_equal(n->extra, j.id.text);
+	PQfreemem(n);
+	/* A page from the middle. */
+	struct answer page = RUN_OK(w, JOBS->events(w->db, &admin, j.id.text, 3, 1, on_events, &a));
+	assert_int_equal(page.n, 1);
+	assert_int_equal(page.events[0].sequence, 4);
+}
+
+static void a_repeated_progress_is_appended_once(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	struct db_job j = claim(w, "d1");
+	struct db_event e[] = {{.kind = "job.step", .step = "a", .percent = 10}, {.kind = "job.progress", .message = "m"}};
+	for (int i = 0; i < 2; i++)
+		RUN_OK(w, JOBS->progress(w->db, j.id.text, j.epoch, e, 2, on_done, &a));
+	assert_int_equal(events_of(w, &j).n, 4);
+	RUN_OK(w, JOBS->progress(w->db, j.id.text, j.epoch, e, 1, on_done, &a)); /* not what came last */
+	assert_int_equal(events_of(w, &j).n, 5);
+	RUN_OK(w, JOBS->progress(w->db, j.id.text, j.epoch, NULL, 0, on_done, &a));
+	assert_int_equal(events_of(w, &j).n, 5);
+}
+
+/* ---- the end ---- */
+
+static void an_end_may_be_repeated(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	struct db_job j = claim(w, "d1");
+	struct status why = status_err(ST_FAILED_PRECONDITION, "web: no suitable node");
+	const char *id = j.id.text;
+	for (int i = 0; i < 2; i++)
+		RUN_OK(w, JOBS->finish(w->db, id, j.epoch, JOB_FAILED, &why, "web: no suitable node\nlast lines:\n\xff", on_done, &a));
+	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->finish(w->db, id, j.epoch, JOB_SUCCEEDED, NULL, "", on_done, &a));
+	j = get(w, &j);
+	assert_int_equal(j.state, JOB_FAILED);
+	assert_string_equal(j.error, "web: no suitable node\nlast lines:\n\xef\xbf\xbd");
+	assert_string_equal(j.error_code, "FAILED_PRECONDITION");
+	assert_true(j.finished_us > 0);
+	assert_string_equal(kinds(w, &j), "job.created job.started job.ended");
+	struct answer e = events_of(w, &j);
+	assert_string_equal(e.events[2].message, "web: no suitable node");
+	assert_string_equal(e.events[2].state, "failed");
+	assert_value(w, "select state from deployments", "failed");
+	deploy(w, "demo", "two");
+	j = claim(w, "d1");
+	finish(w, &j, JOB_SUCCEEDED);
+	assert_int_equal(get(w, &j).percent, 100);
+}
+
+static void an_end_wakes_the_next_of_its_stack(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	struct db_job next = submit(w, "demo", "web", JOB_SCALE);
+	struct db_job j = claim(w, "d1");
+	psql(w, "listen skep_jobs");
+	finish(w, &j, JOB_SUCCEEDED);
+	PQconsumeInput(w->psql);
+	PGnotify *n = PQnotifies(w->psql);
+	assert_non_null(n);
+	assert_string_equal(n->extra, arena_fmt(w->arena, "%s %s", next.project_id.text, next.id.text));
+	PQfreemem(n);
+}
+
+static void a_job_handed_back_keeps_its_attempt(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	struct db_job j = claim(w, "d1");
+	const char *id = j.id.text;
+	RUN_OK(w, JOBS->step(w->db, id, j.epoch, "networks", true, on_done, &a));
+	for (int i = 0; i < 2; i++) /* twice: a reply was lost */
+		RUN_OK(w, JOBS->requeue(w->db, id, j.epoch, 0, false, true, NULL, on_done, &a));
+	struct db_job back = get(w, &j);
+	assert_int_equal(back.state, JOB_PENDING);
+	assert_int_equal(back.attempt, 0);
+	assert_string_equal(back.step, "networks");
+	assert_string_equal(back.error, "");
+	struct db_job again = claim(w, "d2");
+	assert_int_equal(again.attempt, 1);
+	assert_int_equal(again.epoch, 2);
+	assert_true(again.undoing);
+	assert_string_equal(kinds(w, &j), "job.created job.started job.requeued job.resumed");
+	struct status why = status_err(ST_UNAVAILABLE, "engine away");
+	RUN_OK(w, JOBS->requeue(w->db, id, again.epoch, 60000, true, false, &why, on_done, &a));
+	back = get(w, &j);
+	assert_int_equal(back.attempt, 1);
+	assert_string_equal(back.step, "");
+	assert_false(back.undoing);
+	assert_string_equal(back.error, "engine away");
+	assert_string_equal(back.error_code, "UNAVAILABLE");
+	claim_none(w);
+}
+
+/* ---- cancel and retry ---- */
+
+static void a_pending_job_is_cancelled_at_once(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	struct db_job j = deploy(w, "demo", "web");
+	psql(w, "listen skep_cancel");
+	struct db_job c = RUN_OK(w, JOBS->cancel(w->db, &admin, j.id.text, on_job, &a)).job;
+	assert_int_equal(c.state, JOB_CANCELLED);
+	assert_string_equal(c.error_code, "CANCELLED");
+	assert_true(c.finished_us > 0);
+	assert_string_equal(kinds(w, &j), "job.created job.ended");
+	assert_value(w, "select state from deployments", "failed");
+	PQconsumeInput(w->psql);
+	PGnotify *n = PQnotifies(w->psql);
+	assert_non_null(n);
+	assert_string_equal(n->extra, j.id.text);
+	PQfreemem(n);
+	claim_none(w);
+	RUN_FAILS(w, ST_FAILED_PRECONDITION, "has ended already: it is cancelled",
+		JOBS->cancel(w->db, &admin, j.id.text, on_job, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "job \"nonsense\" does not exist", JOBS->cancel(w->db, &admin, "nonsense", on_job, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "job \"\" does not exist", JOBS->get(w->db, &admin, "", on_job, &a));
+}
+
+static void a_running_job_is_asked_to_stop(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	struct db_job j = claim(w, "d1");
+	for (int i = 0; i < 2; i++) {
+		struct db_job c = RUN_OK(w, JOBS->cancel(w->db, &admin, j.id.text, on_job, &a)).job;
+		assert_int_equal(c.state, JOB_RUNNING);
+		assert_true(c.cancel_requested);
+	}
+	assert_string_equal(kinds(w, &j), "job.created job.started job.cancel_requested");
+	struct status why = status_err(ST_CANCELLED, "cancelled");
+	RUN_OK(w, JOBS->finish(w->db, j.id.text, j.epoch, JOB_CANCELLED, &why, "", on_done, &a));
+	assert_int_equal(get(w, &j).state, JOB_CANCELLED);
+}
+
+static void a_cancelled_job_with_work_to_take_back_runs_first(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	struct db_job j = claim(w, "d1");
+	RUN_OK(w, JOBS->step(w->db, j.id.text, j.epoch, "services", false, on_done, &a));
+	RUN_OK(w, JOBS->requeue(w->db, j.id.text, j.epoch, 60000, false, true, NULL, on_done, &a));
+	claim_none(w);
+	struct db_job c = RUN_OK(w, JOBS->cancel(w->db, &admin, j.id.text, on_job, &a)).job;
+	assert_int_equal(c.state, JOB_PENDING);
+	c = claim(w, "d2");
+	assert_true(c.cancel_requested);
+	assert_string_equal(c.step, "services");
+}
+
+static void a_failed_job_can_be_retried(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	struct db_job j = deploy(w, "demo", "web");
+	RUN_FAILS(w, ST_FAILED_PRECONDITION, "only a failed or cancelled job can be retried",
+		JOBS->retry(w->db, &admin, j.id.text, on_job, &a));
+	psql(w, "update deployment_jobs set max_attempts = 1");
+	j = claim(w, "d1");
+	RUN_OK(w, JOBS->step(w->db, j.id.text, j.epoch, "services", true, on_done, &a));
+	RUN_OK(w, JOBS->cancel(w->db, &admin, j.id.text, on_job, &a));
+	finish(w, &j, JOB_FAILED);
+	struct db_job r = RUN_OK(w, JOBS->retry(w->db, &admin, j.id.text, on_job, &a)).job;
+	assert_int_equal(r.state, JOB_PENDING);
+	assert_int_equal(r.max_attempts, 2);
+	assert_string_equal(r.step, "");
+	assert_string_equal(r.error, "");
+	assert_false(r.undoing);
+	assert_false(r.cancel_requested);
+	assert_int_equal(r.finished_us, 0);
+	assert_value(w, "select state from deployments", "pending");
+	j = claim(w, "d1");
+	assert_int_equal(j.attempt, 2);
+	assert_string_equal(kinds(w, &j), "job.created job.started job.cancel_requested job.ended job.retried job.started");
+}
+
+/* ---- lists ---- */
+
+static void lists_filter_and_page(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo"), make_project(w, "other");
+	struct db_job j1 = deploy(w, "demo", "web");
+	deploy(w, "demo", "api"), deploy(w, "other", "web");
+	RUN_OK(w, JOBS->cancel(w->db, &admin, j1.id.text, on_job, &a));
+	struct db_page page = {10, ""};
+	struct db_job_filter f = {"", "", 0};
+	assert_int_equal(RUN_OK(w, JOBS->list(w->db, &admin, &f, &page, on_jobs, &a)).n, 3);
+	f.stack = "web";
+	assert_int_equal(RUN_OK(w, JOBS->list(w->db, &admin, &f, &page, on_jobs, &a)).n, 2);
+	f.project = "demo";
+	assert_int_equal(RUN_OK(w, JOBS->list(w->db, &admin, &f, &page, on_jobs, &a)).n, 1);
+	f.stack = j1.stack_id.text;
+	struct answer one = RUN_OK(w, JOBS->list(w->db, &admin, &f, &page, on_jobs, &a));
+	assert_int_equal(one.n, 1);
+	assert_string_equal(one.jobs[0].id.text, j1.id.text);
+	f = (struct db_job_filter){"", "", 1u << JOB_PENDING | 1u << JOB_RUNNING};
+	assert_int_equal(RUN_OK(w, JOBS->list(w->db, &admin, &f, &page, on_jobs, &a)).n, 2);
+	page.size = 1;
+	struct answer p = RUN_OK(w, JOBS->list(w->db, &admin, &f, &page, on_jobs, &a));
+	assert_true(p.more);
+	assert_string_equal(p.jobs[0].project, "other");
+}
+
+static void names_match_the_enums(void **state)
+{
+	struct world *w = *state;
+	for (int k = JOB_DEPLOY; k <= JOB_HOUSEKEEPING; k++)
+		assert_value(w, arena_fmt(w->arena, "select e from unnest(enum_range(null::job_kind)) with ordinality as x (e, n)"
+			" where n = %d", k), job_kind_name((enum job_kind)k));
+	for (int k = JOB_PENDING; k <= JOB_CANCELLED; k++)
+		assert_value(w, arena_fmt(w->arena, "select e from unnest(enum_range(null::job_state)) with ordinality as x (e, n)"
+			" where n = %d", k), job_state_name((enum job_state)k));
+	for (int k = STACK_PENDING; k <= STACK_REMOVING; k++)
+		assert_value(w, arena_fmt(w->arena, "select e from unnest(enum_range(null::stack_status)) with ordinality as x (e, n)"
+			" where n = %d", k), stack_status_name((enum stack_status)k));
+	for (int k = SERVICE_PENDING; k <= SERVICE_MISSING; k++)
+		assert_value(w, arena_fmt(w->arena, "select e from unnest(enum_range(null::service_state)) with ordinality as x (e, n)"
+			" where n = %d", k), service_state_name((enum service_state)k));
+	assert_string_equal(job_kind_name((enum job_kind)99), "");
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_claim_takes_what_is_due),
+		TEST(claims_are_limited_and_in_order),
+		TEST(jobs_of_a_stack_run_in_order),
+		TEST(two_daemons_never_run_two_jobs_of_a_stack),
+		TEST(the_index_is_the_last_word),
+		TEST(a_dead_daemons_job_is_taken_over),
+		TEST(renew_extends_and_tells_of_cancel),
+		TEST(events_are_numbered_without_gaps),
+		TEST(a_repeated_progress_is_appended_once),
+		TEST(an_end_may_be_repeated),
+		TEST(an_end_wakes_the_next_of_its_stack),
+		TEST(a_job_handed_back_keeps_its_attempt),
+		TEST(a_pending_job_is_cancelled_at_once),
+		TEST(a_running_job_is_asked_to_stop),
+		TEST(a_cancelled_job_with_work_to_take_back_runs_first),
+		TEST(a_failed_job_can_be_retried),
+		TEST(lists_filter_and_page),
+		TEST(names_match_the_enums),
+	};
+	return cmocka_run_group_tests(tests, world_start, world_stop);
+}
