@@ -163,6 +163,8 @@ static void timer_stops_another_that_is_due(void **state)
 
 static void set_itself(struct mark *m)
 {
+	if (m->count == 1)
+		uv_async_send(&m->c->async);
 	if (m->count < 3)
 		timer_set(&m->timer, 0);
 	else
@@ -188,7 +190,6 @@ static void timer_of_zero_does_not_starve_io(void **state)
 	io_init(c, on_hello);
 	mark_init(&m, c, "t", set_itself);
 	timer_set(&m.timer, 0);
-	uv_async_send(&c->async);
 	run_until_done(c);
 	assert_non_null(strstr(c->trace.ptr, "io t"));
 	uv_close((uv_handle_t *)&c->async, NULL);
@@ -214,29 +215,36 @@ static void timer_and_defer_may_be_freed_inside(void **state)
 	assert_trace(c, "timer defer");
 }
 
-static void set_timer_after_long_work(struct mark *m)
+static void work_long(struct mark *m)
 {
-	if (m->count == 1) {
-		spin_ms(12);
-		defer_post(&m->defer);
-	} else {
-		timer_set(&other->timer, 10);
-	}
+	(void)m;
+	spin_ms(12);
 }
 
-/* A callback that took long moves the loop's time on: what is set after it waits in full. */
+static uint64_t set_at;
+
+static void set_other(struct mark *m)
+{
+	(void)m;
+	set_at = uv_hrtime();
+	timer_set(&other->timer, 10);
+}
+
+/* A callback that took long moves the loop's time on: what the next one sets waits in full. */
 static void time_moves_on_after_long_work(void **state)
 {
 	struct ctx *c = *state;
-	struct mark m, end;
-	mark_init(&m, c, "m", set_timer_after_long_work);
-	mark_init(&end, c, "end", finish);
-	other = &end;
+	struct mark m[3];
+	mark_init(&m[0], c, "works", work_long);
+	mark_init(&m[1], c, "sets", set_other);
+	mark_init(&m[2], c, "end", finish);
+	other = &m[2];
 	loop_set_watchdog(c->l, 0);
-	uint64_t start = loop_now_ms(c->l);
-	timer_set(&m.timer, 0);
+	defer_post(&m[0].defer);
+	defer_post(&m[1].defer);
 	run_until_done(c);
-	assert_true(loop_now_ms(c->l) - start >= 22);
+	assert_true(uv_hrtime() - set_at >= 9000000);
+	assert_trace(c, "works sets end");
 }
 
 static void huge_time_never_fires(void **state)
@@ -573,6 +581,7 @@ static struct job after_destroy;
 static void job_done_wants_more(void *data, const struct status *st)
 {
 	struct job *j = data;
+	uv_close((uv_handle_t *)&j->c->async, NULL);
 	job_done(data, st);
 	after_destroy = (struct job){.c = j->c, .left = j->left};
 	++*j->left;
@@ -585,6 +594,7 @@ static void destroy_waits_for_work_and_takes_no_more(void **state)
 	struct ctx c = {.l = loop_create()};
 	unsigned left = 1;
 	struct job j = {.c = &c, .left = &left};
+	io_init(&c, on_hello); /* its owner waits for the work before it closes it */
 	loop_work(c.l, job_run, job_done_wants_more, &j);
 	loop_destroy(c.l);
 	assert_true(j.ended);
