@@ -10,6 +10,7 @@
 struct api_hub;
 struct db;
 struct loop;
+struct observer;
 struct rpc_call;
 
 /* Why a server that skepd needs can't be used. */
@@ -30,8 +31,7 @@ struct api {
 	void (*job_ready)(void *data, const char *job_id);
 	void (*job_cancel)(void *data, const char *job_id);
 	void (*dependencies)(void *data, struct api_dependency ret[API_DEPENDENCIES]);
-	/* The tasks of a stack as the observer sees them now; NULL while there is none. */
-	const struct stacks_picture *(*picture)(void *data);
+	struct observer *observer; /* borrowed: the tasks as seen now; NULL: none are told */
 	void *data;
 };
 

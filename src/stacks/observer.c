@@ -240,5 +240,5 @@ void observer_nudge(struct observer *ob)
 struct observed_tasks observer_tasks(const struct observer *ob)
 {
 	const struct picture *p = ob->picture;
-	return (struct observed_tasks){p->tasks, p->n_tasks, p->nodes, p->n_nodes};
+	return (struct observed_tasks){p->services, p->n_services, p->tasks, p->n_tasks, p->nodes, p->n_nodes};
 }

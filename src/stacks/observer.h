@@ -27,8 +27,10 @@ void observer_destroy(struct observer *ob);
 /* Something changed in the database (a stack came, went, was activated): look soon. */
 void observer_nudge(struct observer *ob);
 
-/* The tasks of one of a stack's services as seen last; valid until the loop's next turn. */
+/* What was seen last; valid until the loop's next turn. */
 struct observed_tasks {
+	const struct docker_service *services;
+	size_t n_services;
 	const struct docker_task *tasks;
 	size_t n_tasks;
 	const struct docker_node *nodes;

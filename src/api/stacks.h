@@ -1,0 +1,11 @@
+/* stacks: what the files of skep.v1.Stacks share. */
+#pragma once
+#include <stdbool.h>
+#include "db/stacks.h"
+#include "skep/v1/stacks.pb-c.h"
+
+struct rpc_call;
+
+struct db_stack_ref api_stack_ref(const Skep__V1__StackRef *r);
+/* False: it names no stack, and the call has been ended with the words. */
+bool api_stack_ref_check(struct rpc_call *call, const Skep__V1__StackRef *r);

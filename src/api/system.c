@@ -1,0 +1,53 @@
+/* skep.v1.System */
+#include "skep/v1/methods.h"
+
+#include "api/api.h"
+#include "api/convert.h"
+#include "base/arena.h"
+#include "google/protobuf/empty.pb-c.h"
+#include "skep/v1/system.pb-c.h"
+
+void api_system_info(struct rpc_call *call, const ProtobufCMessage *request)
+{
+	static char version[] = SKEP_VERSION;
+	const struct api *api = api_of(call);
+	(void)request;
+	Google__Protobuf__Timestamp started = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+	started.seconds = api->started_us / 1000000;
+	started.nanos = (int32_t)(api->started_us % 1000000) * 1000;
+	Skep__V1__SystemInfo reply = SKEP__V1__SYSTEM_INFO__INIT;
+	reply.version = version;
+	reply.instance = (char *)(uintptr_t)api->instance;
+	reply.started_at = &started;
+	rpc_call_reply(call, &reply.base);
+}
+
+void api_system_health(struct rpc_call *call, const ProtobufCMessage *request)
+{
+	(void)request;
+	Google__Protobuf__Empty reply = GOOGLE__PROTOBUF__EMPTY__INIT;
+	rpc_call_reply(call, &reply.base);
+}
+
+void api_system_ready(struct rpc_call *call, const ProtobufCMessage *request)
+{
+	const struct api *api = api_of(call);
+	struct arena *a = rpc_call_arena(call);
+	struct api_dependency seen[API_DEPENDENCIES];
+	(void)request;
+	api->dependencies(api->data, seen);
+	Skep__V1__ReadyResponse reply = SKEP__V1__READY_RESPONSE__INIT;
+	reply.ready = true;
+	reply.dependencies = arena_array(a, Skep__V1__Dependency *, API_DEPENDENCIES);
+	for (size_t i = 0; i < API_DEPENDENCIES; i++) {
+		Skep__V1__Dependency *d = arena_new(a, Skep__V1__Dependency);
+		skep__v1__dependency__init(d);
+		d->name = api_text(a, seen[i].name);
+		d->up = seen[i].up;
+		d->message = api_text(a, seen[i].up ? "" : seen[i].why.message);
+		reply.dependencies[reply.n_dependencies++] = d;
+		/* Redis only makes things faster: without it skepd is ready all the same. */
+		reply.ready = reply.ready && (d->up || strcmp(seen[i].name, "redis") == 0);
+	}
+	rpc_call_reply(call, &reply.base);
+}
