@@ -71,7 +71,7 @@ void call_release(struct rpc_call *call)
 	buf_finish(&call->queue);
 	arena_destroy(call->message_arena);
 	s->counters.open_calls--;
-	if (s->n_free_calls < FREE_CALLS) {
+	if (s->n_free_calls + 1 <= FREE_CALLS) {
 		arena_reset(call->arena);
 		list_push_front(&s->free_calls, &call->conn_node);
 		s->n_free_calls++;

@@ -302,13 +302,18 @@ static size_t size_of(ProtobufCType type)
 	return 0;
 }
 
-/* The key of a map's entry, where it is a string. */
-static const char *entry_key(const ProtobufCMessage *entry)
+/* A map's rules hold for each of its values. */
+static void check_entry(struct check *c, struct level *at, const struct rpc_field *f,
+	const ProtobufCMessage *entry)
 {
-	const ProtobufCFieldDescriptor *d = entry->descriptor->fields;
-	if (d->type != PROTOBUF_C_TYPE_STRING)
-		return NULL;
-	return *(char *const *)(const void *)((const char *)entry + d->offset);
+	const ProtobufCFieldDescriptor *key = &entry->descriptor->fields[0];
+	const ProtobufCFieldDescriptor *value = &entry->descriptor->fields[1];
+	const void *p = (const char *)entry + value->offset;
+	struct rpc_field rules = *f;
+	rules.message = f->message->fields[1].message;
+	if (key->type == PROTOBUF_C_TYPE_STRING)
+		at->key = *(char *const *)(const void *)((const char *)entry + key->offset);
+	check_one(c, at, value, &rules, p);
 }
 
 static void check_repeated(struct check *c, struct level *at, const ProtobufCFieldDescriptor *d,
@@ -327,8 +332,9 @@ static void check_repeated(struct check *c, struct level *at, const ProtobufCFie
 		const void *p = items + i * size_of(d->type);
 		at->index = i;
 		if (f->is_map)
-			at->key = entry_key(*(const ProtobufCMessage *const *)p);
-		check_one(c, at, d, f, p);
+			check_entry(c, at, f, *(const ProtobufCMessage *const *)p);
+		else
+			check_one(c, at, d, f, p);
 	}
 }
 
