@@ -26,8 +26,8 @@ static void leave_step(struct flow *f)
 	f->generation++;
 }
 
-/* The functions below that return bool are parts of the tick: true = go on at once; false = something
- * will call, or the flow is gone. */
+/* The functions below that return bool are parts of the tick: true = go on at once; false =
+ * something will call, or the flow is gone. */
 
 static bool end(struct flow *f)
 {
@@ -96,7 +96,8 @@ static bool begin_undo(struct flow *f, unsigned left)
 static bool run_failed(struct flow *f)
 {
 	if (status_is_ok(&f->st))
-		f->st = status_err(ST_INTERNAL, "step \"%s\" failed without a reason", present(f)->name);
+		f->st = status_err(
+			ST_INTERNAL, "step \"%s\" failed without a reason", present(f)->name);
 	return begin_undo(f, f->at + 1);
 }
 
@@ -245,7 +246,8 @@ void flow_start(struct flow *f, const char *after, bool undoing)
 		f->state = FLOW_UNDOING;
 		next = 0;
 	} else if (undoing && status_is_ok(&f->st)) {
-		f->st = status_err(ST_ABORTED, "the work was being taken back when its process ended");
+		f->st = status_err(
+			ST_ABORTED, "the work was being taken back when its process ended");
 	}
 	f->undo = f->state == FLOW_UNDOING;
 	f->at = f->undo ? 0 : next;

@@ -10,8 +10,9 @@
  *
  * A step's run function returns FLOW_NEXT (done), FLOW_WAIT (a completion will call flow_resume or
  * flow_step_done), FLOW_FAIL (flow->st says why) or FLOW_AGAIN (call run once more, after the
- * loop has looked at its other events). After flow_resume the same step's `run` is called again, and
- * looks at what has arrived; small steps finish with flow_step_done(f, st) from their completion.
+ * loop has looked at its other events). After flow_resume the same step's `run` is called again
+ * and looks at what has arrived; small steps finish with flow_step_done(f, st) from their
+ * completion.
  *
  *	flow_start ─→ RUNNING ─ step done ─→ PERSISTING ─→ RUNNING … last one ─→ ENDED
  *	                 │                        │ cancelled
@@ -51,10 +52,11 @@ struct flow_ops {
 	 * stored last is what flow_start resumes from. NULL: nothing is stored. */
 	void (*persist)(struct flow *f, const char *name, bool undo);
 	/* A wait of the present step must be given up (cancel, time limit, abandon): cancel
-	 * outstanding operations. What they complete with in this turn (op_cancel) the flow ignores;
-	 * what completes later must not call it (compare flow_ticket). May be NULL. */
+	 * outstanding operations. What they complete with in this turn (op_cancel) is ignored; what
+	 * completes later must not call the flow (compare flow_ticket). May be NULL. */
 	void (*interrupt)(struct flow *f);
-	/* The end. f->st: OK, or why it failed; f->undo_st: OK, or the first failure of the undo pass. */
+	/* The end. f->st: OK, or why it failed; f->undo_st: OK, or the first failure of the undo
+	 * pass. May free the flow. */
 	void (*on_end)(struct flow *f);
 };
 
@@ -71,16 +73,17 @@ struct flow {
 	struct timer limit;
 	struct defer defer;
 	unsigned generation, count;
-	unsigned left;          /* undo pass: how many steps, from the first, are still to be taken back */
+	unsigned left;          /* undo pass: the first so many steps are still to be taken back */
 	bool entered;           /* the present step has begun */
-	bool undo;              /* the undo pass is being persisted or runs */
 	bool cancelled;
-	enum flow_next pending; /* what the next tick does with the present step; FLOW_WAIT: nothing */
+	bool undo;              /* the undo pass is being persisted or runs */
+	enum flow_next pending; /* what the next tick does with the step; FLOW_WAIT: nothing */
 	struct status why;      /* of the cancel */
 	struct status undo_first;
 };
 
-void flow_init(struct flow *f, struct loop *l, const struct flow_step *steps, const struct flow_ops *ops, void *data);
+void flow_init(struct flow *f, struct loop *l, const struct flow_step *steps,
+	const struct flow_ops *ops, void *data);
 /* Once after flow_init. Starts behind the step named `after` (NULL = at the first); `undoing`
  * resumes a compensation at that step: f->st may be set to the first failure before, otherwise it
  * becomes ABORTED. An unknown name ends the flow with INTERNAL. */
@@ -90,7 +93,8 @@ void flow_start(struct flow *f, const char *after, bool undoing);
 void flow_resume(struct flow *f);
 /* From a completion: the present step is over, with st. Ignored when no step waits. */
 void flow_step_done(struct flow *f, const struct status *st);
-/* From persist's completion. A failure st abandons the flow (no undo): the job is no longer ours. */
+/* From persist's completion. A failure st abandons the flow (no undo, no on_end): the job is no
+ * longer ours. */
 void flow_persisted(struct flow *f, const struct status *st);
 /* Interrupts the present step, then undoes. f->st becomes CANCELLED (or `why`; NULL = none given),
  * but a step that has failed already keeps its reason. Ignored while undoing. */

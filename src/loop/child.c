@@ -87,8 +87,9 @@ struct status child_start(struct loop *l, const struct child_options *o, struct 
 		log_fd = open(o->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
 		if (log_fd < 0) {
 			int err = uv_translate_sys_error(errno);
-			return status_err(spawn_code(err), "cannot open the log of \"%s\", \"%s\": %s",
-				o->argv[0], o->log_path, uv_strerror(err));
+			return status_err(spawn_code(err),
+				"cannot open the log of \"%s\", \"%s\": %s", o->argv[0],
+				o->log_path, uv_strerror(err));
 		}
 	}
 	struct child *c = mem_new(struct child);
@@ -108,7 +109,8 @@ struct status child_start(struct loop *l, const struct child_options *o, struct 
 
 void child_signal(struct child *c, int signum)
 {
-	if (uv_is_active((uv_handle_t *)&c->process)) /* ended: the number may be another's by now */
+	/* Once it has ended, its number may be another's. */
+	if (uv_is_active((uv_handle_t *)&c->process))
 		(void)uv_process_kill(&c->process, signum);
 }
 

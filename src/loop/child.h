@@ -10,13 +10,15 @@ struct loop;
 struct child;
 
 struct child_options {
-	const char *const *argv; /* argv[0] is looked up in PATH (of env, if given); NULL-terminated; copied */
-	const char *const *env;  /* "K=V"; NULL = ours */
-	const char *cwd;         /* NULL = ours */
-	const char *log_path;    /* stdout and stderr are appended here (created 0640); NULL = ours */
-	uid_t uid;               /* 0 = unchanged; setting either drops our supplementary groups */
+	/* NULL-terminated; argv[0] is looked up in PATH (of env, if given). Copied. */
+	const char *const *argv;
+	const char *const *env; /* "K=V"; NULL = ours */
+	const char *cwd;        /* NULL = ours */
+	const char *log_path;   /* stdout and stderr are appended here (0640); NULL = ours */
+	uid_t uid;              /* 0 = unchanged; setting either drops our supplementary groups */
 	gid_t gid;
-	/* The child ended: exit status or, not 0, the signal. Fires once; the child is freed after it returns. */
+	/* The child ended: exit status or, not 0, the signal. Fires once; the child is freed after
+	 * it returns. */
 	void (*on_exit)(void *data, int64_t exit_status, int term_signal);
 	void *data;
 };

@@ -6,9 +6,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define NS_PER_MS   1000000u
-#define FRAMES      16 /* nesting that the watchdog tells apart */
-#define NEVER       UINT64_MAX
+#define NS_PER_MS 1000000u
+#define FRAMES    16 /* nesting that the watchdog tells apart */
+#define NEVER     UINT64_MAX
 
 /* One bracket of loop_enter and loop_leave. */
 struct frame {
@@ -113,7 +113,8 @@ uint64_t loop_stalls(const struct loop *l)
 
 /* ---- timers ---- */
 
-void timer_init_named(struct timer *t, struct loop *l, void (*fire)(struct timer *t), const char *name)
+void timer_init_named(
+	struct timer *t, struct loop *l, void (*fire)(struct timer *t), const char *name)
 {
 	*t = (struct timer){.loop = l, .fire = fire, .name = name};
 }
@@ -164,7 +165,8 @@ static void arm(struct loop *l)
 
 /* ---- defers ---- */
 
-void defer_init_named(struct defer *d, struct loop *l, void (*run)(struct defer *d), const char *name)
+void defer_init_named(
+	struct defer *d, struct loop *l, void (*run)(struct defer *d), const char *name)
 {
 	*d = (struct defer){.loop = l, .run = run, .name = name};
 	list_init(&d->node);
@@ -262,7 +264,8 @@ static void on_work_refused(struct defer *d)
 		st = status_err(ST_UNAVAILABLE, "the process is stopping");
 	else
 		st = status_err(ST_RESOURCE_EXHAUSTED,
-			"%d blocking calls are under way or waiting already; try again later", LOOP_WORK_LIMIT);
+			"%d blocking calls are under way or waiting already; try again later",
+			LOOP_WORK_LIMIT);
 	w->done(w->data, &st);
 	free(w);
 }

@@ -31,10 +31,10 @@ struct uv_loop_s *loop_uv(struct loop *l);
 /* Monotonic, as of this turn (moved on after a callback of 1 ms or more). */
 uint64_t loop_now_ms(const struct loop *l);
 
-/* The watchdog logs, with `name`, every callback that ran longer than this (default 20 ms; 0 = off).
- * Modules that enter from libuv bracket their callback: the name is a static string. Brackets
- * nest, the last entered is left first; a stall is logged once, under the innermost name that
- * explains it. Timers, defers, work and flow steps are bracketed already. */
+/* The watchdog logs, with `name`, every callback that ran longer than this (default 20 ms;
+ * 0 = off). Modules that enter from libuv bracket their callback: the name is a static string.
+ * Brackets nest, the last entered is left first; a stall is logged once, under the innermost name
+ * that explains it. Timers, defers, work and flow steps are bracketed already. */
 void loop_set_watchdog(struct loop *l, unsigned ms);
 uint64_t loop_enter(struct loop *l, const char *name);
 void loop_leave(struct loop *l, uint64_t token);
@@ -52,7 +52,8 @@ struct timer {
 	void (*fire)(struct timer *t);
 	const char *name; /* for the watchdog */
 };
-void timer_init_named(struct timer *t, struct loop *l, void (*fire)(struct timer *t), const char *name);
+void timer_init_named(
+	struct timer *t, struct loop *l, void (*fire)(struct timer *t), const char *name);
 #define timer_init(t, l, fire) timer_init_named((t), (l), (fire), #fire)
 void timer_set(struct timer *t, uint64_t ms); /* from now; a set timer is moved */
 void timer_stop(struct timer *t);             /* not set: nothing happens; no close phase */
@@ -70,7 +71,8 @@ struct defer {
 	void (*run)(struct defer *d);
 	const char *name; /* for the watchdog */
 };
-void defer_init_named(struct defer *d, struct loop *l, void (*run)(struct defer *d), const char *name);
+void defer_init_named(
+	struct defer *d, struct loop *l, void (*run)(struct defer *d), const char *name);
 #define defer_init(d, l, run) defer_init_named((d), (l), (run), #run)
 void defer_post(struct defer *d);   /* already posted: nothing happens */
 void defer_cancel(struct defer *d); /* not posted: nothing happens */

@@ -28,7 +28,8 @@ static void cut_short(struct op *op, const struct status *st)
 static void on_op_deadline(struct timer *t)
 {
 	struct op *op = container_of(t, struct op, deadline);
-	struct status st = status_err(ST_DEADLINE_EXCEEDED, "no answer within %" PRIu64 " ms", op->ms);
+	struct status st =
+		status_err(ST_DEADLINE_EXCEEDED, "no answer within %" PRIu64 " ms", op->ms);
 	cut_short(op, &st);
 }
 

@@ -18,7 +18,8 @@ struct op {
 	enum op_state state;
 	uint64_t ms;
 	struct status st;
-	/* Detach from the underlying work (cancelled or too late); must not complete by itself. May be NULL. */
+	/* Detach from the underlying work (cancelled or too late). It must not complete by itself.
+	 * May be NULL. */
 	void (*abort)(struct op *op);
 	/* Deliver op->st to whoever asked. */
 	void (*complete)(struct op *op);
@@ -33,7 +34,7 @@ void op_start_named(struct op *op, struct loop *l, uint64_t ms, void (*abort)(st
 void op_finish(struct op *op, const struct status *st);
 /* Ends it with CANCELLED. Ignored when not running. */
 void op_cancel(struct op *op);
-/* Ends it at once without any completion: for destroying the owner. Calls abort if it was running. */
+/* Ends it at once without any completion: for destroying the owner. Calls abort if it ran. */
 void op_drop(struct op *op);
 static inline bool op_is_running(const struct op *op)
 {

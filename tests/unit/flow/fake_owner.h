@@ -81,7 +81,8 @@ static inline void on_op(struct op *op)
 
 static inline enum flow_next wait_for(struct fixture *x, enum st_code code)
 {
-	struct status st = code == ST_OK ? status_ok() : status_err(code, "later %s", name_of(&x->f));
+	struct status st =
+		code == ST_OK ? status_ok() : status_err(code, "later %s", name_of(&x->f));
 	op_start(&x->op, x->l, 0, NULL, on_op);
 	op_finish(&x->op, &st);
 	return FLOW_WAIT;
@@ -245,7 +246,8 @@ static const char *const stored[] = {"a +a", "a +a b +b", "a +a b +b c +c", "a +
 
 static inline void begin_with(struct fixture *x, struct loop *l, const struct flow_ops *o)
 {
-	*x = (struct fixture){.l = l, .persist_at = NOWHERE, .cancel_on = NOWHERE, .abandon_on = NOWHERE};
+	*x = (struct fixture){
+		.l = l, .persist_at = NOWHERE, .cancel_on = NOWHERE, .abandon_on = NOWHERE};
 	flow_init(&x->f, l, steps, o, x);
 }
 
@@ -305,8 +307,7 @@ static inline void assert_trace(struct fixture *x, const char *want)
 }
 
 /* assert_trace with the parts joined by spaces. */
-#define assert_traces(x, ...) \
-	assert_trace_parts((x), (const char *const[]){__VA_ARGS__, NULL})
+#define assert_traces(x, ...) assert_trace_parts((x), (const char *const[]){__VA_ARGS__, NULL})
 static inline void assert_trace_parts(struct fixture *x, const char *const *parts)
 {
 	struct buf want = {0};

@@ -21,7 +21,8 @@ static void every_kind_of_step_goes_on(void **state)
 		flow_start(&x.f, NULL, false);
 		assert_null(x.trace.ptr); /* nothing from inside flow_start */
 		wait_end(&x);
-		assert_string_equal(x.steps.ptr, "a b c d"); /* once a step, however often it runs */
+		/* Once a step, however often it runs. */
+		assert_string_equal(x.steps.ptr, "a b c d");
 		assert_true(status_is_ok(&x.f.undo_st));
 		assert_trace(&x, cases[i].trace);
 	}
@@ -119,7 +120,8 @@ static void progress_tells_both_ways(void **state)
 /* Nothing to take back: the undo pass is not even stored. */
 static void failure_without_undo_ends_at_once(void **state)
 {
-	static const struct flow_step no_undo[] = {{"a", fake_run, NULL, 0}, {"b", fake_run, NULL, 0}, {0}};
+	static const struct flow_step no_undo[] = {
+		{"a", fake_run, NULL, 0}, {"b", fake_run, NULL, 0}, {0}};
 	static const struct flow_ops quiet = {.persist = persist, .on_end = on_end};
 	struct fixture x;
 	begin(&x, *state);
@@ -219,7 +221,8 @@ static void every_undo_takes_too_long(void **state)
 		wait_end(&x);
 		assert_int_equal(x.f.undo_st.code, ST_DEADLINE_EXCEEDED);
 		assert_non_null(strstr(x.f.undo_st.message, "took longer than"));
-		static const char *const want[] = {"~d -d -c -a !", NULL, "~d -d -c ! -a", "~d -d ! -c -a"};
+		static const char *const want[] = {
+			"~d -d -c -a !", NULL, "~d -d -c ! -a", "~d -d ! -c -a"};
 		assert_traces(&x, down[3], want[i], "end:INTERNAL");
 	}
 }
@@ -237,11 +240,13 @@ static void limit_is_the_steps_own(void **state)
 		assert_int_equal(timer_is_set(&x.f.limit), steps[i].seconds != 0);
 		uint64_t key = x.f.limit.node.key, now = loop_now_ms(*state);
 		if (steps[i].seconds) {
-			assert_in_range(key - now, steps[i].seconds * 1000 - 500, steps[i].seconds * 1000);
+			assert_in_range(
+				key - now, steps[i].seconds * 1000 - 500, steps[i].seconds * 1000);
 			op_drop(&x.op);
 			flow_resume(&x.f);
 			wait_hang(&x);
-			assert_int_equal(x.f.limit.node.key, key); /* running again gives no more time */
+			/* Running again gives no more time. */
+			assert_int_equal(x.f.limit.node.key, key);
 		}
 		flow_step_done(&x.f, &ok);
 		assert_false(timer_is_set(&x.f.limit));
@@ -310,7 +315,8 @@ static void persist_may_complete_inside(void **state)
 
 static void resume_behind_each_step(void **state)
 {
-	static const char *const want[] = {"b +b c +c d +d end:OK", "c +c d +d end:OK", "d +d end:OK", "end:OK"};
+	static const char *const want[] = {
+		"b +b c +c d +d end:OK", "c +c d +d end:OK", "d +d end:OK", "end:OK"};
 	for (unsigned i = 0; i < N; i++) {
 		struct fixture x;
 		begin(&x, *state);

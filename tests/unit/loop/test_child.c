@@ -145,8 +145,8 @@ static void other_user_without_our_groups(void **state)
 	assert_string_equal(log_text(c), "65533\n65532\n65532\n");
 }
 
-static void assert_refused(struct ctx *c, const struct child_options *o, enum st_code code,
-	const char *words)
+static void assert_refused(
+	struct ctx *c, const struct child_options *o, enum st_code code, const char *words)
 {
 	struct child *child = NULL;
 	struct status st = child_start(c->l, o, &child);
@@ -167,7 +167,8 @@ static void what_cannot_start_says_why(void **state)
 
 	argv[0] = "true";
 	o.cwd = "/no/such/directory";
-	assert_refused(c, &o, ST_NOT_FOUND, "cannot start \"true\" in /no/such/directory: no such file");
+	assert_refused(
+		c, &o, ST_NOT_FOUND, "cannot start \"true\" in /no/such/directory: no such file");
 
 	o.cwd = NULL;
 	o.log_path = "/no/such/directory/log";
