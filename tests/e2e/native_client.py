@@ -106,7 +106,7 @@ class Call:
     def on_frame(self, frame):
         kind = frame.WhichOneof('kind')
         if kind == 'data' and frame.data.HasField('payload'):
-            self.replies.append((frame.data.payload, len(frame.data.payload)))
+            self.replies.append((frame.data.payload, len(frame.data.payload) + 16))
         elif kind == 'finish':
             if frame.finish.HasField('payload'):
                 self.replies.append((frame.finish.payload, 0))
