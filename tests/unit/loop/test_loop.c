@@ -9,6 +9,7 @@
 #include <uv.h>
 #include "base/str.h"
 #include "loop/loop.h"
+#include "../base/death.h"
 
 /* ---- a recorder: named timers and defers that write what happens to one trace ---- */
 
@@ -404,6 +405,40 @@ static void destroy_finishes_closing(void **state)
 	loop_destroy(NULL);
 }
 
+#ifndef NDEBUG
+static void leave_a_handle_open(void)
+{
+	struct ctx c = {.l = loop_create()};
+	io_init(&c, on_hello);
+	loop_destroy(c.l);
+}
+
+static void leave_a_timer_set(void)
+{
+	struct ctx c = {.l = loop_create()};
+	struct mark m;
+	mark_init(&m, &c, "left", NULL);
+	timer_set(&m.timer, 1000);
+	loop_destroy(c.l);
+}
+
+static void leave_in_the_wrong_order(void)
+{
+	struct loop *l = loop_create();
+	uint64_t outer = loop_enter(l, "outer");
+	(void)loop_enter(l, "inner");
+	loop_leave(l, outer);
+}
+
+static void broken_contracts_abort(void **state)
+{
+	(void)state;
+	assert_true(aborts(leave_a_handle_open));
+	assert_true(aborts(leave_a_timer_set));
+	assert_true(aborts(leave_in_the_wrong_order));
+}
+#endif
+
 /* ---- watchdog ---- */
 
 /* Far enough apart that a busy machine does not make stalls of its own. */
@@ -623,6 +658,9 @@ int main(void)
 		TEST(run_lasts_until_stop),
 		TEST(defer_of_a_callback_runs_in_the_same_turn),
 		cmocka_unit_test(destroy_finishes_closing),
+#ifndef NDEBUG
+		cmocka_unit_test(broken_contracts_abort),
+#endif
 		TEST(watchdog_names_the_innermost_once),
 		TEST(watchdog_is_quiet),
 		TEST(watchdog_nests_without_limit),
