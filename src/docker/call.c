@@ -79,8 +79,8 @@ static struct status transport_status(struct engine *e, const struct status *st,
 	return *st;
 }
 
-static struct status read_reply(struct docker_call *c, const struct status *st,
-	const struct http_response *r)
+static struct status read_reply(
+	struct docker_call *c, const struct status *st, const struct http_response *r)
 {
 	if (!status_is_ok(st))
 		return transport_status(c->engine, st, r->sent);
@@ -96,8 +96,8 @@ static struct status read_reply(struct docker_call *c, const struct status *st,
 	struct status bad = json_parse(r->body, &c->reply);
 	if (status_is_ok(&bad))
 		return bad;
-	return status_err(ST_INTERNAL, "the Docker Engine's reply to %s %s is %s", c->method, c->path,
-		bad.message);
+	return status_err(ST_INTERNAL, "the Docker Engine's reply to %s %s is %s", c->method,
+		c->path, bad.message);
 }
 
 static void on_http_done(void *data, const struct status *st, const struct http_response *r)
@@ -166,7 +166,8 @@ struct docker_call *call_start(struct engine *e, const struct call_request *r)
 	c->on_end = r->on_end;
 	c->done = r->done;
 	c->data = r->data;
-	op_start(&c->op, e->loop, r->ms ? r->ms : DOCKER_DEADLINE_MS, on_call_abort, on_call_complete);
+	op_start(&c->op, e->loop, r->ms ? r->ms : DOCKER_DEADLINE_MS, on_call_abort,
+		on_call_complete);
 	list_push(&e->waiting, &c->node);
 	if (!status_is_ok(&r->bad))
 		op_finish(&c->op, &r->bad);
@@ -212,8 +213,7 @@ static void on_ping(void *data, const struct status *st, const struct http_respo
 	struct engine *e = data;
 	struct list waiting, *n;
 	e->ping = NULL;
-	struct status result =
-		status_is_ok(st) ? agree(e, r) : transport_status(e, st, r->sent);
+	struct status result = status_is_ok(st) ? agree(e, r) : transport_status(e, st, r->sent);
 	list_init(&waiting);
 	list_move_all(&waiting, &e->waiting);
 	while ((n = list_pop(&waiting)) != NULL) {
@@ -247,8 +247,8 @@ static void negotiate(struct engine *e)
 
 struct status call_bad_reply(const struct docker_call *c, const char *what)
 {
-	return status_err(ST_INTERNAL, "the Docker Engine's reply to %s %s has no %s", c->method, c->path,
-		what);
+	return status_err(ST_INTERNAL, "the Docker Engine's reply to %s %s has no %s", c->method,
+		c->path, what);
 }
 
 void call_deliver_none(struct docker_call *c, const struct status *st, const json_t *reply)
@@ -270,8 +270,8 @@ void call_deliver_id(struct docker_call *c, const struct status *st, const json_
 	c->done.id(c->data, &bad, id, id ? warning : NULL);
 }
 
-struct status call_count(const struct docker_call *c, const struct status *st, const json_t *reply,
-	size_t *ret_n)
+struct status call_count(
+	const struct docker_call *c, const struct status *st, const json_t *reply, size_t *ret_n)
 {
 	*ret_n = 0;
 	if (!status_is_ok(st))
@@ -308,7 +308,8 @@ json_t *filter_add(json_t *filters, const char *key, const char *const *values)
 		return filters;
 	json_t *set = json_object();
 	for (size_t i = 0; values[i]; i++) {
-		json_t *text = json_lossy(str_of(values[i])); /* never dropped: that would match all */
+		json_t *text =
+			json_lossy(str_of(values[i])); /* never dropped: that would match all */
 		(void)json_object_set_new(set, json_string_value(text), json_true());
 		json_decref(text);
 	}

@@ -49,7 +49,8 @@ struct docker_call {
 	json_t *reply;
 	/* Calls done. reply: NULL unless st is OK, and for replies without a body. */
 	void (*deliver)(struct docker_call *c, const struct status *st, const json_t *reply);
-	/* Streams only: on_piece returns false to pause; on_end: the server ended it, the result is the call's. */
+	/* Streams only: on_piece returns false to pause; on_end: the server ended it, the result is
+	 * the call's. */
 	void (*on_open)(struct docker_call *c);
 	bool (*on_piece)(struct docker_call *c, struct str piece);
 	struct status (*on_end)(struct docker_call *c);

@@ -17,17 +17,19 @@ struct status docker_info_check(const struct docker_info *i)
 		return status_ok();
 	if (i->swarm_active)
 		return status_err(ST_FAILED_PRECONDITION,
-			"the Docker Engine on %s is a Swarm worker: run `docker node promote %s` on a "
+			"the Docker Engine on %s is a Swarm worker: run `docker node promote %s` "
+			"on a "
 			"manager, or use a manager's Engine",
 			i->name, i->name);
 	if (strcmp(i->swarm_state, "locked") == 0)
 		return status_err(ST_FAILED_PRECONDITION,
 			"the Swarm on %s is locked: run `docker swarm unlock` there", i->name);
 	if (i->swarm_error[0])
-		return status_err(ST_FAILED_PRECONDITION, "the Swarm on %s is in state %s: %s", i->name,
-			i->swarm_state, i->swarm_error);
+		return status_err(ST_FAILED_PRECONDITION, "the Swarm on %s is in state %s: %s",
+			i->name, i->swarm_state, i->swarm_error);
 	return status_err(ST_FAILED_PRECONDITION,
-		"the Docker Engine on %s is not in a Swarm: run `docker swarm init` there", i->name);
+		"the Docker Engine on %s is not in a Swarm: run `docker swarm init` there",
+		i->name);
 }
 
 static void read_info(const struct docker_call *c, const json_t *j, struct docker_info *i)
@@ -63,11 +65,11 @@ static void deliver_info(struct docker_call *c, const struct status *st, const j
 
 struct docker_call *engine_info(struct docker *d, uint64_t ms, docker_on_info done, void *data)
 {
-	return call_start(engine_of(d),
-		&(struct call_request){.method = "GET",
-			.path = "/info",
-			.ms = ms,
-			.deliver = deliver_info,
-			.done.info = done,
-			.data = data});
+	struct call_request r = {.method = "GET",
+		.path = "/info",
+		.ms = ms,
+		.deliver = deliver_info,
+		.done.info = done,
+		.data = data};
+	return call_start(engine_of(d), &r);
 }

@@ -66,7 +66,8 @@ enum docker_update_state {
 	DOCKER_ROLLBACK_PAUSED,
 	DOCKER_ROLLBACK_COMPLETED,
 };
-const char *docker_update_state_name(enum docker_update_state s); /* the Engine's word, "" for NONE */
+/* The Engine's word; "" for NONE. */
+const char *docker_update_state_name(enum docker_update_state s);
 
 enum docker_mode { DOCKER_REPLICATED, DOCKER_GLOBAL, DOCKER_REPLICATED_JOB, DOCKER_GLOBAL_JOB };
 
@@ -75,9 +76,9 @@ struct docker_service {
 	uint64_t version; /* index for update */
 	struct docker_pairs labels;
 	enum docker_mode mode;
-	int64_t replicas;    /* asked for; total completions of a replicated job; -1 for the global modes */
-	const char *image;   /* of the task template, with digest if there is one */
-	const json_t *spec;  /* as the Engine stores it */
+	int64_t replicas;   /* asked for; a job's total completions; -1 for the global modes */
+	const char *image;  /* of the task template, with digest if there is one */
+	const json_t *spec; /* as the Engine stores it */
 	const json_t *previous_spec; /* or NULL */
 	struct {
 		enum docker_update_state state;
@@ -116,15 +117,16 @@ static inline bool docker_task_state_ended(enum docker_task_state s)
 }
 
 struct docker_task {
-	const char *id, *service_id, *node_id, *container_id; /* node and container: "" until there is one */
-	int64_t slot;                                         /* 0: global or a job */
+	const char *id, *service_id;
+	const char *node_id, *container_id; /* "" until there is one */
+	int64_t slot;                       /* 0: global or a job */
 	enum docker_task_state desired_state, state;
 	const char *message, *err;
 	int64_t exit_code; /* -1: no container has ended */
 	const char *image;
 	uint64_t version;
 	int64_t job_iteration; /* -1: not of a job */
-	const json_t *spec;    /* TaskSpec it was made from: compare with the service's TaskTemplate */
+	const json_t *spec; /* TaskSpec it was made from: compare with the service's TaskTemplate */
 	int64_t created_us, updated_us, state_us; /* state_us: when it entered `state` */
 };
 
@@ -188,7 +190,7 @@ enum docker_event_type {
 struct docker_event {
 	enum docker_event_type type;
 	const struct status *why; /* LOST only */
-	const char *action;       /* "create", "update", "remove", "die", "health_status: healthy" … */
+	const char *action; /* "create", "update", "remove", "die", "health_status: healthy" … */
 	const char *id, *name;
 	const char *service_id, *task_id, *node_id; /* of Swarm's containers; else "" */
 	int64_t exit_code;                          /* of a container's "die"; else -1 */
@@ -207,22 +209,22 @@ struct docker_log_line {
 };
 
 /* ---- what goes in ---- */
-/* Lists are NULL-terminated; a NULL list does not filter. Labels are "key" or "key=value", all must match;
- * of ids any may. */
+/* Lists are NULL-terminated; a NULL list does not filter. Labels are "key" or "key=value", all must
+ * match; of ids any may. */
 struct docker_filter {
 	const char *const *labels;
 	const char *const *ids;
 };
 struct docker_task_filter {
-	const char *const *services; /* ids or names; one that is gone fails the list with NOT_FOUND */
+	const char *const *services; /* ids or names; one that is gone: NOT_FOUND for the list */
 	const char *const *labels;   /* of their services */
 	const char *const *nodes;
 	const char *desired_state; /* "running", "shutdown", "accepted"; NULL = all */
 	bool up_to_date;           /* only tasks of their service's present spec */
 };
 struct docker_service_options {
-	const char *registry_auth; /* X-Registry-Auth: base64url JSON; NULL = the Engine keeps what it has */
-	bool rollback;             /* update: go back to PreviousSpec; `spec` is the present one then */
+	const char *registry_auth; /* base64url JSON; NULL = the Engine keeps what it has */
+	bool rollback;             /* update: to PreviousSpec; `spec` is the present one then */
 };
 struct docker_logs {
 	const char *service, *task; /* one of them */
@@ -236,14 +238,20 @@ struct docker_logs {
 
 typedef void (*docker_on_done)(void *data, const struct status *st);
 /* The new (or updated) object's id and the Engine's warning, or "". */
-typedef void (*docker_on_id)(void *data, const struct status *st, const char *id, const char *warning);
+typedef void (*docker_on_id)(
+	void *data, const struct status *st, const char *id, const char *warning);
 typedef void (*docker_on_info)(void *data, const struct status *st, const struct docker_info *i);
 /* Lists and inspect: one signature; inspect gives one. */
-typedef void (*docker_on_services)(void *data, const struct status *st, const struct docker_service *s, size_t n);
-typedef void (*docker_on_tasks)(void *data, const struct status *st, const struct docker_task *t, size_t n);
-typedef void (*docker_on_networks)(void *data, const struct status *st, const struct docker_network *w, size_t n);
-typedef void (*docker_on_objects)(void *data, const struct status *st, const struct docker_object *o, size_t n);
-typedef void (*docker_on_nodes)(void *data, const struct status *st, const struct docker_node *m, size_t n);
+typedef void (*docker_on_services)(
+	void *data, const struct status *st, const struct docker_service *s, size_t n);
+typedef void (*docker_on_tasks)(
+	void *data, const struct status *st, const struct docker_task *t, size_t n);
+typedef void (*docker_on_networks)(
+	void *data, const struct status *st, const struct docker_network *w, size_t n);
+typedef void (*docker_on_objects)(
+	void *data, const struct status *st, const struct docker_object *o, size_t n);
+typedef void (*docker_on_nodes)(
+	void *data, const struct status *st, const struct docker_node *m, size_t n);
 typedef void (*docker_on_image)(void *data, const struct status *st, const struct docker_image *i);
 typedef void (*docker_on_event)(void *data, const struct docker_event *e);
 
@@ -256,23 +264,23 @@ struct docker_ops {
 
 	struct docker_call *(*info)(struct docker *d, uint64_t ms, docker_on_info done, void *data);
 
-	struct docker_call *(*service_list)(struct docker *d, const struct docker_filter *f, uint64_t ms,
-		docker_on_services done, void *data);
+	struct docker_call *(*service_list)(struct docker *d, const struct docker_filter *f,
+		uint64_t ms, docker_on_services done, void *data);
 	struct docker_call *(*service_inspect)(
 		struct docker *d, const char *id, uint64_t ms, docker_on_services done, void *data);
 	struct docker_call *(*service_create)(struct docker *d, const json_t *spec,
 		const struct docker_service_options *o, uint64_t ms, docker_on_id done, void *data);
 	struct docker_call *(*service_update)(struct docker *d, const char *id, uint64_t version,
-		const json_t *spec, const struct docker_service_options *o, uint64_t ms, docker_on_id done,
-		void *data);
+		const json_t *spec, const struct docker_service_options *o, uint64_t ms,
+		docker_on_id done, void *data);
 	struct docker_call *(*service_remove)(
 		struct docker *d, const char *id, uint64_t ms, docker_on_done done, void *data);
 
-	struct docker_call *(*task_list)(struct docker *d, const struct docker_task_filter *f, uint64_t ms,
-		docker_on_tasks done, void *data);
+	struct docker_call *(*task_list)(struct docker *d, const struct docker_task_filter *f,
+		uint64_t ms, docker_on_tasks done, void *data);
 
-	struct docker_call *(*network_list)(struct docker *d, const struct docker_filter *f, uint64_t ms,
-		docker_on_networks done, void *data);
+	struct docker_call *(*network_list)(struct docker *d, const struct docker_filter *f,
+		uint64_t ms, docker_on_networks done, void *data);
 	struct docker_call *(*network_inspect)(
 		struct docker *d, const char *id, uint64_t ms, docker_on_networks done, void *data);
 	struct docker_call *(*network_create)(
@@ -280,25 +288,27 @@ struct docker_ops {
 	struct docker_call *(*network_remove)(
 		struct docker *d, const char *id, uint64_t ms, docker_on_done done, void *data);
 
-	struct docker_call *(*object_list)(struct docker *d, enum docker_kind k, const struct docker_filter *f,
+	struct docker_call *(*object_list)(struct docker *d, enum docker_kind k,
+		const struct docker_filter *f, uint64_t ms, docker_on_objects done, void *data);
+	struct docker_call *(*object_inspect)(struct docker *d, enum docker_kind k, const char *id,
 		uint64_t ms, docker_on_objects done, void *data);
-	struct docker_call *(*object_inspect)(struct docker *d, enum docker_kind k, const char *id, uint64_t ms,
-		docker_on_objects done, void *data);
-	struct docker_call *(*object_create)(struct docker *d, enum docker_kind k, const json_t *spec,
-		uint64_t ms, docker_on_id done, void *data);
-	struct docker_call *(*object_remove)(struct docker *d, enum docker_kind k, const char *id, uint64_t ms,
+	struct docker_call *(*object_create)(struct docker *d, enum docker_kind k,
+		const json_t *spec, uint64_t ms, docker_on_id done, void *data);
+	struct docker_call *(*object_remove)(struct docker *d, enum docker_kind k, const char *id,
+		uint64_t ms, docker_on_done done, void *data);
+
+	struct docker_call *(*node_list)(
+		struct docker *d, uint64_t ms, docker_on_nodes done, void *data);
+
+	struct docker_call *(*image_resolve)(struct docker *d, const char *ref,
+		const char *registry_auth, uint64_t ms, docker_on_image done, void *data);
+
+	struct docker_call *(*logs)(struct docker *d, const struct docker_logs *l, uint64_t ms,
 		docker_on_done done, void *data);
-
-	struct docker_call *(*node_list)(struct docker *d, uint64_t ms, docker_on_nodes done, void *data);
-
-	struct docker_call *(*image_resolve)(struct docker *d, const char *ref, const char *registry_auth,
-		uint64_t ms, docker_on_image done, void *data);
-
-	struct docker_call *(*logs)(
-		struct docker *d, const struct docker_logs *l, uint64_t ms, docker_on_done done, void *data);
 	void (*logs_continue)(struct docker *d, struct docker_call *c);
 
-	struct docker_events *(*events_start)(struct docker *d, docker_on_event on_event, void *data);
+	struct docker_events *(*events_start)(
+		struct docker *d, docker_on_event on_event, void *data);
 	void (*events_stop)(struct docker *d, struct docker_events *e);
 };
 
@@ -308,7 +318,8 @@ struct docker {
 	uint64_t requests; /* sent so far, streams included */
 };
 
-/* Calls that are under way complete with CANCELLED first. NULL is fine. Not from inside a completion. */
+/* Calls that are under way complete with CANCELLED first. NULL is fine. Not from inside a
+ * completion. */
 static inline void docker_destroy(struct docker *d)
 {
 	if (d)
@@ -327,8 +338,8 @@ static inline struct docker_call *docker_info(
 }
 
 /* Filter NULL: all. With running, desired and completed counts. */
-static inline struct docker_call *docker_service_list(struct docker *d, const struct docker_filter *f,
-	uint64_t ms, docker_on_services done, void *data)
+static inline struct docker_call *docker_service_list(struct docker *d,
+	const struct docker_filter *f, uint64_t ms, docker_on_services done, void *data)
 {
 	return d->ops->service_list(d, f, ms, done, data);
 }
@@ -345,9 +356,9 @@ static inline struct docker_call *docker_service_create(struct docker *d, const 
 	return d->ops->service_create(d, spec, o, ms, done, data);
 }
 /* version: as last read; another has been written since: ABORTED. */
-static inline struct docker_call *docker_service_update(struct docker *d, const char *id, uint64_t version,
-	const json_t *spec, const struct docker_service_options *o, uint64_t ms, docker_on_id done,
-	void *data)
+static inline struct docker_call *docker_service_update(struct docker *d, const char *id,
+	uint64_t version, const json_t *spec, const struct docker_service_options *o, uint64_t ms,
+	docker_on_id done, void *data)
 {
 	return d->ops->service_update(d, id, version, spec, o, ms, done, data);
 }
@@ -357,15 +368,15 @@ static inline struct docker_call *docker_service_remove(
 	return d->ops->service_remove(d, id, ms, done, data);
 }
 
-static inline struct docker_call *docker_task_list(struct docker *d, const struct docker_task_filter *f,
-	uint64_t ms, docker_on_tasks done, void *data)
+static inline struct docker_call *docker_task_list(struct docker *d,
+	const struct docker_task_filter *f, uint64_t ms, docker_on_tasks done, void *data)
 {
 	return d->ops->task_list(d, f, ms, done, data);
 }
 
 /* Swarm-scoped networks linger in this node's list for a moment after their removal. */
-static inline struct docker_call *docker_network_list(struct docker *d, const struct docker_filter *f,
-	uint64_t ms, docker_on_networks done, void *data)
+static inline struct docker_call *docker_network_list(struct docker *d,
+	const struct docker_filter *f, uint64_t ms, docker_on_networks done, void *data)
 {
 	return d->ops->network_list(d, f, ms, done, data);
 }
@@ -414,7 +425,8 @@ static inline struct docker_call *docker_node_list(
 	return d->ops->node_list(d, ms, done, data);
 }
 
-/* Asks the image's registry, through the Engine, for digest and platforms. registry_auth may be NULL. */
+/* Asks the image's registry, through the Engine, for digest and platforms. registry_auth may be
+ * NULL. */
 static inline struct docker_call *docker_image_resolve(struct docker *d, const char *ref,
 	const char *registry_auth, uint64_t ms, docker_on_image done, void *data)
 {

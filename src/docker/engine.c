@@ -81,8 +81,8 @@ static struct status read_host(const char *host, struct engine *e)
 	return status_ok();
 }
 
-struct status docker_engine_create(struct loop *l, const struct docker_engine_options *o,
-	struct docker **ret_docker)
+struct status docker_engine_create(
+	struct loop *l, const struct docker_engine_options *o, struct docker **ret_docker)
 {
 	struct engine *e = mem_new(struct engine);
 	struct status st = read_host(o->host ? o->host : DEFAULT_HOST, e);
@@ -92,8 +92,9 @@ struct status docker_engine_create(struct loop *l, const struct docker_engine_op
 	}
 	e->base.ops = &engine_ops;
 	e->loop = l;
-	e->http = http_client_create(l, o->max_connections ? o->max_connections : DEFAULT_CONNECTIONS,
-		o->max_streams ? o->max_streams : DEFAULT_STREAMS);
+	e->http =
+		http_client_create(l, o->max_connections ? o->max_connections : DEFAULT_CONNECTIONS,
+			o->max_streams ? o->max_streams : DEFAULT_STREAMS);
 	list_init(&e->waiting);
 	list_init(&e->sent);
 	list_init(&e->events);

@@ -1,6 +1,7 @@
 /* engine: the real implementation of docker.h: HTTP to one Engine. Made by app/ (and tests),
- * which owns it; docker_destroy ends it. It connects when first asked, agrees on the API version with
- * GET /_ping, and does so again after each lost connection (the Engine may have been upgraded). */
+ * which owns it; docker_destroy ends it. It connects when first asked, agrees on the API version
+ * with GET /_ping, and does so again after each lost connection (the Engine may have been
+ * upgraded). */
 #pragma once
 #include "base/status.h"
 
@@ -8,7 +9,8 @@ struct docker;
 struct loop;
 
 struct docker_engine_options {
-	const char *host;         /* unix:///path, tcp://host:port or http://…; NULL = unix:///var/run/docker.sock; copied */
+	/* unix:///path, tcp://host:port or http://…; NULL = unix:///var/run/docker.sock; copied */
+	const char *host;
 	unsigned max_connections; /* 0 = 16 */
 	unsigned max_streams;     /* log and event streams at a time, more wait; 0 = 64 */
 };

@@ -52,8 +52,9 @@ static enum st_code http_code(long code, const char *words)
 	case 404:
 		return ST_NOT_FOUND;
 	case 409:
-		return strstr(words, "already") || strstr(words, "conflicts") ? ST_ALREADY_EXISTS
-									      : ST_FAILED_PRECONDITION;
+		return strstr(words, "already") || strstr(words, "conflicts")
+			       ? ST_ALREADY_EXISTS
+			       : ST_FAILED_PRECONDITION;
 	case 429:
 		return ST_RESOURCE_EXHAUSTED;
 	case 501:
@@ -101,7 +102,8 @@ static void engine_words(char *ret_words, size_t size, long code, struct str bod
 	if (words.len >= size)
 		words.len = str_utf8_valid_upto(str_make(words.ptr, size - 1));
 	if (words.len == 0 || !str_is_utf8(words))
-		(void)snprintf(ret_words, size, "the Docker Engine answered %ld without words", code);
+		(void)snprintf(
+			ret_words, size, "the Docker Engine answered %ld without words", code);
 	else
 		(void)snprintf(ret_words, size, STR_FMT, STR_ARG(words));
 	json_decref(j);

@@ -1,4 +1,5 @@
-/* error: what the Engine answered, as a status with the Engine's own words. Pure. Private to docker/. */
+/* error: what the Engine answered, as a status with the Engine's own words. Pure. Private to
+ * docker/. */
 #pragma once
 #include "base/status.h"
 #include "base/str.h"

@@ -190,22 +190,21 @@ static void connect_events(struct docker_events *ev)
 {
 	struct buf path = {0};
 	const char *names[TYPES + 1] = {NULL};
+	struct call_request r = {.method = "GET",
+		.deliver = deliver_end,
+		.on_open = on_open,
+		.on_piece = on_piece,
+		.on_end = on_end,
+		.data = ev};
 	for (size_t i = 0; i < TYPES; i++)
 		names[i] = types[i].name;
 	buf_fmt(&path, "/events?since=%" PRId64 ".%09" PRId64, ev->last_ns / 1000000000,
 		ev->last_ns % 1000000000);
 	path_filters(&path, '&', filter_add(NULL, "type", names));
-	ev->call = call_start_buf(ev->engine, &path,
-		&(struct call_request){.method = "GET",
-			.deliver = deliver_end,
-			.on_open = on_open,
-			.on_piece = on_piece,
-			.on_end = on_end,
-			.data = ev});
+	ev->call = call_start_buf(ev->engine, &path, &r);
 }
 
-struct docker_events *engine_events_start(
-	struct docker *d, docker_on_event on_event, void *data)
+struct docker_events *engine_events_start(struct docker *d, docker_on_event on_event, void *data)
 {
 	struct docker_events *ev = mem_new(struct docker_events);
 	const struct clock *clock = clock_system();
@@ -236,5 +235,6 @@ void engine_events_stop(struct docker *d, struct docker_events *ev)
 void engine_events_stop_all(struct engine *e)
 {
 	while (!list_empty(&e->events))
-		engine_events_stop(&e->base, container_of(e->events.next, struct docker_events, node));
+		engine_events_stop(
+			&e->base, container_of(e->events.next, struct docker_events, node));
 }

@@ -107,7 +107,8 @@ struct docker_call *engine_logs(
 		.on_end = on_end,
 		.done.none = done,
 		.data = data};
-	path_id(&path, o->service ? "/services/" : "/tasks/", o->service ? o->service : o->task, &r.bad);
+	path_id(&path, o->service ? "/services/" : "/tasks/", o->service ? o->service : o->task,
+		&r.bad);
 	buf_adds(&path, "/logs?stdout=1&stderr=1&timestamps=1&details=1");
 	if (o->tail >= 0)
 		buf_fmt(&path, "&tail=%" PRId64, o->tail);

@@ -36,19 +36,20 @@ static void deliver_networks(struct docker_call *c, const struct status *st, con
 	c->done.networks(c->data, &result, n ? w : NULL, n);
 }
 
-struct docker_call *engine_network_list(struct docker *d, const struct docker_filter *f, uint64_t ms,
-	docker_on_networks done, void *data)
+struct docker_call *engine_network_list(struct docker *d, const struct docker_filter *f,
+	uint64_t ms, docker_on_networks done, void *data)
 {
 	struct buf path = {0};
+	struct call_request r = {.method = "GET",
+		.ms = ms,
+		.deliver = deliver_networks,
+		.done.networks = done,
+		.data = data};
 	buf_adds(&path, "/networks");
 	if (f)
-		path_filters(&path, '?', filter_add(filter_add(NULL, "label", f->labels), "id", f->ids));
-	return call_start_buf(engine_of(d), &path,
-		&(struct call_request){.method = "GET",
-			.ms = ms,
-			.deliver = deliver_networks,
-			.done.networks = done,
-			.data = data});
+		path_filters(
+			&path, '?', filter_add(filter_add(NULL, "label", f->labels), "id", f->ids));
+	return call_start_buf(engine_of(d), &path, &r);
 }
 
 struct docker_call *engine_network_inspect(
@@ -68,15 +69,16 @@ struct docker_call *engine_network_create(
 	struct docker *d, const json_t *spec, uint64_t ms, docker_on_id done, void *data)
 {
 	json_t *body = json_copy((json_t *)spec);
-	(void)json_object_set_new(body, "CheckDuplicate", json_true()); /* else a second one by that name */
-	struct docker_call *c = call_start(engine_of(d),
-		&(struct call_request){.method = "POST",
-			.path = "/networks/create",
-			.body = body,
-			.ms = ms,
-			.deliver = call_deliver_id,
-			.done.id = done,
-			.data = data});
+	struct call_request r = {.method = "POST",
+		.path = "/networks/create",
+		.body = body,
+		.ms = ms,
+		.deliver = call_deliver_id,
+		.done.id = done,
+		.data = data};
+	/* Without it the Engine makes a second one by that name. */
+	(void)json_object_set_new(body, "CheckDuplicate", json_true());
+	struct docker_call *c = call_start(engine_of(d), &r);
 	json_decref(body);
 	return c;
 }

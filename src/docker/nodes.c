@@ -40,11 +40,12 @@ static void read_node(struct arena *a, const json_t *j, struct docker_node *m)
 	m->engine_version = json_text(j, "Description.Engine.EngineVersion", "");
 	m->os = json_text(j, "Description.Platform.OS", "");
 	m->arch = json_text(j, "Description.Platform.Architecture", "");
-	m->state = (enum docker_node_state)find(node_states, sizeof node_states / sizeof node_states[0],
-		json_text(j, "Status.State", ""));
+	m->state = (enum docker_node_state)find(node_states,
+		sizeof node_states / sizeof node_states[0], json_text(j, "Status.State", ""));
 	m->state_message = json_text(j, "Status.Message", "");
 	m->availability = (enum docker_availability)find(availabilities,
-		sizeof availabilities / sizeof availabilities[0], json_text(j, "Spec.Availability", ""));
+		sizeof availabilities / sizeof availabilities[0],
+		json_text(j, "Spec.Availability", ""));
 	m->manager = strcmp(json_text(j, "Spec.Role", ""), "manager") == 0;
 	m->leader = json_flag(j, "ManagerStatus.Leader", false);
 	m->labels = read_pairs(a, json_at(j, "Spec.Labels"));
@@ -66,11 +67,11 @@ static void deliver_nodes(struct docker_call *c, const struct status *st, const 
 struct docker_call *engine_node_list(
 	struct docker *d, uint64_t ms, docker_on_nodes done, void *data)
 {
-	return call_start(engine_of(d),
-		&(struct call_request){.method = "GET",
-			.path = "/nodes",
-			.ms = ms,
-			.deliver = deliver_nodes,
-			.done.nodes = done,
-			.data = data});
+	struct call_request r = {.method = "GET",
+		.path = "/nodes",
+		.ms = ms,
+		.deliver = deliver_nodes,
+		.done.nodes = done,
+		.data = data};
+	return call_start(engine_of(d), &r);
 }

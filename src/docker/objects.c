@@ -30,18 +30,20 @@ struct docker_call *engine_object_list(struct docker *d, enum docker_kind k,
 	const struct docker_filter *f, uint64_t ms, docker_on_objects done, void *data)
 {
 	struct buf path = {0};
+	struct call_request r = {.method = "GET",
+		.ms = ms,
+		.deliver = deliver_objects,
+		.done.objects = done,
+		.data = data};
 	buf_adds(&path, roots[k]);
 	if (f)
-		path_filters(&path, '?', filter_add(filter_add(NULL, "label", f->labels), "id", f->ids));
-	return call_start_buf(engine_of(d), &path,
-		&(struct call_request){.method = "GET",
-			.ms = ms,
-			.deliver = deliver_objects,
-			.done.objects = done,
-			.data = data});
+		path_filters(
+			&path, '?', filter_add(filter_add(NULL, "label", f->labels), "id", f->ids));
+	return call_start_buf(engine_of(d), &path, &r);
 }
 
-static void object_path(struct buf *path, enum docker_kind k, const char *id, struct status *ret_bad)
+static void object_path(
+	struct buf *path, enum docker_kind k, const char *id, struct status *ret_bad)
 {
 	buf_adds(path, roots[k]);
 	path_id(path, "/", id, ret_bad);
@@ -64,14 +66,14 @@ struct docker_call *engine_object_create(struct docker *d, enum docker_kind k, c
 	uint64_t ms, docker_on_id done, void *data)
 {
 	struct buf path = {0};
+	struct call_request r = {.method = "POST",
+		.body = spec,
+		.ms = ms,
+		.deliver = call_deliver_id,
+		.done.id = done,
+		.data = data};
 	buf_fmt(&path, "%s/create", roots[k]);
-	return call_start_buf(engine_of(d), &path,
-		&(struct call_request){.method = "POST",
-			.body = spec,
-			.ms = ms,
-			.deliver = call_deliver_id,
-			.done.id = done,
-			.data = data});
+	return call_start_buf(engine_of(d), &path, &r);
 }
 
 struct docker_call *engine_object_remove(struct docker *d, enum docker_kind k, const char *id,

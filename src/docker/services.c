@@ -77,19 +77,20 @@ static void deliver_services(struct docker_call *c, const struct status *st, con
 	c->done.services(c->data, &result, n ? s : NULL, n);
 }
 
-struct docker_call *engine_service_list(struct docker *d, const struct docker_filter *f, uint64_t ms,
-	docker_on_services done, void *data)
+struct docker_call *engine_service_list(struct docker *d, const struct docker_filter *f,
+	uint64_t ms, docker_on_services done, void *data)
 {
 	struct buf path = {0};
+	struct call_request r = {.method = "GET",
+		.ms = ms,
+		.deliver = deliver_services,
+		.done.services = done,
+		.data = data};
 	buf_adds(&path, "/services?status=true");
 	if (f)
-		path_filters(&path, '&', filter_add(filter_add(NULL, "label", f->labels), "id", f->ids));
-	return call_start_buf(engine_of(d), &path,
-		&(struct call_request){.method = "GET",
-			.ms = ms,
-			.deliver = deliver_services,
-			.done.services = done,
-			.data = data});
+		path_filters(
+			&path, '&', filter_add(filter_add(NULL, "label", f->labels), "id", f->ids));
+	return call_start_buf(engine_of(d), &path, &r);
 }
 
 struct docker_call *engine_service_inspect(
@@ -108,15 +109,15 @@ struct docker_call *engine_service_inspect(
 struct docker_call *engine_service_create(struct docker *d, const json_t *spec,
 	const struct docker_service_options *o, uint64_t ms, docker_on_id done, void *data)
 {
-	return call_start(engine_of(d),
-		&(struct call_request){.method = "POST",
-			.path = "/services/create",
-			.body = spec,
-			.auth = o ? o->registry_auth : NULL,
-			.ms = ms,
-			.deliver = call_deliver_id,
-			.done.id = done,
-			.data = data});
+	struct call_request r = {.method = "POST",
+		.path = "/services/create",
+		.body = spec,
+		.auth = o ? o->registry_auth : NULL,
+		.ms = ms,
+		.deliver = call_deliver_id,
+		.done.id = done,
+		.data = data};
+	return call_start(engine_of(d), &r);
 }
 
 struct docker_call *engine_service_update(struct docker *d, const char *id, uint64_t version,

@@ -64,8 +64,9 @@ static struct status begin_frame(struct stream *s)
 	s->which = h[0];
 	s->left = (uint32_t)h[4] << 24 | (uint32_t)h[5] << 16 | (uint32_t)h[6] << 8 | h[7];
 	if (h[0] > SYSTEMERR || h[1] || h[2] || h[3])
-		return status_err(ST_DATA_LOSS, "not a Docker stream: a frame begins with %02x%02x%02x%02x",
-			h[0], h[1], h[2], h[3]);
+		return status_err(ST_DATA_LOSS,
+			"not a Docker stream: a frame begins with %02x%02x%02x%02x", h[0], h[1],
+			h[2], h[3]);
 	return status_ok();
 }
 
@@ -104,7 +105,8 @@ static struct status feed_frames(struct stream *s, struct str bytes)
 		else
 			add_text(s, s->which, text);
 		if (s->left == 0 && s->which == SYSTEMERR)
-			return status_err(ST_INTERNAL, STR_FMT, STR_ARG(buf_str(&s->lines[SYSTEMERR])));
+			return status_err(
+				ST_INTERNAL, STR_FMT, STR_ARG(buf_str(&s->lines[SYSTEMERR])));
 		if (s->left == 0)
 			end_frame(s);
 	}

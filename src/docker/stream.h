@@ -1,9 +1,10 @@
-/* stream: Docker's multiplexed output stream (API: "Attach to a container", stream format) into lines. Pure:
- * bytes in, lines out, in pieces of any size. Owned by logs.c; memory is bounded by `max` a stream.
+/* stream: Docker's multiplexed output stream (API: "Attach to a container", stream format) into
+ * lines. Pure: bytes in, lines out, in pieces of any size. Owned by logs.c; memory is bounded by
+ * `max` a stream.
  *
- * Multiplexed: frames of an 8-byte header {stream, 0, 0, 0, big-endian length} and that many bytes; each frame
- * is one message. A terminal's output is raw. Which of both it is, is told, or seen from the first bytes:
- * text does not begin with a byte 0..3 and three zeros. */
+ * Multiplexed: frames of an 8-byte header {stream, 0, 0, 0, big-endian length} and that many bytes;
+ * each frame is one message. A terminal's output is raw. Which of both it is, is told, or seen from
+ * the first bytes: text does not begin with a byte 0..3 and three zeros. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,7 +39,8 @@ struct stream {
 void stream_init(struct stream *s, enum stream_format format, size_t max,
 	void (*on_line)(void *data, const struct stream_line *line), void *data);
 void stream_finish(struct stream *s);
-/* DATA_LOSS: not such a stream; INTERNAL: the Engine's own words, sent as an error frame. Feed no more then. */
+/* DATA_LOSS: not such a stream; INTERNAL: the Engine's own words, sent as an error frame. Feed no
+ * more then. */
 struct status stream_feed(struct stream *s, struct str bytes) __attribute__((warn_unused_result));
 /* The end: gives out what is left; DATA_LOSS in the middle of a frame. */
 struct status stream_end(struct stream *s) __attribute__((warn_unused_result));

@@ -79,17 +79,17 @@ static json_t *task_filters(const struct docker_task_filter *f)
 	return f->up_to_date ? filter_add(filters, "_up-to-date", yes) : filters;
 }
 
-struct docker_call *engine_task_list(struct docker *d, const struct docker_task_filter *f, uint64_t ms,
-	docker_on_tasks done, void *data)
+struct docker_call *engine_task_list(struct docker *d, const struct docker_task_filter *f,
+	uint64_t ms, docker_on_tasks done, void *data)
 {
 	struct buf path = {0};
+	struct call_request r = {.method = "GET",
+		.ms = ms,
+		.deliver = deliver_tasks,
+		.done.tasks = done,
+		.data = data};
 	buf_adds(&path, "/tasks");
 	if (f)
 		path_filters(&path, '?', task_filters(f));
-	return call_start_buf(engine_of(d), &path,
-		&(struct call_request){.method = "GET",
-			.ms = ms,
-			.deliver = deliver_tasks,
-			.done.tasks = done,
-			.data = data});
+	return call_start_buf(engine_of(d), &path, &r);
 }

@@ -92,8 +92,8 @@ static struct status connect_failure(const struct http_request *r, CURLcode code
 	char words[128];
 	(void)curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &number);
 	if (code != CURLE_COULDNT_CONNECT || number <= 0)
-		return status_err(ST_UNAVAILABLE, "cannot connect to %s at %s: %s", r->peer, r->target,
-			curl_words(r, code));
+		return status_err(ST_UNAVAILABLE, "cannot connect to %s at %s: %s", r->peer,
+			r->target, curl_words(r, code));
 	return status_err(ST_UNAVAILABLE, "cannot connect to %s at %s: %s", r->peer, r->target,
 		strerror_r((int)number, words, sizeof words));
 }
@@ -103,16 +103,18 @@ static struct status transfer_status(const struct http_request *r, CURLcode code
 	if (code == CURLE_OK)
 		return status_ok();
 	if (r->too_large)
-		return status_err(ST_RESOURCE_EXHAUSTED, "%s at %s: the reply is larger than %zu bytes",
-			r->peer, r->target, r->max_body);
-	if (code == CURLE_URL_MALFORMAT || (code == CURLE_UNSUPPORTED_PROTOCOL && !r->response.sent))
-		return status_err(ST_INVALID_ARGUMENT, "%s: not a URL that can be used: %s", r->target,
-			curl_words(r, code));
+		return status_err(ST_RESOURCE_EXHAUSTED,
+			"%s at %s: the reply is larger than %zu bytes", r->peer, r->target,
+			r->max_body);
+	if (code == CURLE_URL_MALFORMAT ||
+		(code == CURLE_UNSUPPORTED_PROTOCOL && !r->response.sent))
+		return status_err(ST_INVALID_ARGUMENT, "%s: not a URL that can be used: %s",
+			r->target, curl_words(r, code));
 	if (!r->response.sent)
 		return connect_failure(r, code);
 	if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY)
-		return status_err(ST_INTERNAL, "%s at %s: the reply is not HTTP: %s", r->peer, r->target,
-			curl_words(r, code));
+		return status_err(ST_INTERNAL, "%s at %s: the reply is not HTTP: %s", r->peer,
+			r->target, curl_words(r, code));
 	return status_err(ST_UNAVAILABLE, "%s at %s: connection lost: %s", r->peer, r->target,
 		curl_words(r, code));
 }
@@ -239,7 +241,8 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data, vo
 	}
 	if (s == NULL && (s = sock_create(data, fd)) == NULL)
 		return -1;
-	int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+	int events =
+		(what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
 	return uv_poll_start(&s->poll, events, on_poll) == 0 ? 0 : -1;
 }
 
@@ -299,14 +302,16 @@ static void on_resume(struct defer *d)
 static void lane_start(struct http_client *c, struct lane *lane)
 {
 	while (lane->busy < lane->max && !list_empty(&lane->waiting)) {
-		struct http_request *r = container_of(lane->waiting.next, struct http_request, node);
+		struct http_request *r =
+			container_of(lane->waiting.next, struct http_request, node);
 		list_remove(&r->node);
 		list_push(&c->active, &r->node);
 		if (!op_is_running(&r->op))
 			continue; /* on_complete comes for it */
 		CURLMcode code = curl_multi_add_handle(c->multi, r->easy);
 		if (code != CURLM_OK) {
-			struct status st = status_err(ST_INTERNAL, "curl: %s", curl_multi_strerror(code));
+			struct status st =
+				status_err(ST_INTERNAL, "curl: %s", curl_multi_strerror(code));
 			op_finish(&r->op, &st);
 			continue;
 		}
@@ -428,7 +433,8 @@ void http_request_continue(struct http_request *r)
 
 /* ---- the client ---- */
 
-struct http_client *http_client_create(struct loop *l, unsigned max_connections, unsigned max_streams)
+struct http_client *http_client_create(
+	struct loop *l, unsigned max_connections, unsigned max_streams)
 {
 	struct http_client *c = mem_new(struct http_client);
 	c->loop = l;
@@ -440,13 +446,15 @@ struct http_client *http_client_create(struct loop *l, unsigned max_connections,
 		list_init(&c->lanes[i].waiting);
 	c->lanes[LANE_PLAIN].max = max_connections;
 	c->lanes[LANE_STREAM].max = max_streams;
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || (c->multi = curl_multi_init()) == NULL)
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
+		(c->multi = curl_multi_init()) == NULL)
 		mem_abort("curl: cannot start");
 	(void)curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
 	(void)curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
 	(void)curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
 	(void)curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
-	(void)curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)max_connections + (long)max_streams);
+	(void)curl_multi_setopt(
+		c->multi, CURLMOPT_MAXCONNECTS, (long)max_connections + (long)max_streams);
 	return c;
 }
 

@@ -1,4 +1,5 @@
-/* Docker's stream frames: any bytes, cut anywhere. The first byte chooses the size of the pieces. */
+/* Docker's stream frames: any bytes, cut anywhere. The first byte chooses the size of the pieces.
+ */
 #include <stdint.h>
 #include <stdlib.h>
 #include "docker/stream.h"
@@ -27,7 +28,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	stream_init(&s, STREAM_GUESS, LINE_MAX_BYTES, on_line, &total);
 	struct status st = status_ok();
 	for (size_t at = 1; at < len && status_is_ok(&st); at += step)
-		st = stream_feed(&s, str_make((const char *)bytes + at, len - at < step ? len - at : step));
+		st = stream_feed(
+			&s, str_make((const char *)bytes + at, len - at < step ? len - at : step));
 	if (status_is_ok(&st))
 		st = stream_end(&s);
 	if (total > len)

@@ -61,13 +61,13 @@ static inline void dockerd_exec(const struct dockerd *e, int log)
 	(void)snprintf(pidfile, sizeof pidfile, "%s/pid", e->dir);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	setsid();
-	if (unshare(CLONE_NEWNET | CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-		!dockerd_loopback_up())
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
+		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || !dockerd_loopback_up())
 		_exit(126);
 	dup2(log, 1);
 	dup2(log, 2);
-	execl(dockerd_binary(), "dockerd", "--data-root", data, "--exec-root", exec, "--pidfile", pidfile,
-		"-H", e->host, (char *)NULL);
+	execl(dockerd_binary(), "dockerd", "--data-root", data, "--exec-root", exec, "--pidfile",
+		pidfile, "-H", e->host, (char *)NULL);
 	_exit(127);
 }
 

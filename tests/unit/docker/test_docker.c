@@ -68,16 +68,18 @@ static void on_info(void *data, const struct status *st, const struct docker_inf
 		a->st = docker_info_check(i);
 	}
 }
-static void on_services(void *data, const struct status *st, const struct docker_service *s, size_t n)
+static void on_services(
+	void *data, const struct status *st, const struct docker_service *s, size_t n)
 {
 	struct answer *a = data;
 	on_status(data, st);
 	a->n = n;
 	for (size_t i = 0; i < n; i++)
-		buf_fmt(&a->text, "%s %s v%d %d/%d/%d r%d mode%d job%d up:%s%s;", s[i].id, s[i].name,
-			(int)s[i].version, (int)s[i].running, (int)s[i].desired, (int)s[i].completed,
-			(int)s[i].replicas, (int)s[i].mode, (int)s[i].job_iteration,
-			docker_update_state_name(s[i].update.state), s[i].previous_spec ? " prev" : "");
+		buf_fmt(&a->text, "%s %s v%d %d/%d/%d r%d mode%d job%d up:%s%s;", s[i].id,
+			s[i].name, (int)s[i].version, (int)s[i].running, (int)s[i].desired,
+			(int)s[i].completed, (int)s[i].replicas, (int)s[i].mode,
+			(int)s[i].job_iteration, docker_update_state_name(s[i].update.state),
+			s[i].previous_spec ? " prev" : "");
 }
 static void on_tasks(void *data, const struct status *st, const struct docker_task *t, size_t n)
 {
@@ -85,22 +87,24 @@ static void on_tasks(void *data, const struct status *st, const struct docker_ta
 	on_status(data, st);
 	for (size_t i = 0; i < n; i++)
 		buf_fmt(&a->text, "%s slot%d %s<%s exit%d job%d %s;", t[i].id, (int)t[i].slot,
-			docker_task_state_name(t[i].state), docker_task_state_name(t[i].desired_state),
-			(int)t[i].exit_code, (int)t[i].job_iteration, t[i].err);
+			docker_task_state_name(t[i].state),
+			docker_task_state_name(t[i].desired_state), (int)t[i].exit_code,
+			(int)t[i].job_iteration, t[i].err);
 }
 static void on_image(void *data, const struct status *st, const struct docker_image *i)
 {
 	struct answer *a = data;
 	on_status(data, st);
 	if (i)
-		buf_fmt(&a->text, "%s %zu %s/%s%s", i->digest, i->platform_count, i->platforms[0].os,
-			i->platforms[0].arch, i->platforms[1].variant);
+		buf_fmt(&a->text, "%s %zu %s/%s%s", i->digest, i->platform_count,
+			i->platforms[0].os, i->platforms[0].arch, i->platforms[1].variant);
 }
 static bool on_line(void *data, const struct docker_log_line *line)
 {
 	struct answer *a = data;
-	buf_fmt(&a->text, "%d:%s:%s:%lld:" STR_FMT "%s;", (int)line->stream, line->task_id, line->node_id,
-		(long long)line->time_us, STR_ARG(line->text), line->partial ? "…" : "");
+	buf_fmt(&a->text, "%d:%s:%s:%lld:" STR_FMT "%s;", (int)line->stream, line->task_id,
+		line->node_id, (long long)line->time_us, STR_ARG(line->text),
+		line->partial ? "…" : "");
 	if (a->cancel_inside)
 		docker_cancel(docker, a->call);
 	return !a->pause;
@@ -113,19 +117,24 @@ static void hold_stream(struct server_conn *c)
 }
 
 static const char services[] =
-	"[{\"ID\":\"a\",\"Version\":{\"Index\":7},\"Spec\":{\"Name\":\"w\",\"Mode\":{\"Replicated\":{"
+	"[{\"ID\":\"a\",\"Version\":{\"Index\":7},\"Spec\":{\"Name\":\"w\",\"Mode\":{"
+	"\"Replicated\":{"
 	"\"Replicas\":3}}},\"PreviousSpec\":{},\"UpdateStatus\":{\"State\":\"rollback_paused\"},"
 	"\"ServiceStatus\":{\"RunningTasks\":1,\"DesiredTasks\":2,\"CompletedTasks\":0}},"
 	"{\"ID\":\"b\",\"Spec\":{\"Name\":\"j\",\"Mode\":{\"GlobalJob\":{}}},\"JobStatus\":{"
 	"\"JobIteration\":{}}},{\"ID\":17,\"Version\":\"x\",\"Spec\":[]},null]";
 static const char tasks[] =
-	"[{\"ID\":\"t\",\"Slot\":2,\"DesiredState\":\"shutdown\",\"JobIteration\":{\"Index\":4},\"Status\":{"
-	"\"State\":\"failed\",\"Err\":\"task: non-zero exit (3)\",\"ContainerStatus\":{\"ContainerID\":"
+	"[{\"ID\":\"t\",\"Slot\":2,\"DesiredState\":\"shutdown\",\"JobIteration\":{\"Index\":4},"
+	"\"Status\":{"
+	"\"State\":\"failed\",\"Err\":\"task: non-zero exit "
+	"(3)\",\"ContainerStatus\":{\"ContainerID\":"
 	"\"c\",\"ExitCode\":3}}},{\"ID\":\"u\",\"DesiredState\":\"running\",\"Status\":{\"State\":"
-	"\"running\",\"ContainerStatus\":{\"ContainerID\":\"c\",\"ExitCode\":0}}},{\"Status\":{\"State\":"
+	"\"running\",\"ContainerStatus\":{\"ContainerID\":\"c\",\"ExitCode\":0}}},{\"Status\":{"
+	"\"State\":"
 	"\"dancing\"}}]";
 static const char image[] =
-	"{\"Descriptor\":{\"digest\":\"sha256:abc\"},\"Platforms\":[{\"os\":\"linux\",\"architecture\":"
+	"{\"Descriptor\":{\"digest\":\"sha256:abc\"},\"Platforms\":[{\"os\":\"linux\","
+	"\"architecture\":"
 	"\"amd64\"},{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":\"v7\"}]}";
 
 static const struct {
@@ -173,7 +182,8 @@ static void on_request(struct server_conn *c, const char *text)
 	path = strchr(path + 1, '/');
 	if (strncmp(path, "/info ", 6) == 0) {
 		server_reply(c, 200,
-			"{\"Name\":\"host\",\"Swarm\":{\"LocalNodeState\":\"inactive\",\"NodeID\":\"\"}}");
+			"{\"Name\":\"host\",\"Swarm\":{\"LocalNodeState\":\"inactive\",\"NodeID\":"
+			"\"\"}}");
 		return;
 	}
 	if (strncmp(path, "/services/hold", 14) == 0) {
@@ -208,7 +218,8 @@ static int setup(void **state)
 	server_start(&server, loop);
 	server.on_request = on_request;
 	(void)snprintf(host, sizeof host, "unix://%s", server.path);
-	struct status st = docker_engine_create(loop, &(struct docker_engine_options){.host = host}, &docker);
+	struct status st =
+		docker_engine_create(loop, &(struct docker_engine_options){.host = host}, &docker);
 	assert_true(status_is_ok(&st));
 	return 0;
 }
@@ -222,17 +233,20 @@ static int teardown(void **state)
 	return 0;
 }
 
+#define TEN_BYTES "0123456789"
+#define HUNDRED_BYTES                                                                              \
+	TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES  \
+		TEN_BYTES
+
 static void hosts(void **state)
 {
-	static const char *const bad[] = {"", "unix://relative", "tcp://", "ssh://x", "/var/run/docker.sock",
-		"tcp://a:1/path",
-		"unix:///0123456789012345678901234567890123456789012345678901234567890123456789012345678901"
-		"23456789012345678901234567"};
+	static const char *const bad[] = {"", "unix://relative", "tcp://", "ssh://x",
+		"/var/run/docker.sock", "tcp://a:1/path", "unix:///" HUNDRED_BYTES "/socket"};
 	struct docker *d = NULL;
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-		struct status st =
-			docker_engine_create(loop, &(struct docker_engine_options){.host = bad[i]}, &d);
+		struct status st = docker_engine_create(
+			loop, &(struct docker_engine_options){.host = bad[i]}, &d);
 		assert_int_equal(st.code, ST_INVALID_ARGUMENT);
 		assert_null(d);
 	}
@@ -311,22 +325,25 @@ static void lists_are_read(void **state)
 	docker_service_list(docker, &f, 0, on_services, &a);
 	wait_done(&a);
 	assert_string_equal(a.text.ptr,
-		"a w v7 1/2/0 r3 mode0 job-1 up:rollback_paused prev;b j v0 -1/-1/-1 r-1 mode3 job0 up:;"
+		"a w v7 1/2/0 r3 mode0 job-1 up:rollback_paused prev;b j v0 -1/-1/-1 r-1 mode3 "
+		"job0 up:;"
 		"  v0 -1/-1/-1 r1 mode0 job-1 up:;  v0 -1/-1/-1 r1 mode0 job-1 up:;");
-	assert_non_null(strstr(last, "GET /v1.43/services?status=true&filters="
-				     "%7B%22label%22%3A%7B%22a%3Db%20c%22%3Atrue%2C%22d%22%3Atrue%7D%7D "));
+	assert_non_null(
+		strstr(last, "GET /v1.43/services?status=true&filters="
+			     "%7B%22label%22%3A%7B%22a%3Db%20c%22%3Atrue%2C%22d%22%3Atrue%7D%7D "));
 	expect(&a, ST_OK, "");
 	const struct docker_task_filter t = {.services = (const char *const[]){"a", "\xff", NULL},
 		.desired_state = "running",
 		.up_to_date = true};
 	docker_task_list(docker, &t, 0, on_tasks, &a);
 	wait_done(&a);
-	assert_string_equal(a.text.ptr,
-		"t slot2 failed<shutdown exit3 job4 task: non-zero exit (3);u slot0 running<running exit-1 "
-		"job-1 ; slot0 unknown<unknown exit-1 job-1 ;");
-	assert_non_null(strstr(last, "filters=%7B%22service%22%3A%7B%22a%22%3Atrue%2C%22%EF%BF%BD%22%3A"
-				     "true%7D%2C%22desired-state%22%3A%7B%22running%22%3Atrue%7D%2C%22_up-"
-				     "to-date%22%3A%7B%22true%22%3Atrue%7D%7D "));
+	assert_string_equal(a.text.ptr, "t slot2 failed<shutdown exit3 job4 task: non-zero exit "
+					"(3);u slot0 running<running exit-1 "
+					"job-1 ; slot0 unknown<unknown exit-1 job-1 ;");
+	assert_non_null(
+		strstr(last, "filters=%7B%22service%22%3A%7B%22a%22%3Atrue%2C%22%EF%BF%BD%22%3A"
+			     "true%7D%2C%22desired-state%22%3A%7B%22running%22%3Atrue%7D%2C%22_up-"
+			     "to-date%22%3A%7B%22true%22%3Atrue%7D%7D "));
 	expect(&a, ST_OK, "");
 	docker_image_resolve(docker, "r:5000/a:1", "e30=", 0, on_image, &a);
 	wait_done(&a);
@@ -356,7 +373,8 @@ static void writes(void **state)
 	assert_string_equal(a.id, "w");
 	assert_string_equal(a.warning, "careful");
 	assert_non_null(strstr(last,
-		"POST /v1.43/services/w/update?version=18446744073709551615&rollback=previous HTTP"));
+		"POST /v1.43/services/w/update?version=18446744073709551615&rollback=previous "
+		"HTTP"));
 	assert_non_null(strstr(last, "\r\nX-Registry-Auth: QQ\r\n"));
 	assert_non_null(strstr(last, "\r\nContent-Type: application/json\r\n"));
 	expect(&a, ST_OK, "");
@@ -442,7 +460,8 @@ static void send_frame(unsigned char which, const char *text)
 
 static void start_logs(struct answer *a, bool follow)
 {
-	const struct docker_logs l = {.service = "w", .tail = 5, .follow = follow, .on_line = on_line};
+	const struct docker_logs l = {
+		.service = "w", .tail = 5, .follow = follow, .on_line = on_line};
 	held = NULL;
 	a->call = docker_logs(docker, &l, 0, on_status, a);
 	while (!held)
@@ -463,9 +482,10 @@ static void logs_are_lines(void **state)
 	send_frame(1, PREFIX " line\n");
 	server_chunk(held, "", 0);
 	wait_done(&a);
-	assert_string_equal(a.text.ptr, "1:T:N:1795445031500000:hello world;2:T:N:1795445031500000:bad;"
-					"1:::0:no prefix;1:T:N:1795445031500000:half…;"
-					"1:T:N:1795445031500000: line;");
+	assert_string_equal(a.text.ptr,
+		"1:T:N:1795445031500000:hello world;2:T:N:1795445031500000:bad;"
+		"1:::0:no prefix;1:T:N:1795445031500000:half…;"
+		"1:T:N:1795445031500000: line;");
 	expect(&a, ST_OK, "");
 	start_logs(&a, true);
 	assert_non_null(strstr(last, "&tail=5&follow=1 HTTP"));
@@ -566,10 +586,13 @@ static void events_come_and_come_back(void **state)
 	events = docker_events_start(docker, on_event, NULL);
 	wait_seen("0::::::-1;");
 	assert_non_null(strstr(last, "GET /v1.43/events?since="));
-	send_event("{\"Type\":\"service\",\"Action\":\"update\",\"Actor\":{\"ID\":\"s\",\"Attributes\":{"
+	send_event("{\"Type\":\"service\",\"Action\":\"update\",\"Actor\":{\"ID\":\"s\","
+		   "\"Attributes\":{"
 		   "\"name\":\"w\"}},\"timeNano\":1900000000000000007}\n{\"Type\":\"plugin\"}\n\n");
-	send_event("{\"Type\":\"container\",\"Action\":\"die\",\"Actor\":{\"ID\":\"c\",\"Attributes\":{"
-		   "\"exitCode\":\"3\",\"com.docker.swarm.service.id\":\"s\",\"com.docker.swarm.task.id\":");
+	send_event("{\"Type\":\"container\",\"Action\":\"die\",\"Actor\":{\"ID\":\"c\","
+		   "\"Attributes\":{"
+		   "\"exitCode\":\"3\",\"com.docker.swarm.service.id\":\"s\",\"com.docker.swarm."
+		   "task.id\":");
 	send_event("\"t\"}}}\n");
 	wait_seen("2:update:s:w:::-1;7:die:c::s:t:3;");
 	buf_drop(&seen, seen.len);
@@ -604,7 +627,8 @@ static void listener_stops_itself(void **state)
 	stop_at = "2:one"; /* in the first of two events of a piece */
 	events = docker_events_start(docker, on_event, NULL);
 	wait_seen("0:::");
-	send_event("{\"Type\":\"service\",\"Action\":\"one\"}\n{\"Type\":\"service\",\"Action\":\"two\"}\n");
+	send_event("{\"Type\":\"service\",\"Action\":\"one\"}\n{\"Type\":\"service\",\"Action\":"
+		   "\"two\"}\n");
 	wait_seen("2:one");
 	docker_service_list(docker, NULL, 0, on_services, &a);
 	expect(&a, ST_OK, "");

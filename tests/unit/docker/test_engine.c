@@ -69,7 +69,8 @@ static void on_info(void *data, const struct status *st, const struct docker_inf
 	assert_true(i->engine_version[0] && i->name[0] && i->cpus > 0 && i->memory_bytes > 0);
 	assert_int_equal(i->swarm_active, i->node_id[0] != '\0');
 }
-static void on_services(void *data, const struct status *st, const struct docker_service *s, size_t n)
+static void on_services(
+	void *data, const struct status *st, const struct docker_service *s, size_t n)
 {
 	struct answer *a = data;
 	on_done(data, st);
@@ -100,7 +101,8 @@ static void on_tasks(void *data, const struct status *st, const struct docker_ta
 	assert_string_equal(t->image, "bb:1");
 	assert_true(t->service_id[0] && t->spec && t->state_us > 0);
 }
-static void on_networks(void *data, const struct status *st, const struct docker_network *w, size_t n)
+static void on_networks(
+	void *data, const struct status *st, const struct docker_network *w, size_t n)
 {
 	struct answer *a = data;
 	on_done(data, st);
@@ -128,7 +130,8 @@ static void on_nodes(void *data, const struct status *st, const struct docker_no
 	a->n = n;
 	if (n == 0)
 		return;
-	assert_true(m->manager && m->leader && m->nano_cpus > 0 && m->memory_bytes > 0 && m->hostname[0]);
+	assert_true(m->manager && m->leader && m->nano_cpus > 0 && m->memory_bytes > 0 &&
+		    m->hostname[0]);
 	(void)snprintf(a->words, sizeof a->words, "%s %s", docker_node_state_name(m->state),
 		docker_availability_name(m->availability));
 }
@@ -179,7 +182,8 @@ static void post(const char *path, const char *type, struct str body)
 	http_client_destroy(c);
 }
 
-static void tar_add(struct buf *b, const char *name, const char *link, const char *bytes, size_t len)
+static void tar_add(
+	struct buf *b, const char *name, const char *link, const char *bytes, size_t len)
 {
 	unsigned char h[512] = {0};
 	unsigned sum = 0;
@@ -233,8 +237,8 @@ static int start_engine(void **state)
 	if (!dockerd_start(&engine))
 		return -1;
 	loop = loop_create();
-	struct status st =
-		docker_engine_create(loop, &(struct docker_engine_options){.host = engine.host}, &docker);
+	struct status st = docker_engine_create(
+		loop, &(struct docker_engine_options){.host = engine.host}, &docker);
 	return status_is_ok(&st) ? 0 : -1;
 }
 
@@ -259,7 +263,8 @@ static void no_swarm_yet(void **state)
 	docker_info(docker, 0, on_info, &a);
 	expect(&a, ST_FAILED_PRECONDITION, "run `docker swarm init`");
 	docker_service_list(docker, NULL, 0, on_services, &a);
-	expect(&a, ST_FAILED_PRECONDITION, "This node is not a swarm manager. Use \"docker swarm init\"");
+	expect(&a, ST_FAILED_PRECONDITION,
+		"This node is not a swarm manager. Use \"docker swarm init\"");
 }
 
 static void a_swarm(void **state)
@@ -287,8 +292,9 @@ static const struct docker_filter of_none = {.labels = (const char *const[]){"st
 static void networks(void **state)
 {
 	struct answer a = {0};
-	json_t *spec = json_pack("{s:s s:s s:b s:{s:s} s:{s:[{s:s}]}}", "Name", "n1", "Driver", "overlay",
-		"Attachable", 1, "Labels", "stack", "one", "IPAM", "Config", "Subnet", "10.77.0.0/24");
+	json_t *spec = json_pack("{s:s s:s s:b s:{s:s} s:{s:[{s:s}]}}", "Name", "n1", "Driver",
+		"overlay", "Attachable", 1, "Labels", "stack", "one", "IPAM", "Config", "Subnet",
+		"10.77.0.0/24");
 	(void)state;
 	docker_network_create(docker, spec, 0, on_id, &a);
 	expect(&a, ST_OK, "");
@@ -296,7 +302,8 @@ static void networks(void **state)
 	docker_network_create(docker, spec, 0, on_id, &a);
 	expect(&a, ST_ALREADY_EXISTS, "network with name n1 already exists");
 	(void)json_object_set_new(spec, "Name", json_string("n2"));
-	(void)json_object_set_new(spec, "IPAM", json_pack("{s:[{s:s}]}", "Config", "Subnet", "garbage"));
+	(void)json_object_set_new(
+		spec, "IPAM", json_pack("{s:[{s:s}]}", "Config", "Subnet", "garbage"));
 	docker_network_create(docker, spec, 0, on_id, &a);
 	expect(&a, ST_INVALID_ARGUMENT, "Invalid subnet garbage");
 	json_decref(spec);
@@ -321,8 +328,8 @@ static void secrets_and_configs(void **state)
 	for (int i = 0; i < 2; i++) {
 		enum docker_kind k = i ? DOCKER_CONFIG : DOCKER_SECRET;
 		struct answer a = {0};
-		json_t *spec = json_pack("{s:s s:{s:s} s:s}", "Name", "o1", "Labels", "stack", "one", "Data",
-			"aGVsbG8=");
+		json_t *spec = json_pack("{s:s s:{s:s} s:s}", "Name", "o1", "Labels", "stack",
+			"one", "Data", "aGVsbG8=");
 		docker_object_create(docker, k, spec, 0, on_id, &a);
 		expect(&a, ST_OK, "");
 		docker_object_create(docker, k, spec, 0, on_id, &a);
@@ -346,10 +353,10 @@ static void secrets_and_configs(void **state)
 
 static json_t *service_spec(const char *name, const char *script)
 {
-	return json_pack("{s:s s:{s:s} s:{s:{s:s s:I s:[sss]} s:{s:s}}}", "Name", name, "Labels", "stack",
-		"one", "TaskTemplate", "ContainerSpec", "Image", "bb:1", "StopGracePeriod",
-		(json_int_t)100000000, "Command", "/bin/sh", "-c", script, "RestartPolicy", "Condition",
-		"none");
+	return json_pack("{s:s s:{s:s} s:{s:{s:s s:I s:[sss]} s:{s:s}}}", "Name", name, "Labels",
+		"stack", "one", "TaskTemplate", "ContainerSpec", "Image", "bb:1", "StopGracePeriod",
+		(json_int_t)100000000, "Command", "/bin/sh", "-c", script, "RestartPolicy",
+		"Condition", "none");
 }
 
 /* The Engine has no events for tasks: asks until it is so. */
@@ -365,8 +372,8 @@ static void services(void **state)
 {
 	struct answer a = {0};
 	json_t *spec = service_spec("w", "echo out; echo err >&2; exec busybox sleep 1000");
-	const struct docker_task_filter tasks = {.labels = (const char *const[]){"stack=one", NULL},
-		.desired_state = "running"};
+	const struct docker_task_filter tasks = {
+		.labels = (const char *const[]){"stack=one", NULL}, .desired_state = "running"};
 	(void)state;
 	docker_service_create(docker, spec, NULL, 0, on_id, &a);
 	expect(&a, ST_OK, "");
@@ -410,8 +417,8 @@ static void services_are_refused(void **state)
 	docker_service_inspect(docker, "gone", 0, on_services, &a);
 	expect(&a, ST_NOT_FOUND, "service gone not found");
 	docker_task_list(docker,
-		&(struct docker_task_filter){.services = (const char *const[]){"gone", NULL}}, 0, on_tasks,
-		&a);
+		&(struct docker_task_filter){.services = (const char *const[]){"gone", NULL}}, 0,
+		on_tasks, &a);
 	expect(&a, ST_NOT_FOUND, "service gone not found");
 	docker_image_resolve(docker, "127.0.0.1:1/x:1", NULL, 0, on_image, &a);
 	expect(&a, ST_UNAVAILABLE, "connection refused");
@@ -429,7 +436,8 @@ static void logs(void **state)
 	assert_non_null(strstr(a.text.ptr, "1:out;"));
 	assert_non_null(strstr(a.text.ptr, "2:err;"));
 	expect(&a, ST_OK, "");
-	const struct docker_logs follow = {.service = "w", .tail = 1, .follow = true, .on_line = on_line};
+	const struct docker_logs follow = {
+		.service = "w", .tail = 1, .follow = true, .on_line = on_line};
 	struct docker_call *c = docker_logs(docker, &follow, 0, on_done, &a);
 	while (a.text.len == 0)
 		loop_turn(loop);

@@ -16,13 +16,14 @@ static void on_line(void *data, const struct stream_line *line)
 static void frame(struct buf *b, unsigned char which, const char *text)
 {
 	size_t len = strlen(text);
-	const unsigned char header[8] = {which, 0, 0, 0, 0, 0, (unsigned char)(len >> 8), (unsigned char)len};
+	const unsigned char header[8] = {
+		which, 0, 0, 0, 0, 0, (unsigned char)(len >> 8), (unsigned char)len};
 	buf_add(b, header, sizeof header);
 	buf_adds(b, text);
 }
 
-static struct status run(enum stream_format format, size_t max, struct str bytes, size_t step,
-	struct buf *ret_out)
+static struct status run(
+	enum stream_format format, size_t max, struct str bytes, size_t step, struct buf *ret_out)
 {
 	struct stream s;
 	struct status st = status_ok();
@@ -50,8 +51,8 @@ static void expect(enum stream_format format, size_t max, struct str bytes, enum
 	for (size_t step = 1; step <= bytes.len + 1; step++) {
 		struct status st = run(format, max, bytes, step, &out);
 		if (st.code != code || strcmp(out.len ? out.ptr : "", want) != 0)
-			fail_msg("pieces of %zu: %s: %s: got %s, want %s", step, st_code_name(st.code),
-				st.message, out.ptr, want);
+			fail_msg("pieces of %zu: %s: %s: got %s, want %s", step,
+				st_code_name(st.code), st.message, out.ptr, want);
 	}
 	buf_finish(&out);
 }

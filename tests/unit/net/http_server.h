@@ -153,7 +153,8 @@ static inline void server_on_connection(uv_stream_t *s, int status)
 	list_push(&v->conns, &c->node);
 	assert_int_equal(uv_accept(s, (uv_stream_t *)&c->pipe), 0);
 	v->accepted++;
-	assert_int_equal(uv_read_start((uv_stream_t *)&c->pipe, server_on_alloc, server_on_read), 0);
+	assert_int_equal(
+		uv_read_start((uv_stream_t *)&c->pipe, server_on_alloc, server_on_read), 0);
 }
 
 static inline void server_listen(struct server *v)
