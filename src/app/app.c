@@ -1,0 +1,404 @@
+#include "app/app.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "api/api.h"
+#include "api/hub.h"
+#include "app/notify.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "crypto/crypto.h"
+#include "db/db.h"
+#include "db/jobs.h"
+#include "db/migrate.h"
+#include "docker/docker.h"
+#include "docker/engine.h"
+#include "jobs/wake.h"
+#include "jobs/worker.h"
+#include "loop/loop.h"
+#include "pg/pg.h"
+#include "redis/redis.h"
+#include "rpc/server.h"
+#include "stacks/observer.h"
+#include "stacks/stacks.h"
+
+#define MIGRATE_AGAIN_MS 1000
+#define HOUSEKEEP_MS     (24ULL * 3600 * 1000)
+
+struct app {
+	struct loop *loop;
+	const struct config *config;
+	struct uuid instance;
+
+	struct keyring *keyring;
+	struct pg *pg;
+	struct redis *redis; /* NULL: none configured */
+	struct docker *docker;
+	struct db *db;
+	struct job_wake *wake;
+	struct job_worker *worker;
+	struct observer *observer;
+	struct stacks stacks;
+	struct api_hub *hub;
+	struct api api;
+	struct rpc_server *server;
+
+	struct timer migrate_again, housekeep;
+	bool migrated, docker_known, docker_up, draining;
+	struct status docker_why;
+	unsigned parts_draining;
+	struct defer end;
+	struct status end_st;
+	void (*on_end)(void *data, const struct status *st);
+	void *end_data;
+};
+
+static void end_with(struct app *app, const struct status *st)
+{
+	app->end_st = *st;
+	defer_post(&app->end);
+}
+
+static void on_end(struct defer *d)
+{
+	struct app *app = container_of(d, struct app, end);
+	app->on_end(app->end_data, &app->end_st);
+}
+
+/* ---- news ---- */
+
+static void job_ready(void *data, const char *job_id)
+{
+	struct app *app = data;
+	job_worker_wake(app->worker);
+	job_wake_ready(app->wake, job_id);
+}
+
+static void job_cancel(void *data, const char *job_id)
+{
+	struct app *app = data;
+	job_worker_cancel(app->worker, job_id);
+	job_wake_cancel(app->wake, job_id);
+}
+
+static void on_redis_ready(void *data)
+{
+	struct app *app = data;
+	job_worker_wake(app->worker);
+}
+
+static void on_redis_cancel(void *data, const char *job_id)
+{
+	struct app *app = data;
+	job_worker_cancel(app->worker, job_id);
+}
+
+static void on_pg_jobs(void *data, const char *channel, const char *payload)
+{
+	struct app *app = data;
+	(void)channel;
+	(void)payload;
+	job_worker_wake(app->worker);
+}
+
+static void on_pg_cancel(void *data, const char *channel, const char *payload)
+{
+	struct app *app = data;
+	if (channel)
+		job_worker_cancel(app->worker, payload);
+}
+
+/* Events of a job, or a stack's state: whoever watches that id reads again. */
+static void on_pg_news(void *data, const char *channel, const char *payload)
+{
+	struct app *app = data;
+	if (channel)
+		api_hub_publish(app->hub, payload);
+	else
+		api_hub_publish_all(app->hub);
+}
+
+static void on_pg_stacks(void *data, const char *channel, const char *payload)
+{
+	struct app *app = data;
+	on_pg_news(data, channel, payload);
+	observer_nudge(app->observer);
+}
+
+/* ---- servers come and go ---- */
+
+static void log_state(const char *server, bool up, const struct status *why)
+{
+	if (up)
+		log_info("connected", "server", server, NULL);
+	else
+		log_warn("not connected; trying again", "server", server, "error", why->message, NULL);
+}
+
+static void on_pg_state(void *data, bool up, const struct status *why)
+{
+	(void)data;
+	log_state("postgres", up, why);
+}
+
+static void on_redis_state(void *data, bool up, const struct status *why)
+{
+	(void)data;
+	log_state("redis", up, why);
+}
+
+static void on_engine(void *data, bool up, const struct status *why)
+{
+	struct app *app = data;
+	app->docker_known = true;
+	app->docker_up = up;
+	app->docker_why = up ? status_ok() : *why;
+	log_state("docker", up, why);
+}
+
+static void dependencies(void *data, struct api_dependency ret[API_DEPENDENCIES])
+{
+	struct app *app = data;
+	ret[0] = (struct api_dependency){.name = "postgres", .up = pg_is_up(app->pg) && app->migrated, .why = pg_last_error(app->pg)};
+	if (pg_is_up(app->pg) && !app->migrated)
+		ret[0].why = status_err(ST_UNAVAILABLE, "the database is being migrated");
+	else if (!ret[0].up)
+		ret[0].why = status_wrap(&ret[0].why, "check that PostgreSQL runs and that `postgres` in skepd.yaml names it");
+	ret[1] = (struct api_dependency){.name = "redis", .up = app->redis && redis_is_up(app->redis)};
+	if (!app->redis)
+		ret[1].why = status_err(ST_UNAVAILABLE, "not configured: only PostgreSQL wakes the workers");
+	else if (!ret[1].up)
+		ret[1].why = redis_last_error(app->redis);
+	ret[2] = (struct api_dependency){.name = "docker", .up = app->docker_known && app->docker_up, .why = app->docker_why};
+	if (!app->docker_known)
+		ret[2].why = status_err(ST_UNAVAILABLE, "the Engine has not been asked yet");
+}
+
+/* ---- making ---- */
+
+static struct rpc_limits limits_of(const struct config *c)
+{
+	return (struct rpc_limits){
+		.max_message = (size_t)config_number(c, CONFIG_MAX_MESSAGE),
+		.max_connections = (unsigned)config_number(c, CONFIG_MAX_CONNECTIONS),
+		.max_streams = (unsigned)config_number(c, CONFIG_MAX_STREAMS),
+		.idle_ms = (uint64_t)config_number(c, CONFIG_IDLE_TIMEOUT),
+		.stall_ms = (uint64_t)config_number(c, CONFIG_STALL_TIMEOUT),
+		.handshake_ms = (uint64_t)config_number(c, CONFIG_HANDSHAKE_TIMEOUT),
+	};
+}
+
+static void on_migrate_again(struct timer *t);
+static void on_housekeep(struct timer *t);
+
+/* What can fail: the key file, and addresses that cannot be understood. */
+static struct status make_clients(struct app *app)
+{
+	const struct config *c = app->config;
+	struct status st = keyring_load(config_text(c, CONFIG_KEY_FILE), &app->keyring);
+	if (!status_is_ok(&st))
+		return st;
+	const struct docker_engine_options engine = {.host = config_text(c, CONFIG_DOCKER)};
+	st = docker_engine_create(app->loop, &engine, &app->docker);
+	if (!status_is_ok(&st))
+		return status_wrap(&st, "docker");
+	const struct redis_options redis = {.url = config_text(c, CONFIG_REDIS), .on_state = on_redis_state, .data = app};
+	if (redis.url[0])
+		app->redis = redis_create(app->loop, &redis, &st);
+	if (!status_is_ok(&st))
+		return status_wrap(&st, "redis");
+	const struct pg_options pg = {.conninfo = config_text(c, CONFIG_POSTGRES),
+		.pool_size = (unsigned)config_number(c, CONFIG_POSTGRES_POOL), .on_state = on_pg_state, .data = app};
+	app->pg = pg_create(app->loop, &pg);
+	return status_ok();
+}
+
+static void make_parts(struct app *app)
+{
+	const struct config *c = app->config;
+	app->db = db_pg_create(app->pg, app->keyring, clock_system(), rng_system());
+	app->wake = job_wake_create(app->redis, on_redis_ready, on_redis_cancel, app);
+	app->stacks = (struct stacks){.docker = app->docker, .clock = clock_system(),
+		.stall_ms = (uint64_t)config_number(c, CONFIG_STALL_LIMIT), .hold_ms = (uint64_t)config_number(c, CONFIG_HOLD)};
+	const struct job_worker_options worker = {.loop = app->loop, .db = app->db, .rng = rng_system(), .owner = app->instance.text,
+		.kinds = stacks_kinds, .context = &app->stacks, .slots = (unsigned)config_number(c, CONFIG_JOB_SLOTS),
+		.lease_ms = (unsigned)config_number(c, CONFIG_JOB_LEASE)};
+	app->worker = job_worker_create(&worker);
+	const struct observer_options observer = {
+		.loop = app->loop, .docker = app->docker, .db = app->db, .on_engine = on_engine, .data = app};
+	app->observer = observer_create(&observer);
+	app->hub = api_hub_create(app->loop);
+	app->api = (struct api){.loop = app->loop, .db = app->db, .hub = app->hub, .instance = app->instance.text,
+		.started_us = clock_system()->wall_us(clock_system()), .job_ready = job_ready, .job_cancel = job_cancel,
+		.dependencies = dependencies, .observer = app->observer, .data = app};
+	const struct rpc_server_options server = {.loop = app->loop, .methods = skep_v1_methods, .n_methods = skep_v1_method_count,
+		.context = &app->api, .authenticate = api_authenticate, .limits = limits_of(c)};
+	app->server = rpc_server_create(&server);
+}
+
+struct status app_create(struct loop *l, const struct config *config, struct app **ret_app)
+{
+	struct app *app = mem_new(struct app);
+	app->loop = l;
+	app->config = config;
+	app->instance = uuid_v7(clock_system(), rng_system());
+	timer_init(&app->migrate_again, l, on_migrate_again);
+	timer_init(&app->housekeep, l, on_housekeep);
+	defer_init(&app->end, l, on_end);
+	*ret_app = app;
+	struct status st = make_clients(app);
+	if (status_is_ok(&st))
+		make_parts(app);
+	return st;
+}
+
+void app_on_end(struct app *app, void (*done)(void *data, const struct status *st), void *data)
+{
+	app->on_end = done;
+	app->end_data = data;
+}
+
+/* ---- starting ---- */
+
+static struct status open_doors(struct app *app)
+{
+	const char *listen = config_text(app->config, CONFIG_LISTEN), *path = config_text(app->config, CONFIG_SOCKET);
+	struct status st = status_ok();
+	if (path[0]) {
+		st = rpc_server_listen_unix(app->server, path, (mode_t)config_number(app->config, CONFIG_SOCKET_MODE));
+		if (!status_is_ok(&st))
+			return st;
+		log_info("listening", "socket", path, NULL);
+	}
+	const char *colon = strrchr(listen, ':');
+	int64_t port = 0;
+	if (!listen[0])
+		return st;
+	if (!colon || !str_to_i64(str_of(colon + 1), &port) || port < 0 || port > 65535)
+		return status_err(ST_INVALID_ARGUMENT, "listen is \"%s\"; it must be host:port, such as 127.0.0.1:7700", listen);
+	struct arena *a = arena_create();
+	struct str host = str_make(listen, (size_t)(colon - listen));
+	if (str_starts(host, "[") && str_ends(host, "]"))
+		host = str_make(host.ptr + 1, host.len - 2);
+	unsigned bound = 0;
+	st = rpc_server_listen_tcp(app->server, str_dup(a, host), (unsigned)port, &bound);
+	if (status_is_ok(&st))
+		log_info("listening", "host", str_dup(a, host), "port", arena_fmt(a, "%u", bound), NULL);
+	arena_destroy(a);
+	return st;
+}
+
+static void on_kept(void *data, const struct status *st)
+{
+	(void)data;
+	if (!status_is_ok(st) && st->code != ST_CANCELLED)
+		log_warn("housekeeping failed; it is tried again tomorrow and at the next start", "error", st->message, NULL);
+}
+
+static void on_housekeep(struct timer *t)
+{
+	struct app *app = container_of(t, struct app, housekeep);
+	app->db->jobs->housekeep(app->db, on_kept, NULL);
+	timer_set(t, HOUSEKEEP_MS);
+}
+
+static void begin_work(struct app *app)
+{
+	app->migrated = true;
+	pg_listen(app->pg, "skep_jobs", on_pg_jobs, app);
+	pg_listen(app->pg, "skep_cancel", on_pg_cancel, app);
+	pg_listen(app->pg, "skep_events", on_pg_news, app);
+	pg_listen(app->pg, "skep_stacks", on_pg_stacks, app);
+	job_worker_start(app->worker);
+	observer_start(app->observer);
+	timer_set(&app->housekeep, HOUSEKEEP_MS);
+	log_info("ready", "version", SKEP_VERSION, "instance", app->instance.text, NULL);
+	notify_ready();
+}
+
+static void on_migrated(void *data, const struct status *st, unsigned applied)
+{
+	struct app *app = data;
+	if (app->draining)
+		return;
+	if (status_is_ok(st)) {
+		if (applied > 0)
+			log_info("database migrated", "new", applied == 1 ? "1 migration" : "several migrations", NULL);
+		begin_work(app);
+	} else if (st->code == ST_UNAVAILABLE || st->code == ST_DEADLINE_EXCEEDED || st->code == ST_ABORTED) {
+		log_warn("PostgreSQL cannot be used yet; check that it runs and that `postgres` in skepd.yaml names it; trying again",
+			"error", st->message, NULL);
+		timer_set(&app->migrate_again, MIGRATE_AGAIN_MS);
+	} else {
+		end_with(app, st);
+	}
+}
+
+static void on_migrate_again(struct timer *t)
+{
+	struct app *app = container_of(t, struct app, migrate_again);
+	if (config_number(app->config, CONFIG_MIGRATE) != 0)
+		db_migrate(app->pg, skep_migrations, on_migrated, app);
+	else
+		begin_work(app);
+}
+
+struct status app_start(struct app *app)
+{
+	struct status st = open_doors(app);
+	if (status_is_ok(&st))
+		timer_set(&app->migrate_again, 0);
+	return st;
+}
+
+/* ---- ending ---- */
+
+static void part_drained(void *data)
+{
+	struct app *app = data;
+	if (--app->parts_draining > 0)
+		return;
+	struct status ok = status_ok();
+	end_with(app, &ok);
+}
+
+void app_drain(struct app *app)
+{
+	uint64_t grace = (uint64_t)config_number(app->config, CONFIG_DRAIN_GRACE);
+	if (app->draining)
+		return;
+	app->draining = true;
+	notify_stopping();
+	log_info("draining", NULL);
+	timer_stop(&app->migrate_again);
+	timer_stop(&app->housekeep);
+	app->parts_draining = 3;
+	rpc_server_drain(app->server, grace, part_drained, app);
+	job_worker_drain(app->worker, grace, part_drained, app);
+	observer_stop(app->observer, part_drained, app);
+}
+
+void app_destroy(struct app *app)
+{
+	if (!app)
+		return;
+	timer_stop(&app->migrate_again);
+	timer_stop(&app->housekeep);
+	defer_cancel(&app->end);
+	rpc_server_destroy(app->server);
+	pg_destroy(app->pg);
+	redis_destroy(app->redis);
+	docker_destroy(app->docker);
+	job_worker_destroy(app->worker);
+	observer_destroy(app->observer);
+	job_wake_destroy(app->wake);
+	if (app->db)
+		db_pg_destroy(app->db);
+	api_hub_destroy(app->hub);
+	keyring_destroy(app->keyring);
+	free(app);
+}

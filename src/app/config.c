@@ -1,0 +1,295 @@
+#include "app/config.h"
+
+#include <ctype.h>
+#include <string.h>
+#include "base/arena.h"
+#include "base/duration.h"
+#include "base/size.h"
+
+#define ERRORS_MAX 64
+#define MS         1000000 /* ns */
+
+struct option {
+	const char *key;
+	enum config_type type;
+	const char *otherwise;
+	int64_t min, max;         /* of `number` */
+	const char *choices;      /* "a|b|c" */
+	bool live, secret;
+	const char *doc;
+};
+
+static const struct option options[CONFIG_COUNT] = {
+	[CONFIG_LISTEN] = {"listen", CONFIG_TEXT, "127.0.0.1:7700", 0, 0, NULL, false, false,
+		"address and port for clients; port 0: any; empty: none"},
+	[CONFIG_SOCKET] = {"socket", CONFIG_TEXT, "/run/skep/skep.sock", 0, 0, NULL, false, false,
+		"unix socket for clients; root and the daemon's own user are admin there; empty: none"},
+	[CONFIG_SOCKET_MODE] = {"socket_mode", CONFIG_MODE, "0660", 0, 0777, NULL, false, false, "permissions of the socket, octal"},
+	[CONFIG_POSTGRES] = {"postgres", CONFIG_TEXT, "host=/var/run/postgresql dbname=skep user=skep", 0, 0, NULL, false, true,
+		"where the truth is kept: a libpq connection string or postgresql:// URL"},
+	[CONFIG_POSTGRES_POOL] = {"postgres_pool", CONFIG_NUMBER, "4", 1, 64, NULL, false, false, "connections to PostgreSQL at most"},
+	[CONFIG_REDIS] = {"redis", CONFIG_TEXT, "redis://127.0.0.1:6379", 0, 0, NULL, false, true,
+		"wakes the workers: redis://[:password@]host:port[/db] or unix:///path; empty: only PostgreSQL wakes them"},
+	[CONFIG_DOCKER] = {"docker", CONFIG_TEXT, "unix:///var/run/docker.sock", 0, 0, NULL, false, false,
+		"a manager's Engine: unix:///path or tcp://host:port"},
+	[CONFIG_KEY_FILE] = {"key_file", CONFIG_TEXT, "/var/lib/skep/keys", 0, 0, NULL, false, false,
+		"the keys that seal texts and secrets; made at the first start, mode 0600; lose it and they are lost"},
+	[CONFIG_LOG_LEVEL] = {"log_level", CONFIG_CHOICE, "info", 0, 0, "debug|info|warn|error", true, false, "what is logged"},
+	[CONFIG_LOG_FORMAT] = {"log_format", CONFIG_CHOICE, "text", 0, 0, "text|json", true, false, "key=value or JSON lines"},
+	[CONFIG_JOB_SLOTS] = {"job_slots", CONFIG_NUMBER, "16", 1, 1024, NULL, false, false, "jobs that run here at a time"},
+	[CONFIG_JOB_LEASE] = {"job_lease", CONFIG_DURATION, "15s", 1000, 600000, NULL, false, false,
+		"how long after a daemon's death another takes its jobs over"},
+	[CONFIG_STALL_LIMIT] = {"stall_limit", CONFIG_DURATION, "60s", 1000, 86400000, NULL, false, false,
+		"a deploy that makes no progress for so long has failed"},
+	[CONFIG_HOLD] = {"hold", CONFIG_DURATION, "5s", 0, 3600000, NULL, false, false,
+		"how long a service must stay as wanted, where update_config.monitor does not say"},
+	[CONFIG_DRAIN_GRACE] = {"drain_grace", CONFIG_DURATION, "10s", 0, 600000, NULL, false, false,
+		"on SIGTERM: how long jobs and calls may go on before they are handed back and cancelled"},
+	[CONFIG_MAX_MESSAGE] = {"max_message", CONFIG_SIZE, "4MiB", 1024, 268435456, NULL, false, false, "size of one message"},
+	[CONFIG_MAX_CONNECTIONS] = {"max_connections", CONFIG_NUMBER, "4096", 1, 1000000, NULL, false, false, "client connections"},
+	[CONFIG_MAX_STREAMS] = {"max_streams", CONFIG_NUMBER, "256", 1, 65536, NULL, false, false, "calls open on one connection"},
+	[CONFIG_IDLE_TIMEOUT] = {"idle_timeout", CONFIG_DURATION, "10m", 1000, 86400000, NULL, false, false,
+		"a connection without a call is closed after it"},
+	[CONFIG_STALL_TIMEOUT] = {"stall_timeout", CONFIG_DURATION, "30s", 100, 3600000, NULL, false, false,
+		"a client that takes nothing of what waits for it is closed after it"},
+	[CONFIG_HANDSHAKE_TIMEOUT] = {"handshake_timeout", CONFIG_DURATION, "10s", 100, 600000, NULL, false, false,
+		"a connection that has said nothing whole is closed after it"},
+	[CONFIG_MIGRATE] = {"migrate", CONFIG_BOOL, "true", 0, 1, NULL, false, false, "bring the database up to date at start"},
+};
+
+const char *config_key(enum config_option o)
+{
+	return options[o].key;
+}
+
+bool config_is_live(enum config_option o)
+{
+	return options[o].live;
+}
+
+/* ---- values ---- */
+
+static bool choice_of(const char *choices, struct str text, int64_t *ret_at)
+{
+	struct str rest = str_of(choices);
+	for (int64_t i = 0; rest.len > 0; i++) {
+		if (str_eq(str_cut(&rest, '|'), text)) {
+			*ret_at = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool mode_of(struct str text, int64_t *ret_mode)
+{
+	int64_t mode = 0;
+	if (text.len == 0 || text.len > 4)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.ptr[i] < '0' || text.ptr[i] > '7')
+			return false;
+		mode = mode * 8 + (text.ptr[i] - '0');
+	}
+	*ret_mode = mode;
+	return true;
+}
+
+static bool bool_of(struct str text, int64_t *ret_value)
+{
+	*ret_value = str_is(text, "true") || str_is(text, "yes") || str_is(text, "on") || str_is(text, "1");
+	return *ret_value || str_is(text, "false") || str_is(text, "no") || str_is(text, "off") || str_is(text, "0");
+}
+
+/* NULL: it is fine; else what it should be. */
+static const char *parse(struct arena *a, const struct option *o, struct str text, int64_t *ret_number)
+{
+	int64_t n = 0;
+	switch (o->type) {
+	case CONFIG_TEXT:
+		return NULL;
+	case CONFIG_CHOICE:
+		return choice_of(o->choices, text, ret_number) ? NULL : arena_fmt(a, "one of %s", o->choices);
+	case CONFIG_BOOL:
+		return bool_of(text, ret_number) ? NULL : "true or false";
+	case CONFIG_MODE:
+		if (!mode_of(text, &n))
+			return "octal permissions, such as 0660";
+		break;
+	case CONFIG_NUMBER:
+		if (!str_to_i64(text, &n))
+			return "a whole number";
+		break;
+	case CONFIG_DURATION:
+		if (!duration_parse(text, &n))
+			return "a duration, such as 30s or 1m30s";
+		n /= MS;
+		break;
+	case CONFIG_SIZE:
+		if (!size_parse(text, &n))
+			return "a size, such as 4MiB";
+		break;
+	}
+	*ret_number = n;
+	if (n >= o->min && n <= o->max)
+		return NULL;
+	if (o->type == CONFIG_DURATION)
+		return arena_fmt(a, "between %s and %s", duration_text(a, o->min * MS), duration_text(a, o->max * MS));
+	return arena_fmt(a, "between %lld and %lld", (long long)o->min, (long long)o->max);
+}
+
+struct reading {
+	struct arena *a;
+	struct config *config;
+	struct config_errors *errors;
+};
+
+static void complain(struct reading *r, const char *where, const char *message)
+{
+	if (r->errors->len < ERRORS_MAX)
+		r->errors->items[r->errors->len++] = (struct config_error){where, message};
+}
+
+static void set(struct reading *r, enum config_option at, struct str text, const char *from)
+{
+	const struct option *o = &options[at];
+	struct config_value v = {.text = str_dup(r->a, text), .from = from};
+	const char *expected = parse(r->a, o, text, &v.number);
+	if (expected)
+		complain(r, from, arena_fmt(r->a, "%s is \"%s\"; it must be %s", o->key, o->secret ? "***" : v.text, expected));
+	else
+		r->config->values[at] = v;
+}
+
+/* Keys are the same with - and _, and in variables in capitals. */
+static int find(struct str name)
+{
+	for (int i = 0; i < CONFIG_COUNT; i++) {
+		const char *key = options[i].key;
+		size_t k = 0;
+		while (k < name.len && key[k] && (key[k] == tolower((unsigned char)name.ptr[k]) || (key[k] == '_' && name.ptr[k] == '-')))
+			k++;
+		if (k == name.len && key[k] == '\0')
+			return i;
+	}
+	return -1;
+}
+
+/* ---- the file: `key: value` lines, a flat YAML mapping ---- */
+
+static struct str unquote(struct reading *r, struct str s, const char *where)
+{
+	if (s.len >= 1 && (s.ptr[0] == '"' || s.ptr[0] == '\'')) {
+		struct str inner = str_make(s.ptr + 1, s.len - 1);
+		const char *end = memchr(inner.ptr, s.ptr[0], inner.len);
+		if (!end) {
+			complain(r, where, "the quote is not closed");
+			return s;
+		}
+		return str_make(inner.ptr, (size_t)(end - inner.ptr));
+	}
+	for (size_t i = 1; i < s.len; i++)
+		if (s.ptr[i] == '#' && isspace((unsigned char)s.ptr[i - 1]))
+			return str_trim(str_make(s.ptr, i));
+	return s;
+}
+
+static void read_file(struct reading *r, const struct config_input *in)
+{
+	bool seen[CONFIG_COUNT] = {false};
+	struct str rest = in->file;
+	for (unsigned line = 1; rest.len > 0; line++) {
+		struct str text = str_cut(&rest, '\n');
+		const char *where = arena_fmt(r->a, "%s:%u", in->path, line);
+		struct str value = str_trim(text);
+		if (value.len == 0 || value.ptr[0] == '#' || str_is(value, "---"))
+			continue;
+		if (!memchr(value.ptr, ':', value.len) || isspace((unsigned char)text.ptr[0])) {
+			complain(r, where, "expected `key: value` at the start of the line");
+			continue;
+		}
+		struct str key = str_trim(str_cut(&value, ':'));
+		int at = find(key);
+		if (at < 0) {
+			complain(r, where, arena_fmt(r->a, "\"" STR_FMT "\" is no option; see `skepd config --help`", STR_ARG(key)));
+		} else if (seen[at]) {
+			complain(r, where, arena_fmt(r->a, "%s stands twice", options[at].key));
+		} else {
+			seen[at] = true;
+			set(r, (enum config_option)at, unquote(r, str_trim(value), where), where);
+		}
+	}
+}
+
+static void read_env(struct reading *r, const char *const *env)
+{
+	for (size_t i = 0; env && env[i]; i++) {
+		if (strncmp(env[i], "SKEP_", 5) != 0)
+			continue;
+		struct str value = str_of(env[i]);
+		struct str name = str_cut(&value, '=');
+		/* The client's variables (SKEP_HOST, SKEP_TOKEN …) begin with SKEP_ too: unknown ones are not ours to judge. */
+		int at = find(str_make(name.ptr + 5, name.len - 5));
+		if (at >= 0)
+			set(r, (enum config_option)at, value, str_dup(r->a, name));
+	}
+}
+
+static void read_flags(struct reading *r, const char *const *flags)
+{
+	for (size_t i = 0; flags && flags[i]; i++) {
+		struct str value = str_of(flags[i]);
+		bool has_value = strchr(flags[i], '=') != NULL;
+		struct str name = str_cut(&value, '=');
+		int at = str_starts(name, "--") ? find(str_make(name.ptr + 2, name.len - 2)) : -1;
+		if (at < 0) {
+			complain(r, flags[i], "is no option; see `skepd --help` and `skepd config --help`");
+			continue;
+		}
+		if (!has_value && options[at].type == CONFIG_BOOL)
+			value = STR("true");
+		else if (!has_value && flags[i + 1])
+			value = str_of(flags[++i]);
+		else if (!has_value) {
+			complain(r, flags[i], "needs a value");
+			continue;
+		}
+		set(r, (enum config_option)at, value, str_dup(r->a, name));
+	}
+}
+
+bool config_read(struct arena *a, const struct config_input *in, struct config *ret_config, struct config_errors *ret_errors)
+{
+	struct reading r = {a, ret_config, ret_errors};
+	*ret_errors = (struct config_errors){.items = arena_array(a, struct config_error, ERRORS_MAX)};
+	for (int i = 0; i < CONFIG_COUNT; i++)
+		set(&r, (enum config_option)i, str_of(options[i].otherwise), "default");
+	if (in->path)
+		read_file(&r, in);
+	read_env(&r, in->env);
+	read_flags(&r, in->flags);
+	return ret_errors->len == 0;
+}
+
+/* ---- for people ---- */
+
+void config_print_help(FILE *out)
+{
+	(void)fprintf(out, "Every option is a key of skepd.yaml, a SKEP_* variable, and a flag; flags win over variables,\n"
+			   "variables over the file. Example: `socket: /run/skep/skep.sock`, SKEP_SOCKET=…, --socket=…\n\n");
+	for (int i = 0; i < CONFIG_COUNT; i++) {
+		const struct option *o = &options[i];
+		(void)fprintf(out, "  %-18s %s%s\n", o->key, o->doc, o->live ? " (changes on SIGHUP)" : "");
+		(void)fprintf(out, "  %-18s default: %s%s%s\n", "", o->otherwise[0] ? o->otherwise : "\"\"", o->choices ? "; one of " : "",
+			o->choices ? o->choices : "");
+	}
+}
+
+void config_print(FILE *out, const struct config *c)
+{
+	for (int i = 0; i < CONFIG_COUNT; i++) {
+		const struct config_value *v = &c->values[i];
+		bool hide = options[i].secret && strcmp(v->from, "default") != 0;
+		(void)fprintf(out, "%s: \"%s\" # %s\n", options[i].key, hide ? "***" : v->text, v->from);
+	}
+}
