@@ -1,0 +1,252 @@
+/* Peers that trickle, say nothing, read nothing or are too many: bounded, closed with
+ * words, and nobody else notices. */
+#include "fixture.h"
+
+static void put_source(struct buf *b, uint64_t call, int64_t count, int32_t size, uint32_t credit)
+{
+	Skep__V1__Event e = SKEP__V1__EVENT__INIT;
+	e.sequence = count;
+	e.percent = size;
+	struct frame_open o = {.method = STR("/t.T/Source"), .end = true, .has_payload = true,
+		.credit = credit, .payload_len = skep__v1__event__get_packed_size(&e)};
+	skep__v1__event__pack(&e, frame_open_begin(b, call, &o));
+}
+
+static void silent_connection_is_closed(void **state)
+{
+	struct rpc_limits l = {.handshake_ms = 30};
+	struct world *w = world_create(&l, false);
+	struct peer p;
+	(void)state;
+	peer_connect(&p, w);
+	peer_expect_goaway(&p, ST_DEADLINE_EXCEEDED, "no whole frame came within 30 ms");
+	peer_close(&p);
+	world_destroy(w);
+}
+
+static void first_frame_must_be_whole(void **state)
+{
+	struct rpc_limits l = {.handshake_ms = 30};
+	struct world *w = world_create(&l, false);
+	struct peer p;
+	(void)state;
+	peer_connect(&p, w);
+	peer_send(&p, "\0\0\0", 3);
+	peer_expect_goaway(&p, ST_DEADLINE_EXCEEDED, "no whole frame came");
+	peer_close(&p);
+	world_destroy(w);
+}
+
+static void trickled_frame_is_cut(void **state)
+{
+	struct rpc_limits l = {.frame_ms = 30};
+	struct world *w = world_create(&l, false);
+	struct peer p, q;
+	(void)state;
+	peer_connect(&p, w);
+	peer_connect(&q, w);
+	peer_call(&p, 1, "/t.T/Echo", 1);
+	peer_expect_reply(&p, 1, 1);
+	peer_send(&p, "\0\0\0\0\x20\x08", 6);
+	while (!peer_has_frame(&p)) { /* others are served meanwhile */
+		static uint64_t n;
+		peer_call(&q, ++n, "/t.T/Echo", 5);
+		peer_expect_reply(&q, n, 5);
+	}
+	peer_expect_goaway(&p, ST_DEADLINE_EXCEEDED, "a frame took longer than 30 ms");
+	peer_close(&p);
+	peer_close(&q);
+	world_destroy(w);
+}
+
+static void trickle_of_a_refused_frame_is_cut(void **state)
+{
+	struct rpc_limits l = {.frame_ms = 30, .max_message = 4096, .max_metadata = 100};
+	struct world *w = world_create(&l, false);
+	struct peer p;
+	(void)state;
+	peer_connect(&p, w);
+	peer_send(&p, "\0\0\0\x40\0\x08\x01\x12\x7f\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24);
+	peer_expect_finish(&p, 1, ST_RESOURCE_EXHAUSTED, "16384 bytes");
+	peer_expect_goaway(&p, ST_DEADLINE_EXCEEDED, "a frame took longer");
+	peer_close(&p);
+	world_destroy(w);
+}
+
+static void idle_connection_is_closed_but_not_with_a_call(void **state)
+{
+	struct rpc_limits l = {.idle_ms = 30};
+	struct world *w = world_create(&l, false);
+	struct peer p, q;
+	(void)state;
+	peer_connect(&q, w);
+	peer_call(&q, 1, "/t.T/Hang", 0);
+	WAIT(w, w->hanging == 1);
+	peer_connect(&p, w);
+	peer_call(&p, 1, "/t.T/Echo", 1);
+	peer_expect_reply(&p, 1, 1);
+	peer_expect_goaway(&p, ST_UNAVAILABLE, "idle for 30 ms");
+	assert_false(q.closed);
+	peer_close(&p);
+	peer_close(&q);
+	WAIT(w, w->hanging == 0);
+	world_destroy(w);
+}
+
+static void too_many_are_refused_and_the_silent_make_room(void **state)
+{
+	struct rpc_limits l = {.max_connections = 2};
+	struct world *w = world_create(&l, false);
+	struct peer p, silent, r, refused;
+	(void)state;
+	peer_connect(&p, w);
+	peer_call(&p, 1, "/t.T/Echo", 1);
+	peer_expect_reply(&p, 1, 1);
+	peer_connect(&silent, w);
+	peer_connect(&r, w);
+	peer_expect_goaway(&silent, ST_RESOURCE_EXHAUSTED, "this one has said nothing");
+	peer_call(&r, 1, "/t.T/Echo", 3);
+	peer_expect_reply(&r, 1, 3);
+	peer_connect(&refused, w);
+	peer_expect_goaway(&refused, ST_RESOURCE_EXHAUSTED, "too many connections (2)");
+	peer_call(&p, 2, "/t.T/Echo", 2);
+	peer_expect_reply(&p, 2, 2);
+	assert_int_equal(rpc_server_counters(w->server)->refused, 1);
+	peer_close(&p);
+	peer_close(&silent);
+	peer_close(&r);
+	peer_close(&refused);
+	world_destroy(w);
+}
+
+static void a_thousand_silent_ones_hurt_nobody(void **state)
+{
+	struct rpc_limits l = {.max_connections = 100};
+	struct world *w = world_create(&l, false);
+	struct peer *silent = mem_zalloc(400 * sizeof(*silent)), p;
+	(void)state;
+	peer_connect(&p, w);
+	peer_call(&p, 1, "/t.T/Echo", 1);
+	peer_expect_reply(&p, 1, 1);
+	for (size_t i = 0; i < 400; i++)
+		peer_connect(&silent[i], w);
+	WAIT(w, silent[300].closed);
+	assert_int_equal(rpc_server_counters(w->server)->connections, 100);
+	peer_call(&p, 2, "/t.T/Echo", 2);
+	peer_expect_reply(&p, 2, 2);
+	for (size_t i = 0; i < 400; i++)
+		peer_close(&silent[i]);
+	free(silent);
+	peer_close(&p);
+	world_destroy(w);
+}
+
+/* More replies than the kernel takes: the server stops reading, then gives up on the peer. */
+static void peer_that_reads_nothing_is_closed(void **state)
+{
+	struct rpc_limits l = {.stall_ms = 50, .max_buffered = 100000};
+	struct world *w = world_create(&l, false);
+	struct peer p, q;
+	struct buf b = {0};
+	(void)state;
+	peer_connect(&p, w);
+	peer_connect(&q, w);
+	transport_pause(p.t);
+	for (uint64_t i = 1; i <= 200; i++)
+		put_source(&b, i, 20, 10000, 0);
+	peer_send_buf(&p, &b);
+	WAIT(w, rpc_server_counters(w->server)->buffered > 0);
+	for (uint64_t n = 1; rpc_server_counters(w->server)->connections == 2; n++) {
+		assert_true(rpc_server_counters(w->server)->buffered < 1000000);
+		peer_call(&q, n, "/t.T/Echo", 5);
+		peer_expect_reply(&q, n, 5);
+	}
+	assert_int_equal(rpc_server_counters(w->server)->buffered, 0);
+	transport_resume(p.t);
+	WAIT(w, p.closed);
+	peer_close(&p);
+	peer_close(&q);
+	world_destroy(w);
+}
+
+/* The same peer reads after all: nothing is lost, in spite of all the pausing. */
+static void pressed_output_drains(void **state)
+{
+	struct rpc_limits l = {.max_buffered = 50000};
+	struct world *w = world_create(&l, false);
+	struct peer p;
+	struct buf b = {0};
+	unsigned messages = 0, finished = 0;
+	(void)state;
+	peer_connect(&p, w);
+	transport_pause(p.t);
+	for (uint64_t i = 1; i <= 100; i++)
+		put_source(&b, i, 20, 10000, 0);
+	peer_send_buf(&p, &b);
+	WAIT(w, rpc_server_counters(w->server)->buffered > 50000);
+	transport_resume(p.t);
+	while (finished < 100) {
+		struct frame f = peer_frame(&p);
+		messages += f.kind == FRAME_DATA;
+		finished += f.kind == FRAME_FINISH;
+	}
+	assert_int_equal(messages, 2000);
+	peer_close(&p);
+	world_destroy(w);
+}
+
+static void hard_limit_closes(void **state)
+{
+	struct rpc_limits l = {.max_buffered = 100000, .max_buffered_hard = 2000000};
+	struct world *w = world_create(&l, false);
+	struct peer p;
+	struct buf b = {0};
+	(void)state;
+	w->greedy = true;
+	peer_connect(&p, w);
+	transport_pause(p.t);
+	put_source(&b, 1, 500, 10000, 100000000);
+	peer_send_buf(&p, &b);
+	WAIT(w, rpc_server_counters(w->server)->connections == 0);
+	assert_int_equal(rpc_server_counters(w->server)->buffered, 0);
+	peer_close(&p);
+	world_destroy(w);
+}
+
+static void greedy_handler_loses_its_call(void **state)
+{
+	struct rpc_limits l = {.max_buffered = 100000, .max_message = 100000};
+	struct world *w = world_create(&l, false);
+	struct peer p;
+	struct buf b = {0};
+	struct frame f;
+	(void)state;
+	w->greedy = true;
+	peer_connect(&p, w);
+	put_source(&b, 1, 500, 10000, 0);
+	peer_send_buf(&p, &b);
+	while ((f = peer_frame(&p)).kind == FRAME_DATA)
+		;
+	assert_int_equal(f.kind, FRAME_FINISH);
+	assert_non_null(strstr(status_of(f.status).message, "too slowly"));
+	peer_close(&p);
+	world_destroy(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(silent_connection_is_closed),
+		cmocka_unit_test(first_frame_must_be_whole),
+		cmocka_unit_test(trickled_frame_is_cut),
+		cmocka_unit_test(trickle_of_a_refused_frame_is_cut),
+		cmocka_unit_test(idle_connection_is_closed_but_not_with_a_call),
+		cmocka_unit_test(too_many_are_refused_and_the_silent_make_room),
+		cmocka_unit_test(a_thousand_silent_ones_hurt_nobody),
+		cmocka_unit_test(peer_that_reads_nothing_is_closed),
+		cmocka_unit_test(pressed_output_drains),
+		cmocka_unit_test(hard_limit_closes),
+		cmocka_unit_test(greedy_handler_loses_its_call),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
