@@ -25,8 +25,8 @@ static void fail(struct resolve *r, int err)
 {
 	char words[128];
 	struct resolve_addrs none = {0};
-	struct status st = status_err(ST_UNAVAILABLE, "the host name \"%s\" cannot be resolved: %s", r->host,
-		uv_strerror_r(err, words, sizeof words));
+	struct status st = status_err(ST_UNAVAILABLE, "the host name \"%s\" cannot be resolved: %s",
+		r->host, uv_strerror_r(err, words, sizeof words));
 	r->done(r->data, &st, &none);
 }
 
@@ -35,8 +35,8 @@ static void collect(const struct addrinfo *list, struct resolve_addrs *ret_addrs
 	ret_addrs->n = 0;
 	for (const struct addrinfo *ai = list; ai && ret_addrs->n < RESOLVE_MAX; ai = ai->ai_next) {
 		char *text = ret_addrs->text[ret_addrs->n];
-		if (getnameinfo(ai->ai_addr, ai->ai_addrlen, text, sizeof ret_addrs->text[0], NULL, 0,
-			    NI_NUMERICHOST) == 0)
+		if (getnameinfo(ai->ai_addr, ai->ai_addrlen, text, sizeof ret_addrs->text[0], NULL,
+			    0, NI_NUMERICHOST) == 0)
 			ret_addrs->n++;
 	}
 }

@@ -19,6 +19,7 @@ struct resolve_addrs {
 };
 
 /* addrs is valid during the call; empty unless st is OK, which means n > 0. */
-typedef void (*resolve_done)(void *data, const struct status *st, const struct resolve_addrs *addrs);
+typedef void (*resolve_done)(
+	void *data, const struct status *st, const struct resolve_addrs *addrs);
 struct resolve *resolve_start(struct loop *l, const char *host, resolve_done done, void *data);
 void resolve_cancel(struct resolve *r); /* NULL is fine */

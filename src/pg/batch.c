@@ -57,8 +57,8 @@ void pg_add(struct pg_batch *b, const struct pg_stmt *s)
 	if (b->script)
 		mistake_not_alone(b);
 	if (strlen(s->name) > NAME_MAX_LEN) {
-		struct status st = status_err(ST_INTERNAL, "the statement name \"%s\" is longer than %d bytes",
-			s->name, NAME_MAX_LEN);
+		struct status st = status_err(ST_INTERNAL,
+			"the statement name \"%s\" is longer than %d bytes", s->name, NAME_MAX_LEN);
 		mistake(b, &st);
 	}
 	if (b->nitems == b->items_cap) {
@@ -85,9 +85,11 @@ static void bind(struct pg_batch *b, const char *value, size_t len, int format)
 	if (b->nitems == 0)
 		st = status_err(ST_INTERNAL, "a parameter is bound before any statement");
 	else if (b->items[b->nitems - 1].nparams == PARAMS_MAX)
-		st = status_err(ST_INTERNAL, "more than %d parameters in one statement", PARAMS_MAX);
+		st = status_err(
+			ST_INTERNAL, "more than %d parameters in one statement", PARAMS_MAX);
 	else if (len > VALUE_MAX_LEN)
-		st = status_err(ST_INVALID_ARGUMENT, "a value of %zu bytes is too large for PostgreSQL", len);
+		st = status_err(ST_INVALID_ARGUMENT,
+			"a value of %zu bytes is too large for PostgreSQL", len);
 	if (!status_is_ok(&st)) {
 		mistake(b, &st);
 		return;

@@ -42,9 +42,9 @@ struct pg_batch {
 	struct list node; /* by place */
 	enum pg_place place;
 	struct pipeline *pipeline; /* PG_SENT */
-	bool given_up;  /* cancelled or too late */
-	bool delivered; /* done was called */
-	bool cancelled; /* the server was asked to stop it */
+	bool given_up;             /* cancelled or too late */
+	bool delivered;            /* done was called */
+	bool cancelled;            /* the server was asked to stop it */
 	unsigned retries;
 	pg_done done;
 	void *data;

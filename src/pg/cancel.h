@@ -1,5 +1,6 @@
-/* cancel: asks the server to cancel what a connection runs. libpq's call blocks (until 17), so it runs on
- * the work queue. It may come too late and hit the next statement: the caller reckons with that. */
+/* cancel: asks the server to cancel what a connection runs. libpq's call blocks (until 17), so it
+ * runs on the work queue. It may come too late and hit the next statement: the caller reckons with
+ * that. */
 #pragma once
 #include <libpq-fe.h>
 

@@ -15,9 +15,12 @@ struct pg_poll {
 
 static const bool allowed[][PG_CONN_FAILING + 1] = {
 	[PG_CONN_CLOSED] = {[PG_CONN_STARTING] = true},
-	[PG_CONN_STARTING] = {[PG_CONN_RESOLVING] = true, [PG_CONN_FAILING] = true, [PG_CONN_CLOSED] = true},
-	[PG_CONN_RESOLVING] = {[PG_CONN_CONNECTING] = true, [PG_CONN_FAILING] = true, [PG_CONN_CLOSED] = true},
-	[PG_CONN_CONNECTING] = {[PG_CONN_UP] = true, [PG_CONN_FAILING] = true, [PG_CONN_CLOSED] = true},
+	[PG_CONN_STARTING] =
+		{[PG_CONN_RESOLVING] = true, [PG_CONN_FAILING] = true, [PG_CONN_CLOSED] = true},
+	[PG_CONN_RESOLVING] =
+		{[PG_CONN_CONNECTING] = true, [PG_CONN_FAILING] = true, [PG_CONN_CLOSED] = true},
+	[PG_CONN_CONNECTING] =
+		{[PG_CONN_UP] = true, [PG_CONN_FAILING] = true, [PG_CONN_CLOSED] = true},
 	[PG_CONN_UP] = {[PG_CONN_FAILING] = true, [PG_CONN_CLOSED] = true},
 	[PG_CONN_FAILING] = {[PG_CONN_CLOSED] = true},
 };
@@ -72,8 +75,9 @@ static void poll_for(struct pg_conn *c, int events)
 		int err = uv_poll_init(loop_uv(c->loop), &c->poll->uv, PQsocket(c->pq));
 		if (err) {
 			char words[128];
-			struct status st = status_err(ST_UNAVAILABLE, "cannot watch the connection: %s",
-				uv_strerror_r(err, words, sizeof words));
+			struct status st =
+				status_err(ST_UNAVAILABLE, "cannot watch the connection: %s",
+					uv_strerror_r(err, words, sizeof words));
 			free(c->poll);
 			c->poll = NULL;
 			pg_conn_fail(c, &st);
@@ -161,9 +165,11 @@ static void resolve_next(struct pg_conn *c)
 static void on_limit(struct timer *t)
 {
 	struct pg_conn *c = container_of(t, struct pg_conn, limit);
-	struct status st = status_err(ST_UNAVAILABLE, "no connection to PostgreSQL within %u ms (%s)",
-		(unsigned)pg_dsn_timeout_ms(c->dsn),
-		c->state == PG_CONN_RESOLVING ? "its host name is not resolved" : "it does not answer");
+	struct status st =
+		status_err(ST_UNAVAILABLE, "no connection to PostgreSQL within %u ms (%s)",
+			(unsigned)pg_dsn_timeout_ms(c->dsn),
+			c->state == PG_CONN_RESOLVING ? "its host name is not resolved"
+						      : "it does not answer");
 	pg_conn_fail(c, &st);
 }
 
@@ -263,7 +269,8 @@ void pg_conn_open(struct pg_conn *c)
 	defer_post(&c->defer);
 }
 
-void pg_conn_init(struct pg_conn *c, struct loop *l, const char *conninfo, const struct pg_conn_ops *ops)
+void pg_conn_init(
+	struct pg_conn *c, struct loop *l, const char *conninfo, const struct pg_conn_ops *ops)
 {
 	*c = (struct pg_conn){.loop = l, .conninfo = conninfo, .ops = ops, .state = PG_CONN_CLOSED};
 	timer_init(&c->limit, l, on_limit);

@@ -50,7 +50,8 @@ struct pg_conn {
 	struct status fatal; /* what the server said before it hung up: UNAVAILABLE, or OK */
 };
 
-void pg_conn_init(struct pg_conn *c, struct loop *l, const char *conninfo, const struct pg_conn_ops *ops);
+void pg_conn_init(
+	struct pg_conn *c, struct loop *l, const char *conninfo, const struct pg_conn_ops *ops);
 void pg_conn_open(struct pg_conn *c); /* must be CLOSED */
 /* Closes at once, without on_down. */
 void pg_conn_close(struct pg_conn *c);

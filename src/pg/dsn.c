@@ -157,7 +157,8 @@ static void set(struct params *p, const char *keyword, const char *v)
 	p->n += i == p->n;
 }
 
-/* The three lists of one length that libpq wants: names, addresses, ports. False: nobody is left. */
+/* The three lists of one length that libpq wants: names, addresses, ports. False: nobody is left.
+ */
 static bool set_hosts(const struct pg_dsn *d, struct params *p)
 {
 	struct buf names = {0}, addrs = {0}, ports = {0};

@@ -95,8 +95,8 @@ struct status pg_error_connection(const PGconn *pq)
 {
 	struct buf b = {0};
 	add_line(&b, PQerrorMessage(pq));
-	struct status st = status_err(ST_UNAVAILABLE, "%s",
-		b.len ? b.ptr : "the server closed the connection");
+	struct status st = status_err(
+		ST_UNAVAILABLE, "%s", b.len ? b.ptr : "the server closed the connection");
 	buf_finish(&b);
 	return st;
 }

@@ -1,4 +1,5 @@
-/* error: PostgreSQL's errors as statuses, in its own words. The table of SQLSTATEs stands in pg.h. */
+/* error: PostgreSQL's errors as statuses, in its own words. The table of SQLSTATEs stands in pg.h.
+ */
 #pragma once
 #include <libpq-fe.h>
 #include <stdbool.h>

@@ -28,7 +28,7 @@ static void send_listen(struct listener *l)
 	struct buf sql = {0};
 	if (l->busy || !pg_conn_is_up(&l->conn))
 		return;
-	list_for_each(&l->channels, n) {
+	list_for_each (&l->channels, n) {
 		struct channel *ch = container_of(n, struct channel, node);
 		if (ch->state != CHANNEL_NEW)
 			continue;
@@ -56,7 +56,7 @@ static void on_listening(struct listener *l)
 		return;
 	}
 	backoff_reset(&l->backoff);
-	list_for_each(&l->channels, n) {
+	list_for_each (&l->channels, n) {
 		struct channel *ch = container_of(n, struct channel, node);
 		if (ch->state != CHANNEL_SENT)
 			continue;
@@ -85,7 +85,7 @@ static void read_notifications(struct listener *l)
 {
 	PGnotify *n;
 	while (pg_conn_is_up(&l->conn) && (n = PQnotifies(l->conn.pq)) != NULL) {
-		list_for_each(&l->channels, node) {
+		list_for_each (&l->channels, node) {
 			struct channel *ch = container_of(node, struct channel, node);
 			if (ch->state == CHANNEL_ON && strcmp(ch->name, n->relname) == 0)
 				ch->on_notify(ch->data, n->relname, n->extra);
@@ -112,7 +112,7 @@ static void on_down(struct pg_conn *c, const struct status *why)
 	struct listener *l = container_of(c, struct listener, conn);
 	(void)why; /* the pool meets the same server and says it */
 	l->busy = false;
-	list_for_each(&l->channels, n)
+	list_for_each (&l->channels, n)
 		container_of(n, struct channel, node)->state = CHANNEL_NEW;
 	timer_set(&l->retry, backoff_next(&l->backoff));
 }

@@ -68,8 +68,8 @@ static bool send_execute(struct pipeline *p, const struct pg_batch *b, const str
 	size_t at = it->first_param;
 	if (it->nparams == 0)
 		return PQsendQueryPrepared(p->conn.pq, name.text, 0, NULL, NULL, NULL, 0);
-	return PQsendQueryPrepared(p->conn.pq, name.text, (int)it->nparams, &b->values[at], &b->lengths[at],
-		&b->formats[at], 0);
+	return PQsendQueryPrepared(p->conn.pq, name.text, (int)it->nparams, &b->values[at],
+		&b->lengths[at], &b->formats[at], 0);
 }
 
 /* libpq before 17 writes at every Sync; from 17 a whole turn's batches go out together. */
@@ -146,7 +146,8 @@ static void on_stall(struct timer *t)
 {
 	struct pipeline *p = container_of(t, struct pipeline, stall);
 	struct status st = status_err(ST_UNAVAILABLE,
-		"a statement did not end %d ms after it was cancelled; its connection is closed", CANCEL_MS);
+		"a statement did not end %d ms after it was cancelled; its connection is closed",
+		CANCEL_MS);
 	if (first(p)->cancelled) {
 		pg_conn_fail(&p->conn, &st);
 		return;
@@ -166,7 +167,8 @@ static const char *field(const PGresult *res, int code)
 }
 
 /* The first one is the batch's; parsed is the item whose Parse failed, or NULL. */
-static void take_error(struct pipeline *p, struct pg_batch *b, PGresult *res, struct pg_item *parsed)
+static void take_error(
+	struct pipeline *p, struct pg_batch *b, PGresult *res, struct pg_item *parsed)
 {
 	if (pg_error_is_fatal(res))
 		pg_conn_hangs_up(&p->conn, res);
@@ -197,7 +199,8 @@ static bool worth_retry(struct pipeline *p, const struct pg_batch *b)
 	}
 	bool missing = strcmp(state, "26000") == 0;
 	bool stale = strcmp(state, "0A000") == 0 &&
-		strcmp(field(b->results.error, PG_DIAG_SOURCE_FUNCTION), "RevalidateCachedQuery") == 0;
+		     strcmp(field(b->results.error, PG_DIAG_SOURCE_FUNCTION),
+			     "RevalidateCachedQuery") == 0;
 	const struct pg_item *it = b->failed;
 	if ((!missing && !stale) || it == NULL || b->script)
 		return false;
@@ -259,7 +262,8 @@ static void take(struct pipeline *p, struct pg_batch *b, PGresult *res)
 	if (s == PGRES_PIPELINE_SYNC) {
 		unit_end(p, b);
 	} else if (!ok && s != PGRES_PIPELINE_ABORTED) {
-		struct status st = status_err(ST_UNIMPLEMENTED, "a batch cannot COPY (%s)", PQresStatus(s));
+		struct status st =
+			status_err(ST_UNIMPLEMENTED, "a batch cannot COPY (%s)", PQresStatus(s));
 		give_up(p, b, &st);
 	}
 }
@@ -276,7 +280,8 @@ static void read_units(struct pipeline *p)
 		} else if (PQstatus(p->conn.pq) == CONNECTION_BAD) {
 			return; /* the connection ends in its own words */
 		} else if (++ends > 2) {
-			struct status st = status_err(ST_INTERNAL, "answers and batches do not match");
+			struct status st =
+				status_err(ST_INTERNAL, "answers and batches do not match");
 			pg_conn_fail(&p->conn, &st);
 		}
 	}
@@ -303,10 +308,12 @@ static void read_script(struct pipeline *p)
 			script_end(p, b);
 		} else if (s == PGRES_FATAL_ERROR) {
 			take_error(p, b, res, NULL);
-		} else if (s == PGRES_TUPLES_OK || s == PGRES_COMMAND_OK || s == PGRES_EMPTY_QUERY) {
+		} else if (s == PGRES_TUPLES_OK || s == PGRES_COMMAND_OK ||
+			   s == PGRES_EMPTY_QUERY) {
 			batch_add_result(b, res);
 		} else {
-			struct status st = status_err(ST_UNIMPLEMENTED, "a script cannot COPY (%s)", PQresStatus(s));
+			struct status st = status_err(
+				ST_UNIMPLEMENTED, "a script cannot COPY (%s)", PQresStatus(s));
 			PQclear(res);
 			give_up(p, b, &st);
 		}
@@ -334,14 +341,16 @@ static void on_input(struct pg_conn *c)
 	else
 		read_units(p);
 	while (PQisBusy(c->pq) == 0 && first(p) == NULL) {
-		PGresult *res = PQgetResult(c->pq); /* what came though nobody asked: an error at the end */
+		PGresult *res =
+			PQgetResult(c->pq); /* what came though nobody asked: an error at the end */
 		if (res == NULL)
 			break;
 		PQclear(res);
 	}
 }
 
-/* An error of the batch's own is final even if the answer to its Sync is lost; all else is unknown. */
+/* An error of the batch's own is final even if the answer to its Sync is lost; all else is unknown.
+ */
 static struct status lost(struct pg_batch *b, const struct status *why)
 {
 	const PGresult *error = b->results.error;
@@ -350,7 +359,8 @@ static struct status lost(struct pg_batch *b, const struct status *why)
 	if (error && !pg_error_is_fatal(error) && PQresultErrorField(error, PG_DIAG_SQLSTATE))
 		return outcome(b);
 	b->results.sent = true;
-	struct status st = status_wrap(why, "the connection to PostgreSQL was lost before the answer came");
+	struct status st =
+		status_wrap(why, "the connection to PostgreSQL was lost before the answer came");
 	st.code = ST_UNAVAILABLE;
 	return st;
 }

@@ -3,8 +3,8 @@
  * transaction and, when something in it fails, skips the rest of it.
  *
  * What a unit prepared stays prepared even if the unit fails later; what it did not come to
- * is prepared by the next unit that needs it. Units that were sent in between, counting on it, fail with
- * 26000 and are sent once more: being rolled back, they have done nothing.
+ * is prepared by the next unit that needs it. Units that were sent in between, counting on it, fail
+ * with 26000 and are sent once more: being rolled back, they have done nothing.
  *
  * A script leaves pipeline mode for its time: PQsendQuery, which is one transaction too. */
 #pragma once
@@ -21,7 +21,7 @@ struct pipeline {
 	unsigned depth;
 	struct map prepared; /* name → struct prepared */
 	bool up;
-	bool script;    /* out of pipeline mode, for the only one in `sent` */
+	bool script; /* out of pipeline mode, for the only one in `sent` */
 	bool unflushed;
 	/* The first of `sent` was given up and keeps the others waiting: the server is asked to
 	 * cancel it; when that does not help the connection is closed. */

@@ -153,7 +153,8 @@ static struct status too_late(const struct pg_batch *b)
 	if (b->results.sent)
 		return status_wrap(&b->op.st, "PostgreSQL");
 	if (!pg_is_up(b->pg))
-		return status_err(ST_UNAVAILABLE, "no connection to PostgreSQL: %s", b->pg->why.message);
+		return status_err(
+			ST_UNAVAILABLE, "no connection to PostgreSQL: %s", b->pg->why.message);
 	return status_wrap(&b->op.st, "every connection to PostgreSQL was busy");
 }
 
@@ -190,7 +191,8 @@ static struct status refusal(const struct pg *pg, const struct pg_batch *b)
 		return b->mistake;
 	if (pg->nwaiting >= pg->o.queue_limit)
 		return status_err(ST_RESOURCE_EXHAUSTED,
-			"%zu batches are waiting for PostgreSQL already; try again later", pg->nwaiting);
+			"%zu batches are waiting for PostgreSQL already; try again later",
+			pg->nwaiting);
 	return status_ok();
 }
 
@@ -250,7 +252,8 @@ static void cancel_all(struct pg *pg)
 	struct list *n;
 	while ((n = list_pop(&pg->batches)) != NULL) {
 		struct pg_batch *b = container_of(n, struct pg_batch, all);
-		struct status st = status_err(ST_CANCELLED, "the connections to PostgreSQL are being closed");
+		struct status st =
+			status_err(ST_CANCELLED, "the connections to PostgreSQL are being closed");
 		if (b->op.state == OP_FINISHING)
 			st = b->op.st;
 		op_drop(&b->op);

@@ -12,11 +12,11 @@ struct listener;
 struct pg {
 	struct loop *loop;
 	char *conninfo;
-	struct pg_options o; /* conninfo points to ours */
+	struct pg_options o;        /* conninfo points to ours */
 	struct pipeline *pipelines; /* o.pool_size */
 	unsigned ups;
 	enum { PG_TOLD_NOTHING, PG_TOLD_DOWN, PG_TOLD_UP } told;
-	struct status why; /* of being down */
+	struct status why;   /* of being down */
 	struct list batches; /* running, by `all` */
 	struct list waiting;
 	size_t nwaiting;

@@ -103,7 +103,8 @@ struct str pg_bytes(const struct pg_results *r, size_t stmt, int row, int col)
 	size_t len = 0;
 	if (res == NULL)
 		return str_of("");
-	unsigned char *raw = PQunescapeBytea((const unsigned char *)PQgetvalue(res, row, col), &len);
+	unsigned char *raw =
+		PQunescapeBytea((const unsigned char *)PQgetvalue(res, row, col), &len);
 	if (raw == NULL)
 		mem_abort("out of memory");
 	struct str bytes = str_make(arena_memdup(r->arena, raw, len), len);

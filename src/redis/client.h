@@ -17,7 +17,7 @@ struct redis {
 	struct timer oldest; /* looks at the first of `sent` now and then */
 	struct list refused; /* commands that were never sent, until done is called */
 	enum { REDIS_TOLD_NOTHING, REDIS_TOLD_DOWN, REDIS_TOLD_UP } told;
-	struct status why; /* of being down */
+	struct status why;             /* of being down */
 	struct subscriber *subscriber; /* NULL until redis_subscribe */
 	bool closing;
 };

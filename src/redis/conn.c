@@ -137,7 +137,8 @@ static struct status failure(const struct redis_conn *c, const char *words)
 {
 	if (c->url->path)
 		return status_err(ST_UNAVAILABLE, "Redis at %s: %s", c->url->path, words);
-	return status_err(ST_UNAVAILABLE, "Redis at %s port %d: %s", c->url->host, c->url->port, words);
+	return status_err(
+		ST_UNAVAILABLE, "Redis at %s port %d: %s", c->url->host, c->url->port, words);
 }
 
 static void fail_words(struct redis_conn *c, const char *words)
@@ -269,8 +270,9 @@ static void on_timer(struct timer *t)
 	if (c->state == REDIS_CONN_WAITING)
 		begin(c);
 	else
-		fail_words(c, c->state == REDIS_CONN_RESOLVING ? "the host name was not resolved in time" :
-								 "no connection in time: it does not answer");
+		fail_words(c, c->state == REDIS_CONN_RESOLVING
+				      ? "the host name was not resolved in time"
+				      : "no connection in time: it does not answer");
 }
 
 /* ---- the end ---- */
@@ -307,7 +309,8 @@ static void on_failing(struct defer *d)
 
 void redis_conn_fail(struct redis_conn *c, const struct status *why)
 {
-	if (c->state == REDIS_CONN_IDLE || c->state == REDIS_CONN_WAITING || c->state == REDIS_CONN_FAILING)
+	if (c->state == REDIS_CONN_IDLE || c->state == REDIS_CONN_WAITING ||
+		c->state == REDIS_CONN_FAILING)
 		return;
 	c->unreached = c->state == REDIS_CONN_CONNECTING;
 	c->why = *why;

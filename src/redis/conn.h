@@ -1,6 +1,6 @@
-/* conn: one Redis connection on the loop: look-up, connect, AUTH, SELECT, PING, loss, and the next attempt
- * after the back-off, for as long as it lives. The commands (redis.c) and the subscriber stand
- * on it. Embedded in its owner.
+/* conn: one Redis connection on the loop: look-up, connect, AUTH, SELECT, PING, loss, and the next
+ * attempt after the back-off, for as long as it lives. The commands (redis.c) and the subscriber
+ * stand on it. Embedded in its owner.
  *
  *	WAITING ─▶ RESOLVING ─▶ CONNECTING ─▶ GREETING ─▶ UP
  *	   ▲           │             │            │        │ redis_conn_fail

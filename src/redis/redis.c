@@ -114,12 +114,14 @@ static void on_oldest(struct timer *t)
 	struct redis *r = container_of(t, struct redis, oldest);
 	if (list_empty(&r->sent))
 		return;
-	uint64_t age = loop_now_ms(r->loop) - container_of(r->sent.next, struct command, node)->sent_ms;
+	uint64_t age =
+		loop_now_ms(r->loop) - container_of(r->sent.next, struct command, node)->sent_ms;
 	if (age < ANSWER_MS) {
 		timer_set(t, ANSWER_MS - age);
 		return;
 	}
-	struct status st = status_err(ST_UNAVAILABLE, "Redis did not answer within %d ms", ANSWER_MS);
+	struct status st =
+		status_err(ST_UNAVAILABLE, "Redis did not answer within %d ms", ANSWER_MS);
 	redis_conn_fail(&r->conn, &st);
 }
 
@@ -144,7 +146,8 @@ static bool send_argv(struct redis *r, struct command *cmd, size_t argc, const s
 	return err == REDIS_OK;
 }
 
-void redis_command(struct redis *r, redis_done done, void *data, size_t argc, const struct str *argv)
+void redis_command(
+	struct redis *r, redis_done done, void *data, size_t argc, const struct str *argv)
 {
 	struct status st = status_ok();
 	if (r->closing)
@@ -152,8 +155,8 @@ void redis_command(struct redis *r, redis_done done, void *data, size_t argc, co
 	else if (!redis_is_up(r))
 		st = status_err(ST_UNAVAILABLE, "no connection to Redis: %s", r->why.message);
 	else if (r->nsent >= REDIS_PENDING_MAX)
-		st = status_err(ST_RESOURCE_EXHAUSTED, "%zu commands wait for Redis already; try again later",
-			r->nsent);
+		st = status_err(ST_RESOURCE_EXHAUSTED,
+			"%zu commands wait for Redis already; try again later", r->nsent);
 	else if (argc == 0 || argc > INT32_MAX)
 		st = status_err(ST_INTERNAL, "a Redis command of %zu words", argc);
 	if (!status_is_ok(&st)) {
@@ -161,7 +164,8 @@ void redis_command(struct redis *r, redis_done done, void *data, size_t argc, co
 		return;
 	}
 	struct command *cmd = mem_new(struct command);
-	*cmd = (struct command){.redis = r, .done = done, .data = data, .sent_ms = loop_now_ms(r->loop)};
+	*cmd = (struct command){
+		.redis = r, .done = done, .data = data, .sent_ms = loop_now_ms(r->loop)};
 	if (!send_argv(r, cmd, argc, argv)) {
 		free(cmd);
 		st = status_err(ST_UNAVAILABLE, "the connection to Redis is being lost");

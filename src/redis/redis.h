@@ -1,10 +1,12 @@
 /* redis: hiredis's asynchronous API with reconnect (50 ms doubling to 2 s, jitter). Called by
- * jobs/, api/ and app/. Redis holds nothing that Postgres does not: every caller goes on without it.
+ * jobs/, api/ and app/. Redis holds nothing that Postgres does not: every caller goes on without
+ * it.
  *
  * Commands go over one connection, subscriptions over another that is made when first needed. Host
  * names are resolved on the work queue. Making a connection, AUTH, SELECT and a PING included, has
- * 3 s. Commands made in one turn go out together and are answered in order; one that is not answered
- * within 2 s takes the connection down, and all that wait behind it. So: no blocking commands.
+ * 3 s. Commands made in one turn go out together and are answered in order; one that is not
+ * answered within 2 s takes the connection down, and all that wait behind it. So: no blocking
+ * commands.
  *
  * Callbacks fire from the loop, never from inside a function of this page, except for those of
  * redis_destroy, which is not to be called from a callback of this page. */
@@ -19,11 +21,11 @@ struct redis;
 struct redisReply;
 
 struct redis_options {
-	/* redis://[[user]:password@]host[:port][/db] or unix://[[user]:password@]/path[?db=n], with %XX
-	 * for what would be misread; copied */
+	/* redis://[[user]:password@]host[:port][/db] or unix://[[user]:password@]/path[?db=n], with
+	 * %XX for what would be misread; copied */
 	const char *url;
-	/* Connected (again; data may have been lost meanwhile) / lost, or the very first attempt failed
-	 * (later ones are not told: redis_last_error knows). May be NULL. */
+	/* Connected (again; data may have been lost meanwhile) / lost, or the very first attempt
+	 * failed (later ones are not told: redis_last_error knows). May be NULL. */
 	void (*on_state)(void *data, bool up, const struct status *why);
 	void *data;
 };
@@ -35,18 +37,20 @@ bool redis_is_up(const struct redis *r);
 /* Why it is not up; OK when it is. */
 struct status redis_last_error(const struct redis *r);
 
-/* reply is valid during the callback only; NULL unless st is OK. An error reply of the server is a failed st
- * in its words: NOSCRIPT NOT_FOUND, OOM RESOURCE_EXHAUSTED, WRONGTYPE FAILED_PRECONDITION, NOPERM
- * PERMISSION_DENIED, NOAUTH and WRONGPASS UNAUTHENTICATED, LOADING, BUSY, READONLY, MASTERDOWN, CLUSTERDOWN, TRYAGAIN
- * UNAVAILABLE, all else INTERNAL. (Errors inside of an array reply are the caller's to find.)
- * Lost after sending: UNAVAILABLE, not answered in time: DEADLINE_EXCEEDED; it may have run. */
+/* reply is valid during the callback only; NULL unless st is OK. An error reply of the server is a
+ * failed st in its words: NOSCRIPT NOT_FOUND, OOM RESOURCE_EXHAUSTED, WRONGTYPE
+ * FAILED_PRECONDITION, NOPERM PERMISSION_DENIED, NOAUTH and WRONGPASS UNAUTHENTICATED, LOADING,
+ * BUSY, READONLY, MASTERDOWN, CLUSTERDOWN, TRYAGAIN UNAVAILABLE, all else INTERNAL. (Errors inside
+ * of an array reply are the caller's to find.) Lost after sending: UNAVAILABLE, not answered in
+ * time: DEADLINE_EXCEEDED; it may have run. */
 typedef void (*redis_done)(void *data, const struct status *st, const struct redisReply *reply);
-/* Not connected: done gets UNAVAILABLE (later in this turn); too many unanswered: RESOURCE_EXHAUSTED.
- * done may be NULL. argv is copied. */
+/* Not connected: done gets UNAVAILABLE (later in this turn); too many unanswered:
+ * RESOURCE_EXHAUSTED. done may be NULL. argv is copied. */
 #define REDIS_PENDING_MAX 10000
-void redis_command(struct redis *r, redis_done done, void *data, size_t argc, const struct str *argv);
+void redis_command(
+	struct redis *r, redis_done done, void *data, size_t argc, const struct str *argv);
 
-/* on_message(data, NULL, empty) after every (re)connect: something may have been missed. There is no end to
- * it but redis_destroy. */
+/* on_message(data, NULL, empty) after every (re)connect: something may have been missed. There is
+ * no end to it but redis_destroy. */
 void redis_subscribe(struct redis *r, const char *channel,
 	void (*on_message)(void *data, const char *channel, struct str payload), void *data);

@@ -39,7 +39,7 @@ static void on_push(redisAsyncContext *ac, void *r, void *data)
 	struct subscriber *s = container_of(c, struct subscriber, conn);
 	bool message = str_is(element(reply, 0), "message");
 	struct str name = element(reply, 1), payload = element(reply, 2);
-	list_for_each(&s->channels, n) {
+	list_for_each (&s->channels, n) {
 		struct channel *ch = container_of(n, struct channel, node);
 		if (!str_is(name, ch->name))
 			continue;
@@ -56,10 +56,10 @@ static void send_subscribe(struct subscriber *s)
 {
 	if (!redis_conn_is_up(&s->conn))
 		return;
-	list_for_each(&s->channels, n) {
+	list_for_each (&s->channels, n) {
 		struct channel *ch = container_of(n, struct channel, node);
-		if (ch->state == CHANNEL_NEW &&
-			redisAsyncCommand(s->conn.ac, on_push, NULL, "SUBSCRIBE %s", ch->name) == REDIS_OK)
+		if (ch->state == CHANNEL_NEW && redisAsyncCommand(s->conn.ac, on_push, NULL,
+							"SUBSCRIBE %s", ch->name) == REDIS_OK)
 			ch->state = CHANNEL_SENT;
 	}
 }
@@ -73,7 +73,7 @@ static void on_down(struct redis_conn *c, const struct status *why)
 {
 	struct subscriber *s = container_of(c, struct subscriber, conn);
 	(void)why; /* the commands' connection meets the same server and says it */
-	list_for_each(&s->channels, n)
+	list_for_each (&s->channels, n)
 		container_of(n, struct channel, node)->state = CHANNEL_NEW;
 }
 

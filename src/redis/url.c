@@ -1,8 +1,8 @@
 #include "redis/url.h"
 #include "base/arena.h"
 
-#define PORT        6379
-#define DB_MAX      1000000
+#define PORT         6379
+#define DB_MAX       1000000
 #define PATH_MAX_LEN 107 /* sun_path; hiredis would cut it silently */
 
 static bool hex_digit(char c, unsigned *ret_value)
@@ -25,7 +25,8 @@ static const char *unescape(struct arena *a, struct str s)
 		unsigned hi, lo;
 		out[n] = s.ptr[i];
 		if (s.ptr[i] == '%') {
-			if (i + 2 >= s.len || !hex_digit(s.ptr[i + 1], &hi) || !hex_digit(s.ptr[i + 2], &lo))
+			if (i + 2 >= s.len || !hex_digit(s.ptr[i + 1], &hi) ||
+				!hex_digit(s.ptr[i + 2], &lo))
 				return NULL;
 			out[n] = (char)(hi << 4 | lo);
 			i += 2;
@@ -47,7 +48,8 @@ static struct status parse_userinfo(struct arena *a, struct str *rest, struct re
 {
 	struct str authority = *rest;
 	const char *at = NULL;
-	for (size_t i = 0; i < authority.len && authority.ptr[i] != '/' && authority.ptr[i] != '?'; i++)
+	for (size_t i = 0; i < authority.len && authority.ptr[i] != '/' && authority.ptr[i] != '?';
+		i++)
 		if (authority.ptr[i] == '@')
 			at = authority.ptr + i;
 	if (at == NULL)
@@ -56,8 +58,9 @@ static struct status parse_userinfo(struct arena *a, struct str *rest, struct re
 	*rest = str_make(at + 1, rest->len - info.len - 1);
 	struct str user = str_cut(&info, ':');
 	if (info.ptr == NULL)
-		return status_err(ST_INVALID_ARGUMENT,
-			"the Redis URL names a user without a password; write :password@ for a password alone");
+		return status_err(
+			ST_INVALID_ARGUMENT, "the Redis URL names a user without a password; write "
+					     ":password@ for a password alone");
 	if (user.len > 0 && (url->user = unescape(a, user)) == NULL)
 		return bad_escape("user");
 	if (info.len > 0 && (url->password = unescape(a, info)) == NULL)
@@ -71,7 +74,8 @@ static struct status parse_db(struct str text, struct redis_url *url)
 	if (text.len == 0)
 		return status_ok();
 	if (!str_to_u64(text, &n) || n > DB_MAX)
-		return status_err(ST_INVALID_ARGUMENT, "the database \"" STR_FMT "\" in the Redis URL is not a number",
+		return status_err(ST_INVALID_ARGUMENT,
+			"the database \"" STR_FMT "\" in the Redis URL is not a number",
 			STR_ARG(text));
 	url->db = (int)n;
 	return status_ok();
@@ -81,15 +85,17 @@ static struct status parse_unix(struct arena *a, struct str rest, struct redis_u
 {
 	struct str path = str_cut(&rest, '?');
 	if (!str_starts(path, "/") || path.len < 2)
-		return status_err(ST_INVALID_ARGUMENT, "the path in the Redis URL is not absolute: unix:///path");
+		return status_err(ST_INVALID_ARGUMENT,
+			"the path in the Redis URL is not absolute: unix:///path");
 	url->path = unescape(a, path);
 	if (url->path == NULL)
 		return bad_escape("path");
 	if (strlen(url->path) > PATH_MAX_LEN)
-		return status_err(ST_INVALID_ARGUMENT, "the socket path \"%s\" is longer than %d bytes", url->path,
-			PATH_MAX_LEN);
+		return status_err(ST_INVALID_ARGUMENT,
+			"the socket path \"%s\" is longer than %d bytes", url->path, PATH_MAX_LEN);
 	if (rest.len > 0 && !str_starts(rest, "db="))
-		return status_err(ST_INVALID_ARGUMENT, "\"?" STR_FMT "\" in the Redis URL is not ?db=n", STR_ARG(rest));
+		return status_err(ST_INVALID_ARGUMENT,
+			"\"?" STR_FMT "\" in the Redis URL is not ?db=n", STR_ARG(rest));
 	if (rest.len > 0)
 		rest = str_make(rest.ptr + 3, rest.len - 3);
 	return parse_db(rest, url);
@@ -98,12 +104,13 @@ static struct status parse_unix(struct arena *a, struct str rest, struct redis_u
 static struct status parse_tcp(struct arena *a, struct str rest, struct redis_url *url)
 {
 	struct str hostport = str_cut(&rest, '/');
-	struct str host = hostport, port = {NULL, 0};
+	struct str host, port = {NULL, 0};
 	if (str_starts(hostport, "[")) {
 		hostport = str_make(hostport.ptr + 1, hostport.len - 1);
 		host = str_cut(&hostport, ']');
 		if (hostport.ptr == NULL || (hostport.len > 0 && hostport.ptr[0] != ':'))
-			return status_err(ST_INVALID_ARGUMENT, "the address in the Redis URL lacks its ]");
+			return status_err(
+				ST_INVALID_ARGUMENT, "the address in the Redis URL lacks its ]");
 		if (hostport.len > 0)
 			port = str_make(hostport.ptr + 1, hostport.len - 1);
 	} else {
@@ -112,11 +119,12 @@ static struct status parse_tcp(struct arena *a, struct str rest, struct redis_ur
 	}
 	url->host = unescape(a, host);
 	if (url->host == NULL || url->host[0] == '\0')
-		return status_err(ST_INVALID_ARGUMENT, "the Redis URL names no host: redis://host:port");
+		return status_err(
+			ST_INVALID_ARGUMENT, "the Redis URL names no host: redis://host:port");
 	uint64_t n = PORT;
 	if (port.ptr && (!str_to_u64(port, &n) || n == 0 || n > 65535))
-		return status_err(ST_INVALID_ARGUMENT, "the port \"" STR_FMT "\" in the Redis URL is not 1–65535",
-			STR_ARG(port));
+		return status_err(ST_INVALID_ARGUMENT,
+			"the port \"" STR_FMT "\" in the Redis URL is not 1–65535", STR_ARG(port));
 	url->port = (int)n;
 	return parse_db(rest, url);
 }
@@ -127,7 +135,8 @@ struct status redis_url_parse(struct arena *a, const char *text, struct redis_ur
 	struct str rest = str_of(text);
 	bool tcp = str_starts(rest, "redis://"), local = str_starts(rest, "unix://");
 	if (str_starts(rest, "rediss://"))
-		return status_err(ST_INVALID_ARGUMENT, "rediss:// (TLS) is not supported; use a unix socket or a tunnel");
+		return status_err(ST_INVALID_ARGUMENT,
+			"rediss:// (TLS) is not supported; use a unix socket or a tunnel");
 	if (!tcp && !local)
 		return status_err(ST_INVALID_ARGUMENT,
 			"the Redis URL must begin with redis://host:port or unix:///path");

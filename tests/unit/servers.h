@@ -1,6 +1,7 @@
-/* servers: a private PostgreSQL or Redis for one test program, on a unix socket in a directory of its
- * own below /tmp. Started in the foreground as our child (it dies with us, whatever happens), ready
- * when it says so in its log, ended by its pid. Failure to start ends the test program, with the log. */
+/* servers: a private PostgreSQL or Redis for one test program, on a unix socket in a directory of
+ * its own below /tmp. Started in the foreground as our child (it dies with us, whatever happens),
+ * ready when it says so in its log, ended by its pid. Failure to start ends the test program, with
+ * the log. */
 #pragma once
 #include <errno.h>
 #include <fcntl.h>
@@ -34,11 +35,11 @@ struct server {
 	char text[8][128]; /* arguments that are made up */
 };
 
-#define SERVER_DIE(...) \
-	do { \
-		fprintf(stderr, __VA_ARGS__); \
-		fputc('\n', stderr); \
-		exit(99); \
+#define SERVER_DIE(...)                                                                            \
+	do {                                                                                       \
+		fprintf(stderr, __VA_ARGS__);                                                      \
+		fputc('\n', stderr);                                                               \
+		exit(99);                                                                          \
 	} while (0)
 
 static inline void server_become(const struct server *s)
@@ -155,8 +156,8 @@ static inline void server_make_dir(struct server *s, const char *pattern)
  * The superuser and the database are "skep"; his password is "secret". */
 static inline void server_start_pg(struct server *s, const char *hba)
 {
-	*s = (struct server){.ready = "database system is ready to accept connections",
-		.stop_signal = SIGQUIT};
+	*s = (struct server){
+		.ready = "database system is ready to accept connections", .stop_signal = SIGQUIT};
 	if (geteuid() == 0) {
 		const struct passwd *pw = getpwnam("postgres");
 		if (pw == NULL)
@@ -176,14 +177,15 @@ static inline void server_start_pg(struct server *s, const char *hba)
 	f = fopen(s->text[4], "w");
 	fprintf(f, "%s\n", hba ? hba : "local all all trust");
 	fclose(f);
-	const char *const initdb[] = {SERVER_PG_BIN "/initdb", "--no-sync", "--auth=trust", "--username=skep",
-		"--encoding=UTF8", "--locale=C", "--pwfile", s->text[2], "-D", s->text[0], NULL};
+	const char *const initdb[] = {SERVER_PG_BIN "/initdb", "--no-sync", "--auth=trust",
+		"--username=skep", "--encoding=UTF8", "--locale=C", "--pwfile", s->text[2], "-D",
+		s->text[0], NULL};
 	if (!server_tool(s, initdb))
 		SERVER_DIE("initdb failed");
-	const char *const argv[] = {SERVER_PG_BIN "/postgres", "-D", s->text[0], "-c", s->text[1], "-c",
-		s->text[3], "-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off", "-c",
-		"shared_buffers=16MB", "-c", "max_connections=20", "-c", "log_min_messages=log", "-c",
-		"log_checkpoints=off", NULL};
+	const char *const argv[] = {SERVER_PG_BIN "/postgres", "-D", s->text[0], "-c", s->text[1],
+		"-c", s->text[3], "-c", "listen_addresses=", "-c", "fsync=off", "-c",
+		"full_page_writes=off", "-c", "shared_buffers=16MB", "-c", "max_connections=20",
+		"-c", "log_min_messages=log", "-c", "log_checkpoints=off", NULL};
 	memcpy(s->argv, argv, sizeof argv);
 	(void)snprintf(s->address, sizeof s->address, "host=%s user=skep dbname=postgres", s->dir);
 	server_start(s);
@@ -195,8 +197,9 @@ static inline void server_start_redis(struct server *s, const char *password)
 	*s = (struct server){.ready = "eady to accept connections", .stop_signal = SIGTERM};
 	server_make_dir(s, "/tmp/skep-redis-XXXXXX");
 	(void)snprintf(s->text[0], sizeof s->text[0], "%s/s", s->dir);
-	const char *const argv[] = {"redis-server", "--port", "0", "--unixsocket", s->text[0], "--save", "",
-		"--appendonly", "no", password ? "--requirepass" : NULL, password, NULL};
+	const char *const argv[] = {"redis-server", "--port", "0", "--unixsocket", s->text[0],
+		"--save", "", "--appendonly", "no", password ? "--requirepass" : NULL, password,
+		NULL};
 	memcpy(s->argv, argv, sizeof argv);
 	(void)snprintf(s->address, sizeof s->address, "unix://%s%s%s%s/s", password ? ":" : "",
 		password ? password : "", password ? "@" : "", s->dir);

@@ -37,7 +37,8 @@ static inline void on_reply(void *data, const struct status *st, const struct pg
 		to->rows[i] = pg_rows(r, i);
 		to->affected[i] = pg_affected(r, i);
 		for (int col = 0; col < REPLY_COLS; col++)
-			(void)snprintf(to->cell[i][col], sizeof to->cell[i][col], "%s", pg_text(r, i, 0, col));
+			(void)snprintf(to->cell[i][col], sizeof to->cell[i][col], "%s",
+				pg_text(r, i, 0, col));
 	}
 }
 

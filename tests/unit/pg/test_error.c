@@ -43,7 +43,8 @@ static void test_codes(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		if (pg_error_code(rows[i].sqlstate) != rows[i].code)
-			fail_msg("%s gives %s", rows[i].sqlstate, st_code_name(pg_error_code(rows[i].sqlstate)));
+			fail_msg("%s gives %s", rows[i].sqlstate,
+				st_code_name(pg_error_code(rows[i].sqlstate)));
 }
 
 int main(void)

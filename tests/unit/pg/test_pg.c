@@ -30,7 +30,8 @@ static int stop_server(void **state)
 
 static void open_pool(struct fixture *f, unsigned size, size_t queue_limit)
 {
-	struct pg_options o = {.conninfo = server.address, .pool_size = size, .queue_limit = queue_limit};
+	struct pg_options o = {
+		.conninfo = server.address, .pool_size = size, .queue_limit = queue_limit};
 	f->pg = pg_create(f->loop, &o);
 }
 
@@ -42,7 +43,8 @@ static int set_up(void **state)
 	open_pool(f, 0, 0);
 	run_ok(f->loop, f->pg,
 		"drop table if exists t;"
-		"create table t (id bigint primary key, name text constraint named check (name <> ''));");
+		"create table t (id bigint primary key, name text constraint named check (name <> "
+		"''));");
 	*state = f;
 	return 0;
 }
@@ -127,8 +129,10 @@ static void test_bind_kinds(void **state)
 {
 	struct fixture *f = *state;
 	static const struct pg_stmt s = {"kinds",
-		"select $1::text, $2::text, $3::bigint, $4::float8, $5::float8, $6::float8, $7::bool, $8::bool,"
-		" $9::bytea, $10::int, $11::text, cardinality($12::text[]) || '|' || array_to_string($12::text[], '|', ''),"
+		"select $1::text, $2::text, $3::bigint, $4::float8, $5::float8, $6::float8, "
+		"$7::bool, $8::bool,"
+		" $9::bytea, $10::int, $11::text, cardinality($12::text[]) || '|' || "
+		"array_to_string($12::text[], '|', ''),"
 		" $13::text, timestamptz '2026-03-01 13:00:00.5+01'"};
 	static const char *const texts[] = {"a,b", "\"q\" \\ {x}", NULL, "é"};
 	char all[256];
@@ -159,7 +163,8 @@ static void test_batch_of_many(void **state)
 {
 	struct fixture *f = *state;
 	static const struct pg_stmt all = {"t.all", "select id, name from t order by id desc"};
-	static const struct pg_stmt change = {"t.change", "update t set name = name || '!' where id < $1"};
+	static const struct pg_stmt change = {
+		"t.change", "update t set name = name || '!' where id < $1"};
 	struct reply r = {0};
 	struct pg_batch *b = pg_batch_create(f->pg);
 	add_insert(b, 1, "one");
@@ -194,7 +199,8 @@ static void test_empty_batch(void **state)
 	pg_batch_destroy(NULL);
 }
 
-static void expect_mistake(struct fixture *f, struct pg_batch *b, enum st_code code, const char *words)
+static void expect_mistake(
+	struct fixture *f, struct pg_batch *b, enum st_code code, const char *words)
 {
 	struct reply r = {0};
 	pg_run(b, 20000, on_reply, &r);
@@ -251,7 +257,8 @@ static void test_failure_rolls_the_batch_back(void **state)
 	pg_run(b, 20000, on_reply, &r);
 	reply_wait(f->loop, &r);
 	assert_status(&r.st, ST_ALREADY_EXISTS,
-		"duplicate key value violates unique constraint \"t_pkey\": Key (id)=(1) already exists.");
+		"duplicate key value violates unique constraint \"t_pkey\": Key (id)=(1) already "
+		"exists.");
 	assert_string_equal(r.sqlstate, "23505");
 	assert_string_equal(r.constraint, "t_pkey");
 	assert_int_equal(r.count, 0);
@@ -273,7 +280,8 @@ static void test_failure_at_the_commit(void **state)
 	static const struct pg_stmt late = {"late.insert", "insert into late values ($1), ($1)"};
 	struct reply r = {0};
 	run_ok(f->loop, f->pg,
-		"drop table if exists late; create table late (id int constraint once unique deferrable initially deferred)");
+		"drop table if exists late; create table late (id int constraint once unique "
+		"deferrable initially deferred)");
 	struct pg_batch *b = pg_batch_create(f->pg);
 	pg_add(b, &late);
 	pg_bind_i64(b, 7);
@@ -288,7 +296,8 @@ static void test_raised_codes_and_words(void **state)
 {
 	struct fixture *f = *state;
 	struct reply r = run_text(f->loop, f->pg,
-		"do $$ begin raise 'stack is busy' using errcode = 'SK009', detail = 'job 7 runs', hint = 'wait'; end $$");
+		"do $$ begin raise 'stack is busy' using errcode = 'SK009', detail = 'job 7 runs', "
+		"hint = 'wait'; end $$");
 	assert_status(&r.st, ST_FAILED_PRECONDITION, "stack is busy: job 7 runs (hint: wait)");
 	assert_string_equal(r.sqlstate, "SK009");
 	r = run_text(f->loop, f->pg, "selec 1");
@@ -347,7 +356,8 @@ static void test_parse_that_was_skipped(void **state)
 static void test_parse_outlives_the_failure(void **state)
 {
 	struct fixture *f = *state;
-	static const struct pg_stmt names = {"names", "select count(*) from pg_prepared_statements"};
+	static const struct pg_stmt names = {
+		"names", "select count(*) from pg_prepared_statements"};
 	struct reply r = {0};
 	one_connection(f);
 	struct pg_batch *b = pg_batch_create(f->pg);
@@ -386,7 +396,8 @@ static void test_plan_gone_stale(void **state)
 			reply_wait(f->loop, &r[k]);
 			assert_ok(&r[k].st);
 		}
-		run_ok(f->loop, f->pg, i == 0 ? "alter table t add column x int" : "alter table t drop column x");
+		run_ok(f->loop, f->pg,
+			i == 0 ? "alter table t add column x int" : "alter table t drop column x");
 	}
 	expect_count(f, "4");
 }
@@ -425,7 +436,8 @@ static void test_ten_thousand(void **state)
 static void test_large_both_ways(void **state)
 {
 	struct fixture *f = *state;
-	static const struct pg_stmt echo = {"echo", "select length($1::text), repeat('x', 3000000)"};
+	static const struct pg_stmt echo = {
+		"echo", "select length($1::text), repeat('x', 3000000)"};
 	enum { N = 12, LEN = 2000000 };
 	struct reply r[N] = {{0}};
 	char *text = malloc(LEN + 1);
@@ -458,7 +470,8 @@ static void test_pool_grows_when_deep(void **state)
 	}
 	reply_wait(f->loop, &r[0]);
 	struct reply n = run_text(f->loop, f->pg,
-		"select count(*) > 1 and count(*) <= 4 from pg_stat_activity where application_name = 'skep'");
+		"select count(*) > 1 and count(*) <= 4 from pg_stat_activity where "
+		"application_name = 'skep'");
 	assert_string_equal(n.cell[0][0], "t");
 	for (int i = 0; i < 60; i++)
 		reply_wait(f->loop, &r[i]);
@@ -470,13 +483,15 @@ static void test_script_is_atomic(void **state)
 {
 	struct fixture *f = *state;
 	struct reply r = run_text(f->loop, f->pg,
-		"insert into t values (1, 'a'), (2, 'b'); select name from t order by id; select 5");
+		"insert into t values (1, 'a'), (2, 'b'); select name from t order by id; select "
+		"5");
 	assert_ok(&r.st);
 	assert_int_equal(r.count, 3);
 	assert_int_equal(r.affected[0], 2);
 	assert_string_equal(r.cell[1][0], "a");
 	assert_string_equal(r.cell[2][0], "5");
-	r = run_text(f->loop, f->pg, "create table u (id int); insert into t values (3, 'c'); select 1/0");
+	r = run_text(f->loop, f->pg,
+		"create table u (id int); insert into t values (3, 'c'); select 1/0");
 	assert_status(&r.st, ST_INVALID_ARGUMENT, "division by zero");
 	assert_int_equal(r.count, 0);
 	r = run_text(f->loop, f->pg, "select count(*), to_regclass('u') is null from t");
@@ -555,8 +570,10 @@ static void test_cancel_sent(void **state)
 	struct reply r = {0}, next = {0};
 	one_connection(f);
 	expect_count(f, "0"); /* connected */
+	static const struct pg_stmt nap = {"nap", "select pg_sleep(0.3)"};
 	struct pg_batch *b = pg_batch_create(f->pg);
 	add_insert(b, 1, "x");
+	pg_add(b, &nap);
 	struct pg_batch *ticket = pg_run(b, 20000, on_reply, &r);
 	b = pg_batch_create(f->pg);
 	pg_add(b, &count);
@@ -572,7 +589,8 @@ static void test_cancel_sent(void **state)
 	assert_int_equal(r.calls, 1);
 }
 
-/* The one behind a statement that hangs is not lost with it, though the cancel may hit it instead. */
+/* The one behind a statement that hangs is not lost with it, though the cancel may hit it instead.
+ */
 static void test_deadline(void **state)
 {
 	struct fixture *f = *state;
@@ -595,6 +613,50 @@ static void test_deadline(void **state)
 		assert_ok(&behind[i].st);
 	}
 	expect_count(f, "3");
+}
+
+/* A request to cancel that came to nothing may hit a later statement: that one is sent again. */
+static void test_cancel_that_hits_another(void **state)
+{
+	struct fixture *f = *state;
+	static const struct pg_stmt stubborn = {
+		"stubborn", "do $$ begin perform pg_sleep(60); exception when query_canceled then "
+			    "null; end $$"};
+	static const struct pg_stmt nap = {"nap",
+		"select pg_sleep(0.3), set_config('test.ran', "
+		"coalesce(current_setting('test.ran', true), '') || 'x', false)"};
+	struct pg_options o = {.conninfo = server.address, .pool_size = 1};
+	struct pg *admin = pg_create(f->loop, &o);
+	struct reply r = {0}, hit = {0};
+	one_connection(f);
+	run_ok(f->loop, admin, "select 1");
+	struct reply pid = run_text(f->loop, f->pg, "select pg_backend_pid()");
+	struct pg_batch *b = pg_batch_create(f->pg);
+	pg_add(b, &stubborn);
+	pg_run(b, 50, on_reply, &r);
+	reply_wait(f->loop, &r);
+	assert_int_equal(r.st.code, ST_DEADLINE_EXCEEDED);
+	expect_count(f, "0"); /* the stubborn one was cancelled, and ended well */
+	b = pg_batch_create(f->pg);
+	pg_add(b, &nap);
+	pg_run(b, 20000, on_reply, &hit);
+	loop_turn(f->loop);
+	char sql[300];
+	(void)snprintf(sql, sizeof sql, "select pg_cancel_backend(%s)", pid.cell[0][0]);
+	run_ok(f->loop, admin, sql);
+	reply_wait(f->loop, &hit);
+	assert_ok(&hit.st);
+	assert_string_equal(hit.cell[0][1], "x"); /* the first time was rolled back */
+
+	memset(&hit, 0, sizeof hit); /* but one that nobody of us sent is told */
+	b = pg_batch_create(f->pg);
+	pg_add(b, &nap);
+	pg_run(b, 20000, on_reply, &hit);
+	loop_turn(f->loop);
+	run_ok(f->loop, admin, sql);
+	reply_wait(f->loop, &hit);
+	assert_status(&hit.st, ST_DEADLINE_EXCEEDED, "canceling statement due to user request");
+	pg_destroy(admin);
 }
 
 static void test_deadline_while_all_are_busy(void **state)
@@ -705,6 +767,7 @@ int main(void)
 		TEST(test_cancel_waiting),
 		TEST(test_cancel_sent),
 		TEST(test_deadline),
+		TEST(test_cancel_that_hits_another),
 		TEST(test_deadline_while_all_are_busy),
 		TEST(test_queue_limit),
 		TEST(test_destroy),

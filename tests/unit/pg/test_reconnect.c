@@ -44,7 +44,8 @@ static void on_state(void *data, bool up, const struct status *why)
 
 static void open_pool(struct fixture *f, const char *conninfo, unsigned size)
 {
-	struct pg_options o = {.conninfo = conninfo, .pool_size = size, .on_state = on_state, .data = f};
+	struct pg_options o = {
+		.conninfo = conninfo, .pool_size = size, .on_state = on_state, .data = f};
 	f->pg = pg_create(f->loop, &o);
 	assert_false(pg_is_up(f->pg));
 	struct status st = pg_last_error(f->pg);
@@ -114,7 +115,8 @@ static void expect_unreachable(struct fixture *f, const char *conninfo, const ch
 static void test_no_socket(void **state)
 {
 	expect_unreachable(*state, "host=/nowhere/at/all user=skep",
-		"connection to server on socket \"/nowhere/at/all/.s.PGSQL.5432\" failed: No such file or directory");
+		"connection to server on socket \"/nowhere/at/all/.s.PGSQL.5432\" failed: No such "
+		"file or directory");
 }
 
 static void test_refused_by_name(void **state)
@@ -125,17 +127,20 @@ static void test_refused_by_name(void **state)
 
 static void test_name_that_is_none(void **state)
 {
-	expect_unreachable(*state, "host=no..such..host user=skep", "\"no..such..host\" cannot be resolved");
+	expect_unreachable(
+		*state, "host=no..such..host user=skep", "\"no..such..host\" cannot be resolved");
 }
 
 static void test_conninfo_that_is_none(void **state)
 {
-	expect_unreachable(*state, "host", "missing \"=\" after \"host\" in connection info string");
+	expect_unreachable(
+		*state, "host", "missing \"=\" after \"host\" in connection info string");
 }
 
 static void test_ports_that_do_not_match(void **state)
 {
-	expect_unreachable(*state, "host=localhost port=1,2", "could not match 2 port numbers to 1 hosts");
+	expect_unreachable(
+		*state, "host=localhost port=1,2", "could not match 2 port numbers to 1 hosts");
 }
 
 /* The first host is gone, the second has no name, the third is ours. */
@@ -143,8 +148,10 @@ static void test_several_hosts(void **state)
 {
 	struct fixture *f = *state;
 	char conninfo[256];
-	(void)snprintf(conninfo, sizeof conninfo, "host=localhost,no..such..host,%s port=1,2,5432 user=skep "
-		"dbname=postgres", server.dir);
+	(void)snprintf(conninfo, sizeof conninfo,
+		"host=localhost,no..such..host,%s port=1,2,5432 user=skep "
+		"dbname=postgres",
+		server.dir);
 	open_pool(f, conninfo, 1);
 	expect_works(f);
 }
@@ -157,11 +164,13 @@ static void test_passwords(void **state)
 	run_ok(f->loop, f->pg, "create user guest password 'right'");
 	pg_destroy(f->pg);
 	f->ups = 0;
-	(void)snprintf(conninfo, sizeof conninfo, "host=%s user=guest dbname=postgres password=wrong", server.dir);
+	(void)snprintf(conninfo, sizeof conninfo,
+		"host=%s user=guest dbname=postgres password=wrong", server.dir);
 	expect_unreachable(f, conninfo, "password authentication failed for user \"guest\"");
 	assert_null(strstr(f->why.message, "wrong"));
 	pg_destroy(f->pg);
-	(void)snprintf(conninfo, sizeof conninfo, "host=%s user=guest dbname=postgres password=right", server.dir);
+	(void)snprintf(conninfo, sizeof conninfo,
+		"host=%s user=guest dbname=postgres password=right", server.dir);
 	open_pool(f, conninfo, 1);
 	expect_works(f);
 }
@@ -213,13 +222,15 @@ static void test_restart(void **state)
 	server_kill(&server, SIGQUIT);
 	for (int i = 0; i < FLYING; i++) {
 		reply_wait(f->loop, &flying[i]);
-		assert_status(&flying[i].st, ST_UNAVAILABLE, "was lost before the answer came: terminating connection");
+		assert_status(&flying[i].st, ST_UNAVAILABLE,
+			"was lost before the answer came: terminating connection");
 		assert_true(flying[i].sent);
 		assert_int_equal(flying[i].calls, 1);
 	}
 	while (f->downs == 0)
 		loop_turn(f->loop);
-	assert_status(&f->why, ST_UNAVAILABLE, "terminating connection due to immediate shutdown command");
+	assert_status(&f->why, ST_UNAVAILABLE,
+		"terminating connection due to immediate shutdown command");
 	assert_false(pg_is_up(f->pg));
 	start(f, &one, 20000, &late);
 	for (int i = 0; i < WAITING; i++)
@@ -260,22 +271,24 @@ static void test_terminated_by_an_administrator(void **state)
 	struct pg_options o = {.conninfo = server.address, .pool_size = 1};
 	struct pg *admin = pg_create(f->loop, &o);
 	struct reply flying;
-	static const char kick[] =
-		"select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'";
+	static const char kick[] = "select pg_terminate_backend(pid) from pg_stat_activity where "
+				   "pid <> pg_backend_pid() and backend_type = 'client backend'";
 	open_pool(f, server.address, 1);
 	expect_works(f);
 	start(f, &nap, 20000, &flying);
 	loop_turn(f->loop);
 	run_ok(f->loop, admin, kick);
 	reply_wait(f->loop, &flying);
-	assert_status(&flying.st, ST_UNAVAILABLE, "terminating connection due to administrator command");
+	assert_status(
+		&flying.st, ST_UNAVAILABLE, "terminating connection due to administrator command");
 	assert_true(flying.sent);
 	expect_works(f);
 	int downs = f->downs;
 	run_ok(f->loop, admin, kick);
 	while (f->downs == downs)
 		loop_turn(f->loop);
-	assert_status(&f->why, ST_UNAVAILABLE, "terminating connection due to administrator command");
+	assert_status(
+		&f->why, ST_UNAVAILABLE, "terminating connection due to administrator command");
 	expect_works(f);
 	pg_destroy(admin);
 }
@@ -319,7 +332,9 @@ static void test_listen(void **state)
 	pg_listen(f->pg, "jobs", on_notify, &twice);
 	wait_for(f, &twice.again, 1);
 	assert_int_equal(jobs.again, 1);
-	run_ok(f->loop, f->pg, "select pg_notify('jobs', 'é 1'), pg_notify('Odd \"name\"', ''), pg_notify('other', '')");
+	run_ok(f->loop, f->pg,
+		"select pg_notify('jobs', 'é 1'), pg_notify('Odd \"name\"', ''), "
+		"pg_notify('other', '')");
 	wait_for(f, &jobs.payloads, 1);
 	wait_for(f, &twice.payloads, 1);
 	wait_for(f, &odd.payloads, 1);

@@ -171,7 +171,8 @@ static void test_not_yet_connected(void **state)
 	struct fixture *f = *state;
 	open_at(f, server.address);
 	struct reply r = run(f, "PING");
-	assert_status(&r.st, ST_UNAVAILABLE, "no connection to Redis: the first connection is still being made");
+	assert_status(&r.st, ST_UNAVAILABLE,
+		"no connection to Redis: the first connection is still being made");
 	wait_for(f, &f->ups, 1);
 	expect_text(f, "PING", "PONG");
 }
@@ -334,9 +335,12 @@ static void expect_unreachable(struct fixture *f, const char *url, const char *w
 static void test_unreachable(void **state)
 {
 	struct fixture *f = *state;
-	expect_unreachable(f, "unix:///nowhere/at/all", "Redis at /nowhere/at/all: No such file or directory");
-	expect_unreachable(f, "redis://localhost:1", "Redis at localhost port 1: Connection refused");
-	expect_unreachable(f, "redis://127.0.0.1:1/2", "Redis at 127.0.0.1 port 1: Connection refused");
+	expect_unreachable(
+		f, "unix:///nowhere/at/all", "Redis at /nowhere/at/all: No such file or directory");
+	expect_unreachable(
+		f, "redis://localhost:1", "Redis at localhost port 1: Connection refused");
+	expect_unreachable(
+		f, "redis://127.0.0.1:1/2", "Redis at 127.0.0.1 port 1: Connection refused");
 	expect_unreachable(f, "redis://no..such..host", "\"no..such..host\" cannot be resolved");
 }
 
@@ -460,7 +464,8 @@ static void test_destroy(void **state)
 static void test_destroyed_while_connecting(void **state)
 {
 	struct fixture *f = *state;
-	static const char *const urls[] = {"redis://localhost:1", "redis://127.0.0.1:1", "unix:///nowhere"};
+	static const char *const urls[] = {
+		"redis://localhost:1", "redis://127.0.0.1:1", "unix:///nowhere"};
 	for (int turns = 0; turns < 12; turns++) {
 		open_at(f, turns % 4 == 3 ? server.address : urls[turns % 4]);
 		for (int i = 0; i < turns / 4; i++)

@@ -80,15 +80,19 @@ static void test_bad(void **state)
 		{"unix:///a%", "path in the Redis URL has a bad"},
 		{"unix:///a?database=1", "?db=n"},
 		{"unix:///a?db=x", "database \"x\""},
-		{"unix:///0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
-		 "01234567", "longer than 107"},
+		{"unix:///"
+		 "012345678901234567890123456789012345678901234567890123456789012345678901234567890"
+		 "1234567890123456789"
+		 "01234567",
+			"longer than 107"},
 	};
 	(void)state;
 	struct arena *a = arena_create();
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct redis_url u;
 		struct status st = redis_url_parse(a, rows[i][0], &u);
-		if (st.code != ST_INVALID_ARGUMENT || !strstr(st.message, rows[i][1]) || strstr(st.message, "TOPSECRET"))
+		if (st.code != ST_INVALID_ARGUMENT || !strstr(st.message, rows[i][1]) ||
+			strstr(st.message, "TOPSECRET"))
 			fail_msg("%s: \"%s\", expected \"%s\"", rows[i][0], st.message, rows[i][1]);
 	}
 	arena_destroy(a);
