@@ -146,6 +146,9 @@ static const struct {
 	{"/services/truncated", 200, "{\"ID\":\"a"},
 	{"/services/text", 200, "\"text\""},
 	{"/services/empty", 200, ""},
+	{"/services/new", 400,
+		"{\"message\":\"client version 1.43 is too new. Maximum supported API version is "
+		"1.41\"}"},
 	{"/services/html", 502, "<html>bad gateway</html>"},
 	{"/services/duplicate", 200, "{\"ID\":\"a\",\"ID\":\"b\"}"},
 	{"/services/w/update", 200, "{\"Warnings\":[\"careful\"]}"},
@@ -302,6 +305,13 @@ static void one_negotiation_for_many(void **state)
 	wait_done(&a[0]);
 	assert_string_equal(a[0].id, "1.42");
 	assert_int_equal(pings, 2);
+	a[0] = (struct answer){0};
+	docker_service_inspect(
+		docker, "new", 0, on_services, &a[0]); /* an older Engine took over */
+	expect(&a[0], ST_INVALID_ARGUMENT, "client version 1.43 is too new");
+	docker_service_list(docker, NULL, 0, on_services, &a[0]);
+	expect(&a[0], ST_OK, "");
+	assert_int_equal(pings, 3);
 }
 
 static void no_engine(void **state)
@@ -603,7 +613,12 @@ static void events_come_and_come_back(void **state)
 	buf_drop(&seen, seen.len);
 	wait_seen("lost:UNAVAILABLE;0::::::-1;");
 	buf_drop(&seen, seen.len);
-	send_event("{\"Type\":\"service\",\"Action\":\"half"); /* no half event after a break */
+	send_event("{\"Type\":\"service\",\"Action\":\"half");
+	server_chunk(held, "", 0);
+	wait_seen("lost:UNAVAILABLE;0::::::-1;");
+	send_event("{\"Type\":\"service\",\"Action\":\"whole\"}\n"); /* the half is forgotten */
+	wait_seen("2:whole:");
+	buf_drop(&seen, seen.len);
 	send_event("garbage}\n");
 	wait_seen("lost:INTERNAL;0::::::-1;");
 	buf_drop(&seen, seen.len);
