@@ -8,14 +8,16 @@ static const struct pg_stmt request_forget = {"request_forget",
 	"delete from request_ids where scope = $1 and actor = $2 and request_id = $3"
 	" and created_at < now() - interval '24 hours'"};
 static const struct pg_stmt request_remember = {"request_remember",
-	/* Waits for another transaction that inserts the same id, then violates request_ids_pkey. */
+	/* Waits for one that inserts the same id just now, then violates request_ids_pkey. */
 	"insert into request_ids (scope, actor, request_id, method, fingerprint, result_id)"
 	" values ($1, $2, $3, $4, $5, skep_uuid($6))"};
 static const struct pg_stmt request_check = {"request_check",
 	"select case"
-	" when q.request_id is null then skep_raise(14, 'the first answer has just expired: send it again')"
+	" when q.request_id is null"
+	"  then skep_raise(14, 'the first answer has just expired: send it again')"
 	" when q.method <> $4 or q.fingerprint <> $5 then skep_raise(9, format("
-	"   'request id \"%s\" was used for another request within the last 24 hours: take a new one', $3::text))"
+	"  'request id \"%s\" was used for another request within the last 24 hours:"
+		" take a new one', $3::text))"
 	" end from (select) one"
 	" left join request_ids q on q.scope = $1 and q.actor = $2 and q.request_id = $3"};
 const struct pg_stmt db_fence = {"fence", "select skep_fence(skep_uuid($1), $2)"};
@@ -26,16 +28,17 @@ static const struct {
 	enum st_code code;
 	const char *before, *after;
 } violations[] = {
-	{"projects_name_key", ST_ALREADY_EXISTS, "project ", " exists already: choose another name"},
+	{"projects_name_key", ST_ALREADY_EXISTS, "project ",
+		" exists already: choose another name"},
 	{"projects_name_form", ST_INVALID_ARGUMENT, "project name ",
-		" must be at most 40 lower-case letters, digits and hyphens, start and end with a letter or digit,"
-		" and not look like an id"},
+		" must be at most 40 lower-case letters, digits and hyphens, start"
+		" and end with a letter or digit, and not look like an id"},
 	{"orchestration_stacks_name_form", ST_INVALID_ARGUMENT, "stack name ",
-		" must be at most 40 lower-case letters, digits, hyphens and underscores, start and end with a"
-		" letter or digit, and not look like an id"},
+		" must be at most 40 lower-case letters, digits, hyphens and underscores, start"
+		" and end with a letter or digit, and not look like an id"},
 	{"orchestration_stacks_namespace_form", ST_INVALID_ARGUMENT, "the namespace of stack ",
-		" must be lower-case letters, digits, hyphens and underscores, and start and end with a letter or"
-		" digit"},
+		" must be lower-case letters, digits, hyphens and underscores, and start"
+		" and end with a letter or digit"},
 	{"orchestration_stacks_namespace_key", ST_ALREADY_EXISTS, "the namespace of stack ",
 		" is taken: give it another one"},
 	{"network_assignments_name_key", ST_ALREADY_EXISTS, "a network name of stack ",
@@ -45,7 +48,8 @@ static const struct {
 };
 
 /* The failure in the words of this layer. */
-static struct status explain(const struct db_call *c, const struct status *st, const struct pg_results *r)
+static struct status explain(const struct db_call *c, const struct status *st,
+	const struct pg_results *r)
 {
 	const char *constraint = pg_constraint(r);
 	for (size_t i = 0; constraint[0] && i < sizeof violations / sizeof violations[0]; i++)
@@ -54,10 +58,11 @@ static struct status explain(const struct db_call *c, const struct status *st, c
 				c->subject ? c->subject : "", violations[i].after);
 	/* ABORTED means "not yours any more" to a worker; a deadlock is only worth another try. */
 	if (strncmp(pg_sqlstate(r), "40", 2) == 0)
-		return status_err(ST_UNAVAILABLE, "the database was busy with the same rows, try again: %s",
-			st->message);
+		return status_err(ST_UNAVAILABLE,
+			"the database was busy with the same rows, try again: %s", st->message);
 	if (pg_was_sent(r) && c->request.id)
-		return status_err(st->code, "%s (it may have been done: send it again with the same request id)",
+		return status_err(st->code,
+			"%s (it may have been done: send it again with the same request id)",
 			st->message);
 	return *st;
 }
@@ -136,7 +141,8 @@ static bool replay(struct db_call *c, const struct pg_results *r)
 	return true;
 }
 
-void call_once(struct db_call *c, const struct db_scope *s, const char *result_id, const struct pg_stmt *replay_stmt)
+void call_once(struct db_call *c, const struct db_scope *s, const char *result_id,
+	const struct pg_stmt *replay_stmt)
 {
 	if (!s->request_id || !s->request_id[0])
 		return;
@@ -286,7 +292,8 @@ const char *const *next_texts(struct cursor *c, size_t *ret_n)
 	return texts;
 }
 
-size_t call_page_rows(const struct db_call *c, const struct pg_results *r, size_t stmt, bool *ret_more)
+size_t call_page_rows(const struct db_call *c, const struct pg_results *r, size_t stmt,
+	bool *ret_more)
 {
 	size_t n = (size_t)pg_rows(r, stmt);
 	*ret_more = n > c->page_size;

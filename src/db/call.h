@@ -47,7 +47,8 @@ struct db_call {
 	struct pg_batch *batch; /* being built, then under way */
 	/* st is OK and r the results, or st the failure and r NULL. Calls done, exactly once. */
 	void (*deliver)(struct db_call *c, const struct status *st, const struct pg_results *r);
-	/* A failed batch goes here first: true = another batch is under way instead. May be NULL. */
+	/* A failed batch goes here first: true = another batch is under way instead. May be
+	 * NULL. */
 	bool (*recover)(struct db_call *c, const struct pg_results *r);
 	struct call_request request;
 	const char *subject; /* the name that a violated constraint is about */
@@ -77,10 +78,12 @@ struct db_call *call_run(struct db_call *c,
 /* `deliver` for operations whose answer is a status. */
 void call_deliver_plain(struct db_call *c, const struct status *st, const struct pg_results *r);
 
-/* The first statements of a caller's mutation: with a request id they make sending it twice harmless. `result_id` is what
- * the answer will name ("" = nothing); `replay` (NULL = nothing) reads that answer again, its $1–$3 are scope, actor and
- * request id. The rows of the answer are those of the last statement, here and in the replay. */
-void call_once(struct db_call *c, const struct db_scope *s, const char *result_id, const struct pg_stmt *replay);
+/* The first statements of a caller's mutation: with a request id they make sending it twice
+ * harmless. `result_id` is what the answer will name ("" = nothing); `replay` (NULL = nothing)
+ * reads that answer again, its $1–$3 are scope, actor and request id. The rows of the answer are
+ * those of the last statement, here and in the replay. */
+void call_once(struct db_call *c, const struct db_scope *s, const char *result_id,
+	const struct pg_stmt *replay);
 #define REPLAYED_ID \
 	"(select result_id from request_ids where scope = $1 and actor = $2 and request_id = $3)"
 
@@ -92,8 +95,10 @@ void call_add_text(struct db_call *c, const struct pg_stmt *s, const char *text)
 
 /* ---- binding: like pg_bind_* ---- */
 void call_bind(struct db_call *c, const char *text);          /* NULL binds '' */
-void call_bind_lossy(struct db_call *c, const char *text);    /* other programs' words: made UTF-8 */
-void call_json_text(json_t *object, const char *key, const char *text); /* the same, for rows that travel as JSON */
+/* other programs' words: made UTF-8 */
+void call_bind_lossy(struct db_call *c, const char *text);
+/* the same, for rows that travel as JSON */
+void call_json_text(json_t *object, const char *key, const char *text);
 void call_bind_id(struct db_call *c, const char *id);         /* "" and NULL bind null */
 void call_bind_scope(struct db_call *c, const struct db_scope *s);
 /* The last two parameters of a list: the id to begin below (or null) and the number of rows. */
@@ -119,7 +124,8 @@ int next_enum(struct cursor *c, const char *const *names);
 /* A JSON array of texts (`to_json(text[])`). */
 const char *const *next_texts(struct cursor *c, size_t *ret_n);
 /* Rows of the list without the one that says there is more. */
-size_t call_page_rows(const struct db_call *c, const struct pg_results *r, size_t stmt, bool *ret_more);
+size_t call_page_rows(const struct db_call *c, const struct pg_results *r, size_t stmt,
+	bool *ret_more);
 /* The rows of the answer: the last statement. */
 static inline size_t call_last(const struct pg_results *r)
 {
@@ -134,17 +140,20 @@ void call_fence(struct db_call *c, const char *job_id, int epoch);
 
 /* Columns of a job, from `deployment_jobs j join projects p`. */
 #define JOB_COLUMNS \
-	"j.id, j.project_id, j.stack_id, j.deployment_id, p.name, j.stack_name, j.kind, j.state, j.params," \
-	" j.epoch, j.attempt, j.max_attempts, j.takeovers, j.percent, j.undoing, j.cancel_requested," \
-	" j.step, j.message, j.error, j.error_code, j.owner, to_json(j.warnings)," \
-	" j.release_number, j.last_sequence," \
+	"j.id, j.project_id, j.stack_id, j.deployment_id, p.name, j.stack_name, j.kind, j.state," \
+	" j.params, j.epoch, j.attempt, j.max_attempts, j.takeovers, j.percent, j.undoing," \
+	" j.cancel_requested, j.step, j.message, j.error, j.error_code, j.owner," \
+	" to_json(j.warnings), j.release_number, j.last_sequence," \
 	" skep_us(j.created_at), skep_us(j.run_at), skep_us(j.started_at), skep_us(j.finished_at)"
-#define JOB_COLUMNS_FROM "select " JOB_COLUMNS " from deployment_jobs j join projects p on p.id = j.project_id "
-void job_read(struct db_call *c, const struct pg_results *r, size_t stmt, int row, struct db_job *ret_job);
+#define JOB_COLUMNS_FROM \
+	"select " JOB_COLUMNS " from deployment_jobs j join projects p on p.id = j.project_id "
+void job_read(struct db_call *c, const struct pg_results *r, size_t stmt, int row,
+	struct db_job *ret_job);
 void job_deliver(struct db_call *c, const struct status *st, const struct pg_results *r);
 void jobs_deliver(struct db_call *c, const struct status *st, const struct pg_results *r);
 extern const struct pg_stmt job_replay;
-/* The last statements of a mutation that made or changed a job: audit, hints, the job as it is now. */
+/* The last statements of a mutation that made or changed a job: audit, hints, the job as it is
+ * now. */
 void job_add_answer(struct db_call *c, const struct db_scope *s, const char *id);
 
 /* The tables of operations, one file each; those of jobs and stacks are filled from several. */

@@ -9,7 +9,8 @@ static void cancel(struct db *db, struct db_call *call)
 	pg_cancel(call->batch);
 }
 
-struct db *db_pg_create(struct pg *pg, struct keyring *keyring, const struct clock *clock, struct rng *rng)
+struct db *db_pg_create(struct pg *pg, struct keyring *keyring, const struct clock *clock,
+	struct rng *rng)
 {
 	struct db_pg *db = mem_new(struct db_pg);
 	*db = (struct db_pg){

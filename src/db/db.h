@@ -32,16 +32,18 @@ static inline void db_cancel(struct db *db, struct db_call *call)
 }
 
 /* The PostgreSQL implementation. pg, keyring, clock, rng are borrowed and outlive it. */
-struct db *db_pg_create(struct pg *pg, struct keyring *keyring, const struct clock *clock, struct rng *rng);
-void db_pg_destroy(struct db *db); /* calls still under way end with CANCELLED when pg is destroyed */
+struct db *db_pg_create(struct pg *pg, struct keyring *keyring, const struct clock *clock,
+	struct rng *rng);
+/* calls still under way end with CANCELLED when pg is destroyed */
+void db_pg_destroy(struct db *db);
 
 /* Who asks, for which project. Copied by the operation. */
 struct db_scope {
 	const char *project_id; /* "" = every project (admin) */
 	const char *actor;      /* for audit: "unix:root", "token:ci" */
 	const char *method;     /* for audit and idempotency: "/skep.v1.Stacks/Deploy" */
-	/* Idempotency of a mutation: the same id from the same actor within 24 h gives the first answer; with
-	 * another method or fingerprint it is FAILED_PRECONDITION. "" = none. */
+	/* Idempotency of a mutation: the same id from the same actor within 24 h gives the first
+	 * answer; with another method or fingerprint it is FAILED_PRECONDITION. "" = none. */
 	const char *request_id;
 	struct str fingerprint; /* SHA-256 of the request without its request_id */
 };

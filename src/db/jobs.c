@@ -2,95 +2,122 @@
 #include "db/call.h"
 #include "db/jobs_parts.h"
 
-enum { GET, LIST_PROJECT, LIST_ALL, EVENTS, LOCK, LOCK_STACK, NOT_ENDED, CANCEL, NOTIFY_CANCEL, CAN_RETRY, RETRY, AUDIT };
+enum { GET, LIST_PROJECT, LIST_ALL, EVENTS, LOCK, LOCK_STACK, NOT_ENDED, CANCEL, NOTIFY_CANCEL,
+	CAN_RETRY, RETRY, AUDIT };
 static const struct pg_stmt sql[] = {
 	/* $1 id, $2 scope */
 	[GET] = {"job_get", JOB_COLUMNS_FROM "where j.id = skep_job($1, $2)"},
-	/* $1 project, $2 scope, $3 stack's name or id, $4 states, $5 before, $6 rows. A removed stack's jobs keep its name. */
+	/* $1 project, $2 scope, $3 stack's name or id, $4 states, $5 before, $6 rows. A removed
+	 * stack's jobs keep its name. */
 	[LIST_PROJECT] = {"job_list_project",
 		JOB_COLUMNS_FROM "where j.project_id = skep_project($1, $2)"
 		" and ($3 = '' or j.stack_name = $3 or j.stack_id = skep_uuid($3))"
 		" and (cardinality($4::job_state[]) = 0 or j.state = any ($4))"
 		" and ($5::uuid is null or j.id < $5) order by j.id desc limit $6"},
 	[LIST_ALL] = {"job_list_all",
-		JOB_COLUMNS_FROM "where ($1 = '' or j.stack_name = $1 or j.stack_id = skep_uuid($1))"
+		JOB_COLUMNS_FROM "where"
+		" ($1 = '' or j.stack_name = $1 or j.stack_id = skep_uuid($1))"
 		" and (cardinality($2::job_state[]) = 0 or j.state = any ($2))"
 		" and ($3::uuid is null or j.id < $3) order by j.id desc limit $4"},
 	[EVENTS] = {"job_events",
-		"select e.job_sequence, skep_us(e.created_at), e.kind, e.message, e.service, e.step, e.state,"
-		" e.percent, e.running, e.wanted"
+		"select e.job_sequence, skep_us(e.created_at), e.kind, e.message, e.service,"
+		"  e.step, e.state, e.percent, e.running, e.wanted"
 		" from events e where e.job_id = skep_job($1, $2) and e.job_sequence > $3"
 		" order by e.job_sequence limit $4"},
+
 	/* ---- cancel and retry: $1 id ---- */
 	[LOCK] = {"job_lock", "select skep_lock_job($1, $2)"},
 	[LOCK_STACK] = {"job_lock_stack",
-		"select from orchestration_stacks s"
-		" where s.id = (select stack_id from deployment_jobs where id = skep_uuid($1)) for no key update"},
+		"select from orchestration_stacks"
+		" where id = (select stack_id from deployment_jobs where id = skep_uuid($1))"
+		" for no key update"},
 	[NOT_ENDED] = {"job_not_ended",
-		"select skep_raise(9, format('job %s has ended already: it is %s', j.id, j.state))"
-		" from deployment_jobs j where j.id = skep_uuid($1) and j.state in ('succeeded', 'failed', 'cancelled')"},
-	/* One that has not begun ends here. One that was handed back in the middle has something to take back: it runs
-	 * at once, and its worker sees the request. */
+		"select skep_raise(9, format('job %s has ended already: it is %s', id, state))"
+		" from deployment_jobs where id = skep_uuid($1)"
+		" and state in ('succeeded', 'failed', 'cancelled')"},
+	/* One that has not begun ends here. One that was handed back in the middle has something to
+	 * take back: it runs at once, and its worker sees the request. */
 	[CANCEL] = {"job_cancel",
-		"with j as (update deployment_jobs j set cancel_requested = true, last_sequence = last_sequence + 1,"
-		"  state = case when untouched then 'cancelled' else state end,"
-		"  error = case when untouched then 'cancelled before it ran' else error end,"
-		"  error_code = case when untouched then 'CANCELLED' else error_code end,"
-		"  finished_at = case when untouched then clock_timestamp() end,"
-		"  run_at = case when state = 'pending' then least(run_at, clock_timestamp()) else run_at end"
-		"  from (select id, state = 'pending' and step = '' as untouched from deployment_jobs) u"
-		"  where j.id = skep_uuid($1) and u.id = j.id and (untouched or not cancel_requested) returning j.*),"
-		" release as (update deployments d set state = 'failed', finished_at = j.finished_at from j"
+		"with j as ("
+		"  update deployment_jobs j set cancel_requested = true,"
+		"   state = case when untouched then 'cancelled' else state end,"
+		"   error = case when untouched then 'cancelled before it ran' else error end,"
+		"   error_code = case when untouched then 'CANCELLED' else error_code end,"
+		"   finished_at = case when untouched then clock_timestamp() end,"
+		"   run_at = least(run_at, clock_timestamp()),"
+		"   last_sequence = last_sequence + 1"
+		"  from (select id, state = 'pending' and step = '' as untouched"
+		"   from deployment_jobs) u"
+		"  where j.id = skep_uuid($1) and u.id = j.id"
+		"  and (untouched or not cancel_requested) returning j.*),"
+		" release as ("
+		"  update deployments d set state = 'failed', finished_at = j.finished_at from j"
 		"  where d.id = j.deployment_id and d.state = 'pending' and j.state = 'cancelled'),"
 		/* Never up, and nobody at work on it any more. */
-		" stack as (update orchestration_stacks s set status = 'failed', status_message = j.error from j"
-		"  where s.id = j.stack_id and s.status = 'deploying' and s.active_deployment_id is null"
-		"  and j.state = 'cancelled')"
-		" insert into events (project_id, stack_id, job_id, job_sequence, kind, state, message, step, percent)"
+		" stack as ("
+		"  update orchestration_stacks s set status = 'failed', status_message = j.error"
+		"  from j where s.id = j.stack_id and j.state = 'cancelled'"
+		"  and s.status = 'deploying' and s.active_deployment_id is null)"
+		" insert into events (project_id, stack_id, job_id, job_sequence, kind, state,"
+		"  message, step, percent)"
 		" select project_id, stack_id, id, last_sequence,"
 		"  case state when 'cancelled' then 'job.ended' else 'job.cancel_requested' end,"
 		"  state, error, step, percent from j"},
-	[NOTIFY_CANCEL] = {"job_notify_cancel", "select pg_notify('skep_cancel', skep_uuid($1)::text)"},
+	[NOTIFY_CANCEL] = {"job_notify_cancel",
+		"select pg_notify('skep_cancel', skep_uuid($1)::text)"},
 	[CAN_RETRY] = {"job_can_retry",
 		"select case"
 		" when j.state not in ('failed', 'cancelled') then skep_raise(9, format("
-		"   'only a failed or cancelled job can be retried: job %s is %s', j.id, j.state))"
+		"  'only a failed or cancelled job can be retried: job %s is %s', j.id, j.state))"
 		" when j.stack_id is null and j.stack_name <> '' then skep_raise(9, format("
-		"   'stack \"%s\" of job %s was removed: deploy it again', j.stack_name, j.id))"
-		" when exists (select from deployments d join deployments n on n.stack_id = d.stack_id"
-		"   where d.id = j.deployment_id and n.number > d.number and n.state <> 'failed') then skep_raise(9, format("
-		"   'release %s of stack \"%s\" is superseded by a newer one: deploy it again', j.release_number,"
-		"   j.stack_name))"
+		"  'stack \"%s\" of job %s was removed: deploy it again', j.stack_name, j.id))"
+		" when exists (select from deployments d"
+		"   join deployments n on n.stack_id = d.stack_id and n.number > d.number"
+		"   where d.id = j.deployment_id and n.state <> 'failed')"
+		"  then skep_raise(9, format("
+		"  'release %s of stack \"%s\" is superseded by a newer one: deploy it again',"
+			" j.release_number, j.stack_name))"
 		" end from deployment_jobs j where j.id = skep_uuid($1)"},
 	[RETRY] = {"job_retry",
-		"with j as (update deployment_jobs set state = 'pending', run_at = clock_timestamp(),"
-		"  max_attempts = greatest(max_attempts, attempt + 1), takeovers = 0, step = '', undoing = false,"
-		"  cancel_requested = false, error = '', error_code = '', message = '', percent = 0, started_at = null,"
-		"  finished_at = null, last_sequence = last_sequence + 1 where id = skep_uuid($1) returning *),"
-		" release as (update deployments d set state = 'pending', finished_at = null from j"
+		"with j as ("
+		"  update deployment_jobs set state = 'pending', run_at = clock_timestamp(),"
+		"   max_attempts = greatest(max_attempts, attempt + 1), takeovers = 0,"
+		"   step = '', undoing = false, cancel_requested = false, percent = 0,"
+		"   error = '', error_code = '', message = '',"
+		"   started_at = null, finished_at = null, last_sequence = last_sequence + 1"
+		"  where id = skep_uuid($1) returning *),"
+		" release as ("
+		"  update deployments d set state = 'pending', finished_at = null from j"
 		"  where d.id = j.deployment_id and d.state = 'failed'),"
-		" stack as (update orchestration_stacks s set last_job_id = j.id from j where s.id = j.stack_id)"
+		" stack as ("
+		"  update orchestration_stacks s set last_job_id = j.id from j"
+		"  where s.id = j.stack_id)"
 		" insert into events (project_id, stack_id, job_id, job_sequence, kind, state)"
 		" select project_id, stack_id, id, last_sequence, 'job.retried', state from j"},
 	[AUDIT] = {"job_audit",
 		"insert into audit_log (id, actor, method, request_id, project_id, target, detail)"
 		" select $1, $2, $3, $4, j.project_id, 'stack/' || j.stack_name,"
-		"  jsonb_build_object('job', j.id, 'kind', j.kind, 'release', j.release_number, 'params', j.params)"
+		"  jsonb_build_object('job', j.id, 'kind', j.kind, 'release', j.release_number,"
+		"   'params', j.params)"
 		" from deployment_jobs j where j.id = skep_uuid($5)"},
 };
 const struct pg_stmt job_replay = {"job_replay", JOB_COLUMNS_FROM "where j.id = " REPLAYED_ID};
-const struct pg_stmt job_notify_event = {"job_notify_event", "select pg_notify('skep_events', skep_uuid($1)::text)"};
+const struct pg_stmt job_notify_event = {"job_notify_event",
+	"select pg_notify('skep_events', skep_uuid($1)::text)"};
 const struct pg_stmt job_notify_ready = {"job_notify_ready",
 	"select pg_notify('skep_jobs', j.project_id || ' ' || j.id) from deployment_jobs j"
 	" where j.id = skep_uuid($1) and j.state = 'pending'"};
 const struct pg_stmt job_notify_waiting = {"job_notify_waiting",
-	"select pg_notify('skep_jobs', w.project_id || ' ' || w.id) from deployment_jobs w where w.id = ("
+	"select pg_notify('skep_jobs', w.project_id || ' ' || w.id) from deployment_jobs w"
+	" where w.id = ("
 	" select w.id from deployment_jobs j join deployment_jobs w on w.stack_id = j.stack_id"
 	" where j.id = skep_uuid($1) and w.state = 'pending' order by w.id limit 1)"};
 
-static const char *const kind_names[] = {NULL, "deploy", "update", "scale", "restart", "remove", "rollback", "build",
+static const char *const kind_names[] = {NULL, "deploy", "update", "scale", "restart", "remove",
+	"rollback", "build",
 	"renew_certificate", "publish_routes", "housekeeping", NULL};
-static const char *const state_names[] = {NULL, "pending", "running", "succeeded", "failed", "cancelled", NULL};
+static const char *const state_names[] = {NULL, "pending", "running", "succeeded", "failed",
+	"cancelled", NULL};
 
 const char *job_kind_name(enum job_kind k)
 {
@@ -182,7 +209,8 @@ static void deliver_events(struct db_call *c, const struct status *st, const str
 
 /* ---- the operations ---- */
 
-static void add(struct db_call *c, const struct pg_stmt *s, const char *id, const struct db_scope *scope)
+static void add(struct db_call *c, const struct pg_stmt *s, const char *id,
+	const struct db_scope *scope)
 {
 	call_add(c, s);
 	call_bind(c, id);
@@ -199,7 +227,8 @@ void job_add_answer(struct db_call *c, const struct db_scope *s, const char *id)
 	add(c, &sql[GET], id, s);
 }
 
-static struct db_call *get(struct db *db, const struct db_scope *s, const char *id, db_job_done done, void *data)
+static struct db_call *get(struct db *db, const struct db_scope *s, const char *id,
+	db_job_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	c->done.job = done;
@@ -217,8 +246,8 @@ static void bind_states(struct db_call *c, unsigned states)
 	pg_bind_text_array(c->batch, names, n);
 }
 
-static struct db_call *list(struct db *db, const struct db_scope *s, const struct db_job_filter *f, const struct db_page *page,
-	db_jobs_done done, void *data)
+static struct db_call *list(struct db *db, const struct db_scope *s, const struct db_job_filter *f,
+	const struct db_page *page, db_jobs_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	c->done.jobs = done;
@@ -232,8 +261,8 @@ static struct db_call *list(struct db *db, const struct db_scope *s, const struc
 	return call_run(c, jobs_deliver);
 }
 
-static struct db_call *events(struct db *db, const struct db_scope *s, const char *id, int64_t after, unsigned limit,
-	db_events_done done, void *data)
+static struct db_call *events(struct db *db, const struct db_scope *s, const char *id,
+	int64_t after, unsigned limit, db_events_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	c->done.events = done;
@@ -243,7 +272,8 @@ static struct db_call *events(struct db *db, const struct db_scope *s, const cha
 	return call_run(c, deliver_events);
 }
 
-static struct db_call *cancel(struct db *db, const struct db_scope *s, const char *id, db_job_done done, void *data)
+static struct db_call *cancel(struct db *db, const struct db_scope *s, const char *id,
+	db_job_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	c->done.job = done;
@@ -257,7 +287,8 @@ static struct db_call *cancel(struct db *db, const struct db_scope *s, const cha
 	return call_run(c, job_deliver);
 }
 
-static struct db_call *retry(struct db *db, const struct db_scope *s, const char *id, db_job_done done, void *data)
+static struct db_call *retry(struct db *db, const struct db_scope *s, const char *id,
+	db_job_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	c->done.job = done;

@@ -1,15 +1,18 @@
-/* jobs: deployment_jobs and their events. Two kinds of callers: api (by scope) and the
- * worker (by epoch): every write of a worker is `where id and epoch and state = 'running'`;
- * when no row matches, the job belongs to somebody else now: ABORTED, and the worker stops.
- * UNAVAILABLE and DEADLINE_EXCEEDED: it may or may not have been written; a worker repeats the operation, which is harmless.
+/* jobs: deployment_jobs and their events. Two kinds of callers: api (by scope) and the worker (by
+ * epoch): every write of a worker is `where id and epoch and state = 'running'`; when no row
+ * matches, the job belongs to somebody else now: ABORTED, and the worker stops. UNAVAILABLE and
+ * DEADLINE_EXCEEDED: it may or may not have been written; a worker repeats the operation, which is
+ * harmless.
  *
- * Notifications (LISTEN), in the transaction: skep_jobs "<project id> <job id>" when a job waits to run (made, retried,
- * handed back, or the one before it on its stack ended); skep_events "<job id>" on each new event of a job;
- * skep_cancel "<job id>"; skep_stacks "<stack id>" when a status of a stack or of its services changed. */
+ * * Notifications (LISTEN), in the transaction: skep_jobs "<project id> <job id>" when a job waits
+ * to run (made, retried, handed back, or the one before it on its stack ended); skep_events "<job
+ * id>" on each new event of a job; skep_cancel "<job id>"; skep_stacks "<stack id>" when a status
+ * of a stack or of its services changed. */
 #pragma once
 #include "db/db.h"
 
-enum job_kind { JOB_DEPLOY = 1, JOB_UPDATE, JOB_SCALE, JOB_RESTART, JOB_REMOVE, JOB_ROLLBACK, JOB_BUILD, JOB_RENEW_CERTIFICATE, JOB_PUBLISH_ROUTES, JOB_HOUSEKEEPING };
+enum job_kind { JOB_DEPLOY = 1, JOB_UPDATE, JOB_SCALE, JOB_RESTART, JOB_REMOVE, JOB_ROLLBACK,
+	JOB_BUILD, JOB_RENEW_CERTIFICATE, JOB_PUBLISH_ROUTES, JOB_HOUSEKEEPING };
 enum job_state { JOB_PENDING = 1, JOB_RUNNING, JOB_SUCCEEDED, JOB_FAILED, JOB_CANCELLED };
 const char *job_kind_name(enum job_kind k);   /* as in SQL: "deploy" */
 const char *job_state_name(enum job_state s); /* "pending" */
@@ -41,8 +44,10 @@ struct db_event {
 };
 
 typedef void (*db_job_done)(void *data, const struct status *st, const struct db_job *j);
-typedef void (*db_jobs_done)(void *data, const struct status *st, const struct db_job *j, size_t n, bool more);
-typedef void (*db_events_done)(void *data, const struct status *st, const struct db_event *e, size_t n);
+typedef void (*db_jobs_done)(void *data, const struct status *st, const struct db_job *j, size_t n,
+	bool more);
+typedef void (*db_events_done)(void *data, const struct status *st, const struct db_event *e,
+	size_t n);
 
 struct db_job_filter {
 	const char *project; /* id or name, "" = all in scope */
@@ -52,34 +57,56 @@ struct db_job_filter {
 
 struct db_job_ops {
 	/* ---- callers ---- */
-	struct db_call *(*get)(struct db *db, const struct db_scope *s, const char *id, db_job_done done, void *data);
-	struct db_call *(*list)(struct db *db, const struct db_scope *s, const struct db_job_filter *f, const struct db_page *page, db_jobs_done done, void *data);
+	struct db_call *(*get)(struct db *db, const struct db_scope *s, const char *id,
+		db_job_done done, void *data);
+	struct db_call *(*list)(struct db *db, const struct db_scope *s,
+		const struct db_job_filter *f, const struct db_page *page, db_jobs_done done,
+		void *data);
 	/* Events with sequence > after, at most `limit`, in order. */
-	struct db_call *(*events)(struct db *db, const struct db_scope *s, const char *id, int64_t after, unsigned limit, db_events_done done, void *data);
-	/* Pending → cancelled (its release → failed) in one transaction with an event; running → cancel_requested. A pending one that was
-	 * handed back in the middle (step is kept) has something to take back: cancel_requested, and it runs at once.
-	 * An ended job: FAILED_PRECONDITION. Notifies skep_cancel with the id. */
-	struct db_call *(*cancel)(struct db *db, const struct db_scope *s, const char *id, db_job_done done, void *data);
-	/* Failed or cancelled → pending, run now, one more attempt allowed, step and undoing cleared; a superseded release's job: FAILED_PRECONDITION. */
-	struct db_call *(*retry)(struct db *db, const struct db_scope *s, const char *id, db_job_done done, void *data);
+	struct db_call *(*events)(struct db *db, const struct db_scope *s, const char *id,
+		int64_t after, unsigned limit, db_events_done done, void *data);
+	/* Pending → cancelled (its release → failed) in one transaction with an event; running →
+	 * cancel_requested. A pending one that was handed back in the middle (step is kept) has
+	 * something to take back: cancel_requested, and it runs at once. An ended job:
+	 * FAILED_PRECONDITION. Notifies skep_cancel with the id. */
+	struct db_call *(*cancel)(struct db *db, const struct db_scope *s, const char *id,
+		db_job_done done, void *data);
+	/* Failed or cancelled → pending, run now, one more attempt allowed, step and undoing
+	 * cleared; a superseded release's job: FAILED_PRECONDITION. */
+	struct db_call *(*retry)(struct db *db, const struct db_scope *s, const char *id,
+		db_job_done done, void *data);
 
 	/* ---- workers ---- */
-	/* Takes at most `limit` jobs: pending and due (the oldest pending one of each stack, none of it running), or running with
-	 * an ended lease (takeovers + 1). Bumps epoch, sets owner, lease, started_at; adds event "job.started" or "job.resumed". */
-	struct db_call *(*claim)(struct db *db, const char *owner, unsigned limit, unsigned lease_ms, db_jobs_done done, void *data);
-	/* Extends the leases of this owner's jobs (ids and epochs pairwise). done gets those that are still ours, with cancel_requested. */
-	struct db_call *(*renew)(struct db *db, const char *owner, const struct uuid *ids, const int *epochs, size_t n, unsigned lease_ms, db_jobs_done done, void *data);
+	/* Takes at most `limit` jobs: pending and due (the oldest pending one of each stack, none
+	 * of it running), or running with an ended lease (takeovers + 1). Bumps epoch, sets owner,
+	 * lease, started_at; adds event "job.started" or "job.resumed". */
+	struct db_call *(*claim)(struct db *db, const char *owner, unsigned limit,
+		unsigned lease_ms, db_jobs_done done, void *data);
+	/* Extends the leases of this owner's jobs (ids and epochs pairwise). done gets those that
+	 * are still ours, with cancel_requested. */
+	struct db_call *(*renew)(struct db *db, const char *owner, const struct uuid *ids,
+		const int *epochs, size_t n, unsigned lease_ms, db_jobs_done done, void *data);
 	/* Persists the last completed step and the undoing mark. */
-	struct db_call *(*step)(struct db *db, const char *id, int epoch, const char *step, bool undoing, db_done done, void *data);
-	/* Appends events (numbered by the job's row) and sets percent and message from the last one that has them (> 0, not "").
-	 * An event without percent gets the job's. The same events twice in a row are a repetition after a lost reply: appended once. */
-	struct db_call *(*progress)(struct db *db, const char *id, int epoch, const struct db_event *events, size_t n, db_done done, void *data);
-	/* Ends it: state, error; adds "job.ended". Repeating it with the same epoch and outcome is OK (a reply was lost). */
-	struct db_call *(*finish)(struct db *db, const char *id, int epoch, enum job_state state, const struct status *error, const char *error_text, db_done done, void *data);
-	/* Running → pending after delay_ms (a retry with back-off when `failed`, with its error; else handed back untouched: attempt is not counted). step is kept when keep_step. */
-	struct db_call *(*requeue)(struct db *db, const char *id, int epoch, uint64_t delay_ms, bool failed, bool keep_step, const struct status *error, db_done done, void *data);
-	/* When is the next thing due (pending run_at or ended lease), in ms from now; -1 = nothing. For the sweep. */
-	struct db_call *(*next_due)(struct db *db, void (*done)(void *data, const struct status *st, int64_t in_ms), void *data);
-	/* Once a day: the partitions of this month and the next, request ids that are too old to count. */
+	struct db_call *(*step)(struct db *db, const char *id, int epoch, const char *step,
+		bool undoing, db_done done, void *data);
+	/* Appends events (numbered by the job's row) and sets percent and message from the last one
+	 * that has them (> 0, not ""). An event without percent gets the job's. The same events
+	 * twice in a row are a repetition after a lost reply: appended once. */
+	struct db_call *(*progress)(struct db *db, const char *id, int epoch,
+		const struct db_event *events, size_t n, db_done done, void *data);
+	/* Ends it: state, error; adds "job.ended". Repeating it with the same epoch and outcome is
+	 * OK (a reply was lost). */
+	struct db_call *(*finish)(struct db *db, const char *id, int epoch, enum job_state state,
+		const struct status *error, const char *error_text, db_done done, void *data);
+	/* Running → pending after delay_ms (a retry with back-off when `failed`, with its error;
+	 * else handed back untouched: attempt is not counted). step is kept when keep_step. */
+	struct db_call *(*requeue)(struct db *db, const char *id, int epoch, uint64_t delay_ms,
+		bool failed, bool keep_step, const struct status *error, db_done done, void *data);
+	/* When is the next thing due (pending run_at or ended lease), in ms from now; -1 = nothing.
+	 * For the sweep. */
+	struct db_call *(*next_due)(struct db *db, void (*done)(void *data, const struct status *st,
+		int64_t in_ms), void *data);
+	/* Once a day: the partitions of this month and the next, request ids that are too old to
+	 * count. */
 	struct db_call *(*housekeep)(struct db *db, db_done done, void *data);
 };

@@ -1,18 +1,22 @@
-/* jobs_parts: what jobs.c (callers' operations, the table) and jobs_worker.c (workers' ones) share. */
+/* jobs_parts: what jobs.c (callers' operations, the table) and jobs_worker.c (workers' ones)
+ * share. */
 #pragma once
 #include "db/call.h"
 
-struct db_call *job_claim(struct db *db, const char *owner, unsigned limit, unsigned lease_ms, db_jobs_done done, void *data);
-struct db_call *job_renew(struct db *db, const char *owner, const struct uuid *ids, const int *epochs, size_t n,
-	unsigned lease_ms, db_jobs_done done, void *data);
-struct db_call *job_step(struct db *db, const char *id, int epoch, const char *step, bool undoing, db_done done, void *data);
-struct db_call *job_progress(struct db *db, const char *id, int epoch, const struct db_event *events, size_t n, db_done done,
-	void *data);
-struct db_call *job_finish(struct db *db, const char *id, int epoch, enum job_state state, const struct status *error,
-	const char *error_text, db_done done, void *data);
-struct db_call *job_requeue(struct db *db, const char *id, int epoch, uint64_t delay_ms, bool failed, bool keep_step,
-	const struct status *error, db_done done, void *data);
-struct db_call *job_next_due(struct db *db, void (*done)(void *data, const struct status *st, int64_t in_ms), void *data);
+struct db_call *job_claim(struct db *db, const char *owner, unsigned limit, unsigned lease_ms,
+	db_jobs_done done, void *data);
+struct db_call *job_renew(struct db *db, const char *owner, const struct uuid *ids,
+	const int *epochs, size_t n, unsigned lease_ms, db_jobs_done done, void *data);
+struct db_call *job_step(struct db *db, const char *id, int epoch, const char *step, bool undoing,
+	db_done done, void *data);
+struct db_call *job_progress(struct db *db, const char *id, int epoch,
+	const struct db_event *events, size_t n, db_done done, void *data);
+struct db_call *job_finish(struct db *db, const char *id, int epoch, enum job_state state,
+	const struct status *error, const char *error_text, db_done done, void *data);
+struct db_call *job_requeue(struct db *db, const char *id, int epoch, uint64_t delay_ms,
+	bool failed, bool keep_step, const struct status *error, db_done done, void *data);
+struct db_call *job_next_due(struct db *db, void (*done)(void *data, const struct status *st,
+	int64_t in_ms), void *data);
 struct db_call *job_housekeep(struct db *db, db_done done, void *data);
 
 /* What a job's end or change tells others: $1 is its id. */

@@ -1,31 +1,44 @@
 #include "db/jobs_parts.h"
 
-/* A pending job may run when nothing of its stack runs and no older one waits: the order of a stack's jobs is the order
- * of their ids, also behind one that waits for its next attempt. */
+/* A pending job may run when nothing of its stack runs and no older one waits: the order of a
+ * stack's jobs is the order of their ids, also behind one that waits for its next attempt. */
 #define UNBLOCKED \
-	"(j.stack_id is null or not exists (select from deployment_jobs o where o.stack_id = j.stack_id" \
+	"(j.stack_id is null or not exists (" \
+	"select from deployment_jobs o where o.stack_id = j.stack_id" \
 	" and (o.state = 'running' or o.state = 'pending' and o.id < j.id)))"
 /* An event about the change that the CTE `j` made to a job. */
 #define EVENT_OF_J(kind, message) \
-	"insert into events (project_id, stack_id, job_id, job_sequence, kind, message, state, step, percent)" \
-	" select project_id, stack_id, id, last_sequence, " kind ", " message ", state, step, percent from j"
+	" insert into events (project_id, stack_id, job_id, job_sequence, kind, message," \
+	"  state, step, percent)" \
+	" select project_id, stack_id, id, last_sequence, " kind ", " message "," \
+	"  state, step, percent from j"
 
-enum { CLAIM, RENEW, STEP, PROGRESS, FINISHING, FINISH, REQUEUEING, REQUEUE, NEXT_DUE, PARTITIONS, FORGET };
+enum { CLAIM, RENEW, STEP, PROGRESS, FINISHING, FINISH, REQUEUEING, REQUEUE, NEXT_DUE, PARTITIONS,
+	FORGET };
 static const struct pg_stmt sql[] = {
-	/* $1 owner, $2 limit, $3 lease in ms. now() so that the indexes can be used. Two daemons never take the same row (skip
-	 * locked); should they take two of one stack, deployment_jobs_one_running refuses one of them. */
+	/* $1 owner, $2 limit, $3 lease in ms. now() so that the indexes can be used. Two daemons
+	 * never take the same row (skip locked); should they take two of one stack,
+	 * deployment_jobs_one_running refuses one of them. */
 	[CLAIM] = {"job_claim",
-		"with expired as materialized (select id from deployment_jobs where state = 'running' and lease_until < now()"
+		"with expired as materialized ("
+		"  select id from deployment_jobs"
+		"  where state = 'running' and lease_until < now()"
 		"  order by lease_until limit $2 for no key update skip locked),"
-		" ready as materialized (select id from deployment_jobs j where state = 'pending' and run_at <= now()"
-		"  and " UNBLOCKED " order by run_at, id limit $2 for no key update skip locked),"
-		" picked as (select id, true as resumed, true as taken_over from expired"
-		"  union all select j.id, j.step <> '', false from ready join deployment_jobs j using (id) limit $2),"
-		" j as (update deployment_jobs j set state = 'running', epoch = epoch + 1, owner = $1,"
-		"  lease_until = clock_timestamp() + $3::bigint * interval '1 ms',"
-		"  attempt = attempt + case when p.taken_over then 0 else 1 end,"
-		"  takeovers = takeovers + case when p.taken_over then 1 else 0 end,"
-		"  started_at = coalesce(started_at, clock_timestamp()), last_sequence = last_sequence + 1"
+		" ready as materialized ("
+		"  select id from deployment_jobs j"
+		"  where state = 'pending' and run_at <= now() and " UNBLOCKED
+		"  order by run_at, id limit $2 for no key update skip locked),"
+		" picked as ("
+		"  select id, true as resumed, 1 as taken_over from expired"
+		"  union all"
+		"  select id, step <> '', 0 from ready join deployment_jobs using (id)"
+		"  limit $2),"
+		" j as ("
+		"  update deployment_jobs j set state = 'running', epoch = epoch + 1, owner = $1,"
+		"   lease_until = clock_timestamp() + $3::bigint * interval '1 ms',"
+		"   attempt = attempt + 1 - p.taken_over, takeovers = takeovers + p.taken_over,"
+		"   started_at = coalesce(started_at, clock_timestamp()),"
+		"   last_sequence = last_sequence + 1"
 		"  from picked p where j.id = p.id returning j.*, p.resumed),"
 		" e as (" EVENT_OF_J("case when resumed then 'job.resumed' else 'job.started' end",
 			"format('%s, attempt %s of %s', $1::text, attempt, max_attempts)") ")"
@@ -33,63 +46,87 @@ static const struct pg_stmt sql[] = {
 		" from j join projects p on p.id = j.project_id order by j.run_at, j.id"},
 	/* $1 owner, $2 ids, $3 epochs, $4 lease in ms */
 	[RENEW] = {"job_renew",
-		"with j as (update deployment_jobs j set lease_until = clock_timestamp() + $4::bigint * interval '1 ms'"
+		"with j as ("
+		"  update deployment_jobs j"
+		"  set lease_until = clock_timestamp() + $4::bigint * interval '1 ms'"
 		"  from unnest($2::uuid[], $3::integer[]) as mine (id, epoch)"
-		"  where j.id = mine.id and j.epoch = mine.epoch and j.state = 'running' and j.owner = $1 returning j.*)"
+		"  where j.id = mine.id and j.epoch = mine.epoch"
+		"  and j.state = 'running' and j.owner = $1 returning j.*)"
 		" select " JOB_COLUMNS " from j join projects p on p.id = j.project_id"},
-	[STEP] = {"job_step", "update deployment_jobs set step = $2, undoing = $3 where id = skep_uuid($1)"},
-	/* $1 id, $2 events, $3 their number. `same`: the last events of the job are these already. */
+	[STEP] = {"job_step",
+		"update deployment_jobs set step = $2, undoing = $3 where id = skep_uuid($1)"},
+	/* $1 id, $2 events, $3 their number. `same`: the job's last events are these already. */
 	[PROGRESS] = {"job_progress",
-		"with e as materialized (select * from rows from (jsonb_to_recordset($2::jsonb) as (kind text, message text,"
-		"  service text, step text, state text, percent integer, running integer, wanted integer))"
-		"  with ordinality as x (kind, message, service, step, state, percent, running, wanted, at)),"
-		" same as materialized (select count(*) = $3 as yes from deployment_jobs j join e on true"
-		"  join events x on x.job_id = j.id and x.job_sequence = j.last_sequence - $3 + e.at"
+		"with e as materialized ("
+		"  select * from rows from (jsonb_to_recordset($2::jsonb) as (kind text,"
+		"   message text, service text, step text, state text, percent integer,"
+		"   running integer, wanted integer)) with ordinality"
+		"  as x (kind, message, service, step, state, percent, running, wanted, at)),"
+		" same as materialized ("
+		"  select count(*) = $3 as yes from deployment_jobs j join e on true"
+		"  join events x on x.job_id = j.id"
+		"  and x.job_sequence = j.last_sequence - $3 + e.at"
 		"  and (x.kind, x.message, x.service, x.step, x.state, x.running, x.wanted)"
 		"   = (e.kind, e.message, e.service, e.step, e.state, e.running, e.wanted)"
 		"  and e.percent in (0, x.percent) where j.id = skep_uuid($1)),"
-		" j as (update deployment_jobs set last_sequence = last_sequence + $3,"
-		"  percent = coalesce((select percent from e where percent > 0 order by at desc limit 1), percent),"
-		"  message = coalesce((select message from e where message <> '' order by at desc limit 1), message)"
+		" j as ("
+		"  update deployment_jobs set last_sequence = last_sequence + $3,"
+		"   percent = coalesce("
+		"    (select percent from e where percent > 0 order by at desc limit 1), percent),"
+		"   message = coalesce("
+		"    (select message from e where message <> '' order by at desc limit 1), message)"
 		"  where id = skep_uuid($1) and not (select yes from same) returning *)"
-		" insert into events (project_id, stack_id, job_id, job_sequence, kind, message, service, step, state,"
-		"  percent, running, wanted)"
-		" select j.project_id, j.stack_id, j.id, j.last_sequence - $3 + e.at, e.kind, e.message, e.service, e.step,"
-		"  e.state, case when e.percent > 0 then e.percent else j.percent end, e.running, e.wanted"
+		" insert into events (project_id, stack_id, job_id, job_sequence,"
+		"  kind, message, service, step, state, percent, running, wanted)"
+		" select j.project_id, j.stack_id, j.id, j.last_sequence - $3 + e.at,"
+		"  e.kind, e.message, e.service, e.step, e.state,"
+		"  case when e.percent > 0 then e.percent else j.percent end, e.running, e.wanted"
 		" from j, e order by e.at"},
 	/* $1 id, $2 epoch, $3 state: the fence, unless this very end was stored before */
 	[FINISHING] = {"job_finishing",
 		"select skep_fence(skep_uuid($1), $2) where not exists (select from deployment_jobs"
 		" where id = skep_uuid($1) and epoch = $2 and state = $3::job_state)"},
-	/* $4 error, $5 its code, $6 the same in one line. A release whose job did not succeed never became active. */
+	/* $4 error, $5 its code, $6 the same in one line. A release whose job did not succeed never
+	 * became active. */
 	[FINISH] = {"job_finish",
-		"with j as (update deployment_jobs set state = $3::job_state, error = $4, error_code = $5,"
-		"  percent = case when $3::job_state = 'succeeded' then 100 else percent end, lease_until = null,"
-		"  finished_at = clock_timestamp(), last_sequence = last_sequence + 1"
+		"with j as ("
+		"  update deployment_jobs set state = $3::job_state, error = $4, error_code = $5,"
+		"   percent = case when $3::job_state = 'succeeded' then 100 else percent end,"
+		"   lease_until = null, finished_at = clock_timestamp(),"
+		"   last_sequence = last_sequence + 1"
 		"  where id = skep_uuid($1) and epoch = $2 and state = 'running' returning *),"
-		" release as (update deployments d set state = 'failed', finished_at = j.finished_at from j"
+		" release as ("
+		"  update deployments d set state = 'failed', finished_at = j.finished_at from j"
 		"  where d.id = j.deployment_id and d.state = 'pending' and j.state <> 'succeeded')"
 		EVENT_OF_J("'job.ended'", "$6")},
 	[REQUEUEING] = {"job_requeueing",
 		"select skep_fence(skep_uuid($1), $2) where not exists (select from deployment_jobs"
 		" where id = skep_uuid($1) and epoch = $2 and state = 'pending')"},
-	/* $3 delay in ms, $4 failed, $5 keep the step, $6 error, $7 its code. A job that is handed back gets its attempt back. */
+	/* $3 delay in ms, $4 failed, $5 keep the step, $6 error, $7 its code. A job that is handed
+	 * back gets its attempt back. */
 	[REQUEUE] = {"job_requeue",
-		"with j as (update deployment_jobs set state = 'pending', lease_until = null,"
-		"  run_at = clock_timestamp() + $3::bigint * interval '1 ms',"
-		"  attempt = case when $4 then attempt else greatest(attempt - 1, 0) end,"
-		"  step = case when $5 then step else '' end, undoing = undoing and $5,"
-		"  error = case when $4 then $6 else error end, error_code = case when $4 then $7 else error_code end,"
-		"  last_sequence = last_sequence + 1"
+		"with j as ("
+		"  update deployment_jobs set state = 'pending', lease_until = null,"
+		"   run_at = clock_timestamp() + $3::bigint * interval '1 ms',"
+		"   attempt = case when $4 then attempt else greatest(attempt - 1, 0) end,"
+		"   step = case when $5 then step else '' end, undoing = undoing and $5,"
+		"   error = case when $4 then $6 else error end,"
+		"   error_code = case when $4 then $7 else error_code end,"
+		"   last_sequence = last_sequence + 1"
 		"  where id = skep_uuid($1) and epoch = $2 and state = 'running' returning *)"
 		EVENT_OF_J("'job.requeued'", "case when $4 then error else 'handed back' end")},
+	/* No row: nothing is due. */
 	[NEXT_DUE] = {"job_next_due",
-		"select ceil(greatest(0, extract(epoch from next.at - clock_timestamp()) * 1000))::bigint from (select least("
-		" (select min(lease_until) from deployment_jobs where state = 'running'),"
-		" (select j.run_at from deployment_jobs j where j.state = 'pending' and " UNBLOCKED
-		"  order by j.run_at, j.id limit 1)) as at) next where next.at is not null"},
+		"select ceil(greatest(0,"
+		"  extract(epoch from x.at - clock_timestamp()) * 1000))::bigint"
+		" from (select least("
+		"  (select min(lease_until) from deployment_jobs where state = 'running'),"
+		"  (select j.run_at from deployment_jobs j"
+		"   where j.state = 'pending' and " UNBLOCKED " order by j.run_at, j.id limit 1)"
+		" ) as at) x where x.at is not null"},
 	[PARTITIONS] = {"partitions", "select skep_ensure_partitions()"},
-	[FORGET] = {"requests_forget", "delete from request_ids where created_at < now() - interval '24 hours'"},
+	[FORGET] = {"requests_forget",
+		"delete from request_ids where created_at < now() - interval '24 hours'"},
 };
 
 /* What `claim` needs to try again. */
@@ -106,8 +143,8 @@ static void add_claim(struct db_call *c)
 	pg_bind_i64(c->batch, p->lease_ms);
 }
 
-/* Another daemon took the other job of that stack in the same moment. By now its claim is visible: nothing of that
- * stack is ready any more. */
+/* Another daemon took the other job of that stack in the same moment. By now its claim is visible:
+ * nothing of that stack is ready any more. */
 static bool claim_again(struct db_call *c, const struct pg_results *r)
 {
 	if (strcmp(pg_constraint(r), "deployment_jobs_one_running") != 0)
@@ -119,7 +156,8 @@ static bool claim_again(struct db_call *c, const struct pg_results *r)
 	return true;
 }
 
-struct db_call *job_claim(struct db *db, const char *owner, unsigned limit, unsigned lease_ms, db_jobs_done done, void *data)
+struct db_call *job_claim(struct db *db, const char *owner, unsigned limit, unsigned lease_ms,
+	db_jobs_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	struct claim *p = arena_new(c->arena, struct claim);
@@ -132,8 +170,8 @@ struct db_call *job_claim(struct db *db, const char *owner, unsigned limit, unsi
 	return call_run(c, jobs_deliver);
 }
 
-struct db_call *job_renew(struct db *db, const char *owner, const struct uuid *ids, const int *epochs, size_t n,
-	unsigned lease_ms, db_jobs_done done, void *data)
+struct db_call *job_renew(struct db *db, const char *owner, const struct uuid *ids,
+	const int *epochs, size_t n, unsigned lease_ms, db_jobs_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	const char **id_texts = arena_array(c->arena, const char *, n);
@@ -151,7 +189,8 @@ struct db_call *job_renew(struct db *db, const char *owner, const struct uuid *i
 	return call_run(c, jobs_deliver);
 }
 
-struct db_call *job_step(struct db *db, const char *id, int epoch, const char *step, bool undoing, db_done done, void *data)
+struct db_call *job_step(struct db *db, const char *id, int epoch, const char *step, bool undoing,
+	db_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	c->done.plain = done;
@@ -182,8 +221,8 @@ static void bind_events(struct db_call *c, const struct db_event *events, size_t
 	json_decref(list);
 }
 
-struct db_call *job_progress(struct db *db, const char *id, int epoch, const struct db_event *events, size_t n, db_done done,
-	void *data)
+struct db_call *job_progress(struct db *db, const char *id, int epoch,
+	const struct db_event *events, size_t n, db_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	c->done.plain = done;
@@ -197,8 +236,8 @@ struct db_call *job_progress(struct db *db, const char *id, int epoch, const str
 	return call_run(c, call_deliver_plain);
 }
 
-struct db_call *job_finish(struct db *db, const char *id, int epoch, enum job_state state, const struct status *error,
-	const char *error_text, db_done done, void *data)
+struct db_call *job_finish(struct db *db, const char *id, int epoch, enum job_state state,
+	const struct status *error, const char *error_text, db_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	bool bad = error && !status_is_ok(error);
@@ -217,8 +256,8 @@ struct db_call *job_finish(struct db *db, const char *id, int epoch, enum job_st
 	return call_run(c, call_deliver_plain);
 }
 
-struct db_call *job_requeue(struct db *db, const char *id, int epoch, uint64_t delay_ms, bool failed, bool keep_step,
-	const struct status *error, db_done done, void *data)
+struct db_call *job_requeue(struct db *db, const char *id, int epoch, uint64_t delay_ms,
+	bool failed, bool keep_step, const struct status *error, db_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	bool bad = error && !status_is_ok(error);
@@ -242,7 +281,8 @@ static void deliver_due(struct db_call *c, const struct status *st, const struct
 	c->done.due(c->data, st, r && pg_rows(r, 0) > 0 ? pg_i64(r, 0, 0, 0) : -1);
 }
 
-struct db_call *job_next_due(struct db *db, void (*done)(void *data, const struct status *st, int64_t in_ms), void *data)
+struct db_call *job_next_due(struct db *db, void (*done)(void *data, const struct status *st,
+	int64_t in_ms), void *data)
 {
 	struct db_call *c = call_create(db, data);
 	c->done.due = done;

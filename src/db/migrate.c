@@ -11,7 +11,8 @@
 
 enum { APPLIED, PARTITIONS };
 static const struct pg_stmt sql[] = {
-	[APPLIED] = {"migrations_applied", "select name, checksum from schema_migrations order by name"},
+	[APPLIED] = {"migrations_applied",
+		"select name, checksum from schema_migrations order by name"},
 	[PARTITIONS] = {"migrations_partitions", "select skep_ensure_partitions()"},
 };
 
@@ -74,7 +75,8 @@ static void on_file(void *data, const struct status *st, const struct pg_results
 		read_applied(m);
 		return;
 	}
-	if (strcmp(pg_constraint(r), "schema_migrations_pkey") == 0) { /* another daemon was faster */
+	/* another daemon was faster */
+	if (strcmp(pg_constraint(r), "schema_migrations_pkey") == 0) {
 		read_applied(m);
 		return;
 	}
@@ -136,12 +138,14 @@ static struct status check(const struct migrate *m, const struct pg_results *r)
 		const struct migration *f = file_named(m, name);
 		if (!f)
 			return status_err(ST_FAILED_PRECONDITION,
-				"the database has migration %s, which this skepd does not know: it was made by a newer"
-				" skepd; start that one, or restore a back-up from before it", name);
+				"the database has migration %s, which this skepd does not know: it"
+				" was made by a newer"
+				" skepd; start that one, or restore a back-up"
+				" from before it", name);
 		if (strcmp(pg_text(r, 0, row, 1), checksum(m->arena, f)) != 0)
 			return status_err(ST_FAILED_PRECONDITION,
-				"migration %s was applied and has changed since: restore the file, and put the change"
-				" into a new one", name);
+				"migration %s was applied and has changed since: restore the file,"
+				" and put the change into a new one", name);
 	}
 	bool missing = false;
 	for (const struct migration *f = m->files; f->name; f++) {
@@ -149,8 +153,8 @@ static struct status check(const struct migrate *m, const struct pg_results *r)
 			missing = true;
 		else if (missing)
 			return status_err(ST_FAILED_PRECONDITION,
-				"migration %s was applied and one before it was not: give the new file a number"
-				" behind it", f->name);
+				"migration %s was applied and one before it was not: give the new"
+				" file a number behind it", f->name);
 	}
 	return status_ok();
 }
@@ -193,7 +197,8 @@ void db_migrate(struct pg *pg, const struct migration *files,
 	void (*done)(void *data, const struct status *st, unsigned applied), void *data)
 {
 	struct migrate *m = mem_new(struct migrate);
-	*m = (struct migrate){.pg = pg, .files = files, .done = done, .data = data, .arena = arena_create()};
+	*m = (struct migrate){.pg = pg, .files = files, .done = done, .data = data,
+		.arena = arena_create()};
 	struct pg_batch *b = pg_batch_create(pg);
 	pg_add_script(b, make_table);
 	pg_run(b, MIGRATION_MS, on_table, m);

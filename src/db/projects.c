@@ -7,40 +7,50 @@
 
 enum { CREATE, REPLAY, GET, LIST, LOCK, NO_STACKS, NO_JOBS, DELETE, AUDIT, AUDIT_REMOVE };
 static const struct pg_stmt sql[] = {
-	[CREATE] = {"project_create", "insert into projects (id, name, description) values ($1, $2, $3)"},
-	[REPLAY] = {"project_replay", "select " COLUMNS " from projects p where p.id = " REPLAYED_ID},
+	[CREATE] = {"project_create",
+		"insert into projects (id, name, description) values ($1, $2, $3)"},
+	[REPLAY] = {"project_replay",
+		"select " COLUMNS " from projects p where p.id = " REPLAYED_ID},
 	/* $1 project, $2 scope */
-	[GET] = {"project_get", "select " COLUMNS " from projects p where p.id = skep_project($1, $2)"},
+	[GET] = {"project_get",
+		"select " COLUMNS " from projects p where p.id = skep_project($1, $2)"},
 	/* $1 scope, $2 before, $3 rows */
 	[LIST] = {"project_list",
 		"select " COLUMNS " from projects p"
 		" where ($1::uuid is null or p.id = $1) and ($2::uuid is null or p.id < $2)"
 		" order by p.id desc limit $3"},
 	/* No stack can be made from here on: that takes a share of this lock. */
-	[LOCK] = {"project_lock", "select from projects p where p.id = skep_project($1, $2) for update"},
+	[LOCK] = {"project_lock",
+		"select from projects p where p.id = skep_project($1, $2) for update"},
 	[NO_STACKS] = {"project_no_stacks",
-		"select skep_raise(9, format('project \"%s\" still has stacks (%s%s): remove them first', min(x.project),"
+		"select skep_raise(9, format("
+		"  'project \"%s\" still has stacks (%s%s): remove them first', min(x.project),"
 		"  string_agg(x.name, ', ' order by x.name) filter (where x.n <= 10),"
 		"  case when count(*) > 10 then ', …' else '' end))"
-		" from (select p.name as project, s.name, row_number() over (order by s.name) as n"
+		" from ("
+		"  select p.name as project, s.name, row_number() over (order by s.name) as n"
 		"  from orchestration_stacks s join projects p on p.id = s.project_id"
 		"  where p.id = skep_project($1, $2)) x"
 		" having count(*) > 0"},
 	[NO_JOBS] = {"project_no_jobs",
-		"select skep_raise(9, format('job %s of project \"%s\" is still %s: wait for its end or cancel it',"
+		"select skep_raise(9, format("
+		"  'job %s of project \"%s\" is still %s: wait for its end or cancel it',"
 		"  j.id, p.name, j.state))"
 		" from deployment_jobs j join projects p on p.id = j.project_id"
 		" where p.id = skep_project($1, $2) and j.state in ('pending', 'running') limit 1"},
 	[DELETE] = {"project_delete", "delete from projects where id = skep_project($1, $2)"},
 	[AUDIT] = {"project_audit",
 		"insert into audit_log (id, actor, method, request_id, project_id, target)"
-		" select $1, $2, $3, $4, p.id, 'project/' || p.name from projects p where p.id = $5"},
+		" select $1, $2, $3, $4, p.id, 'project/' || p.name from projects p"
+		" where p.id = $5"},
 	[AUDIT_REMOVE] = {"project_audit_remove",
 		"insert into audit_log (id, actor, method, request_id, project_id, target)"
-		" select $1, $2, $3, $4, p.id, 'project/' || p.name from projects p where p.id = skep_project($5, $6)"},
+		" select $1, $2, $3, $4, p.id, 'project/' || p.name from projects p"
+		" where p.id = skep_project($5, $6)"},
 };
 
-static void read_row(struct db_call *c, const struct pg_results *r, size_t stmt, int row, struct db_project *p)
+static void read_row(struct db_call *c, const struct pg_results *r, size_t stmt, int row,
+	struct db_project *p)
 {
 	struct cursor at = {c, r, stmt, row, 0};
 	p->id = next_uuid(&at);
@@ -73,15 +83,16 @@ static void deliver_list(struct db_call *c, const struct status *st, const struc
 	c->done.projects(c->data, st, list, n, more);
 }
 
-static void add(struct db_call *c, const struct pg_stmt *s, const char *project, const struct db_scope *scope)
+static void add(struct db_call *c, const struct pg_stmt *s, const char *project,
+	const struct db_scope *scope)
 {
 	call_add(c, s);
 	call_bind(c, project);
 	call_bind_scope(c, scope);
 }
 
-static struct db_call *create(struct db *db, const struct db_scope *s, const char *name, const char *description,
-	db_project_done done, void *data)
+static struct db_call *create(struct db *db, const struct db_scope *s, const char *name,
+	const char *description, db_project_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	const char *id = call_uuid(c);
@@ -101,7 +112,8 @@ static struct db_call *create(struct db *db, const struct db_scope *s, const cha
 	return call_run(c, deliver);
 }
 
-static struct db_call *get(struct db *db, const struct db_scope *s, const char *project, db_project_done done, void *data)
+static struct db_call *get(struct db *db, const struct db_scope *s, const char *project,
+	db_project_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	c->done.project = done;
@@ -109,8 +121,8 @@ static struct db_call *get(struct db *db, const struct db_scope *s, const char *
 	return call_run(c, deliver);
 }
 
-static struct db_call *list(struct db *db, const struct db_scope *s, const struct db_page *page, db_projects_done done,
-	void *data)
+static struct db_call *list(struct db *db, const struct db_scope *s, const struct db_page *page,
+	db_projects_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	c->done.projects = done;
@@ -120,7 +132,8 @@ static struct db_call *list(struct db *db, const struct db_scope *s, const struc
 	return call_run(c, deliver_list);
 }
 
-static struct db_call *remove_(struct db *db, const struct db_scope *s, const char *project, db_done done, void *data)
+static struct db_call *remove_(struct db *db, const struct db_scope *s, const char *project,
+	db_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	c->done.plain = done;

@@ -9,12 +9,17 @@ struct db_project {
 	int stacks;
 };
 typedef void (*db_project_done)(void *data, const struct status *st, const struct db_project *p);
-typedef void (*db_projects_done)(void *data, const struct status *st, const struct db_project *p, size_t n, bool more);
+typedef void (*db_projects_done)(void *data, const struct status *st, const struct db_project *p,
+	size_t n, bool more);
 
 struct db_project_ops {
-	struct db_call *(*create)(struct db *db, const struct db_scope *s, const char *name, const char *description, db_project_done done, void *data);
-	struct db_call *(*get)(struct db *db, const struct db_scope *s, const char *project, db_project_done done, void *data);
-	struct db_call *(*list)(struct db *db, const struct db_scope *s, const struct db_page *page, db_projects_done done, void *data);
+	struct db_call *(*create)(struct db *db, const struct db_scope *s, const char *name,
+		const char *description, db_project_done done, void *data);
+	struct db_call *(*get)(struct db *db, const struct db_scope *s, const char *project,
+		db_project_done done, void *data);
+	struct db_call *(*list)(struct db *db, const struct db_scope *s, const struct db_page *page,
+		db_projects_done done, void *data);
 	/* FAILED_PRECONDITION names the stacks (at most 10) that are still there. */
-	struct db_call *(*remove)(struct db *db, const struct db_scope *s, const char *project, db_done done, void *data);
+	struct db_call *(*remove)(struct db *db, const struct db_scope *s, const char *project,
+		db_done done, void *data);
 };

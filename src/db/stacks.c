@@ -2,46 +2,54 @@
 #include "db/call.h"
 #include "db/stacks_parts.h"
 
-#define STACK_COLUMNS \
-	"select s.id, s.project_id, s.active_deployment_id, s.last_job_id, p.name, s.name, s.namespace, s.status_message," \
-	" s.status, a.number, skep_us(s.created_at), skep_us(s.updated_at), n.running, n.total" \
+#define SELECT_STACK \
+	"select s.id, s.project_id, s.active_deployment_id, s.last_job_id, p.name, s.name," \
+	"  s.namespace, s.status_message, s.status, a.number," \
+	"  skep_us(s.created_at), skep_us(s.updated_at), n.running, n.total" \
 	" from orchestration_stacks s join projects p on p.id = s.project_id" \
 	" left join deployments a on a.id = s.active_deployment_id," \
-	" lateral (select count(*) as total, count(*) filter (where i.state in ('running', 'completed')) as running" \
+	" lateral (select count(*) as total," \
+	"   count(*) filter (where i.state in ('running', 'completed')) as running" \
 	"  from service_instances i where i.stack_id = s.id) n "
 #define SERVICE_COLUMNS \
-	"i.stack_id, i.service, i.engine_id, i.engine_name, i.image, i.mode, i.message, i.state, i.running, i.wanted"
+	"i.stack_id, i.service, i.engine_id, i.engine_name, i.image, i.mode, i.message, i.state," \
+	" i.running, i.wanted"
 /* $1 after, $2 rows */
 #define WATCHED \
 	"($1::uuid is null or s.id > $1) and (s.active_deployment_id is not null" \
-	" or exists (select from service_instances i where i.stack_id = s.id)) order by s.id limit $2"
+	" or exists (select from service_instances i where i.stack_id = s.id))" \
+	" order by s.id limit $2"
 
 enum { GET, GET_SERVICES, LIST_PROJECT, LIST_ALL, RELEASES, WATCH, WATCH_SERVICES };
 static const struct pg_stmt sql[] = {
 	/* $1 id, $2 project, $3 name, $4 scope */
-	[GET] = {"stack_get", STACK_COLUMNS "where s.id = skep_stack($1, $2, $3, $4)"},
+	[GET] = {"stack_get", SELECT_STACK "where s.id = skep_stack($1, $2, $3, $4)"},
 	[GET_SERVICES] = {"stack_get_services",
-		"select " SERVICE_COLUMNS " from service_instances i where i.stack_id = skep_stack($1, $2, $3, $4)"
-		" order by i.service"},
+		"select " SERVICE_COLUMNS " from service_instances i"
+		" where i.stack_id = skep_stack($1, $2, $3, $4) order by i.service"},
 	[LIST_PROJECT] = {"stack_list_project",
-		STACK_COLUMNS "where s.project_id = skep_project($1, $2) and ($3::uuid is null or s.id < $3)"
-		" order by s.id desc limit $4"},
+		SELECT_STACK "where s.project_id = skep_project($1, $2)"
+		" and ($3::uuid is null or s.id < $3) order by s.id desc limit $4"},
 	[LIST_ALL] = {"stack_list_all",
-		STACK_COLUMNS "where ($1::uuid is null or s.id < $1) order by s.id desc limit $2"},
+		SELECT_STACK "where ($1::uuid is null or s.id < $1) order by s.id desc limit $2"},
 	[RELEASES] = {"stack_releases",
-		"select " RELEASE_COLUMNS " from deployments d where d.stack_id = skep_stack($1, $2, $3, $4)"
+		"select " RELEASE_COLUMNS " from deployments d"
+		" where d.stack_id = skep_stack($1, $2, $3, $4)"
 		" and ($5::uuid is null or d.id < $5) order by d.id desc limit $6"},
-	[WATCH] = {"stack_watched", STACK_COLUMNS "where " WATCHED},
+	[WATCH] = {"stack_watched", SELECT_STACK "where " WATCHED},
 	[WATCH_SERVICES] = {"stack_watched_services",
 		"select " SERVICE_COLUMNS " from service_instances i"
 		" where i.stack_id in (select s.id from orchestration_stacks s where " WATCHED ")"
 		" order by i.stack_id, i.service"},
 };
 
-static const char *const status_names[] = {NULL, "pending", "deploying", "running", "degraded", "drifted", "failed",
+static const char *const status_names[] = {NULL, "pending", "deploying", "running", "degraded",
+	"drifted", "failed",
 	"removing", NULL};
-static const char *const release_names[] = {NULL, "pending", "active", "superseded", "failed", NULL};
-static const char *const service_names[] = {NULL, "pending", "converging", "running", "degraded", "failed", "completed",
+static const char *const release_names[] = {NULL, "pending", "active", "superseded", "failed",
+	NULL};
+static const char *const service_names[] = {NULL, "pending", "converging", "running", "degraded",
+	"failed", "completed",
 	"missing", NULL};
 static const char *const policy_names[] = {NULL, "rollback", "pause", NULL};
 
@@ -86,9 +94,10 @@ static void read_stack(struct db_call *c, const struct pg_results *r, int row, s
 	s->services_total = next_int(&at);
 }
 
-/* The services of statement 1 go to the stacks of statement 0; each statement sees a moment of its own, so a stack may
- * have none or be unknown. */
-static void read_services(struct db_call *c, const struct pg_results *r, struct db_stack *stacks, size_t n)
+/* The services of statement 1 go to the stacks of statement 0; each statement sees a moment of its
+ * own, so a stack may have none or be unknown. */
+static void read_services(struct db_call *c, const struct pg_results *r, struct db_stack *stacks,
+	size_t n)
 {
 	size_t rows = (size_t)pg_rows(r, 1);
 	struct db_service *services = arena_array(c->arena, struct db_service, rows);
@@ -172,7 +181,8 @@ static void deliver_releases(struct db_call *c, const struct status *st, const s
 
 /* ---- the operations ---- */
 
-static void add(struct db_call *c, const struct pg_stmt *s, const struct db_stack_ref *ref, const struct db_scope *scope)
+static void add(struct db_call *c, const struct pg_stmt *s, const struct db_stack_ref *ref,
+	const struct db_scope *scope)
 {
 	call_add_text(c, s, ref->id);
 	call_bind(c, ref->project);
@@ -180,7 +190,8 @@ static void add(struct db_call *c, const struct pg_stmt *s, const struct db_stac
 	call_bind_scope(c, scope);
 }
 
-static struct db_call *get(struct db *db, const struct db_scope *s, const struct db_stack_ref *r, db_stack_done done, void *data)
+static struct db_call *get(struct db *db, const struct db_scope *s, const struct db_stack_ref *r,
+	db_stack_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	c->done.stack = done;
@@ -189,8 +200,8 @@ static struct db_call *get(struct db *db, const struct db_scope *s, const struct
 	return call_run(c, deliver);
 }
 
-static struct db_call *list(struct db *db, const struct db_scope *s, const char *project, const struct db_page *page,
-	db_stacks_done done, void *data)
+static struct db_call *list(struct db *db, const struct db_scope *s, const char *project,
+	const struct db_page *page, db_stacks_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	c->done.stacks = done;
@@ -204,8 +215,8 @@ static struct db_call *list(struct db *db, const struct db_scope *s, const char 
 	return call_run(c, deliver_list);
 }
 
-static struct db_call *releases(struct db *db, const struct db_scope *s, const struct db_stack_ref *r,
-	const struct db_page *page, db_releases_done done, void *data)
+static struct db_call *releases(struct db *db, const struct db_scope *s,
+	const struct db_stack_ref *r, const struct db_page *page, db_releases_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	c->done.releases = done;
@@ -214,7 +225,8 @@ static struct db_call *releases(struct db *db, const struct db_scope *s, const s
 	return call_run(c, deliver_releases);
 }
 
-static struct db_call *watched(struct db *db, const char *after_id, unsigned limit, db_stacks_done done, void *data)
+static struct db_call *watched(struct db *db, const char *after_id, unsigned limit,
+	db_stacks_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	c->done.stacks = done;

@@ -1,17 +1,20 @@
-/* stacks: orchestration_stacks, deployments (releases), service_instances. Sources and rendered objects are sealed with
- * aad "deployments/<id>/source" and "…/rendered". */
+/* stacks: orchestration_stacks, deployments (releases), service_instances. Sources and rendered
+ * objects are sealed with aad "deployments/<id>/source" and "…/rendered". */
 #pragma once
 #include "db/jobs.h"
 
-enum stack_status { STACK_PENDING = 1, STACK_DEPLOYING, STACK_RUNNING, STACK_DEGRADED, STACK_DRIFTED, STACK_FAILED, STACK_REMOVING };
+enum stack_status { STACK_PENDING = 1, STACK_DEPLOYING, STACK_RUNNING, STACK_DEGRADED,
+	STACK_DRIFTED, STACK_FAILED, STACK_REMOVING };
 enum release_state { RELEASE_PENDING = 1, RELEASE_ACTIVE, RELEASE_SUPERSEDED, RELEASE_FAILED };
-enum service_state { SERVICE_PENDING = 1, SERVICE_CONVERGING, SERVICE_RUNNING, SERVICE_DEGRADED, SERVICE_FAILED, SERVICE_COMPLETED, SERVICE_MISSING };
+enum service_state { SERVICE_PENDING = 1, SERVICE_CONVERGING, SERVICE_RUNNING, SERVICE_DEGRADED,
+	SERVICE_FAILED, SERVICE_COMPLETED, SERVICE_MISSING };
 enum failure_policy { ON_FAILURE_ROLLBACK = 1, ON_FAILURE_PAUSE };
 const char *stack_status_name(enum stack_status s);
 const char *service_state_name(enum service_state s);
 
 struct db_service {
-	const char *service, *engine_id, *engine_name, *image, *mode /* "replicated" … */, *message;
+	const char *service, *engine_id, *engine_name, *image, *message;
+	const char *mode; /* "replicated", "global", "replicated-job", "global-job" */
 	enum service_state state;
 	int running, wanted;
 };
@@ -41,15 +44,18 @@ struct db_stack_ref {
 };
 
 typedef void (*db_stack_done)(void *data, const struct status *st, const struct db_stack *s);
-typedef void (*db_stacks_done)(void *data, const struct status *st, const struct db_stack *s, size_t n, bool more);
+typedef void (*db_stacks_done)(void *data, const struct status *st, const struct db_stack *s,
+	size_t n, bool more);
 typedef void (*db_release_done)(void *data, const struct status *st, const struct db_release *r);
-typedef void (*db_releases_done)(void *data, const struct status *st, const struct db_release *r, size_t n, bool more);
+typedef void (*db_releases_done)(void *data, const struct status *st, const struct db_release *r,
+	size_t n, bool more);
 
 struct db_stack_deploy {
 	const char *project; /* id or name */
 	const char *name, *namespace_; /* "" = <project>-<name>, or what the stack has */
 	enum failure_policy on_failure;
-	struct str source; /* JSON {"compose":[{"name","text"}],"files":[{"path","base64"}],"variables":{}} */
+	/* JSON {"compose":[{"name","text"}],"files":[{"path","base64"}],"variables":{}} */
+	struct str source;
 	const char *const *images, *const *warnings;
 	size_t n_images, n_warnings;
 	int max_attempts;
@@ -63,36 +69,63 @@ struct db_stack_job {
 };
 
 struct db_stack_ops {
-	/* One transaction: the stack row (made or kept; namespace taken elsewhere: ALREADY_EXISTS; longer than 63: INVALID_ARGUMENT;
-	 * another than it has: FAILED_PRECONDITION; one that
-	 * would give services of another project's stack the same names, such as a and a_b: ALREADY_EXISTS), the release, the job (kind deploy or, with an active release, update), older pending deploy jobs
-	 * of the stack cancelled as superseded (their releases → failed), event "job.created", audit, request id. Notifies skep_jobs. */
-	struct db_call *(*deploy)(struct db *db, const struct db_scope *s, const struct db_stack_deploy *d, db_job_done done, void *data);
-	/* Scale and restart need a release that runs or is going to, and no remove behind it (FAILED_PRECONDITION). Remove supersedes every pending job of the stack. */
-	struct db_call *(*submit)(struct db *db, const struct db_scope *s, const struct db_stack_job *j, db_job_done done, void *data);
-	struct db_call *(*get)(struct db *db, const struct db_scope *s, const struct db_stack_ref *r, db_stack_done done, void *data);
-	struct db_call *(*list)(struct db *db, const struct db_scope *s, const char *project, const struct db_page *page, db_stacks_done done, void *data);
-	struct db_call *(*releases)(struct db *db, const struct db_scope *s, const struct db_stack_ref *r, const struct db_page *page, db_releases_done done, void *data);
+	/* One transaction: the stack row (made or kept; namespace taken elsewhere: ALREADY_EXISTS;
+	 * longer than 63: INVALID_ARGUMENT; another than it has: FAILED_PRECONDITION; one that
+	 * would give services of another project's stack the same names, such as a and a_b:
+	 * ALREADY_EXISTS), the release, the job (kind deploy or, with an active release, update),
+	 * older pending deploy jobs of the stack cancelled as superseded (their releases → failed),
+	 * event "job.created", audit, request id. Notifies skep_jobs. */
+	struct db_call *(*deploy)(struct db *db, const struct db_scope *s,
+		const struct db_stack_deploy *d, db_job_done done, void *data);
+	/* Scale and restart need a release that runs or is going to, and no remove behind it
+	 * (FAILED_PRECONDITION). Remove supersedes every pending job of the stack. */
+	struct db_call *(*submit)(struct db *db, const struct db_scope *s,
+		const struct db_stack_job *j, db_job_done done, void *data);
+	struct db_call *(*get)(struct db *db, const struct db_scope *s,
+		const struct db_stack_ref *r, db_stack_done done, void *data);
+	struct db_call *(*list)(struct db *db, const struct db_scope *s, const char *project,
+		const struct db_page *page, db_stacks_done done, void *data);
+	struct db_call *(*releases)(struct db *db, const struct db_scope *s,
+		const struct db_stack_ref *r, const struct db_page *page, db_releases_done done,
+		void *data);
 
 	/* ---- for flows (the job says which project) ---- */
 	/* One release with source and rendered opened. */
-	struct db_call *(*load_release)(struct db *db, const char *project_id, const char *deployment_id, db_release_done done, void *data);
+	struct db_call *(*load_release)(struct db *db, const char *project_id,
+		const char *deployment_id, db_release_done done, void *data);
 	/* Stores the rendered objects (fenced by the job's epoch: ABORTED). */
-	struct db_call *(*store_rendered)(struct db *db, const struct db_job *job, const char *deployment_id, struct str rendered, const char *const *images, size_t n_images, db_done done, void *data);
+	struct db_call *(*store_rendered)(struct db *db, const struct db_job *job,
+		const char *deployment_id, struct str rendered, const char *const *images,
+		size_t n_images, db_done done, void *data);
 	/* Fenced. Sets the stack's status and message (deploying, removing …). */
-	struct db_call *(*set_status)(struct db *db, const struct db_job *job, enum stack_status status, const char *message, db_done done, void *data);
-	/* Fenced. The release is good: it becomes active, the one before superseded, the stack's services exactly these. */
-	struct db_call *(*activate)(struct db *db, const struct db_job *job, const char *deployment_id, const struct db_service *services, size_t n, db_done done, void *data);
+	struct db_call *(*set_status)(struct db *db, const struct db_job *job,
+		enum stack_status status, const char *message, db_done done, void *data);
+	/* Fenced. The release is good: it becomes active, the one before superseded, the stack's
+	 * services exactly these. */
+	struct db_call *(*activate)(struct db *db, const struct db_job *job,
+		const char *deployment_id, const struct db_service *services, size_t n,
+		db_done done, void *data);
 	/* Fenced. The release never converged. */
-	struct db_call *(*fail_release)(struct db *db, const struct db_job *job, const char *deployment_id, db_done done, void *data);
-	/* Fenced. The stack is gone from the Engine: deletes the row, or, where another job waits for it, makes it pending again. */
-	struct db_call *(*removed)(struct db *db, const struct db_job *job, db_done done, void *data);
+	struct db_call *(*fail_release)(struct db *db, const struct db_job *job,
+		const char *deployment_id, db_done done, void *data);
+	/* Fenced. The stack is gone from the Engine: deletes the row, or, where another job waits
+	 * for it, makes it pending again. */
+	struct db_call *(*removed)(struct db *db, const struct db_job *job, db_done done,
+		void *data);
 	/* Fenced. network_assignments of the stack are exactly these names. */
-	struct db_call *(*set_networks)(struct db *db, const struct db_job *job, const char *const *names, const char *const *engine_names, size_t n, db_done done, void *data);
+	struct db_call *(*set_networks)(struct db *db, const struct db_job *job,
+		const char *const *names, const char *const *engine_names, size_t n, db_done done,
+		void *data);
 
 	/* ---- for the observer (no scope) ---- */
-	/* All stacks with an active release or services, by namespace: at start and in the full pass. */
-	struct db_call *(*watched)(struct db *db, const char *after_id, unsigned limit, db_stacks_done done, void *data);
-	/* What is seen now: `services` is the whole list (rows of others go); writes only rows that differ; adds "stack.status"/"service.state" events for changes. Not while a job of the stack runs: then only services. */
-	struct db_call *(*observe)(struct db *db, const char *stack_id, enum stack_status status, const char *message, const struct db_service *services, size_t n, db_done done, void *data);
+	/* All stacks with an active release or services, by namespace: at start and in the full
+	 * pass. */
+	struct db_call *(*watched)(struct db *db, const char *after_id, unsigned limit,
+		db_stacks_done done, void *data);
+	/* What is seen now: `services` is the whole list (rows of others go); writes only rows that
+	 * differ; adds "stack.status"/"service.state" events for changes. Not while a job of the
+	 * stack runs: then only services. */
+	struct db_call *(*observe)(struct db *db, const char *stack_id, enum stack_status status,
+		const char *message, const struct db_service *services, size_t n, db_done done,
+		void *data);
 };

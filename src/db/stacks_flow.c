@@ -1,64 +1,84 @@
 #include "db/stacks_parts.h"
 #include "crypto/crypto.h"
 
-enum { LOAD, NEED_RELEASE, RENDERED, SUPERSEDE, ACTIVATE, ACTIVE, FAIL, LOCK, KEEP, DROP, RELEASE_NETWORKS, PUT_NETWORKS, NOTIFY };
+enum { LOAD, NEED_RELEASE, RENDERED, SUPERSEDE, ACTIVATE, ACTIVE, FAIL, LOCK, KEEP, DROP,
+	RELEASE_NETWORKS, PUT_NETWORKS, NOTIFY };
 static const struct pg_stmt sql[] = {
 	/* $1 project, $2 id */
 	[LOAD] = {"release_load",
-		"select " RELEASE_COLUMNS ", d.source, d.rendered from deployments d where d.project_id = $1 and d.id = skep_uuid($2)"},
+		"select " RELEASE_COLUMNS ", d.source, d.rendered from deployments d"
+		" where d.project_id = $1 and d.id = skep_uuid($2)"},
 
 	/* ---- the job is fenced: $1 release, $2 its stack ---- */
 	[NEED_RELEASE] = {"release_need",
-		"select skep_raise(5, format('release \"%s\" is not one of the job''s stack', $1::text))"
-		" where not exists (select from deployments where id = skep_uuid($1) and stack_id = $2)"},
+		"select skep_raise(5, format("
+		"  'release \"%s\" is not one of the job''s stack', $1::text))"
+		" where not exists ("
+		"  select from deployments where id = skep_uuid($1) and stack_id = $2)"},
 	[RENDERED] = {"release_rendered",
-		"update deployments set rendered = $3, images = $4::text[] where id = skep_uuid($1) and stack_id = $2"},
+		"update deployments set rendered = $3, images = $4::text[]"
+		" where id = skep_uuid($1) and stack_id = $2"},
 	[SUPERSEDE] = {"release_supersede",
-		"update deployments set state = 'superseded' where stack_id = $2 and state = 'active' and id <> skep_uuid($1)"},
+		"update deployments set state = 'superseded'"
+		" where stack_id = $2 and state = 'active' and id <> skep_uuid($1)"},
 	[ACTIVATE] = {"release_activate",
-		"update deployments set state = 'active', finished_at = coalesce(finished_at, clock_timestamp())"
+		"update deployments set state = 'active',"
+		"  finished_at = coalesce(finished_at, clock_timestamp())"
 		" where id = skep_uuid($1) and stack_id = $2 and state <> 'active'"},
 	[ACTIVE] = {"release_active",
-		"update orchestration_stacks set active_deployment_id = skep_uuid($1) where id = $2"},
+		"update orchestration_stacks set active_deployment_id = skep_uuid($1)"
+		" where id = $2"},
 	[FAIL] = {"release_fail",
 		"update deployments set state = 'failed', finished_at = clock_timestamp()"
 		" where id = skep_uuid($1) and stack_id = $2 and state = 'pending'"},
 
 	/* ---- removed: $1 stack ---- */
 	/* The next statements see every job that was submitted before: that takes this lock too. */
-	[LOCK] = {"stack_lock", "select from orchestration_stacks where id = skep_uuid($1) for update"},
+	[LOCK] = {"stack_lock",
+		"select from orchestration_stacks where id = skep_uuid($1) for update"},
 	[KEEP] = {"stack_keep",
-		"with kept as (update orchestration_stacks s set status = 'pending', status_message = '',"
-		"  active_deployment_id = null where s.id = skep_uuid($1) and exists (select from deployment_jobs j"
-		"  where j.stack_id = s.id and j.state = 'pending') returning s.id),"
-		" release as (update deployments d set state = 'superseded' from kept where d.stack_id = kept.id"
-		"  and d.state = 'active'),"
-		" services as (delete from service_instances i using kept where i.stack_id = kept.id)"
-		" update network_assignments n set state = 'released', released_at = clock_timestamp() from kept"
-		" where n.stack_id = kept.id and n.state = 'assigned'"},
+		"with kept as ("
+		"  update orchestration_stacks s set status = 'pending', status_message = '',"
+		"   active_deployment_id = null"
+		"  where s.id = skep_uuid($1) and exists (select from deployment_jobs j"
+		"   where j.stack_id = s.id and j.state = 'pending') returning s.id),"
+		" release as ("
+		"  update deployments d set state = 'superseded' from kept"
+		"  where d.stack_id = kept.id and d.state = 'active'),"
+		" services as ("
+		"  delete from service_instances i using kept where i.stack_id = kept.id)"
+		" update network_assignments n"
+		" set state = 'released', released_at = clock_timestamp()"
+		" from kept where n.stack_id = kept.id and n.state = 'assigned'"},
 	[DROP] = {"stack_drop",
-		"delete from orchestration_stacks s where s.id = skep_uuid($1) and not exists (select from deployment_jobs j"
-		" where j.stack_id = s.id and j.state = 'pending')"},
+		"delete from orchestration_stacks s"
+		" where s.id = skep_uuid($1) and not exists (select from deployment_jobs j"
+		"  where j.stack_id = s.id and j.state = 'pending')"},
 	[NOTIFY] = {"stack_notify", "select pg_notify('skep_stacks', skep_uuid($1)::text)"},
 
 	/* ---- networks: $1 stack, $2 names, $3 the Engine's names ---- */
 	[RELEASE_NETWORKS] = {"networks_release",
-		"update network_assignments n set state = 'released', released_at = clock_timestamp()"
-		" where n.stack_id = skep_uuid($1) and n.state = 'assigned' and not exists (select from"
-		"  unnest($2::text[], $3::text[]) as w (name, engine_name)"
+		"update network_assignments n"
+		" set state = 'released', released_at = clock_timestamp()"
+		" where n.stack_id = skep_uuid($1) and n.state = 'assigned' and not exists ("
+		"  select from unnest($2::text[], $3::text[]) as w (name, engine_name)"
 		"  where w.name = n.network and w.engine_name = n.engine_name)"},
+	/* $4 ids for the new ones */
 	[PUT_NETWORKS] = {"networks_put",
 		"insert into network_assignments (id, project_id, stack_id, network, engine_name)"
 		" select w.id, s.project_id, s.id, w.name, w.engine_name"
-		" from unnest($4::uuid[], $2::text[], $3::text[]) as w (id, name, engine_name), orchestration_stacks s"
-		" where s.id = skep_uuid($1) and not exists (select from network_assignments n where n.stack_id = s.id"
-		"  and n.state = 'assigned' and n.network = w.name and n.engine_name = w.engine_name)"},
+		" from orchestration_stacks s,"
+		"  unnest($4::uuid[], $2::text[], $3::text[]) as w (id, name, engine_name)"
+		" where s.id = skep_uuid($1) and not exists (select from network_assignments n"
+		"  where n.stack_id = s.id and n.state = 'assigned'"
+		"  and n.network = w.name and n.engine_name = w.engine_name)"},
 };
 
 /* ---- reading a release ---- */
 
 /* Opens a sealed column; null stays empty. */
-static struct status open_column(struct db_call *c, struct cursor *at, const char *id, const char *column, struct buf *b)
+static struct status open_column(struct db_call *c, struct cursor *at, const char *id,
+	const char *column, struct buf *b)
 {
 	struct str sealed = pg_bytes(at->r, at->stmt, at->row, at->col++);
 	if (sealed.len == 0)
@@ -81,7 +101,8 @@ static void deliver_release(struct db_call *c, const struct status *st, const st
 	struct buf source = {0}, rendered = {0};
 	struct status why = *st;
 	if (r && pg_rows(r, 0) == 0)
-		why = status_err(ST_NOT_FOUND, "release \"%s\" does not exist", (const char *)c->params);
+		why = status_err(ST_NOT_FOUND, "release \"%s\" does not exist",
+			(const char *)c->params);
 	if (status_is_ok(&why)) {
 		struct cursor at = {c, r, 0, 0, 0};
 		release_read(&at, &d);
@@ -96,8 +117,8 @@ static void deliver_release(struct db_call *c, const struct status *st, const st
 	wipe(&rendered);
 }
 
-struct db_call *stack_load_release(struct db *db, const char *project_id, const char *deployment_id, db_release_done done,
-	void *data)
+struct db_call *stack_load_release(struct db *db, const char *project_id, const char *deployment_id,
+	db_release_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	c->done.release = done;
@@ -119,13 +140,15 @@ static struct db_call *fenced(struct db *db, const struct db_job *job, db_done d
 	return c;
 }
 
-static void add_release(struct db_call *c, const struct pg_stmt *s, const char *deployment_id, const struct db_job *job)
+static void add_release(struct db_call *c, const struct pg_stmt *s, const char *deployment_id,
+	const struct db_job *job)
 {
 	call_add_text(c, s, deployment_id);
 	call_bind_id(c, job->stack_id.text);
 }
 
-struct db_call *stack_store_rendered(struct db *db, const struct db_job *job, const char *deployment_id, struct str rendered,
+struct db_call *stack_store_rendered(struct db *db, const struct db_job *job,
+	const char *deployment_id, struct str rendered,
 	const char *const *images, size_t n_images, db_done done, void *data)
 {
 	struct db_call *c = fenced(db, job, done, data);
@@ -139,8 +162,8 @@ struct db_call *stack_store_rendered(struct db *db, const struct db_job *job, co
 	return call_run(c, call_deliver_plain);
 }
 
-struct db_call *stack_set_status(struct db *db, const struct db_job *job, enum stack_status status, const char *message,
-	db_done done, void *data)
+struct db_call *stack_set_status(struct db *db, const struct db_job *job, enum stack_status status,
+	const char *message, db_done done, void *data)
 {
 	struct db_call *c = fenced(db, job, done, data);
 	stack_add_status(c, job->stack_id.text, status, message, false);
@@ -161,7 +184,8 @@ struct db_call *stack_activate(struct db *db, const struct db_job *job, const ch
 	return call_run(c, call_deliver_plain);
 }
 
-struct db_call *stack_fail_release(struct db *db, const struct db_job *job, const char *deployment_id, db_done done, void *data)
+struct db_call *stack_fail_release(struct db *db, const struct db_job *job,
+	const char *deployment_id, db_done done, void *data)
 {
 	struct db_call *c = fenced(db, job, done, data);
 	add_release(c, &sql[NEED_RELEASE], deployment_id, job);
@@ -179,7 +203,8 @@ struct db_call *stack_removed(struct db *db, const struct db_job *job, db_done d
 	return call_run(c, call_deliver_plain);
 }
 
-struct db_call *stack_set_networks(struct db *db, const struct db_job *job, const char *const *names,
+struct db_call *stack_set_networks(struct db *db, const struct db_job *job,
+	const char *const *names,
 	const char *const *engine_names, size_t n, db_done done, void *data)
 {
 	struct db_call *c = fenced(db, job, done, data);

@@ -4,40 +4,58 @@ enum { LOCK, STATUS, SERVICES };
 static const struct pg_stmt sql[] = {
 	/* What follows sees whether a job runs, and its writes: they take this lock too. */
 	[LOCK] = {"observe_lock",
-		"with s as (select from orchestration_stacks where id = skep_uuid($1) for no key update)"
-		" select skep_raise(5, format('stack \"%s\" does not exist', $1::text)) where not exists (select from s)"},
+		"with s as ("
+		"  select from orchestration_stacks where id = skep_uuid($1) for no key update)"
+		" select skep_raise(5, format('stack \"%s\" does not exist', $1::text))"
+		" where not exists (select from s)"},
 	/* $1 stack, $2 status, $3 message, $4 observed */
 	[STATUS] = {"observe_status",
-		"with s as (update orchestration_stacks s set status = $2::stack_status, status_message = $3"
-		"  where s.id = skep_uuid($1) and (s.status, s.status_message) is distinct from ($2::stack_status, $3::text)"
-		"  and not ($4::boolean and exists (select from deployment_jobs j where j.stack_id = s.id"
-		"   and j.state = 'running')) returning s.*),"
-		" e as (insert into events (project_id, stack_id, kind, state, message)"
+		"with s as ("
+		"  update orchestration_stacks s"
+		"  set status = $2::stack_status, status_message = $3"
+		"  where s.id = skep_uuid($1)"
+		"  and (s.status, s.status_message) is distinct from ($2::stack_status, $3::text)"
+		"  and not ($4::boolean and exists (select from deployment_jobs j"
+		"   where j.stack_id = s.id and j.state = 'running')) returning s.*),"
+		" e as ("
+		"  insert into events (project_id, stack_id, kind, state, message)"
 		"  select project_id, id, 'stack.status', status, status_message from s)"
 		" select pg_notify('skep_stacks', id::text) from s"},
 	/* $1 stack, $2 services, $3 observed. `old` is what was there before this statement. */
 	[SERVICES] = {"observe_services",
-		"with seen as materialized (select * from jsonb_to_recordset($2::jsonb) as x (service text, engine_id text,"
-		"  engine_name text, image text, mode service_mode, state service_state, running integer, wanted integer,"
-		"  message text)),"
-		" old as materialized (select * from service_instances where stack_id = skep_uuid($1)),"
-		" gone as (delete from service_instances i where i.stack_id = skep_uuid($1)"
-		"  and not exists (select from seen where seen.service = i.service) returning i.service),"
-		" put as (insert into service_instances as i (project_id, stack_id, service, engine_id, engine_name, image, mode,"
-		"   state, running, wanted, message)"
-		"  select s.project_id, s.id, v.service, v.engine_id, v.engine_name, v.image, v.mode, v.state, v.running,"
-		"   v.wanted, v.message from orchestration_stacks s, seen v where s.id = skep_uuid($1)"
+		"with seen as materialized ("
+		"  select * from jsonb_to_recordset($2::jsonb) as x (service text,"
+		"   engine_id text, engine_name text, image text, mode service_mode,"
+		"   state service_state, running integer, wanted integer, message text)),"
+		" old as materialized ("
+		"  select * from service_instances where stack_id = skep_uuid($1)),"
+		" gone as ("
+		"  delete from service_instances i where i.stack_id = skep_uuid($1)"
+		"  and not exists (select from seen where seen.service = i.service)"
+		"  returning i.service),"
+		" put as ("
+		"  insert into service_instances as i (project_id, stack_id, service, engine_id,"
+		"   engine_name, image, mode, state, running, wanted, message)"
+		"  select s.project_id, s.id, v.service, v.engine_id,"
+		"   v.engine_name, v.image, v.mode, v.state, v.running, v.wanted, v.message"
+		"  from orchestration_stacks s, seen v where s.id = skep_uuid($1)"
 		"  on conflict (stack_id, service) do update set engine_id = excluded.engine_id,"
-		"   engine_name = excluded.engine_name, image = excluded.image, mode = excluded.mode, state = excluded.state,"
-		"   running = excluded.running, wanted = excluded.wanted, message = excluded.message"
-		"  where (i.engine_id, i.engine_name, i.image, i.mode, i.state, i.running, i.wanted, i.message)"
-		"   is distinct from (excluded.engine_id, excluded.engine_name, excluded.image, excluded.mode,"
-		"   excluded.state, excluded.running, excluded.wanted, excluded.message) returning i.*),"
-		" e as (insert into events (project_id, stack_id, kind, service, state, message, running, wanted)"
-		"  select put.project_id, put.stack_id, 'service.state', put.service, put.state, put.message, put.running,"
-		"   put.wanted from put left join old on old.service = put.service"
-		"  where $3 and (old.state, old.running, old.wanted, old.message) is distinct from"
-		"   (put.state, put.running, put.wanted, put.message))"
+		"   engine_name = excluded.engine_name, image = excluded.image,"
+		"   mode = excluded.mode, state = excluded.state, running = excluded.running,"
+		"   wanted = excluded.wanted, message = excluded.message"
+		"  where (i.engine_id, i.engine_name, i.image, i.mode, i.state, i.running,"
+		"    i.wanted, i.message)"
+		"   is distinct from (excluded.engine_id, excluded.engine_name, excluded.image,"
+		"    excluded.mode, excluded.state, excluded.running, excluded.wanted,"
+		"    excluded.message) returning i.*),"
+		" e as ("
+		"  insert into events (project_id, stack_id, kind, service, state, message,"
+		"   running, wanted)"
+		"  select put.project_id, put.stack_id, 'service.state', put.service, put.state,"
+		"   put.message, put.running, put.wanted"
+		"  from put left join old on old.service = put.service"
+		"  where $3 and (old.state, old.running, old.wanted, old.message)"
+		"   is distinct from (put.state, put.running, put.wanted, put.message))"
 		" select pg_notify('skep_stacks', skep_uuid($1)::text)"
 		" where exists (select from put) or exists (select from gone)"},
 };
@@ -63,7 +81,8 @@ static void bind_services(struct db_call *c, const struct db_service *services, 
 	json_decref(list);
 }
 
-void stack_add_status(struct db_call *c, const char *stack_id, enum stack_status status, const char *message, bool observed)
+void stack_add_status(struct db_call *c, const char *stack_id, enum stack_status status,
+	const char *message, bool observed)
 {
 	call_add_text(c, &sql[STATUS], stack_id);
 	call_bind(c, stack_status_name(status));
@@ -71,15 +90,16 @@ void stack_add_status(struct db_call *c, const char *stack_id, enum stack_status
 	pg_bind_bool(c->batch, observed);
 }
 
-void stack_add_services(struct db_call *c, const char *stack_id, const struct db_service *services, size_t n, bool observed)
+void stack_add_services(struct db_call *c, const char *stack_id, const struct db_service *services,
+	size_t n, bool observed)
 {
 	call_add_text(c, &sql[SERVICES], stack_id);
 	bind_services(c, services, n);
 	pg_bind_bool(c->batch, observed);
 }
 
-struct db_call *stack_observe(struct db *db, const char *stack_id, enum stack_status status, const char *message,
-	const struct db_service *services, size_t n, db_done done, void *data)
+struct db_call *stack_observe(struct db *db, const char *stack_id, enum stack_status status,
+	const char *message, const struct db_service *services, size_t n, db_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	c->done.plain = done;

@@ -1,35 +1,42 @@
-/* stacks_parts: what stacks.c (reads, the table), stacks_submit.c (callers' mutations), stacks_flow.c (flows' writes) and
- * stacks_observe.c share. */
+/* stacks_parts: what stacks.c (reads, the table), stacks_submit.c (callers' mutations),
+ * stacks_flow.c (flows' writes) and stacks_observe.c share. */
 #pragma once
 #include "db/call.h"
 
-struct db_call *stack_deploy(struct db *db, const struct db_scope *s, const struct db_stack_deploy *d, db_job_done done, void *data);
-struct db_call *stack_submit(struct db *db, const struct db_scope *s, const struct db_stack_job *j, db_job_done done, void *data);
+struct db_call *stack_deploy(struct db *db, const struct db_scope *s,
+	const struct db_stack_deploy *d, db_job_done done, void *data);
+struct db_call *stack_submit(struct db *db, const struct db_scope *s, const struct db_stack_job *j,
+	db_job_done done, void *data);
 
-struct db_call *stack_load_release(struct db *db, const char *project_id, const char *deployment_id, db_release_done done,
-	void *data);
-struct db_call *stack_store_rendered(struct db *db, const struct db_job *job, const char *deployment_id, struct str rendered,
+struct db_call *stack_load_release(struct db *db, const char *project_id, const char *deployment_id,
+	db_release_done done, void *data);
+struct db_call *stack_store_rendered(struct db *db, const struct db_job *job,
+	const char *deployment_id, struct str rendered,
 	const char *const *images, size_t n_images, db_done done, void *data);
-struct db_call *stack_set_status(struct db *db, const struct db_job *job, enum stack_status status, const char *message,
-	db_done done, void *data);
+struct db_call *stack_set_status(struct db *db, const struct db_job *job, enum stack_status status,
+	const char *message, db_done done, void *data);
 struct db_call *stack_activate(struct db *db, const struct db_job *job, const char *deployment_id,
 	const struct db_service *services, size_t n, db_done done, void *data);
-struct db_call *stack_fail_release(struct db *db, const struct db_job *job, const char *deployment_id, db_done done, void *data);
+struct db_call *stack_fail_release(struct db *db, const struct db_job *job,
+	const char *deployment_id, db_done done, void *data);
 struct db_call *stack_removed(struct db *db, const struct db_job *job, db_done done, void *data);
-struct db_call *stack_set_networks(struct db *db, const struct db_job *job, const char *const *names,
-	const char *const *engine_names, size_t n, db_done done, void *data);
+struct db_call *stack_set_networks(struct db *db, const struct db_job *job,
+	const char *const *names, const char *const *engine_names, size_t n, db_done done,
+	void *data);
 
-struct db_call *stack_observe(struct db *db, const char *stack_id, enum stack_status status, const char *message,
-	const struct db_service *services, size_t n, db_done done, void *data);
-/* Statements of `observe` that `activate` and `set_status` need too. `observed`: with events, and the status only while no
- * job of the stack runs. */
-void stack_add_status(struct db_call *c, const char *stack_id, enum stack_status status, const char *message, bool observed);
-void stack_add_services(struct db_call *c, const char *stack_id, const struct db_service *services, size_t n, bool observed);
+struct db_call *stack_observe(struct db *db, const char *stack_id, enum stack_status status,
+	const char *message, const struct db_service *services, size_t n, db_done done, void *data);
+/* Statements of `observe` that `activate` and `set_status` need too. `observed`: with events, and
+ * the status only while no job of the stack runs. */
+void stack_add_status(struct db_call *c, const char *stack_id, enum stack_status status,
+	const char *message, bool observed);
+void stack_add_services(struct db_call *c, const char *stack_id, const struct db_service *services,
+	size_t n, bool observed);
 
 /* Columns of a release, from `deployments d`. */
 #define RELEASE_COLUMNS \
-	"d.id, d.stack_id, d.project_id, d.job_id, d.number, d.state, d.on_failure, d.created_by, to_json(d.images)," \
-	" skep_us(d.created_at), skep_us(d.finished_at)"
+	"d.id, d.stack_id, d.project_id, d.job_id, d.number, d.state, d.on_failure, d.created_by," \
+	" to_json(d.images), skep_us(d.created_at), skep_us(d.finished_at)"
 void release_read(struct cursor *at, struct db_release *ret_release);
 const char *failure_policy_name(enum failure_policy p);
 

@@ -1,92 +1,121 @@
 #include "db/stacks_parts.h"
 #include "crypto/crypto.h"
 
-enum { LOCK_PROJECT, LOCK_NAMESPACES, CHECK_NAMESPACE, PUT_STACK, PUT_RELEASE, LOCK_STACK, NEED_RELEASE, SUPERSEDE, DEPLOY_JOB,
-	STACK_JOB, CREATED };
+enum { LOCK_PROJECT, LOCK_NAMESPACES, CHECK_NAMESPACE, PUT_STACK, PUT_RELEASE, LOCK_STACK,
+	NEED_RELEASE, SUPERSEDE, DEPLOY_JOB, STACK_JOB, CREATED };
 static const struct pg_stmt sql[] = {
 	/* ---- deploy: $1 project, $2 scope, $3 name ---- */
 	/* It cannot be deleted from here on. */
 	[LOCK_PROJECT] = {"deploy_lock_project", "select skep_lock_project($1, $2)"},
 	/* A new stack: one at a time, so that the next statement sees every other namespace. */
 	[LOCK_NAMESPACES] = {"deploy_lock_namespaces",
-		"select pg_advisory_xact_lock(hashtext('skep_namespaces')) where not exists (select from orchestration_stacks"
-		" where project_id = skep_project($1, $2) and name = $3)"},
-	/* $4 namespace. The Engine's names are <namespace>_<service>: of two namespaces a and a_b, service b_web of the first and
-	 * web of the second would be the same. Inside a project that is left to the deploy itself. */
+		"select pg_advisory_xact_lock(hashtext('skep_namespaces'))"
+		" where not exists (select from orchestration_stacks"
+		"  where project_id = skep_project($1, $2) and name = $3)"},
+	/* $4 namespace. The Engine's names are <namespace>_<service>: of two namespaces a and a_b,
+	 * service b_web of the first and web of the second would be the same. Inside a project that
+	 * is left to the deploy itself. */
 	[CHECK_NAMESPACE] = {"deploy_check_namespace",
 		"select case"
-		" when w.has <> '' and w.wish not in ('', w.has) then skep_raise(9, format("
-		"   'stack \"%s\" has the namespace \"%s\" since its first deploy: it cannot become \"%s\"', $3::text, w.has, w.wish))"
-		" when w.has <> '' then null"
+		" when w.has <> '' and w.wish in ('', w.has) then null"
+		" when w.has <> '' then skep_raise(9, format("
+		"  'stack \"%s\" has the namespace \"%s\" since its first deploy:"
+			" it cannot become \"%s\"', $3::text, w.has, w.wish))"
 		" when length(w.name) > 63 then skep_raise(3, format("
-		"   'namespace \"%s\" has %s characters and the Engine takes 63: choose a shorter one', w.name, length(w.name)))"
-		" when exists (select from orchestration_stacks o where o.namespace = w.name or o.project_id <> w.project_id"
-		"   and (starts_with(o.namespace, w.name || '_') or starts_with(w.name, o.namespace || '_')))"
-		"  then skep_raise(6, format('namespace \"%s\" is taken, or its services would share names with another stack:"
-		" choose another one', w.name))"
-		" end"
-		" from (select p.id as project_id, coalesce(s.namespace, '') as has, $4::text as wish,"
-		"  coalesce(nullif($4::text, ''), p.name || '-' || $3::text) as name"
-		"  from projects p left join orchestration_stacks s on s.project_id = p.id and s.name = $3"
+		"  'namespace \"%s\" has %s characters and the Engine takes 63:"
+			" choose a shorter one', w.name, length(w.name)))"
+		" when exists (select from orchestration_stacks o where o.namespace = w.name"
+		"   or o.project_id <> w.project_id and (starts_with(o.namespace, w.name || '_')"
+		"    or starts_with(w.name, o.namespace || '_')))"
+		"  then skep_raise(6, format("
+		"  'namespace \"%s\" is taken, or its services would share names with another"
+			" stack: choose another one', w.name))"
+		" end from ("
+		"  select p.id as project_id, coalesce(s.namespace, '') as has, $4::text as wish,"
+		"   coalesce(nullif($4::text, ''), p.name || '-' || $3::text) as name"
+		"  from projects p"
+		"  left join orchestration_stacks s on s.project_id = p.id and s.name = $3"
 		"  where p.id = skep_project($1, $2)) w"},
-	/* $4 namespace, $5 id. One that exists is locked: its releases and jobs come one after the other. */
+	/* $4 namespace, $5 id. One that exists is locked: its releases and jobs come one after the
+	 * other. */
 	[PUT_STACK] = {"deploy_put_stack",
 		"insert into orchestration_stacks as s (id, project_id, name, namespace)"
-		" select $5, p.id, $3, coalesce(nullif($4::text, ''), p.name || '-' || $3::text) from projects p"
-		" where p.id = skep_project($1, $2)"
+		" select $5, p.id, $3, coalesce(nullif($4::text, ''), p.name || '-' || $3::text)"
+		" from projects p where p.id = skep_project($1, $2)"
 		" on conflict (project_id, name) do update set status_message = s.status_message"},
 	/* $4 id, $5 policy, $6 source, $7 images, $8 actor, $9 job */
 	[PUT_RELEASE] = {"deploy_put_release",
-		"insert into deployments (id, project_id, stack_id, number, on_failure, source, images, created_by, job_id)"
-		" select $4, s.project_id, s.id,"
-		"  1 + coalesce((select max(d.number) from deployments d where d.stack_id = s.id), 0),"
+		"insert into deployments (id, project_id, stack_id, number, on_failure, source,"
+		"  images, created_by, job_id)"
+		" select $4, s.project_id, s.id, 1 + coalesce("
+		"   (select max(d.number) from deployments d where d.stack_id = s.id), 0),"
 		"  $5::failure_policy, $6, $7::text[], $8, $9"
-		" from orchestration_stacks s where s.project_id = skep_project($1, $2) and s.name = $3"},
+		" from orchestration_stacks s"
+		" where s.project_id = skep_project($1, $2) and s.name = $3"},
 	/* $1 id, $2 release, $3 actor, $4 warnings, $5 attempts */
 	[DEPLOY_JOB] = {"deploy_put_job",
-		"insert into deployment_jobs (id, project_id, stack_id, stack_name, deployment_id, release_number, kind,"
-		"  created_by, warnings, max_attempts, last_sequence)"
+		"insert into deployment_jobs (id, project_id, stack_id, stack_name, deployment_id,"
+		"  release_number, kind, created_by, warnings, max_attempts, last_sequence)"
 		" select $1, s.project_id, s.id, s.name, d.id, d.number,"
-		"  case when s.active_deployment_id is null then 'deploy'::job_kind else 'update' end, $3, $4::text[], $5, 1"
-		" from deployments d join orchestration_stacks s on s.id = d.stack_id where d.id = $2"},
+		"  case when s.active_deployment_id is null then 'deploy'::job_kind"
+		"   else 'update' end, $3, $4::text[], $5, 1"
+		" from deployments d join orchestration_stacks s on s.id = d.stack_id"
+		" where d.id = $2"},
 
 	/* ---- submit: $1 id, $2 project, $3 name, $4 scope of the stack ---- */
 	[LOCK_STACK] = {"submit_lock_stack", "select skep_lock_stack($1, $2, $3, $4)"},
 	/* Of the jobs that make or remove services, the last one that has not ended decides. */
 	[NEED_RELEASE] = {"submit_need_release",
 		"select case"
-		" when last.kind = 'remove' then skep_raise(9, format('stack \"%s\" is being removed', s.name))"
-		" when last.kind is null and s.active_deployment_id is null then skep_raise(9, format("
+		" when last.kind = 'remove'"
+		"  then skep_raise(9, format('stack \"%s\" is being removed', s.name))"
+		" when last.kind is null and s.active_deployment_id is null"
+		"  then skep_raise(9, format("
 		"   'stack \"%s\" has no release that runs: deploy it first', s.name))"
-		" end from orchestration_stacks s left join lateral (select j.kind from deployment_jobs j"
-		"  where j.stack_id = s.id and j.kind in ('deploy', 'update', 'remove') and j.state in ('pending', 'running')"
-		"  order by j.id desc limit 1) last on true where s.id = skep_stack($1, $2, $3, $4)"},
+		" end from orchestration_stacks s left join lateral ("
+		"  select j.kind from deployment_jobs j where j.stack_id = s.id"
+		"  and j.kind in ('deploy', 'update', 'remove')"
+		"  and j.state in ('pending', 'running')"
+		"  order by j.id desc limit 1) last on true"
+		" where s.id = skep_stack($1, $2, $3, $4)"},
 	/* $5 job, $6 kind, $7 params, $8 actor, $9 attempts */
 	[STACK_JOB] = {"submit_put_job",
-		"insert into deployment_jobs (id, project_id, stack_id, stack_name, kind, params, created_by, max_attempts,"
-		"  last_sequence)"
+		"insert into deployment_jobs (id, project_id, stack_id, stack_name, kind, params,"
+		"  created_by, max_attempts, last_sequence)"
 		" select $5, s.project_id, s.id, s.name, $6::job_kind, $7::jsonb, $8, $9, 1"
 		" from orchestration_stacks s where s.id = skep_stack($1, $2, $3, $4)"},
 
 	/* ---- both: $1 the new job ---- */
-	/* What waits and would only be done over: older releases by a newer one, everything by a remove. */
+	/* What waits and would only be done over: older releases by a newer one, everything by a
+	 * remove. */
 	[SUPERSEDE] = {"submit_supersede",
-		"with old as (update deployment_jobs o set state = 'cancelled', finished_at = clock_timestamp(),"
-		"  error = 'superseded by job ' || n.id, error_code = 'ABORTED', last_sequence = o.last_sequence + 1"
-		"  from deployment_jobs n where n.id = skep_uuid($1) and o.stack_id = n.stack_id and o.id <> n.id"
-		"  and o.state = 'pending' and (o.kind in ('deploy', 'update') or o.kind <> 'remove' and n.kind = 'remove')"
-		"  returning o.*),"
-		" release as (update deployments d set state = 'failed', finished_at = old.finished_at from old"
-		"  where d.id = old.deployment_id and d.state = 'pending'),"
-		" e as (insert into events (project_id, stack_id, job_id, job_sequence, kind, state, message, step, percent)"
-		"  select project_id, stack_id, id, last_sequence, 'job.ended', state, error, step, percent from old)"
+		"with old as ("
+		"  update deployment_jobs o set state = 'cancelled',"
+		"   error = 'superseded by job ' || n.id, error_code = 'ABORTED',"
+		"   finished_at = clock_timestamp(), last_sequence = o.last_sequence + 1"
+		"  from deployment_jobs n"
+		"  where n.id = skep_uuid($1) and o.stack_id = n.stack_id and o.id <> n.id"
+		"  and o.state = 'pending' and (o.kind in ('deploy', 'update')"
+		"   or o.kind <> 'remove' and n.kind = 'remove') returning o.*),"
+		" release as ("
+		"  update deployments d set state = 'failed', finished_at = old.finished_at"
+		"  from old where d.id = old.deployment_id and d.state = 'pending'),"
+		" e as ("
+		"  insert into events (project_id, stack_id, job_id, job_sequence, kind, state,"
+		"   message, step, percent)"
+		"  select project_id, stack_id, id, last_sequence, 'job.ended', state,"
+		"   error, step, percent from old)"
 		" select pg_notify('skep_events', id::text) from old"},
 	[CREATED] = {"submit_created",
 		"with j as (select * from deployment_jobs where id = skep_uuid($1)),"
-		" stack as (update orchestration_stacks s set last_job_id = j.id from j where s.id = j.stack_id)"
-		" insert into events (project_id, stack_id, job_id, job_sequence, kind, state, message)"
-		" select project_id, stack_id, id, 1, 'job.created', state,"
-		"  kind || case when release_number > 0 then format(' of release %s', release_number) else '' end from j"},
+		" stack as ("
+		"  update orchestration_stacks s set last_job_id = j.id from j"
+		"  where s.id = j.stack_id)"
+		" insert into events (project_id, stack_id, job_id, job_sequence, kind, state,"
+		"  message)"
+		" select project_id, stack_id, id, 1, 'job.created', state, case"
+		"  when release_number > 0 then format('%s of release %s', kind, release_number)"
+		"  else kind::text end from j"},
 };
 
 static int attempts(int wish)
@@ -95,15 +124,16 @@ static int attempts(int wish)
 }
 
 /* A statement about the stack that is deployed: $1 project, $2 scope, $3 name. */
-static void add(struct db_call *c, const struct pg_stmt *s, const struct db_scope *scope, const struct db_stack_deploy *d)
+static void add(struct db_call *c, const struct pg_stmt *s, const struct db_scope *scope,
+	const struct db_stack_deploy *d)
 {
 	call_add_text(c, s, d->project);
 	call_bind_scope(c, scope);
 	call_bind(c, d->name);
 }
 
-static void put_release(struct db_call *c, const struct db_scope *s, const struct db_stack_deploy *d, const char *id,
-	const char *job_id)
+static void put_release(struct db_call *c, const struct db_scope *s,
+	const struct db_stack_deploy *d, const char *id, const char *job_id)
 {
 	struct buf sealed = {0};
 	crypto_seal(c->db->keyring, release_aad(c, id, "source"), d->source, &sealed);
@@ -132,8 +162,8 @@ static struct db_call *created(struct db_call *c, const struct db_scope *s, cons
 	return call_run(c, job_deliver);
 }
 
-struct db_call *stack_deploy(struct db *db, const struct db_scope *s, const struct db_stack_deploy *d, db_job_done done,
-	void *data)
+struct db_call *stack_deploy(struct db *db, const struct db_scope *s,
+	const struct db_stack_deploy *d, db_job_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	const char *job_id = call_uuid(c);
@@ -153,7 +183,8 @@ struct db_call *stack_deploy(struct db *db, const struct db_scope *s, const stru
 }
 
 /* A statement about the stack of a job. */
-static void add_ref(struct db_call *c, const struct pg_stmt *s, const struct db_scope *scope, const struct db_stack_ref *r)
+static void add_ref(struct db_call *c, const struct pg_stmt *s, const struct db_scope *scope,
+	const struct db_stack_ref *r)
 {
 	call_add_text(c, s, r->id);
 	call_bind(c, r->project);
@@ -161,7 +192,8 @@ static void add_ref(struct db_call *c, const struct pg_stmt *s, const struct db_
 	call_bind_scope(c, scope);
 }
 
-struct db_call *stack_submit(struct db *db, const struct db_scope *s, const struct db_stack_job *j, db_job_done done, void *data)
+struct db_call *stack_submit(struct db *db, const struct db_scope *s, const struct db_stack_job *j,
+	db_job_done done, void *data)
 {
 	struct db_call *c = call_create(db, data);
 	const char *job_id = call_uuid(c);

@@ -15,13 +15,15 @@ static struct answer events_of(struct world *w, const struct db_job *j)
 
 static const char *kinds(struct world *w, const struct db_job *j)
 {
-	return value(w, arena_fmt(w->arena, "select string_agg(kind, ' ' order by job_sequence) from events where job_id = '%s'",
+	return value(w, arena_fmt(w->arena,
+		"select string_agg(kind, ' ' order by job_sequence) from events where job_id = '%s'",
 		j->id.text));
 }
 
 static void end_lease(struct world *w)
 {
-	psql(w, "update deployment_jobs set lease_until = now() - interval '1 second' where state = 'running'");
+	psql(w,
+		"update deployment_jobs set lease_until = now() - interval '1 second' where state = 'running'");
 }
 
 static int64_t due(struct world *w)
@@ -71,13 +73,15 @@ static void jobs_of_a_stack_run_in_order(void **state)
 	struct world *w = *state;
 	make_project(w, "demo");
 	deploy(w, "demo", "web");
-	struct db_job second = submit(w, "demo", "web", JOB_SCALE), third = submit(w, "demo", "web", JOB_RESTART);
+	struct db_job second = submit(w, "demo", "web", JOB_SCALE), third = submit(w, "demo", "web",
+		JOB_RESTART);
 	struct db_job first = claim(w, "d1"); /* one, though the limit is ten */
 	assert_int_equal(first.kind, JOB_DEPLOY);
 	claim_none(w);
 	/* Failed, and waits for its next attempt: those behind it wait too. */
 	struct status why = status_err(ST_UNAVAILABLE, "the engine is away");
-	RUN_OK(w, JOBS->requeue(w->db, first.id.text, first.epoch, 60000, true, false, &why, on_done, &a));
+	RUN_OK(w, JOBS->requeue(w->db, first.id.text, first.epoch, 60000, true, false, &why,
+		on_done, &a));
 	claim_none(w);
 	assert_in_range(due(w), 50000, 60000);
 	psql(w, "update deployment_jobs set run_at = now() where attempt = 1");
@@ -113,20 +117,24 @@ static void two_daemons_never_run_two_jobs_of_a_stack(void **state)
 		n += x[i].n;
 	}
 	assert_int_equal(n, 10); /* each stack's first, once */
-	assert_value(w, "select count(*) from deployment_jobs where state = 'running' and kind = 'deploy' and epoch = 1", "10");
+	assert_value(w,
+		"select count(*) from deployment_jobs where state = 'running' and kind = 'deploy' and epoch = 1", "10");
 }
 
-/* The snapshot of a claim may be older than another's commit: the index refuses it, and it looks again. */
+/* The snapshot of a claim may be older than another's commit: the index refuses it, and it looks
+ * again. */
 static void the_index_is_the_last_word(void **state)
 {
 	struct world *w = *state;
 	make_project(w, "demo");
 	deploy(w, "demo", "web");
 	submit(w, "demo", "web", JOB_SCALE);
-	/* The deploy becomes running in another transaction, which commits while our claim waits for it in the index. */
+	/* The deploy becomes running in another transaction, which commits while our claim waits
+	 * for it in the index. */
 	psql(w, "update deployment_jobs set state = 'cancelled' where kind = 'deploy'");
 	psql(w, "begin");
-	psql(w, "update deployment_jobs set state = 'running', lease_until = now() + interval '1 minute' where kind = 'deploy'");
+	psql(w,
+		"update deployment_jobs set state = 'running', lease_until = now() + interval '1 minute' where kind = 'deploy'");
 	struct answer a = {.w = w};
 	w->db->jobs->claim(w->db, "d1", 10, 60000, on_jobs, &a);
 	while (strcmp(value(w, "select count(*) from pg_locks where not granted"), "1") != 0)
@@ -135,7 +143,8 @@ static void the_index_is_the_last_word(void **state)
 	wait_for(&a);
 	assert_status(&a.st, ST_OK, "");
 	assert_int_equal(a.n, 0);
-	assert_value(w, "select string_agg(state::text, ' ' order by id) from deployment_jobs", "running pending");
+	assert_value(w, "select string_agg(state::text, ' ' order by id) from deployment_jobs",
+		"running pending");
 }
 
 /* ---- lease and fence ---- */
@@ -161,14 +170,20 @@ static void a_dead_daemons_job_is_taken_over(void **state)
 	struct db_event e = {.kind = "job.progress", .message = "late"};
 	struct status why = status_err(ST_INTERNAL, "late");
 	const char *id = old.id.text;
-	const char *before = value(w, "select j::text || (select count(*) from events) from deployment_jobs j");
-	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->step(w->db, id, old.epoch, "x", true, on_done, &a));
-	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->progress(w->db, id, old.epoch, &e, 1, on_done, &a));
-	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->finish(w->db, id, old.epoch, JOB_FAILED, &why, "", on_done, &a));
+	const char *before = value(w,
+		"select j::text || (select count(*) from events) from deployment_jobs j");
+	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->step(w->db, id, old.epoch, "x", true,
+		on_done, &a));
+	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->progress(w->db, id, old.epoch, &e, 1,
+		on_done, &a));
+	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->finish(w->db, id, old.epoch, JOB_FAILED,
+		&why, "", on_done, &a));
 	RUN_FAILS(w, ST_ABORTED, "no longer run",
 		JOBS->requeue(w->db, id, old.epoch, 0, false, true, NULL, on_done, &a));
-	assert_int_equal(RUN_OK(w, JOBS->renew(w->db, "d1", &old.id, &old.epoch, 1, 60000, on_jobs, &a)).n, 0);
-	assert_value(w, "select j::text || (select count(*) from events) from deployment_jobs j", before);
+	assert_int_equal(RUN_OK(w, JOBS->renew(w->db, "d1", &old.id, &old.epoch, 1, 60000, on_jobs,
+		&a)).n, 0);
+	assert_value(w, "select j::text || (select count(*) from events) from deployment_jobs j",
+		before);
 	RUN_OK(w, JOBS->step(w->db, id, j.epoch, "services", true, on_done, &a));
 	j = get(w, &j);
 	assert_string_equal(j.step, "services");
@@ -184,13 +199,16 @@ static void renew_extends_and_tells_of_cancel(void **state)
 	struct uuid ids[] = {mine.jobs[0].id, mine.jobs[1].id};
 	int epochs[] = {mine.jobs[0].epoch, mine.jobs[1].epoch + 1};
 	RUN_OK(w, JOBS->cancel(w->db, &admin, ids[0].text, on_job, &a));
-	struct answer still = RUN_OK(w, JOBS->renew(w->db, "d1", ids, epochs, 2, 60000, on_jobs, &a));
+	struct answer still = RUN_OK(w, JOBS->renew(w->db, "d1", ids, epochs, 2, 60000, on_jobs,
+		&a));
 	assert_int_equal(still.n, 1);
 	assert_string_equal(still.jobs[0].id.text, ids[0].text);
 	assert_true(still.jobs[0].cancel_requested);
-	assert_value(w, arena_fmt(w->arena, "select lease_until > now() + interval '50 seconds' from deployment_jobs where id = '%s'",
+	assert_value(w, arena_fmt(w->arena,
+		"select lease_until > now() + interval '50 seconds' from deployment_jobs where id = '%s'",
 		ids[0].text), "t");
-	assert_int_equal(RUN_OK(w, JOBS->renew(w->db, "d1", NULL, NULL, 0, 60000, on_jobs, &a)).n, 0);
+	assert_int_equal(RUN_OK(w, JOBS->renew(w->db, "d1", NULL, NULL, 0, 60000, on_jobs, &a)).n,
+		0);
 }
 
 /* ---- progress ---- */
@@ -203,8 +221,10 @@ static void events_are_numbered_without_gaps(void **state)
 	struct db_job j = claim(w, "d1");
 	struct db_event e[] = {
 		{.kind = "job.step", .step = "services", .percent = 40, .message = "services"},
-		{.kind = "service.state", .service = "web", .state = "converging", .running = 1, .wanted = 3},
-		{.kind = "service.state", .service = "db", .state = "running", .message = "caf\xc3\xa9 \xff \"quoted\""},
+		{.kind = "service.state", .service = "web", .state = "converging", .running = 1,
+			.wanted = 3},
+		{.kind = "service.state", .service = "db", .state = "running",
+			.message = "caf\xc3\xa9 \xff \"quoted\""},
 	};
 	psql(w, "listen skep_events");
 	RUN_OK(w, JOBS->progress(w->db, j.id.text, j.epoch, e, 3, on_done, &a));
@@ -221,11 +241,7 @@ static void events_are_numbered_without_gaps(void **state)
 	assert_int_equal(now.percent, 40);
 	assert_string_equal(now.message, all.events[4].message);
 	assert_int_equal(now.last_sequence, 5);
-	PQconsumeInput(w->psql);
-	PGnotify *n = PQnotifies(w->psql);
-	assert_non_null(n);
-	assert_string_equal(n->extra, j.id.text);
-	PQfreemem(n);
+	assert_string_equal(notified(w), j.id.text);
 	/* A page from the middle. */
 	struct answer page = RUN_OK(w, JOBS->events(w->db, &admin, j.id.text, 3, 1, on_events, &a));
 	assert_int_equal(page.n, 1);
@@ -238,11 +254,13 @@ static void a_repeated_progress_is_appended_once(void **state)
 	make_project(w, "demo");
 	deploy(w, "demo", "web");
 	struct db_job j = claim(w, "d1");
-	struct db_event e[] = {{.kind = "job.step", .step = "a", .percent = 10}, {.kind = "job.progress", .message = "m"}};
+	struct db_event e[] = {{.kind = "job.step", .step = "a", .percent = 10},
+		{.kind = "job.progress", .message = "m"}};
 	for (int i = 0; i < 2; i++)
 		RUN_OK(w, JOBS->progress(w->db, j.id.text, j.epoch, e, 2, on_done, &a));
 	assert_int_equal(events_of(w, &j).n, 4);
-	RUN_OK(w, JOBS->progress(w->db, j.id.text, j.epoch, e, 1, on_done, &a)); /* not what came last */
+	/* not what came last */
+	RUN_OK(w, JOBS->progress(w->db, j.id.text, j.epoch, e, 1, on_done, &a));
 	assert_int_equal(events_of(w, &j).n, 5);
 	RUN_OK(w, JOBS->progress(w->db, j.id.text, j.epoch, NULL, 0, on_done, &a));
 	assert_int_equal(events_of(w, &j).n, 5);
@@ -259,8 +277,10 @@ static void an_end_may_be_repeated(void **state)
 	struct status why = status_err(ST_FAILED_PRECONDITION, "web: no suitable node");
 	const char *id = j.id.text;
 	for (int i = 0; i < 2; i++)
-		RUN_OK(w, JOBS->finish(w->db, id, j.epoch, JOB_FAILED, &why, "web: no suitable node\nlast lines:\n\xff", on_done, &a));
-	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->finish(w->db, id, j.epoch, JOB_SUCCEEDED, NULL, "", on_done, &a));
+		RUN_OK(w, JOBS->finish(w->db, id, j.epoch, JOB_FAILED, &why,
+			"web: no suitable node\nlast lines:\n\xff", on_done, &a));
+	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->finish(w->db, id, j.epoch, JOB_SUCCEEDED,
+		NULL, "", on_done, &a));
 	j = get(w, &j);
 	assert_int_equal(j.state, JOB_FAILED);
 	assert_string_equal(j.error, "web: no suitable node\nlast lines:\n\xef\xbf\xbd");
@@ -286,11 +306,8 @@ static void an_end_wakes_the_next_of_its_stack(void **state)
 	struct db_job j = claim(w, "d1");
 	psql(w, "listen skep_jobs");
 	finish(w, &j, JOB_SUCCEEDED);
-	PQconsumeInput(w->psql);
-	PGnotify *n = PQnotifies(w->psql);
-	assert_non_null(n);
-	assert_string_equal(n->extra, arena_fmt(w->arena, "%s %s", next.project_id.text, next.id.text));
-	PQfreemem(n);
+	assert_string_equal(notified(w), arena_fmt(w->arena, "%s %s", next.project_id.text,
+		next.id.text));
 }
 
 static void a_job_handed_back_keeps_its_attempt(void **state)
@@ -338,16 +355,14 @@ static void a_pending_job_is_cancelled_at_once(void **state)
 	assert_true(c.finished_us > 0);
 	assert_string_equal(kinds(w, &j), "job.created job.ended");
 	assert_value(w, "select state from deployments", "failed");
-	PQconsumeInput(w->psql);
-	PGnotify *n = PQnotifies(w->psql);
-	assert_non_null(n);
-	assert_string_equal(n->extra, j.id.text);
-	PQfreemem(n);
+	assert_string_equal(notified(w), j.id.text);
 	claim_none(w);
 	RUN_FAILS(w, ST_FAILED_PRECONDITION, "has ended already: it is cancelled",
 		JOBS->cancel(w->db, &admin, j.id.text, on_job, &a));
-	RUN_FAILS(w, ST_NOT_FOUND, "job \"nonsense\" does not exist", JOBS->cancel(w->db, &admin, "nonsense", on_job, &a));
-	RUN_FAILS(w, ST_NOT_FOUND, "job \"\" does not exist", JOBS->get(w->db, &admin, "", on_job, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "job \"nonsense\" does not exist", JOBS->cancel(w->db, &admin,
+		"nonsense", on_job, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "job \"\" does not exist", JOBS->get(w->db, &admin, "", on_job,
+		&a));
 }
 
 static void a_running_job_is_asked_to_stop(void **state)
@@ -406,7 +421,8 @@ static void a_failed_job_can_be_retried(void **state)
 	assert_value(w, "select state from deployments", "pending");
 	j = claim(w, "d1");
 	assert_int_equal(j.attempt, 2);
-	assert_string_equal(kinds(w, &j), "job.created job.started job.cancel_requested job.ended job.retried job.started");
+	assert_string_equal(kinds(w, &j),
+		"job.created job.started job.cancel_requested job.ended job.retried job.started");
 }
 
 /* ---- lists ---- */
@@ -441,16 +457,20 @@ static void names_match_the_enums(void **state)
 {
 	struct world *w = *state;
 	for (int k = JOB_DEPLOY; k <= JOB_HOUSEKEEPING; k++)
-		assert_value(w, arena_fmt(w->arena, "select e from unnest(enum_range(null::job_kind)) with ordinality as x (e, n)"
+		assert_value(w, arena_fmt(w->arena,
+			"select e from unnest(enum_range(null::job_kind)) with ordinality as x (e, n)"
 			" where n = %d", k), job_kind_name((enum job_kind)k));
 	for (int k = JOB_PENDING; k <= JOB_CANCELLED; k++)
-		assert_value(w, arena_fmt(w->arena, "select e from unnest(enum_range(null::job_state)) with ordinality as x (e, n)"
+		assert_value(w, arena_fmt(w->arena,
+			"select e from unnest(enum_range(null::job_state)) with ordinality as x (e, n)"
 			" where n = %d", k), job_state_name((enum job_state)k));
 	for (int k = STACK_PENDING; k <= STACK_REMOVING; k++)
-		assert_value(w, arena_fmt(w->arena, "select e from unnest(enum_range(null::stack_status)) with ordinality as x (e, n)"
+		assert_value(w, arena_fmt(w->arena,
+			"select e from unnest(enum_range(null::stack_status)) with ordinality as x (e, n)"
 			" where n = %d", k), stack_status_name((enum stack_status)k));
 	for (int k = SERVICE_PENDING; k <= SERVICE_MISSING; k++)
-		assert_value(w, arena_fmt(w->arena, "select e from unnest(enum_range(null::service_state)) with ordinality as x (e, n)"
+		assert_value(w, arena_fmt(w->arena,
+			"select e from unnest(enum_range(null::service_state)) with ordinality as x (e, n)"
 			" where n = %d", k), service_state_name((enum service_state)k));
 	assert_string_equal(job_kind_name((enum job_kind)99), "");
 }

@@ -18,7 +18,8 @@ static int set_up_empty(void **state)
 
 static const struct migration two[] = {
 	{"0001_one.sql", STR("create table one (id int);\n"
-		"create function skep_ensure_partitions() returns void language sql as 'select null::void';\n")},
+		"create function skep_ensure_partitions() returns void language sql as 'select"
+		" null::void';\n")},
 	{"0002_two.sql", STR("create table two (id int); insert into two values (1), (2);\n")},
 	{0},
 };
@@ -33,7 +34,8 @@ static void applies_each_file_once(void **state)
 	assert_status(&a.st, ST_OK, "");
 	assert_int_equal(a.number, 0);
 	assert_value(w, "select count(*) from two", "2");
-	assert_value(w, "select string_agg(name, ' ' order by name) from schema_migrations", "0001_one.sql 0002_two.sql");
+	assert_value(w, "select string_agg(name, ' ' order by name) from schema_migrations",
+		"0001_one.sql 0002_two.sql");
 }
 
 static void the_real_files_from_two_daemons_at_once(void **state)
@@ -50,7 +52,8 @@ static void the_real_files_from_two_daemons_at_once(void **state)
 	assert_status(&a.st, ST_OK, "");
 	assert_status(&b.st, ST_OK, "");
 	assert_int_equal(a.number + b.number, files);
-	assert_value(w, "select count(*) = 2 from pg_inherits where inhparent = 'events'::regclass", "t");
+	assert_value(w, "select count(*) = 2 from pg_inherits where inhparent = 'events'::regclass",
+		"t");
 	a = migrate(w, w->pg, skep_migrations);
 	assert_status(&a.st, ST_OK, "");
 	assert_int_equal(a.number, 0);
@@ -59,7 +62,8 @@ static void the_real_files_from_two_daemons_at_once(void **state)
 static void a_changed_file_is_refused_by_name(void **state)
 {
 	struct world *w = *state;
-	struct migration changed[] = {two[0], {two[1].name, STR("create table two (id bigint);\n")}, {0}};
+	struct migration changed[] = {two[0], {two[1].name, STR("create table two (id bigint);\n")},
+		{0}};
 	struct answer a = migrate(w, w->pg, two);
 	assert_status(&a.st, ST_OK, "");
 	a = migrate(w, w->pg, changed);
@@ -84,13 +88,15 @@ static void a_file_before_an_applied_one_is_refused(void **state)
 	struct answer a = migrate(w, w->pg, two);
 	assert_status(&a.st, ST_OK, "");
 	a = migrate(w, w->pg, late);
-	assert_status(&a.st, ST_FAILED_PRECONDITION, "0002_two.sql was applied and one before it was not");
+	assert_status(&a.st, ST_FAILED_PRECONDITION,
+		"0002_two.sql was applied and one before it was not");
 }
 
 static void a_broken_file_leaves_nothing(void **state)
 {
 	struct world *w = *state;
-	struct migration broken[] = {two[0], {"0002_bad.sql", STR("create table bad (id int);\nselect 1 / 0;\n")}, {0}};
+	struct migration broken[] = {two[0], {"0002_bad.sql",
+		STR("create table bad (id int);\nselect 1 / 0;\n")}, {0}};
 	struct answer a = migrate(w, w->pg, broken);
 	assert_status(&a.st, ST_INVALID_ARGUMENT, "migration 0002_bad.sql: division by zero");
 	assert_int_equal(a.number, 1);
@@ -102,11 +108,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(applies_each_file_once, set_up_empty, tear_down),
-		cmocka_unit_test_setup_teardown(the_real_files_from_two_daemons_at_once, set_up_empty, tear_down),
-		cmocka_unit_test_setup_teardown(a_changed_file_is_refused_by_name, set_up_empty, tear_down),
-		cmocka_unit_test_setup_teardown(a_newer_database_is_refused, set_up_empty, tear_down),
-		cmocka_unit_test_setup_teardown(a_file_before_an_applied_one_is_refused, set_up_empty, tear_down),
-		cmocka_unit_test_setup_teardown(a_broken_file_leaves_nothing, set_up_empty, tear_down),
+		cmocka_unit_test_setup_teardown(the_real_files_from_two_daemons_at_once,
+			set_up_empty, tear_down),
+		cmocka_unit_test_setup_teardown(a_changed_file_is_refused_by_name, set_up_empty,
+			tear_down),
+		cmocka_unit_test_setup_teardown(a_newer_database_is_refused, set_up_empty,
+			tear_down),
+		cmocka_unit_test_setup_teardown(a_file_before_an_applied_one_is_refused,
+			set_up_empty, tear_down),
+		cmocka_unit_test_setup_teardown(a_broken_file_leaves_nothing, set_up_empty,
+			tear_down),
 	};
 	return cmocka_run_group_tests(tests, world_start, world_stop);
 }

@@ -7,26 +7,32 @@
 static void a_project_lives(void **state)
 {
 	struct world *w = *state;
-	struct answer made = RUN_OK(w, PROJECTS->create(w->db, &admin, "demo", "for show", on_project, &a));
+	struct answer made = RUN_OK(w, PROJECTS->create(w->db, &admin, "demo", "for show",
+		on_project, &a));
 	assert_string_equal(made.project.name, "demo");
 	assert_string_equal(made.project.description, "for show");
 	assert_true(made.project.created_us > 1600000000000000);
 	struct answer by_name = RUN_OK(w, PROJECTS->get(w->db, &admin, "demo", on_project, &a));
 	assert_string_equal(by_name.project.id.text, made.project.id.text);
-	struct answer by_id = RUN_OK(w, PROJECTS->get(w->db, &admin, made.project.id.text, on_project, &a));
+	struct answer by_id = RUN_OK(w, PROJECTS->get(w->db, &admin, made.project.id.text,
+		on_project, &a));
 	assert_string_equal(by_id.project.name, "demo");
 	assert_int_equal(by_id.project.stacks, 0);
 	RUN_OK(w, PROJECTS->remove(w->db, &admin, "demo", on_done, &a));
-	RUN_FAILS(w, ST_NOT_FOUND, "project \"demo\" does not exist", PROJECTS->get(w->db, &admin, "demo", on_project, &a));
-	RUN_FAILS(w, ST_NOT_FOUND, "project \"demo\" does not exist", PROJECTS->remove(w->db, &admin, "demo", on_done, &a));
-	assert_value(w, "select string_agg(method || ' ' || target || ' ' || actor, ',' order by id) from audit_log",
+	RUN_FAILS(w, ST_NOT_FOUND, "project \"demo\" does not exist", PROJECTS->get(w->db, &admin,
+		"demo", on_project, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "project \"demo\" does not exist", PROJECTS->remove(w->db,
+		&admin, "demo", on_done, &a));
+	assert_value(w,
+		"select string_agg(method || ' ' || target || ' ' || actor, ',' order by id) from audit_log",
 		"/test/Admin project/demo unix:root,/test/Admin project/demo unix:root");
 }
 
 static void a_bad_project_name_is_refused(void **state)
 {
 	struct world *w = *state;
-	static const char *const bad[] = {"", "-a", "A", "a_b", "0190a3c0-1111-7111-8111-111111111111",
+	static const char *const bad[] = {"", "-a", "A", "a_b",
+		"0190a3c0-1111-7111-8111-111111111111",
 		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "a\nb", "';drop table projects"};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		RUN_FAILS(w, ST_INVALID_ARGUMENT, "must be at most 40",
@@ -68,9 +74,12 @@ static void a_scope_sees_its_own_project_only(void **state)
 	assert_string_equal(list.projects[0].name, "mine");
 	RUN_OK(w, PROJECTS->get(w->db, &s, "mine", on_project, &a));
 	/* The same words as for one that is not there. */
-	RUN_FAILS(w, ST_NOT_FOUND, "project \"other\" does not exist", PROJECTS->get(w->db, &s, "other", on_project, &a));
-	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", PROJECTS->get(w->db, &s, other.text, on_project, &a));
-	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", PROJECTS->remove(w->db, &s, other.text, on_done, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "project \"other\" does not exist", PROJECTS->get(w->db, &s,
+		"other", on_project, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", PROJECTS->get(w->db, &s, other.text,
+		on_project, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", PROJECTS->remove(w->db, &s, other.text,
+		on_done, &a));
 	assert_value(w, "select count(*) from projects", "2");
 }
 
@@ -81,7 +90,8 @@ static void a_project_with_stacks_or_jobs_stays(void **state)
 	for (int i = 0; i < 12; i++)
 		deploy(w, "demo", arena_fmt(w->arena, "s%02d", i));
 	RUN_FAILS(w, ST_FAILED_PRECONDITION,
-		"project \"demo\" still has stacks (s00, s01, s02, s03, s04, s05, s06, s07, s08, s09, …): remove them first",
+		"project \"demo\" still has stacks (s00, s01, s02, s03, s04, s05, s06, s07, s08,"
+		" s09, …): remove them first",
 		PROJECTS->remove(w->db, &admin, "demo", on_done, &a));
 	psql(w, "delete from orchestration_stacks");
 	RUN_FAILS(w, ST_FAILED_PRECONDITION, "of project \"demo\" is still pending",
@@ -93,7 +103,8 @@ static void a_project_with_stacks_or_jobs_stays(void **state)
 
 /* ---- tokens ---- */
 
-static struct db_token_create token_of(const char *project, const char *name, int role, struct str hash)
+static struct db_token_create token_of(const char *project, const char *name, int role,
+	struct str hash)
 {
 	return (struct db_token_create){project, name, "skep_abc", role, hash, 3600};
 }
@@ -120,8 +131,10 @@ static void a_token_lives(void **state)
 	RUN_OK(w, TOKENS->authenticate(w->db, hash_1, on_token, &a));
 	assert_value(w, "select last_used_at from api_tokens", used); /* at most once a minute */
 	RUN_OK(w, TOKENS->revoke(w->db, &admin, made.token.id.text, on_done, &a));
-	RUN_OK(w, TOKENS->revoke(w->db, &admin, made.token.id.text, on_done, &a)); /* again: nothing */
-	RUN_FAILS(w, ST_UNAUTHENTICATED, "unknown, expired or revoked", TOKENS->authenticate(w->db, hash_1, on_token, &a));
+	/* again: nothing */
+	RUN_OK(w, TOKENS->revoke(w->db, &admin, made.token.id.text, on_done, &a));
+	RUN_FAILS(w, ST_UNAUTHENTICATED, "unknown, expired or revoked", TOKENS->authenticate(w->db,
+		hash_1, on_token, &a));
 	struct db_page page = {10, ""};
 	assert_int_equal(RUN_OK(w, TOKENS->list(w->db, &admin, "demo", &page, on_tokens, &a)).n, 0);
 }
@@ -134,10 +147,13 @@ static void an_expired_or_unknown_token_is_nobody(void **state)
 	struct answer who = RUN_OK(w, TOKENS->authenticate(w->db, hash_1, on_token, &a));
 	assert_string_equal(who.token.project_id, "");
 	assert_string_equal(who.token.project, "");
-	RUN_FAILS(w, ST_UNAUTHENTICATED, "unknown", TOKENS->authenticate(w->db, hash_2, on_token, &a));
-	RUN_FAILS(w, ST_UNAUTHENTICATED, "unknown", TOKENS->authenticate(w->db, STR(""), on_token, &a));
+	RUN_FAILS(w, ST_UNAUTHENTICATED, "unknown", TOKENS->authenticate(w->db, hash_2, on_token,
+		&a));
+	RUN_FAILS(w, ST_UNAUTHENTICATED, "unknown", TOKENS->authenticate(w->db, STR(""), on_token,
+		&a));
 	psql(w, "update api_tokens set expires_at = now()");
-	RUN_FAILS(w, ST_UNAUTHENTICATED, "unknown", TOKENS->authenticate(w->db, hash_1, on_token, &a));
+	RUN_FAILS(w, ST_UNAUTHENTICATED, "unknown", TOKENS->authenticate(w->db, hash_1, on_token,
+		&a));
 	psql(w, "delete from api_tokens");
 }
 
@@ -149,21 +165,27 @@ static void tokens_stay_in_their_project(void **state)
 	struct db_scope s = scope_of(&mine);
 	struct db_token_create t = token_of("other", "theirs", 1, hash_1);
 	struct db_page page = {10, ""};
-	RUN_FAILS(w, ST_NOT_FOUND, "project \"other\" does not exist", TOKENS->create(w->db, &s, &t, on_token, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "project \"other\" does not exist", TOKENS->create(w->db, &s, &t,
+		on_token, &a));
 	t.project = "";
-	RUN_FAILS(w, ST_PERMISSION_DENIED, "takes an administrator", TOKENS->create(w->db, &s, &t, on_token, &a));
+	RUN_FAILS(w, ST_PERMISSION_DENIED, "takes an administrator", TOKENS->create(w->db, &s, &t,
+		on_token, &a));
 	t.project = "mine";
 	t.role = 4;
-	RUN_FAILS(w, ST_INVALID_ARGUMENT, "token \"theirs\" is of one project", TOKENS->create(w->db, &s, &t, on_token, &a));
+	RUN_FAILS(w, ST_INVALID_ARGUMENT, "token \"theirs\" is of one project",
+		TOKENS->create(w->db, &s, &t, on_token, &a));
 	assert_value(w, "select count(*) from api_tokens", "0");
 	t = token_of("other", "theirs", 1, hash_1);
 	struct answer theirs = RUN_OK(w, TOKENS->create(w->db, &admin, &t, on_token, &a));
 	t = token_of("mine", "ours", 1, hash_2);
 	RUN_OK(w, TOKENS->create(w->db, &s, &t, on_token, &a));
-	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", TOKENS->revoke(w->db, &s, theirs.token.id.text, on_done, &a));
-	RUN_FAILS(w, ST_NOT_FOUND, "token \"x\" does not exist", TOKENS->revoke(w->db, &admin, "x", on_done, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", TOKENS->revoke(w->db, &s, theirs.token.id.text,
+		on_done, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "token \"x\" does not exist", TOKENS->revoke(w->db, &admin, "x",
+		on_done, &a));
 	RUN_OK(w, TOKENS->authenticate(w->db, hash_1, on_token, &a));
-	RUN_FAILS(w, ST_NOT_FOUND, "project \"other\"", TOKENS->list(w->db, &s, "other", &page, on_tokens, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "project \"other\"", TOKENS->list(w->db, &s, "other", &page,
+		on_tokens, &a));
 	struct answer seen = RUN_OK(w, TOKENS->list(w->db, &s, "", &page, on_tokens, &a));
 	assert_int_equal(seen.n, 1);
 	assert_string_equal(seen.tokens[0].name, "ours");

@@ -58,7 +58,8 @@ static void a_deploy_stores_stack_release_and_job(void **state)
 	assert_int_equal(e.n, 1);
 	assert_string_equal(e.events[0].kind, "job.created");
 	assert_string_equal(e.events[0].message, "deploy of release 1");
-	assert_value(w, "select target || ' ' || (detail ->> 'kind') from audit_log where target like 'stack/%'", "stack/web deploy");
+	assert_value(w,
+		"select target || ' ' || (detail ->> 'kind') from audit_log where target like 'stack/%'", "stack/web deploy");
 }
 
 static void an_active_release_makes_it_an_update(void **state)
@@ -90,13 +91,15 @@ static void older_pending_deploys_are_superseded(void **state)
 	struct db_job old = get_job(w, &two);
 	assert_int_equal(old.state, JOB_CANCELLED);
 	assert_string_equal(old.error, arena_fmt(w->arena, "superseded by job %s", three.id.text));
-	assert_value(w, "select string_agg(state::text, ' ' order by number) from deployments", "active failed pending");
+	assert_value(w, "select string_agg(state::text, ' ' order by number) from deployments",
+		"active failed pending");
 	assert_int_equal(get_job(w, &scale).state, JOB_PENDING);
 	struct answer e = RUN_OK(w, JOBS->events(w->db, &admin, two.id.text, 1, 10, on_events, &a));
 	assert_int_equal(e.n, 1);
 	assert_string_equal(e.events[0].kind, "job.ended");
 	assert_string_equal(e.events[0].state, "cancelled");
-	RUN_FAILS(w, ST_FAILED_PRECONDITION, "release 2 of stack \"web\" is superseded by a newer one",
+	RUN_FAILS(w, ST_FAILED_PRECONDITION,
+		"release 2 of stack \"web\" is superseded by a newer one",
 		JOBS->retry(w->db, &admin, two.id.text, on_job, &a));
 }
 
@@ -113,7 +116,8 @@ static void a_running_deploy_is_not_superseded(void **state)
 
 /* ---- namespaces ---- */
 
-static struct status deploy_as(struct world *w, const char *project, const char *name, const char *namespace_)
+static struct status deploy_as(struct world *w, const char *project, const char *name,
+	const char *namespace_)
 {
 	struct db_stack_deploy d = deploy_of(project, name);
 	d.namespace_ = namespace_;
@@ -151,7 +155,8 @@ static void a_namespace_is_fixed_by_the_first_deploy(void **state)
 	st = deploy_as(w, "demo", "web", "");
 	assert_status(&st, ST_OK, "");
 	st = deploy_as(w, "demo", "web", "other");
-	assert_status(&st, ST_FAILED_PRECONDITION, "stack \"web\" has the namespace \"shop\" since its first deploy");
+	assert_status(&st, ST_FAILED_PRECONDITION,
+		"stack \"web\" has the namespace \"shop\" since its first deploy");
 }
 
 static void names_must_fit(void **state)
@@ -191,7 +196,8 @@ static void a_request_id_makes_it_safe_to_send_twice(void **state)
 	RUN_FAILS(w, ST_FAILED_PRECONDITION, "request id \"r1\" was used for another request",
 		STACKS->deploy(w->db, &s, &d, on_job, &a));
 	s.fingerprint = STR("same"), s.method = "/Other";
-	RUN_FAILS(w, ST_FAILED_PRECONDITION, "request id \"r1\" was used", STACKS->deploy(w->db, &s, &d, on_job, &a));
+	RUN_FAILS(w, ST_FAILED_PRECONDITION, "request id \"r1\" was used", STACKS->deploy(w->db, &s,
+		&d, on_job, &a));
 	/* Another actor's, and one of yesterday, do not count. */
 	s.method = "/Deploy", s.actor = "token:x";
 	again = RUN_OK(w, STACKS->deploy(w->db, &s, &d, on_job, &a)).job;
@@ -226,8 +232,10 @@ static void every_mutation_replays(void **state)
 	struct world *w = *state;
 	struct db_scope s = admin;
 	s.request_id = "p";
-	struct uuid p1 = RUN_OK(w, w->db->projects->create(w->db, &s, "demo", "", on_project, &a)).project.id;
-	struct uuid p2 = RUN_OK(w, w->db->projects->create(w->db, &s, "demo", "", on_project, &a)).project.id;
+	struct uuid p1 = RUN_OK(w, w->db->projects->create(w->db, &s, "demo", "", on_project,
+		&a)).project.id;
+	struct uuid p2 = RUN_OK(w, w->db->projects->create(w->db, &s, "demo", "", on_project,
+		&a)).project.id;
 	assert_string_equal(p1.text, p2.text);
 	struct db_job j = running_stack(w, "demo", "web");
 	struct db_stack_job scale = {named("demo", "web"), JOB_SCALE, STR("{\"web\":2}"), 1};
@@ -238,10 +246,12 @@ static void every_mutation_replays(void **state)
 	assert_true(str_is(one.params, "{\"web\": 2}"));
 	s.request_id = "c";
 	for (int i = 0; i < 2; i++) /* without the id the second one would be an error */
-		assert_int_equal(RUN_OK(w, JOBS->cancel(w->db, &s, one.id.text, on_job, &a)).job.state, JOB_CANCELLED);
+		assert_int_equal(RUN_OK(w, JOBS->cancel(w->db, &s, one.id.text, on_job,
+			&a)).job.state, JOB_CANCELLED);
 	s.request_id = "t";
 	for (int i = 0; i < 2; i++)
-		assert_int_equal(RUN_OK(w, JOBS->retry(w->db, &s, one.id.text, on_job, &a)).job.state, JOB_PENDING);
+		assert_int_equal(RUN_OK(w, JOBS->retry(w->db, &s, one.id.text, on_job,
+			&a)).job.state, JOB_PENDING);
 	(void)j;
 	s.request_id = "d";
 	psql(w, "delete from orchestration_stacks; update deployment_jobs set state = 'failed'");
@@ -259,7 +269,8 @@ static void a_failed_mutation_keeps_no_request_id(void **state)
 	struct db_stack_deploy d = deploy_of("demo", "web");
 	struct db_scope s = admin;
 	s.request_id = "r1";
-	RUN_FAILS(w, ST_NOT_FOUND, "project \"demo\" does not exist", STACKS->deploy(w->db, &s, &d, on_job, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "project \"demo\" does not exist", STACKS->deploy(w->db, &s, &d,
+		on_job, &a));
 	make_project(w, "demo");
 	RUN_OK(w, STACKS->deploy(w->db, &s, &d, on_job, &a));
 }
@@ -275,9 +286,10 @@ static void sealed_columns_hold_no_plain_text(void **state)
 	RUN_OK(w, STACKS->deploy(w->db, &admin, &d, on_job, &a));
 	struct db_job j = claim(w, "d1");
 	const char *image = "nginx@sha256:1";
-	RUN_OK(w, STACKS->store_rendered(w->db, &j, j.deployment_id.text, STR("{\"Env\":[\"hunter2hunter2\"]}"), &image, 1,
-		on_done, &a));
-	struct answer r = RUN_OK(w, STACKS->load_release(w->db, j.project_id.text, j.deployment_id.text, on_release, &a));
+	RUN_OK(w, STACKS->store_rendered(w->db, &j, j.deployment_id.text,
+		STR("{\"Env\":[\"hunter2hunter2\"]}"), &image, 1, on_done, &a));
+	struct answer r = RUN_OK(w, STACKS->load_release(w->db, j.project_id.text,
+		j.deployment_id.text, on_release, &a));
 	assert_true(str_eq(r.release.source, d.source));
 	assert_true(str_is(r.release.rendered, "{\"Env\":[\"hunter2hunter2\"]}"));
 	assert_string_equal(r.release.images[0], "nginx@sha256:1");
@@ -285,8 +297,10 @@ static void sealed_columns_hold_no_plain_text(void **state)
 	/* Not in any row of any table. */
 	psql(w, "create or replace function pg_temp.leaks() returns bigint language plpgsql as $$"
 		" declare t regclass; n bigint; total bigint := 0; begin"
-		" for t in select oid::regclass from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace loop"
-		"  execute format('select count(*) from %s x where x::text ~* ''hunter2|68756e74657232''', t) into n;"
+		" for t in select oid::regclass from pg_class where relkind = 'r'"
+		" and relnamespace = 'public'::regnamespace loop"
+		"  execute format('select count(*) from %s x where x::text ~*"
+		" ''hunter2|68756e74657232''', t) into n;"
 		"  total := total + n; end loop; return total; end $$");
 	assert_value(w, "select pg_temp.leaks()", "0");
 	psql(w, "update deployments set images = '{hunter2}'");
@@ -294,7 +308,8 @@ static void sealed_columns_hold_no_plain_text(void **state)
 	/* Bytes moved to another row or column do not open. */
 	psql(w, "update deployments set rendered = source");
 	RUN_FAILS(w, ST_DATA_LOSS, "rendered of release",
-		STACKS->load_release(w->db, j.project_id.text, j.deployment_id.text, on_release, &a));
+		STACKS->load_release(w->db, j.project_id.text, j.deployment_id.text, on_release,
+			&a));
 }
 
 /* ---- scope ---- */
@@ -306,22 +321,31 @@ static void another_projects_ids_are_not_found(void **state)
 	struct db_job j = running_stack(w, "other", "web");
 	struct db_scope s = scope_of(&mine);
 	struct db_page page = {10, ""};
-	struct db_stack_ref refs[] = {{j.stack_id.text, "", ""}, {"", "other", "web"}, {"", other.text, "web"}};
+	struct db_stack_ref refs[] = {{j.stack_id.text, "", ""}, {"", "other", "web"}, {"",
+		other.text, "web"}};
 	for (size_t i = 0; i < 3; i++) {
 		struct db_stack_job scale = {refs[i], JOB_SCALE, STR("{}"), 1};
-		RUN_FAILS(w, ST_NOT_FOUND, "does not exist", STACKS->get(w->db, &s, &refs[i], on_stack, &a));
-		RUN_FAILS(w, ST_NOT_FOUND, "does not exist", STACKS->releases(w->db, &s, &refs[i], &page, on_releases, &a));
-		RUN_FAILS(w, ST_NOT_FOUND, "does not exist", STACKS->submit(w->db, &s, &scale, on_job, &a));
+		RUN_FAILS(w, ST_NOT_FOUND, "does not exist", STACKS->get(w->db, &s, &refs[i],
+			on_stack, &a));
+		RUN_FAILS(w, ST_NOT_FOUND, "does not exist", STACKS->releases(w->db, &s, &refs[i],
+			&page, on_releases, &a));
+		RUN_FAILS(w, ST_NOT_FOUND, "does not exist", STACKS->submit(w->db, &s, &scale,
+			on_job, &a));
 		scale.kind = JOB_REMOVE;
-		RUN_FAILS(w, ST_NOT_FOUND, "does not exist", STACKS->submit(w->db, &s, &scale, on_job, &a));
+		RUN_FAILS(w, ST_NOT_FOUND, "does not exist", STACKS->submit(w->db, &s, &scale,
+			on_job, &a));
 	}
 	struct db_stack_deploy d = deploy_of("other", "web");
-	RUN_FAILS(w, ST_NOT_FOUND, "project \"other\" does not exist", STACKS->deploy(w->db, &s, &d, on_job, &a));
-	RUN_FAILS(w, ST_NOT_FOUND, "project \"other\" does not exist", STACKS->list(w->db, &s, "other", &page, on_stacks, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "project \"other\" does not exist", STACKS->deploy(w->db, &s, &d,
+		on_job, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "project \"other\" does not exist", STACKS->list(w->db, &s,
+		"other", &page, on_stacks, &a));
 	assert_int_equal(RUN_OK(w, STACKS->list(w->db, &s, "", &page, on_stacks, &a)).n, 0);
 	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", JOBS->get(w->db, &s, j.id.text, on_job, &a));
-	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", JOBS->events(w->db, &s, j.id.text, 0, 10, on_events, &a));
-	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", JOBS->cancel(w->db, &s, j.id.text, on_job, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", JOBS->events(w->db, &s, j.id.text, 0, 10,
+		on_events, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", JOBS->cancel(w->db, &s, j.id.text, on_job,
+		&a));
 	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", JOBS->retry(w->db, &s, j.id.text, on_job, &a));
 	struct db_job_filter f = {"", j.stack_id.text, 0};
 	assert_int_equal(RUN_OK(w, JOBS->list(w->db, &s, &f, &page, on_jobs, &a)).n, 0);
@@ -349,7 +373,8 @@ static void a_scope_names_its_own_by_default(void **state)
 	assert_int_equal(list.n, 1);
 	assert_string_equal(list.stacks[0].project, "mine");
 	assert_int_equal(RUN_OK(w, STACKS->list(w->db, &admin, "", &page, on_stacks, &a)).n, 2);
-	RUN_FAILS(w, ST_INVALID_ARGUMENT, "no project is named", STACKS->deploy(w->db, &admin, &d, on_job, &a));
+	RUN_FAILS(w, ST_INVALID_ARGUMENT, "no project is named", STACKS->deploy(w->db, &admin, &d,
+		on_job, &a));
 	struct db_stack_ref bad = {"x'; drop table projects; --", "", ""};
 	RUN_FAILS(w, ST_NOT_FOUND, "stack \"x'; drop", STACKS->get(w->db, &s, &bad, on_stack, &a));
 }
@@ -396,7 +421,8 @@ static void remove_supersedes_what_waits_and_deletes(void **state)
 	struct db_job after = get_job(w, &first);
 	assert_string_equal(after.stack, "web");
 	assert_string_equal(after.stack_id.text, "");
-	RUN_FAILS(w, ST_FAILED_PRECONDITION, "stack \"web\" of job", JOBS->retry(w->db, &admin, scale.id.text, on_job, &a));
+	RUN_FAILS(w, ST_FAILED_PRECONDITION, "stack \"web\" of job", JOBS->retry(w->db, &admin,
+		scale.id.text, on_job, &a));
 	/* Its history is found by name. */
 	struct db_job_filter f = {"demo", "web", 0};
 	struct db_page page = {10, ""};
@@ -419,7 +445,8 @@ static void a_deploy_behind_a_remove_keeps_the_stack(void **state)
 	claim_none(w);
 	finish(w, &j, JOB_SUCCEEDED);
 	assert_string_equal(claim(w, "d1").id.text, next.id.text);
-	assert_value(w, "select string_agg(state::text, ' ' order by number) from deployments", "superseded pending");
+	assert_value(w, "select string_agg(state::text, ' ' order by number) from deployments",
+		"superseded pending");
 }
 
 /* ---- flows ---- */
@@ -432,11 +459,14 @@ static void activate_replaces_release_and_services(void **state)
 	deploy(w, "demo", "web");
 	struct db_job j = claim(w, "d1");
 	struct db_service services[] = {
-		{.service = "api", .mode = "global", .state = SERVICE_RUNNING, .running = 3, .wanted = 3},
-		{.service = "job", .mode = "replicated-job", .state = SERVICE_COMPLETED, .wanted = 1, .message = "bad \xff byte"},
+		{.service = "api", .mode = "global", .state = SERVICE_RUNNING, .running = 3,
+			.wanted = 3},
+		{.service = "job", .mode = "replicated-job", .state = SERVICE_COMPLETED,
+			.wanted = 1, .message = "bad \xff byte"},
 	};
 	for (int i = 0; i < 2; i++) /* twice: a reply was lost */
-		RUN_OK(w, STACKS->activate(w->db, &j, j.deployment_id.text, services, 2, on_done, &a));
+		RUN_OK(w, STACKS->activate(w->db, &j, j.deployment_id.text, services, 2, on_done,
+			&a));
 	struct db_stack s = get(w, "demo", "web");
 	assert_int_equal(s.active_number, 2);
 	assert_int_equal(s.n_services, 2);
@@ -445,13 +475,15 @@ static void activate_replaces_release_and_services(void **state)
 	assert_int_equal(s.services[0].running, 3);
 	assert_string_equal(s.services[1].message, "bad \xef\xbf\xbd byte");
 	assert_int_equal(s.services_running, 2);
-	assert_value(w, "select string_agg(state::text, ' ' order by number) from deployments", "superseded active");
+	assert_value(w, "select string_agg(state::text, ' ' order by number) from deployments",
+		"superseded active");
 	/* A release of another stack is refused. */
 	struct db_job foreign = deploy(w, "demo", "other");
 	RUN_FAILS(w, ST_NOT_FOUND, "is not one of the job's stack",
 		STACKS->activate(w->db, &j, foreign.deployment_id.text, NULL, 0, on_done, &a));
 	RUN_FAILS(w, ST_NOT_FOUND, "is not one of the job's stack",
-		STACKS->store_rendered(w->db, &j, foreign.deployment_id.text, STR("{}"), NULL, 0, on_done, &a));
+		STACKS->store_rendered(w->db, &j, foreign.deployment_id.text, STR("{}"), NULL, 0,
+			on_done, &a));
 	RUN_FAILS(w, ST_NOT_FOUND, "is not one of the job's stack",
 		STACKS->fail_release(w->db, &j, foreign.deployment_id.text, on_done, &a));
 }
@@ -464,17 +496,25 @@ static void a_stale_epoch_writes_nothing(void **state)
 	deploy(w, "demo", "web");
 	struct db_job j = claim(w, "d1"), stale = j;
 	stale.epoch--;
-	const char *before = value(w, "select s::text || d::text || n::text from orchestration_stacks s,"
-		" (select string_agg(d::text, ',' order by number) from deployments d) d, (select count(*) from events) n");
+	const char *before = value(w,
+		"select s::text || d::text || n::text from orchestration_stacks s,"
+		" (select string_agg(d::text, ',' order by number)"
+		" from deployments d) d, (select count(*) from events) n");
 	const char *id = stale.deployment_id.text, *name = "default";
-	RUN_FAILS(w, ST_ABORTED, "no longer run", STACKS->store_rendered(w->db, &stale, id, STR("{}"), NULL, 0, on_done, &a));
-	RUN_FAILS(w, ST_ABORTED, "no longer run", STACKS->set_status(w->db, &stale, STACK_FAILED, "x", on_done, &a));
-	RUN_FAILS(w, ST_ABORTED, "no longer run", STACKS->activate(w->db, &stale, id, NULL, 0, on_done, &a));
-	RUN_FAILS(w, ST_ABORTED, "no longer run", STACKS->fail_release(w->db, &stale, id, on_done, &a));
+	RUN_FAILS(w, ST_ABORTED, "no longer run", STACKS->store_rendered(w->db, &stale, id,
+		STR("{}"), NULL, 0, on_done, &a));
+	RUN_FAILS(w, ST_ABORTED, "no longer run", STACKS->set_status(w->db, &stale, STACK_FAILED,
+		"x", on_done, &a));
+	RUN_FAILS(w, ST_ABORTED, "no longer run", STACKS->activate(w->db, &stale, id, NULL, 0,
+		on_done, &a));
+	RUN_FAILS(w, ST_ABORTED, "no longer run", STACKS->fail_release(w->db, &stale, id, on_done,
+		&a));
 	RUN_FAILS(w, ST_ABORTED, "no longer run", STACKS->removed(w->db, &stale, on_done, &a));
-	RUN_FAILS(w, ST_ABORTED, "no longer run", STACKS->set_networks(w->db, &stale, &name, &name, 1, on_done, &a));
+	RUN_FAILS(w, ST_ABORTED, "no longer run", STACKS->set_networks(w->db, &stale, &name, &name,
+		1, on_done, &a));
 	assert_value(w, "select s::text || d::text || n::text from orchestration_stacks s,"
-		" (select string_agg(d::text, ',' order by number) from deployments d) d, (select count(*) from events) n", before);
+		" (select string_agg(d::text, ',' order by number)"
+		" from deployments d) d, (select count(*) from events) n", before);
 	assert_value(w, "select count(*) from service_instances", "1");
 	assert_value(w, "select count(*) from network_assignments", "0");
 }
@@ -488,9 +528,12 @@ static void networks_are_exactly_those(void **state)
 	const char *names[] = {"a", "b"}, *engine[] = {"demo_a", "demo_b"};
 	for (int i = 0; i < 2; i++)
 		RUN_OK(w, STACKS->set_networks(w->db, &j, names, engine, 2, on_done, &a));
-	assert_value(w, "select string_agg(engine_name, ' ' order by engine_name) from network_assignments", "demo_a demo_b");
+	assert_value(w,
+		"select string_agg(engine_name, ' ' order by engine_name) from network_assignments",
+		"demo_a demo_b");
 	RUN_OK(w, STACKS->set_networks(w->db, &j, names + 1, engine + 1, 1, on_done, &a));
-	assert_value(w, "select string_agg(engine_name || ' ' || state, ',' order by engine_name) from network_assignments",
+	assert_value(w,
+		"select string_agg(engine_name || ' ' || state, ',' order by engine_name) from network_assignments",
 		"demo_a released,demo_b assigned");
 	deploy(w, "demo", "other");
 	struct db_job k = claim(w, "d1");
@@ -507,7 +550,8 @@ static void fail_release_spares_the_active_one(void **state)
 	struct db_job j = claim(w, "d1");
 	RUN_OK(w, STACKS->fail_release(w->db, &j, j.deployment_id.text, on_done, &a));
 	RUN_OK(w, STACKS->fail_release(w->db, &j, first.deployment_id.text, on_done, &a));
-	assert_value(w, "select string_agg(state::text, ' ' order by number) from deployments", "active failed");
+	assert_value(w, "select string_agg(state::text, ' ' order by number) from deployments",
+		"active failed");
 }
 
 /* ---- the observer ---- */
@@ -524,18 +568,16 @@ static void observe_writes_and_tells_differences_only(void **state)
 	psql(w, "truncate events; listen skep_stacks");
 	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_RUNNING, "", &v, 1, on_done, &a));
 	assert_value(w, "select count(*) from events", "0");
-	PQconsumeInput(w->psql);
-	assert_null(PQnotifies(w->psql));
+	assert_string_equal(notified(w), "");
 	v.running = 0, v.state = SERVICE_DEGRADED, v.message = "no suitable node";
-	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_DEGRADED, "web 0/1", &v, 1, on_done, &a));
-	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_DEGRADED, "web 0/1", &v, 1, on_done, &a));
-	assert_value(w, "select string_agg(kind || ' ' || service || ' ' || state || ' ' || message, ',' order by seq) from events",
+	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_DEGRADED, "web 0/1", &v, 1, on_done,
+		&a));
+	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_DEGRADED, "web 0/1", &v, 1, on_done,
+		&a));
+	assert_value(w,
+		"select string_agg(kind || ' ' || service || ' ' || state || ' ' || message, ',' order by seq) from events",
 		"stack.status  degraded web 0/1,service.state web degraded no suitable node");
-	PQconsumeInput(w->psql);
-	PGnotify *n = PQnotifies(w->psql);
-	assert_non_null(n);
-	assert_string_equal(n->extra, j.stack_id.text);
-	PQfreemem(n);
+	assert_string_equal(notified(w), j.stack_id.text);
 	struct db_stack s = get(w, "demo", "web");
 	assert_int_equal(s.status, STACK_DEGRADED);
 	assert_string_equal(s.status_message, "web 0/1");
@@ -563,7 +605,8 @@ static void watched_pages(void **state)
 	assert_true(p1.more);
 	assert_string_equal(p1.stacks[0].id.text, one.stack_id.text);
 	assert_int_equal(p1.stacks[0].n_services, 1);
-	struct answer p2 = RUN_OK(w, STACKS->watched(w->db, p1.stacks[0].id.text, 1, on_stacks, &a));
+	struct answer p2 = RUN_OK(w, STACKS->watched(w->db, p1.stacks[0].id.text, 1, on_stacks,
+		&a));
 	assert_int_equal(p2.n, 1);
 	assert_false(p2.more);
 	assert_string_equal(p2.stacks[0].id.text, two.stack_id.text);

@@ -1,5 +1,6 @@
-/* world: a private PostgreSQL with the real schema, a key file, and two db instances on it, as two daemons
- * would have them. Each test begins with empty tables. Answers are copied out of the callbacks. */
+/* world: a private PostgreSQL with the real schema, a key file, and two db instances on it, as two
+ * daemons would have them. Each test begins with empty tables. Answers are copied out of the
+ * callbacks. */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>
@@ -106,7 +107,8 @@ static inline void keep_str(struct answer *a, struct str *s)
 
 static inline void keep_job(struct answer *a, struct db_job *j)
 {
-	KEEP(j->project), KEEP(j->stack), KEEP(j->step), KEEP(j->message), KEEP(j->error), KEEP(j->error_code);
+	KEEP(j->project), KEEP(j->stack), KEEP(j->step), KEEP(j->message), KEEP(j->error),
+		KEEP(j->error_code);
 	KEEP(j->owner);
 	keep_str(a, &j->params);
 	keep_texts(a, &j->warnings, j->n_warnings);
@@ -151,7 +153,8 @@ static inline void on_project(void *data, const struct status *st, const struct 
 		KEEP(a->project.name), KEEP(a->project.description);
 	}
 }
-static inline void on_projects(void *data, const struct status *st, const struct db_project *p, size_t n, bool more)
+static inline void on_projects(void *data, const struct status *st, const struct db_project *p,
+	size_t n, bool more)
 {
 	struct answer *a = data;
 	begin_answer(a, st);
@@ -175,7 +178,8 @@ static inline void on_token(void *data, const struct status *st, const struct db
 		keep_token(a, &a->token);
 	}
 }
-static inline void on_tokens(void *data, const struct status *st, const struct db_token *t, size_t n, bool more)
+static inline void on_tokens(void *data, const struct status *st, const struct db_token *t,
+	size_t n, bool more)
 {
 	struct answer *a = data;
 	begin_answer(a, st);
@@ -195,7 +199,8 @@ static inline void on_job(void *data, const struct status *st, const struct db_j
 		keep_job(a, &a->job);
 	}
 }
-static inline void on_jobs(void *data, const struct status *st, const struct db_job *j, size_t n, bool more)
+static inline void on_jobs(void *data, const struct status *st, const struct db_job *j, size_t n,
+	bool more)
 {
 	struct answer *a = data;
 	begin_answer(a, st);
@@ -205,7 +210,8 @@ static inline void on_jobs(void *data, const struct status *st, const struct db_
 	a->n = n;
 	a->more = more;
 }
-static inline void on_events(void *data, const struct status *st, const struct db_event *e, size_t n)
+static inline void on_events(void *data, const struct status *st, const struct db_event *e,
+	size_t n)
 {
 	struct answer *a = data;
 	begin_answer(a, st);
@@ -226,7 +232,8 @@ static inline void on_stack(void *data, const struct status *st, const struct db
 		keep_stack(a, &a->stack);
 	}
 }
-static inline void on_stacks(void *data, const struct status *st, const struct db_stack *s, size_t n, bool more)
+static inline void on_stacks(void *data, const struct status *st, const struct db_stack *s,
+	size_t n, bool more)
 {
 	struct answer *a = data;
 	begin_answer(a, st);
@@ -246,7 +253,8 @@ static inline void on_release(void *data, const struct status *st, const struct 
 		keep_release(a, &a->release);
 	}
 }
-static inline void on_releases(void *data, const struct status *st, const struct db_release *d, size_t n, bool more)
+static inline void on_releases(void *data, const struct status *st, const struct db_release *d,
+	size_t n, bool more)
 {
 	struct answer *a = data;
 	begin_answer(a, st);
@@ -293,6 +301,17 @@ static inline void assert_value(struct world *w, const char *sql, const char *wa
 	const char *got = value(w, sql);
 	if (strcmp(got, want) != 0)
 		fail_msg("%s: \"%s\", but expected \"%s\"", sql, got, want);
+}
+
+/* The payload of the next notification that psql listens to, "" for none. The query makes the server hand
+ * over what was sent before it. */
+static inline const char *notified(struct world *w)
+{
+	psql(w, "select 1");
+	PGnotify *n = PQnotifies(w->psql);
+	const char *payload = n ? arena_strdup(w->arena, n->extra) : "";
+	PQfreemem(n);
+	return payload;
 }
 
 /* ---- life ---- */
@@ -372,16 +391,19 @@ static inline int tear_down(void **state)
 
 /* ---- things that most tests need ---- */
 
-static const struct db_scope admin = {.project_id = "", .actor = "unix:root", .method = "/test/Admin", .request_id = ""};
+static const struct db_scope admin = {.project_id = "", .actor = "unix:root",
+	.method = "/test/Admin", .request_id = ""};
 
 static inline struct db_scope scope_of(const struct uuid *project_id)
 {
-	return (struct db_scope){.project_id = project_id->text, .actor = "token:ci", .method = "/test/Scoped", .request_id = ""};
+	return (struct db_scope){.project_id = project_id->text, .actor = "token:ci",
+		.method = "/test/Scoped", .request_id = ""};
 }
 
 static inline struct uuid make_project(struct world *w, const char *name)
 {
-	return RUN_OK(w, w->db->projects->create(w->db, &admin, name, "", on_project, &a)).project.id;
+	return RUN_OK(w, w->db->projects->create(w->db, &admin, name, "", on_project,
+		&a)).project.id;
 }
 
 static inline struct db_stack_deploy deploy_of(const char *project, const char *name)
@@ -402,7 +424,8 @@ static inline struct db_job deploy(struct world *w, const char *project, const c
 	return RUN_OK(w, w->db->stacks->deploy(w->db, &admin, &d, on_job, &a)).job;
 }
 
-static inline struct db_job submit(struct world *w, const char *project, const char *name, enum job_kind kind)
+static inline struct db_job submit(struct world *w, const char *project, const char *name,
+	enum job_kind kind)
 {
 	struct db_stack_job j = {{"", project, name}, kind, STR("{}"), 1};
 	return RUN_OK(w, w->db->stacks->submit(w->db, &admin, &j, on_job, &a)).job;
@@ -418,12 +441,14 @@ static inline struct db_job claim(struct world *w, const char *owner)
 
 static inline void claim_none(struct world *w)
 {
-	assert_int_equal(RUN_OK(w, w->db->jobs->claim(w->db, "nobody", 10, 60000, on_jobs, &a)).n, 0);
+	assert_int_equal(RUN_OK(w, w->db->jobs->claim(w->db, "nobody", 10, 60000, on_jobs, &a)).n,
+		0);
 }
 
 static inline void finish(struct world *w, const struct db_job *j, enum job_state state)
 {
-	struct status st = state == JOB_SUCCEEDED ? status_ok() : status_err(ST_UNKNOWN, "it broke");
+	struct status st = state == JOB_SUCCEEDED ? status_ok() : status_err(ST_UNKNOWN,
+		"it broke");
 	RUN_OK(w, w->db->jobs->finish(w->db, j->id.text, j->epoch, state, &st, "", on_done, &a));
 }
 
@@ -432,7 +457,8 @@ static inline struct db_job running_stack(struct world *w, const char *project, 
 {
 	deploy(w, project, name);
 	struct db_job j = claim(w, "d1");
-	struct db_service web = {.service = "web", .engine_id = "e1", .engine_name = "x_web", .image = "nginx",
+	struct db_service web = {.service = "web", .engine_id = "e1", .engine_name = "x_web",
+		.image = "nginx",
 		.mode = "replicated", .state = SERVICE_RUNNING, .running = 1, .wanted = 1};
 	RUN_OK(w, w->db->stacks->activate(w->db, &j, j.deployment_id.text, &web, 1, on_done, &a));
 	finish(w, &j, JOB_SUCCEEDED);
