@@ -2,6 +2,7 @@
 #include "skep/v1/methods.h"
 
 #include <stdio.h>
+#include <string.h>
 #include "api/api.h"
 #include "api/convert.h"
 #include "auth/auth.h"
@@ -19,8 +20,8 @@ static void on_caller(void *data, const struct status *st, const struct auth_cal
 	struct rpc_caller caller = {.role = RPC_ROLE_NONE};
 	if (status_is_ok(st)) {
 		caller.role = (enum rpc_role)c->role;
-		(void)snprintf(caller.name, sizeof(caller.name), "%s", c->name);
-		(void)snprintf(caller.project_id, sizeof(caller.project_id), "%s", c->project_id.text);
+		(void)snprintf(caller.name, sizeof(caller.name), "%.*s", RPC_NAME_MAX, c->name);
+		memcpy(caller.project_id, c->project_id.text, sizeof(c->project_id.text));
 	}
 	rpc_call_authenticated(call, st, &caller, 0);
 }

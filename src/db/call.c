@@ -83,7 +83,7 @@ static void on_results(void *data, const struct status *st, const struct pg_resu
 	free(c);
 }
 
-struct db_call *call_create(struct db *db, void *data)
+struct db_call *db_call_create(struct db *db, void *data)
 {
 	struct db_call *c = mem_new(struct db_call);
 	c->db = db_pg_of(db);

@@ -2,7 +2,7 @@
  * batch (one batch = one transaction) and runs it; `deliver` then reads the rows and calls the
  * caller's done. Used by the files of this folder only.
  *
- *	struct db_call *c = call_create(db, data);
+ *	struct db_call *c = db_call_create(db, data);
  *	c->done.job = done;
  *	call_add(c, JOB_GET);
  *	…bind its parameters…
@@ -72,7 +72,7 @@ struct db_call {
 	unsigned page_size; /* of a list: one row more is asked for */
 };
 
-struct db_call *call_create(struct db *db, void *data);
+struct db_call *db_call_create(struct db *db, void *data);
 struct db_call *call_run(struct db_call *c,
 	void (*deliver)(struct db_call *c, const struct status *st, const struct pg_results *r));
 /* `deliver` for operations whose answer is a status. */

@@ -230,7 +230,7 @@ void job_add_answer(struct db_call *c, const struct db_scope *s, const char *id)
 static struct db_call *get(struct db *db, const struct db_scope *s, const char *id,
 	db_job_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.job = done;
 	add(c, &sql[GET], id, s);
 	return call_run(c, job_deliver);
@@ -249,7 +249,7 @@ static void bind_states(struct db_call *c, unsigned states)
 static struct db_call *list(struct db *db, const struct db_scope *s, const struct db_job_filter *f,
 	const struct db_page *page, db_jobs_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.jobs = done;
 	if (f->project[0] || s->project_id[0])
 		add(c, &sql[LIST_PROJECT], f->project, s);
@@ -264,7 +264,7 @@ static struct db_call *list(struct db *db, const struct db_scope *s, const struc
 static struct db_call *events(struct db *db, const struct db_scope *s, const char *id,
 	int64_t after, unsigned limit, db_events_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.events = done;
 	add(c, &sql[EVENTS], id, s);
 	pg_bind_i64(c->batch, after);
@@ -275,7 +275,7 @@ static struct db_call *events(struct db *db, const struct db_scope *s, const cha
 static struct db_call *cancel(struct db *db, const struct db_scope *s, const char *id,
 	db_job_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.job = done;
 	call_once(c, s, id, &job_replay);
 	add(c, &sql[LOCK], id, s);
@@ -290,7 +290,7 @@ static struct db_call *cancel(struct db *db, const struct db_scope *s, const cha
 static struct db_call *retry(struct db *db, const struct db_scope *s, const char *id,
 	db_job_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.job = done;
 	call_once(c, s, id, &job_replay);
 	add(c, &sql[LOCK], id, s);

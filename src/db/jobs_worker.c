@@ -159,7 +159,7 @@ static bool claim_again(struct db_call *c, const struct pg_results *r)
 struct db_call *job_claim(struct db *db, const char *owner, unsigned limit, unsigned lease_ms,
 	db_jobs_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	struct claim *p = arena_new(c->arena, struct claim);
 	*p = (struct claim){arena_strdup(c->arena, owner), limit, lease_ms};
 	c->done.jobs = done;
@@ -173,7 +173,7 @@ struct db_call *job_claim(struct db *db, const char *owner, unsigned limit, unsi
 struct db_call *job_renew(struct db *db, const char *owner, const struct uuid *ids,
 	const int *epochs, size_t n, unsigned lease_ms, db_jobs_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	const char **id_texts = arena_array(c->arena, const char *, n);
 	const char **epoch_texts = arena_array(c->arena, const char *, n);
 	for (size_t i = 0; i < n; i++) {
@@ -192,7 +192,7 @@ struct db_call *job_renew(struct db *db, const char *owner, const struct uuid *i
 struct db_call *job_step(struct db *db, const char *id, int epoch, const char *step, bool undoing,
 	db_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.plain = done;
 	call_fence(c, id, epoch);
 	call_add_text(c, &sql[STEP], id);
@@ -224,7 +224,7 @@ static void bind_events(struct db_call *c, const struct db_event *events, size_t
 struct db_call *job_progress(struct db *db, const char *id, int epoch,
 	const struct db_event *events, size_t n, db_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.plain = done;
 	call_fence(c, id, epoch);
 	if (n > 0) {
@@ -239,7 +239,7 @@ struct db_call *job_progress(struct db *db, const char *id, int epoch,
 struct db_call *job_finish(struct db *db, const char *id, int epoch, enum job_state state,
 	const struct status *error, const char *error_text, db_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	bool bad = error && !status_is_ok(error);
 	c->done.plain = done;
 	call_add_text(c, &sql[FINISHING], id);
@@ -259,7 +259,7 @@ struct db_call *job_finish(struct db *db, const char *id, int epoch, enum job_st
 struct db_call *job_requeue(struct db *db, const char *id, int epoch, uint64_t delay_ms,
 	bool failed, bool keep_step, const struct status *error, db_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	bool bad = error && !status_is_ok(error);
 	c->done.plain = done;
 	call_add_text(c, &sql[REQUEUEING], id);
@@ -284,7 +284,7 @@ static void deliver_due(struct db_call *c, const struct status *st, const struct
 struct db_call *job_next_due(struct db *db, void (*done)(void *data, const struct status *st,
 	int64_t in_ms), void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.due = done;
 	call_add(c, &sql[NEXT_DUE]);
 	return call_run(c, deliver_due);
@@ -292,7 +292,7 @@ struct db_call *job_next_due(struct db *db, void (*done)(void *data, const struc
 
 struct db_call *job_housekeep(struct db *db, db_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.plain = done;
 	call_add(c, &sql[PARTITIONS]);
 	call_add(c, &sql[FORGET]);

@@ -94,7 +94,7 @@ static void add(struct db_call *c, const struct pg_stmt *s, const char *project,
 static struct db_call *create(struct db *db, const struct db_scope *s, const char *name,
 	const char *description, db_project_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	const char *id = call_uuid(c);
 	c->done.project = done;
 	c->subject = arena_strdup(c->arena, name);
@@ -115,7 +115,7 @@ static struct db_call *create(struct db *db, const struct db_scope *s, const cha
 static struct db_call *get(struct db *db, const struct db_scope *s, const char *project,
 	db_project_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.project = done;
 	add(c, &sql[GET], project, s);
 	return call_run(c, deliver);
@@ -124,7 +124,7 @@ static struct db_call *get(struct db *db, const struct db_scope *s, const char *
 static struct db_call *list(struct db *db, const struct db_scope *s, const struct db_page *page,
 	db_projects_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.projects = done;
 	call_add(c, &sql[LIST]);
 	call_bind_scope(c, s);
@@ -135,7 +135,7 @@ static struct db_call *list(struct db *db, const struct db_scope *s, const struc
 static struct db_call *remove_(struct db *db, const struct db_scope *s, const char *project,
 	db_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.plain = done;
 	call_once(c, s, "", NULL);
 	add(c, &sql[LOCK], project, s);

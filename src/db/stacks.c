@@ -193,7 +193,7 @@ static void add(struct db_call *c, const struct pg_stmt *s, const struct db_stac
 static struct db_call *get(struct db *db, const struct db_scope *s, const struct db_stack_ref *r,
 	db_stack_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.stack = done;
 	add(c, &sql[GET], r, s);
 	add(c, &sql[GET_SERVICES], r, s);
@@ -203,7 +203,7 @@ static struct db_call *get(struct db *db, const struct db_scope *s, const struct
 static struct db_call *list(struct db *db, const struct db_scope *s, const char *project,
 	const struct db_page *page, db_stacks_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.stacks = done;
 	if (project[0] || s->project_id[0]) {
 		call_add_text(c, &sql[LIST_PROJECT], project);
@@ -218,7 +218,7 @@ static struct db_call *list(struct db *db, const struct db_scope *s, const char 
 static struct db_call *releases(struct db *db, const struct db_scope *s,
 	const struct db_stack_ref *r, const struct db_page *page, db_releases_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.releases = done;
 	add(c, &sql[RELEASES], r, s);
 	call_bind_page(c, page);
@@ -228,7 +228,7 @@ static struct db_call *releases(struct db *db, const struct db_scope *s,
 static struct db_call *watched(struct db *db, const char *after_id, unsigned limit,
 	db_stacks_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.stacks = done;
 	c->page_size = limit;
 	for (int i = WATCH; i <= WATCH_SERVICES; i++) {

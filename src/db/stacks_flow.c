@@ -120,7 +120,7 @@ static void deliver_release(struct db_call *c, const struct status *st, const st
 struct db_call *stack_load_release(struct db *db, const char *project_id, const char *deployment_id,
 	db_release_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.release = done;
 	c->params = arena_strdup(c->arena, deployment_id);
 	call_add(c, &sql[LOAD]);
@@ -133,7 +133,7 @@ struct db_call *stack_load_release(struct db *db, const char *project_id, const 
 
 static struct db_call *fenced(struct db *db, const struct db_job *job, db_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.plain = done;
 	c->subject = arena_strdup(c->arena, job->stack);
 	call_fence(c, job->id.text, job->epoch);

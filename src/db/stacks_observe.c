@@ -101,7 +101,7 @@ void stack_add_services(struct db_call *c, const char *stack_id, const struct db
 struct db_call *stack_observe(struct db *db, const char *stack_id, enum stack_status status,
 	const char *message, const struct db_service *services, size_t n, db_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.plain = done;
 	call_add_text(c, &sql[LOCK], stack_id);
 	stack_add_status(c, stack_id, status, message, true);

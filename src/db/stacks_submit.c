@@ -165,7 +165,7 @@ static struct db_call *created(struct db_call *c, const struct db_scope *s, cons
 struct db_call *stack_deploy(struct db *db, const struct db_scope *s,
 	const struct db_stack_deploy *d, db_job_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	const char *job_id = call_uuid(c);
 	c->done.job = done;
 	c->subject = arena_strdup(c->arena, d->name);
@@ -195,7 +195,7 @@ static void add_ref(struct db_call *c, const struct pg_stmt *s, const struct db_
 struct db_call *stack_submit(struct db *db, const struct db_scope *s, const struct db_stack_job *j,
 	db_job_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	const char *job_id = call_uuid(c);
 	c->done.job = done;
 	call_once(c, s, job_id, &job_replay);

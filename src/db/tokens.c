@@ -111,7 +111,7 @@ static void deliver_list(struct db_call *c, const struct status *st, const struc
 static struct db_call *create(struct db *db, const struct db_scope *s,
 	const struct db_token_create *t, db_token_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	const char *id = call_uuid(c);
 	bool everywhere = !t->project[0];
 	c->done.token = done;
@@ -137,7 +137,7 @@ static struct db_call *create(struct db *db, const struct db_scope *s,
 
 static struct db_call *authenticate(struct db *db, struct str hash, db_token_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.token = done;
 	call_add(c, &sql[AUTHENTICATE]);
 	pg_bind_bytes(c->batch, hash);
@@ -147,7 +147,7 @@ static struct db_call *authenticate(struct db *db, struct str hash, db_token_don
 static struct db_call *list(struct db *db, const struct db_scope *s, const char *project,
 	const struct db_page *page, db_tokens_done done, void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.tokens = done;
 	if (project[0] || s->project_id[0]) {
 		call_add(c, &sql[LIST_PROJECT]);
@@ -163,7 +163,7 @@ static struct db_call *list(struct db *db, const struct db_scope *s, const char 
 static struct db_call *revoke(struct db *db, const struct db_scope *s, const char *id, db_done done,
 	void *data)
 {
-	struct db_call *c = call_create(db, data);
+	struct db_call *c = db_call_create(db, data);
 	c->done.plain = done;
 	call_once(c, s, "", NULL);
 	call_add(c, &sql[FIND]);

@@ -40,7 +40,7 @@ static void on_call_complete(struct op *op)
 	call_free(c);
 }
 
-void call_end(struct docker_call *c, const struct status *st)
+void docker_call_end(struct docker_call *c, const struct status *st)
 {
 	op_finish(&c->op, st);
 	on_call_abort(&c->op);

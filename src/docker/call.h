@@ -78,7 +78,7 @@ struct docker_call *call_start(struct engine *e, const struct call_request *r);
 /* `path` is freed. */
 struct docker_call *call_start_buf(struct engine *e, struct buf *path, struct call_request *r);
 /* From on_piece: the stream is of no more use. */
-void call_end(struct docker_call *c, const struct status *st);
+void docker_call_end(struct docker_call *c, const struct status *st);
 /* Ends it without completion, at once; c is gone. */
 void call_drop(struct docker_call *c);
 /* Completes every call with CANCELLED, now. */

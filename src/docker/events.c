@@ -159,7 +159,7 @@ static bool on_piece(struct docker_call *c, struct str piece)
 	if (!status_is_ok(&st)) {
 		st = status_err(ST_INTERNAL, "an event of the Docker Engine at %s is %s",
 			ev->engine->where, st.message);
-		call_end(c, &st);
+		docker_call_end(c, &st);
 	}
 	return true;
 }

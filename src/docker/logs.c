@@ -77,7 +77,7 @@ static bool on_piece(struct docker_call *c, struct str piece)
 	struct status st = stream_feed(&l->stream, piece);
 	if (status_is_ok(&st))
 		return l->go_on;
-	call_end(c, &st);
+	docker_call_end(c, &st);
 	return true;
 }
 

@@ -1,9 +1,8 @@
-#include "pg/pg.h"
+#include "pg/batch.h"
 #include <math.h>
 #include <stdlib.h>
 #include "base/arena.h"
 #include "base/mem.h"
-#include "pg/batch.h"
 
 /* Ours on the server is "<name>.<version>", and PostgreSQL cuts names at 63 bytes. */
 #define NAME_MAX_LEN  50

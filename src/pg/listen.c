@@ -136,7 +136,7 @@ struct listener *listener_create(struct pg *pg)
 	return l;
 }
 
-void listener_destroy(struct listener *l)
+void pg_listener_destroy(struct listener *l)
 {
 	struct list *n;
 	if (l == NULL)

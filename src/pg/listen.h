@@ -5,4 +5,4 @@ struct listener;
 struct pg;
 
 struct listener *listener_create(struct pg *pg);
-void listener_destroy(struct listener *l); /* NULL is fine */
+void pg_listener_destroy(struct listener *l); /* NULL is fine */

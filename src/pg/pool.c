@@ -271,7 +271,7 @@ void pg_destroy(struct pg *pg)
 	cancel_all(pg);
 	for (unsigned i = 0; i < pg->o.pool_size; i++)
 		pipeline_finish(&pg->pipelines[i]);
-	listener_destroy(pg->listener);
+	pg_listener_destroy(pg->listener);
 	free(pg->pipelines);
 	free(pg->conninfo);
 	free(pg);

@@ -1,8 +1,7 @@
-#include "pg/pg.h"
+#include "pg/batch.h"
 #include <math.h>
 #include "base/arena.h"
 #include "base/mem.h"
-#include "pg/batch.h"
 
 void batch_add_result(struct pg_batch *b, PGresult *res)
 {
