@@ -12,7 +12,8 @@ static const char *dots(struct loader *l, const struct path *path)
 	return path ? path_text(l->a, path, PATH_DOTS) : "(root)";
 }
 
-bool check_must_be(struct loader *l, const struct node *n, const struct path *path, const char *what)
+bool check_must_be(
+	struct loader *l, const struct node *n, const struct path *path, const char *what)
 {
 	loader_error(l, n->at, path, NULL, "%s must be a %s", dots(l, path), what);
 	return false;
@@ -26,12 +27,13 @@ const char *check_service_name(const struct path *path)
 	return name ? name : "";
 }
 
-static bool decoding_error(struct loader *l, const struct node *n, const struct path *path, const char *field,
-	const char *reason)
+static bool decoding_error(struct loader *l, const struct node *n, const struct path *path,
+	const char *field, const char *reason)
 {
 	if (l->in->compat)
 		loader_error(l, n->at, path, NULL,
-			"decoding failed due to the following error(s):\n\nerror decoding '%s': %s", field, reason);
+			"decoding failed due to the following error(s):\n\nerror decoding '%s': %s",
+			field, reason);
 	else
 		loader_error(l, n->at, path, NULL, "%s", reason);
 	return false;
@@ -40,7 +42,8 @@ static bool decoding_error(struct loader *l, const struct node *n, const struct 
 /* ---- scalars ---- */
 
 /* Docker casts at certain paths only, and only what a variable made; we cast at all of them. */
-static bool cast(struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+static bool cast(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	static const char *const yes[] = {"y", "yes", "true", "on", "n", "no", "false", "off"};
 	bool wants_bool = k->kind == K_BOOL || k->kind == K_TRISTATE || k->kind == K_EXTERNAL;
@@ -74,19 +77,22 @@ static bool cast(struct loader *l, struct node *n, const struct schema_key *k, c
 		}
 		why = arena_fmt(l->a, "strconv.Atoi: parsing \"%s\": invalid syntax", text);
 	}
-	loader_error(l, n->at, path, NULL, "error while interpolating %s: failed to cast to expected type: %s",
+	loader_error(l, n->at, path, NULL,
+		"error while interpolating %s: failed to cast to expected type: %s",
 		path_text(l->a, path, PATH_BLANK), why);
 	return false;
 }
 
-static bool check_bool(struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+static bool check_bool(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	if (!cast(l, n, k, path))
 		return false;
 	return n->kind == NODE_BOOL || check_must_be(l, n, path, "boolean");
 }
 
-static bool check_int(struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+static bool check_int(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	if (!cast(l, n, k, path))
 		return false;
@@ -97,13 +103,15 @@ static bool check_int(struct loader *l, struct node *n, const struct schema_key 
 	if (n->kind != NODE_INT)
 		return check_must_be(l, n, path, k->flags & F_NUMBER ? "number" : "integer");
 	if ((k->flags & F_UNSIGNED) && n->number < 0) {
-		loader_error(l, n->at, path, NULL, "%s must be greater than or equal to 0", dots(l, path));
+		loader_error(l, n->at, path, NULL, "%s must be greater than or equal to 0",
+			dots(l, path));
 		return false;
 	}
 	return true;
 }
 
-static bool check_number(struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+static bool check_number(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	if (!cast(l, n, k, path))
 		return false;
@@ -121,8 +129,8 @@ static bool check_duration(struct loader *l, struct node *n, const struct path *
 		return check_must_be(l, n, path, "string");
 	if (duration_parse(str_of(n->text), &ns))
 		return true;
-	loader_error(l, n->at, path, "write it like 90s, 1m30s or 1h", "%s Does not match format 'duration'",
-		dots(l, path));
+	loader_error(l, n->at, path, "write it like 90s, 1m30s or 1h",
+		"%s Does not match format 'duration'", dots(l, path));
 	return false;
 }
 
@@ -156,7 +164,8 @@ static bool check_cpus(struct loader *l, struct node *n, const struct path *path
 		return check_must_be(l, n, path, "string");
 	const char *error = *n->text ? form_cpus(l->a, n->text, &nano) : NULL;
 	if (error)
-		loader_error(l, n->at, path, NULL, "service %s: %s", check_service_name(path), error);
+		loader_error(
+			l, n->at, path, NULL, "service %s: %s", check_service_name(path), error);
 	return !error;
 }
 
@@ -172,10 +181,12 @@ static bool check_unique(struct loader *l, const struct node *list, const struct
 		const struct node *item = list->seq.items[i];
 		if (!node_is_scalar(item))
 			continue;
-		const char *text = arena_fmt(l->a, "%c%s", item->kind == NODE_STRING ? 's' : 'n', node_scalar_text(l->a, item));
+		const char *text = arena_fmt(l->a, "%c%s", item->kind == NODE_STRING ? 's' : 'n',
+			node_scalar_text(l->a, item));
 		uintptr_t first = (uintptr_t)map_gets(&seen, text);
 		if (first) {
-			loader_error(l, item->at, path, NULL, "%s array items[%zu,%zu] must be unique", dots(l, path),
+			loader_error(l, item->at, path, NULL,
+				"%s array items[%zu,%zu] must be unique", dots(l, path),
 				(size_t)first - 1, i);
 			ok = false;
 		} else {
@@ -186,7 +197,8 @@ static bool check_unique(struct loader *l, const struct node *list, const struct
 	return ok;
 }
 
-static bool check_strings(struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+static bool check_strings(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	bool ok = true;
 	if (n->kind != NODE_SEQ)
@@ -199,7 +211,8 @@ static bool check_strings(struct loader *l, struct node *n, const struct schema_
 			item->kind = NODE_STRING;
 		}
 		if (item->kind != NODE_STRING)
-			ok = check_must_be(l, item, &(struct path){.up = path, .index = i}, "string");
+			ok = check_must_be(
+				l, item, &(struct path){.up = path, .index = i}, "string");
 	}
 	return ok && (!(k->flags & F_UNIQUE) || check_unique(l, n, path));
 }
@@ -215,7 +228,8 @@ static void wrap(struct loader *l, struct node *n, const char *first)
 	node_push(l->a, n, item);
 }
 
-static bool check_command(struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+static bool check_command(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	if (n->kind == NODE_SEQ)
 		return check_strings(l, n, k, path);
@@ -226,7 +240,8 @@ static bool check_command(struct loader *l, struct node *n, const struct schema_
 	struct compose_strings words;
 	const char *error = form_shell_words(l->a, n->text, &words);
 	if (error)
-		return decoding_error(l, n, path, strcmp(k->name, "command") == 0 ? "Command" : "Entrypoint", error);
+		return decoding_error(l, n, path,
+			strcmp(k->name, "command") == 0 ? "Command" : "Entrypoint", error);
 	n->kind = NODE_SEQ;
 	memset(&n->seq, 0, sizeof(n->seq));
 	for (size_t i = 0; i < words.len; i++)
@@ -234,7 +249,8 @@ static bool check_command(struct loader *l, struct node *n, const struct schema_
 	return true;
 }
 
-static bool check_wrapped(struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+static bool check_wrapped(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	if (n->kind == NODE_SEQ)
 		return check_strings(l, n, k, path);
@@ -246,13 +262,15 @@ static bool check_wrapped(struct loader *l, struct node *n, const struct schema_
 
 /* ---- key=value ---- */
 
-static bool pair_value(struct loader *l, struct node *v, const struct schema_key *k, const struct path *path)
+static bool pair_value(
+	struct loader *l, struct node *v, const struct schema_key *k, const struct path *path)
 {
 	bool nulls = k->kind != K_OPTIONS || (k->flags & F_NULLS);
 	bool ok = v->kind == NODE_STRING || v->kind == NODE_INT || v->kind == NODE_FLOAT ||
-		(v->kind == NODE_NULL && nulls) || (v->kind == NODE_BOOL && !l->in->compat);
+		  (v->kind == NODE_NULL && nulls) || (v->kind == NODE_BOOL && !l->in->compat);
 	if (!ok)
-		return check_must_be(l, v, path, nulls ? "string, number or null" : "string or number");
+		return check_must_be(
+			l, v, path, nulls ? "string, number or null" : "string or number");
 	if (v->kind != NODE_NULL || k->kind != K_ENV) {
 		v->text = node_scalar_text(l->a, v);
 		v->kind = NODE_STRING;
@@ -269,10 +287,12 @@ static void list_to_map(struct loader *l, struct node *n, const struct schema_ke
 	for (size_t i = 0; i < n->seq.len; i++) {
 		const struct node *item = n->seq.items[i];
 		const char *equals = strchr(item->text, '=');
-		const char *key = equals ? arena_strndup(l->a, item->text, (size_t)(equals - item->text)) : item->text;
-		struct node *value = equals ? node_string(l->a, equals + 1, item->at)
-			: k->kind == K_ENV  ? node_new(l->a, NODE_NULL, item->at)
-					    : node_string(l->a, "", item->at);
+		const char *key =
+			equals ? arena_strndup(l->a, item->text, (size_t)(equals - item->text))
+			       : item->text;
+		struct node *value = equals             ? node_string(l->a, equals + 1, item->at)
+				     : k->kind == K_ENV ? node_new(l->a, NODE_NULL, item->at)
+							: node_string(l->a, "", item->at);
 		uintptr_t at = (uintptr_t)map_gets(&index, key);
 		if (at) {
 			map->map.entries[at - 1].value = value;
@@ -286,7 +306,8 @@ static void list_to_map(struct loader *l, struct node *n, const struct schema_ke
 	n->map = map->map;
 }
 
-static bool check_pairs(struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+static bool check_pairs(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	bool ok = true;
 	if (n->kind == NODE_SEQ && k->kind != K_OPTIONS) {
@@ -325,7 +346,8 @@ static const char *host_text(struct arena *a, const char *item)
 	return arena_fmt(a, "%.*s:%s", (int)n, item, ip);
 }
 
-static bool check_hosts(struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+static bool check_hosts(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	if (n->kind == NODE_MAP) {
 		struct node *list = node_new(l->a, NODE_SEQ, n->at);
@@ -357,16 +379,16 @@ static bool is_extra(const char *key)
 	return key[0] == 'x' && key[1] == '-';
 }
 
-static void unknown_key(struct loader *l, const struct node_entry *e, const struct schema_key *table,
-	const struct path *up, const struct path *path)
+static void unknown_key(struct loader *l, const struct node_entry *e,
+	const struct schema_key *table, const struct path *up, const struct path *path)
 {
 	const char *near = schema_nearest(table, e->key);
 	loader_error(l, e->at, path, near ? arena_fmt(l->a, "did you mean \"%s\"?", near) : NULL,
 		"%s Additional property %s is not allowed", dots(l, up), e->key);
 }
 
-static void check_entry(struct loader *l, struct node_entry *e, const struct schema_key *table, unsigned flags,
-	const struct path *up)
+static void check_entry(struct loader *l, struct node_entry *e, const struct schema_key *table,
+	unsigned flags, const struct path *up)
 {
 	struct path path = {.up = up, .key = e->key};
 	const struct schema_key *k = schema_find(table, e->key);
@@ -383,12 +405,14 @@ static void check_entry(struct loader *l, struct node_entry *e, const struct sch
 		return;
 	}
 	if (k->flags & F_FORBIDDEN) {
-		loader_error(l, e->at, &path, NULL, "Compose file contains unsupported options: %s: %s", e->key, k->text);
+		loader_error(l, e->at, &path, NULL,
+			"Compose file contains unsupported options: %s: %s", e->key, k->text);
 		return;
 	}
 	if (k->flags & F_DROPPED)
 		loader_warn(l, e->at, &path, NULL, "%s: %s", dots(l, &path), k->text);
-	if (e->value->tag == NODE_RESET || (e->value->kind == NODE_NULL && (k->flags & F_NULL) && k->kind != K_NAMED))
+	if (e->value->tag == NODE_RESET ||
+		(e->value->kind == NODE_NULL && (k->flags & F_NULL) && k->kind != K_NAMED))
 		return;
 	if (!check_value(l, e->value, k, &path))
 		e->value = node_new(l->a, NODE_NULL, e->value->at);
@@ -406,11 +430,13 @@ bool check_map(struct loader *l, struct node *n, const struct schema_key *table,
 
 static bool valid_name(const char *name)
 {
-	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+	size_t n =
+		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
 	return n > 0 && name[n] == '\0';
 }
 
-static bool check_named(struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+static bool check_named(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	if (n->kind != NODE_MAP)
 		return check_must_be(l, n, path, "mapping");
@@ -418,7 +444,8 @@ static bool check_named(struct loader *l, struct node *n, const struct schema_ke
 		struct node_entry *e = &n->map.entries[i];
 		struct path here = {.up = path, .key = e->key};
 		if (!valid_name(e->key)) {
-			loader_error(l, e->at, &here, "a name is made of letters, digits, '.', '_' and '-'",
+			loader_error(l, e->at, &here,
+				"a name is made of letters, digits, '.', '_' and '-'",
 				"%s Additional property %s is not allowed", dots(l, path), e->key);
 			continue;
 		}
@@ -432,17 +459,20 @@ static bool check_named(struct loader *l, struct node *n, const struct schema_ke
 	return true;
 }
 
-static bool check_items(struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+static bool check_items(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	bool ok = true;
 	if (n->kind != NODE_SEQ)
 		return check_must_be(l, n, path, "list");
 	for (size_t i = 0; i < n->seq.len; i++)
-		ok &= check_map(l, n->seq.items[i], k->sub, k->flags, &(struct path){.up = path, .index = i});
+		ok &= check_map(l, n->seq.items[i], k->sub, k->flags,
+			&(struct path){.up = path, .index = i});
 	return ok;
 }
 
-bool check_value(struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+bool check_value(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	switch (k->kind) {
 	case K_ANY:
@@ -482,15 +512,17 @@ bool check_value(struct loader *l, struct node *n, const struct schema_key *k, c
 	case K_ITEMS:
 		return check_items(l, n, k, path);
 	case K_PORTS:
-		return (!(k->flags & F_UNIQUE) || n->kind != NODE_SEQ || check_unique(l, n, path)) &&
-			check_ports(l, n, k, path);
+		return (!(k->flags & F_UNIQUE) || n->kind != NODE_SEQ ||
+			       check_unique(l, n, path)) &&
+		       check_ports(l, n, k, path);
 	case K_VOLUMES:
 		return check_volumes(l, n, k, path);
 	case K_FILES:
 		return check_files(l, n, k, path);
 	case K_NETWORKS:
 	case K_DEPENDS:
-		return (n->kind != NODE_SEQ || check_strings(l, n, k, path)) && check_names(l, n, k, path);
+		return (n->kind != NODE_SEQ || check_strings(l, n, k, path)) &&
+		       check_names(l, n, k, path);
 	case K_ULIMITS:
 		return check_ulimits(l, n, k, path);
 	case K_EXTERNAL:

@@ -9,11 +9,14 @@ static void warn_ip(struct loader *l, const struct node *port, const struct path
 	const char *ip = node_get_text(port, "host_ip", NULL);
 	if (!ip || strcmp(ip, "0.0.0.0") == 0)
 		return;
-	const struct node *published = node_get(port, "published"), *target = node_get(port, "target");
+	const struct node *published = node_get(port, "published"),
+			  *target = node_get(port, "target");
 	const char *host = strchr(ip, ':') ? arena_fmt(l->a, "[%s]", ip) : ip;
-	loader_warn(l, port->at, path, NULL, "ignoring IP-address (%s:%s:%s/%s) service will listen on '0.0.0.0'", host,
+	loader_warn(l, port->at, path, NULL,
+		"ignoring IP-address (%s:%s:%s/%s) service will listen on '0.0.0.0'", host,
 		node_is(published, NODE_INT) ? node_scalar_text(l->a, published) : "",
-		node_is(target, NODE_INT) ? node_scalar_text(l->a, target) : "", node_get_text(port, "protocol", "tcp"));
+		node_is(target, NODE_INT) ? node_scalar_text(l->a, target) : "",
+		node_get_text(port, "protocol", "tcp"));
 }
 
 /* The Compose specification has published as a string, and a range in it. */
@@ -28,13 +31,14 @@ static bool published_text(struct loader *l, struct node *port, const struct pat
 		published->number = number;
 		return true;
 	}
-	loader_error(l, published->at, path, "one port, like \"8080\"; ranges stand in the short form",
+	loader_error(l, published->at, path,
+		"one port, like \"8080\"; ranges stand in the short form",
 		"%s.published must be a port", path_text(l->a, path, PATH_DOTS));
 	return false;
 }
 
-static bool check_port(struct loader *l, struct node *item, const struct schema_key *k, const struct path *path,
-	struct node *out)
+static bool check_port(struct loader *l, struct node *item, const struct schema_key *k,
+	const struct path *path, struct node *out)
 {
 	if (item->kind == NODE_MAP) {
 		if (!published_text(l, item, path) || !check_map(l, item, k->sub, k->flags, path))
@@ -46,7 +50,8 @@ static bool check_port(struct loader *l, struct node *item, const struct schema_
 	if (item->kind != NODE_STRING && item->kind != NODE_INT)
 		return check_must_be(l, item, path, "number");
 	size_t before = out->seq.len;
-	const char *error = form_port(l->a, node_scalar_text(l->a, item), item->at, l->in->compat, out);
+	const char *error =
+		form_port(l->a, node_scalar_text(l->a, item), item->at, l->in->compat, out);
 	if (error) {
 		loader_error(l, item->at, path, error, "%s Does not match format 'ports'",
 			path_text(l->a, path, PATH_DOTS));
@@ -58,7 +63,8 @@ static bool check_port(struct loader *l, struct node *item, const struct schema_
 	return true;
 }
 
-bool check_ports(struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+bool check_ports(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	bool ok = true;
 	if (n->kind != NODE_SEQ)
@@ -66,11 +72,12 @@ bool check_ports(struct loader *l, struct node *n, const struct schema_key *k, c
 	struct node *out = node_new(l->a, NODE_SEQ, n->at);
 	for (size_t i = 0; i < n->seq.len; i++) {
 		if (l->nodes > l->limits.nodes) {
-			loader_error(l, n->at, path, NULL, "the ranges of ports make more than %zu values",
-				l->limits.nodes);
+			loader_error(l, n->at, path, NULL,
+				"the ranges of ports make more than %zu values", l->limits.nodes);
 			return false;
 		}
-		ok &= check_port(l, n->seq.items[i], k, &(struct path){.up = path, .index = i}, out);
+		ok &= check_port(
+			l, n->seq.items[i], k, &(struct path){.up = path, .index = i}, out);
 	}
 	n->seq = out->seq;
 	return ok;
@@ -78,15 +85,16 @@ bool check_ports(struct loader *l, struct node *n, const struct schema_key *k, c
 
 /* ---- volumes ---- */
 
-static bool check_volume(struct loader *l, struct node **item, const struct schema_key *k, const struct path *path)
+static bool check_volume(
+	struct loader *l, struct node **item, const struct schema_key *k, const struct path *path)
 {
 	if ((*item)->kind == NODE_MAP) {
 		if (!check_map(l, *item, k->sub, k->flags, path))
 			return false;
 		if (node_get(*item, "type"))
 			return true;
-		loader_error(l, (*item)->at, path, "volume, bind, tmpfs, npipe, image or cluster", "%s type is required",
-			path_text(l->a, path, PATH_DOTS));
+		loader_error(l, (*item)->at, path, "volume, bind, tmpfs, npipe, image or cluster",
+			"%s type is required", path_text(l->a, path, PATH_DOTS));
 		return false;
 	}
 	if ((*item)->kind != NODE_STRING)
@@ -96,14 +104,16 @@ static bool check_volume(struct loader *l, struct node **item, const struct sche
 		return true;
 	if (l->in->compat)
 		loader_error(l, (*item)->at, path, NULL,
-			"decoding failed due to the following error(s):\n\nerror decoding 'Volumes[%zu]': %s",
+			"decoding failed due to the following error(s):\n\nerror decoding "
+			"'Volumes[%zu]': %s",
 			path->index, error);
 	else
 		loader_error(l, (*item)->at, path, "source:target[:options]", "%s", error);
 	return false;
 }
 
-bool check_volumes(struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+bool check_volumes(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	bool ok = true;
 	if (n->kind != NODE_SEQ)
@@ -115,7 +125,8 @@ bool check_volumes(struct loader *l, struct node *n, const struct schema_key *k,
 
 /* ---- secrets, configs ---- */
 
-bool check_files(struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+bool check_files(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	bool ok = true;
 	if (n->kind != NODE_SEQ)
@@ -149,7 +160,8 @@ static void names_to_map(struct loader *l, struct node *n)
 	n->map = map->map;
 }
 
-bool check_names(struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+bool check_names(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	bool ok = true;
 	if (n->kind == NODE_SEQ) {
@@ -164,21 +176,25 @@ bool check_names(struct loader *l, struct node *n, const struct schema_key *k, c
 		if (e->value->kind == NODE_NULL && k->kind == K_NETWORKS)
 			e->value = node_new(l->a, NODE_MAP, e->at);
 		else
-			ok &= check_map(l, e->value, k->sub, k->flags | (k->kind == K_NETWORKS ? F_NULL : 0), &here);
+			ok &= check_map(l, e->value, k->sub,
+				k->flags | (k->kind == K_NETWORKS ? F_NULL : 0), &here);
 	}
 	return ok;
 }
 
-static bool check_ulimit(struct loader *l, struct node_entry *e, const struct schema_key *k, const struct path *path)
+static bool check_ulimit(
+	struct loader *l, struct node_entry *e, const struct schema_key *k, const struct path *path)
 {
 	const struct schema_key *single = schema_find(k->sub, "soft");
 	struct compose_mark at = e->value->at;
 	if (e->value->kind == NODE_MAP) {
 		if (!check_map(l, e->value, k->sub, k->flags, path))
 			return false;
-		if (node_is(node_get(e->value, "soft"), NODE_INT) && node_is(node_get(e->value, "hard"), NODE_INT))
+		if (node_is(node_get(e->value, "soft"), NODE_INT) &&
+			node_is(node_get(e->value, "hard"), NODE_INT))
 			return true;
-		loader_error(l, at, path, NULL, "%s soft and hard are required", path_text(l->a, path, PATH_DOTS));
+		loader_error(l, at, path, NULL, "%s soft and hard are required",
+			path_text(l->a, path, PATH_DOTS));
 		return false;
 	}
 	if (!check_value(l, e->value, single, path))
@@ -190,13 +206,15 @@ static bool check_ulimit(struct loader *l, struct node_entry *e, const struct sc
 	return true;
 }
 
-bool check_ulimits(struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+bool check_ulimits(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	bool ok = true;
 	if (n->kind != NODE_MAP)
 		return check_must_be(l, n, path, "mapping");
 	for (size_t i = 0; i < n->map.len; i++)
-		ok &= check_ulimit(l, &n->map.entries[i], k, &(struct path){.up = path, .key = n->map.entries[i].key});
+		ok &= check_ulimit(l, &n->map.entries[i], k,
+			&(struct path){.up = path, .key = n->map.entries[i].key});
 	return ok;
 }
 
@@ -212,7 +230,8 @@ bool check_external(struct loader *l, struct node *n, const struct path *path)
 		const struct node_entry *e = &n->map.entries[i];
 		struct path here = {.up = path, .key = e->key};
 		if (strcmp(e->key, "name") != 0) {
-			loader_error(l, e->at, &here, NULL, "%s Additional property %s is not allowed",
+			loader_error(l, e->at, &here, NULL,
+				"%s Additional property %s is not allowed",
 				path_text(l->a, path, PATH_DOTS), e->key);
 			return false;
 		}
@@ -223,7 +242,8 @@ bool check_external(struct loader *l, struct node *n, const struct path *path)
 }
 
 /* Every item becomes {path, required}. */
-bool check_env_file(struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+bool check_env_file(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	bool ok = true;
 	if (n->kind == NODE_STRING) {

@@ -16,7 +16,8 @@ static const char *version_of(struct loader *l, const struct node *root)
 static bool version_known(const char *text)
 {
 	int64_t minor;
-	return strncmp(text, "3.", 2) == 0 && str_to_i64(str_of(text + 2), &minor) && minor >= 0 && minor <= 13;
+	return strncmp(text, "3.", 2) == 0 && str_to_i64(str_of(text + 2), &minor) && minor >= 0 &&
+	       minor <= 13;
 }
 
 static void check_version(struct loader *l, const struct node *root)
@@ -27,10 +28,12 @@ static void check_version(struct loader *l, const struct node *root)
 	if (!v)
 		return;
 	if (!l->in->compat && !version_known(version))
-		loader_warn(l, v->at, &path, NULL, "version \"%s\" is read by the rules of the Compose specification", version);
-	else if (!version_known(version))
-		loader_error(l, v->at, &path, "leave it out, or write \"3\"", "unsupported Compose file version: %s",
+		loader_warn(l, v->at, &path, NULL,
+			"version \"%s\" is read by the rules of the Compose specification",
 			version);
+	else if (!version_known(version))
+		loader_error(l, v->at, &path, "leave it out, or write \"3\"",
+			"unsupported Compose file version: %s", version);
 }
 
 void check_versions_agree(struct loader *l, struct node *const *roots, size_t len)
@@ -45,7 +48,8 @@ void check_versions_agree(struct loader *l, struct node *const *roots, size_t le
 		const struct node *v = node_get(roots[i], "version");
 		if (strcmp(first, version) != 0)
 			loader_error(l, v ? v->at : roots[i]->at, NULL, NULL,
-				"version mismatched between two composefiles : %s and %s", first, version);
+				"version mismatched between two composefiles : %s and %s", first,
+				version);
 	}
 }
 
@@ -76,7 +80,8 @@ static void warn_all(struct loader *l, const struct schema_key **keys, size_t le
 		return;
 	qsort(keys, len, sizeof(*keys), by_name);
 	struct buf b = {0};
-	buf_adds(&b, deprecated ? "Ignoring deprecated options:\n\n" : "Ignoring unsupported options: ");
+	buf_adds(&b,
+		deprecated ? "Ignoring deprecated options:\n\n" : "Ignoring unsupported options: ");
 	for (size_t i = 0; i < len; i++) {
 		if (deprecated)
 			buf_fmt(&b, "%s%s: %s", i ? "\n\n" : "", keys[i]->name, keys[i]->text);
@@ -96,14 +101,16 @@ static void note(const struct schema_key **keys, size_t *len, const struct schem
 }
 
 /* Ours: each where it stands. `restart` is not ignored; it only loses against restart_policy. */
-static void warn_one(struct loader *l, const struct schema_key *k, const struct node_entry *e, const struct path *path,
-	const struct node *service)
+static void warn_one(struct loader *l, const struct schema_key *k, const struct node_entry *e,
+	const struct path *path, const struct node *service)
 {
 	if (strcmp(k->name, "restart") == 0) {
 		if (node_get(node_get(service, "deploy"), "restart_policy"))
-			loader_warn(l, e->at, path, NULL, "restart: deploy.restart_policy is used instead");
+			loader_warn(l, e->at, path, NULL,
+				"restart: deploy.restart_policy is used instead");
 	} else if (k->flags & F_DEPRECATED) {
-		loader_warn(l, e->at, path, NULL, "Ignoring deprecated options: %s: %s", k->name, k->text);
+		loader_warn(l, e->at, path, NULL, "Ignoring deprecated options: %s: %s", k->name,
+			k->text);
 	} else {
 		loader_warn(l, e->at, path, NULL, "Ignoring unsupported options: %s", k->name);
 	}
@@ -111,7 +118,8 @@ static void warn_one(struct loader *l, const struct schema_key *k, const struct 
 
 void check_ignored(struct loader *l, struct node *const *roots, size_t len)
 {
-	const struct schema_key *unsupported[32], *deprecated[8]; /* more than the table has of them */
+	const struct schema_key *unsupported[32],
+		*deprecated[8]; /* more than the table has of them */
 	size_t unsupported_len = 0, deprecated_len = 0;
 	for (size_t i = 0; i < len; i++) {
 		struct path top = {.key = "services"};
@@ -125,7 +133,8 @@ void check_ignored(struct loader *l, struct node *const *roots, size_t len)
 				if (!k || !(k->flags & (F_UNSUPPORTED | F_DEPRECATED)))
 					continue;
 				if (!l->in->compat)
-					warn_one(l, k, entry, &(struct path){.up = &up, .key = k->name}, service);
+					warn_one(l, k, entry,
+						&(struct path){.up = &up, .key = k->name}, service);
 				else if (k->flags & F_DEPRECATED)
 					note(deprecated, &deprecated_len, k);
 				else

@@ -12,7 +12,8 @@
  *   struct compose_rendering *r = compose_render(a, p, &(struct compose_render_options){ … });
  *
  * Everything returned lives in the arena, JSON bodies too (a caller that keeps one takes
- * json_incref). The input is borrowed during the call only. Out of memory aborts; sizes are limited. */
+ * json_incref). The input is borrowed during the call only. Out of memory aborts; sizes are
+ * limited. */
 #pragma once
 #include "base/json.h"
 #include "base/str.h"
@@ -31,7 +32,7 @@ struct compose_upload {
 struct compose_variable {
 	const char *name, *value;
 };
-struct compose_limits { /* 0 = the default */
+struct compose_limits {  /* 0 = the default */
 	size_t bytes;    /* all texts together: 1 MiB */
 	size_t depth;    /* of nesting: 100 */
 	size_t nodes;    /* after aliases are expanded: 200,000 */
@@ -44,20 +45,22 @@ struct compose_input {
 	size_t texts_len;
 	const struct compose_upload *uploads; /* the files that the texts name */
 	size_t uploads_len;
-	const struct compose_variable *variables; /* for ${…} and bare KEYs of env_file; a later one wins */
+	const struct compose_variable
+		*variables; /* for ${…} and bare KEYs of env_file; a later one wins */
 	size_t variables_len;
-	const char *dir;  /* absolute: relative bind sources are joined to it; NULL: they are errors */
+	const char
+		*dir; /* absolute: relative bind sources are joined to it; NULL: they are errors */
 	const char *home; /* for "~/…" in bind sources; NULL: an error */
 	bool compat;      /* docker's rules and quirks instead of the Compose specification's */
 	struct compose_limits limits;
 };
 
 struct compose_problem {
-	const char *file; /* name of the text; "" when it is about none */
+	const char *file;      /* name of the text; "" when it is about none */
 	uint32_t line, column; /* from 1; 0 = the whole file */
-	const char *path;    /* "services.web.ports[0]"; "" = the root */
-	const char *message; /* what is wrong; docker's words where docker has some */
-	const char *hint;    /* what would be right; "" when the message says it */
+	const char *path;      /* "services.web.ports[0]"; "" = the root */
+	const char *message;   /* what is wrong; docker's words where docker has some */
+	const char *hint;      /* what would be right; "" when the message says it */
 };
 struct compose_problems {
 	struct compose_problem *items;
@@ -67,13 +70,15 @@ struct compose_problems {
 
 /* True: *ret_project is complete and `errors` is empty. False: `errors` has all that
  * was found, in order of the texts. `warnings` is filled either way. Both are overwritten. */
-bool compose_load(struct arena *a, const struct compose_input *in, struct compose_project **ret_project,
-	struct compose_problems *errors, struct compose_problems *warnings);
+bool compose_load(struct arena *a, const struct compose_input *in,
+	struct compose_project **ret_project, struct compose_problems *errors,
+	struct compose_problems *warnings);
 
 /* One line: "compose.yml:4:3: services.web.tty must be a boolean (hint)". */
 char *compose_problem_text(struct arena *a, const struct compose_problem *p);
 
-/* The stack's name, as docker and the Engine's 63 characters have it; NULL = fine, else what is wrong. */
+/* The stack's name, as docker and the Engine's 63 characters have it; NULL = fine, else what is
+ * wrong. */
 const char *compose_check_name(struct arena *a, const char *name);
 
 enum compose_ref_kind { COMPOSE_REF_ENV_FILE, COMPOSE_REF_SECRET, COMPOSE_REF_CONFIG };
@@ -85,8 +90,8 @@ struct compose_file_ref {
 };
 /* Files that the texts name, each path once, whether or not `uploads` has them. False: YAML or
  * ${…} is wrong (see `errors`); *ret_refs holds what was found all the same. */
-bool compose_file_refs(struct arena *a, const struct compose_input *in, struct compose_file_ref **ret_refs,
-	size_t *ret_len, struct compose_problems *errors);
+bool compose_file_refs(struct arena *a, const struct compose_input *in,
+	struct compose_file_ref **ret_refs, size_t *ret_len, struct compose_problems *errors);
 
 struct compose_variable_ref {
 	const char *name;
@@ -107,9 +112,10 @@ struct compose_level {
 	const struct compose_service **services;
 	size_t len;
 };
-void compose_levels(struct arena *a, const struct compose_project *p, struct compose_level **ret_levels,
-	size_t *ret_len);
-const struct compose_service *compose_service_find(const struct compose_project *p, const char *key);
+void compose_levels(struct arena *a, const struct compose_project *p,
+	struct compose_level **ret_levels, size_t *ret_len);
+const struct compose_service *compose_service_find(
+	const struct compose_project *p, const char *key);
 
 /* ---- render ---- */
 
@@ -133,8 +139,8 @@ struct compose_rendering {
 	struct compose_objects networks, secrets, configs, services; /* networks: only used ones */
 };
 struct compose_render_options {
-	/* Names of secrets and configs that the text does not name: <namespace>_<key>_<12 hex digits of this
-	 * hash of the content>. NULL: docker's names, <namespace>_<key>. */
+	/* Names of secrets and configs that the text does not name: <namespace>_<key>_<12 hex
+	 * digits of this hash of the content>. NULL: docker's names, <namespace>_<key>. */
 	void (*sha256)(struct str bytes, unsigned char ret_digest[32]);
 	/* Called once for each object that is created, with its `Labels` (for a service: the
 	 * service's, not the containers'). May be NULL. */
@@ -143,16 +149,17 @@ struct compose_render_options {
 };
 /* Bodies exactly as `docker stack deploy` sends them. References from services to secrets and
  * configs carry names; their ids are "" until compose_resolve. */
-struct compose_rendering *compose_render(struct arena *a, const struct compose_project *p,
-	const struct compose_render_options *o);
+struct compose_rendering *compose_render(
+	struct arena *a, const struct compose_project *p, const struct compose_render_options *o);
 
-/* Puts ids into a service's body: lookup(data, COMPOSE_SECRET or COMPOSE_CONFIG, name) gives the id or NULL.
- * NULL = all found; else the first name that was not. */
+/* Puts ids into a service's body: lookup(data, COMPOSE_SECRET or COMPOSE_CONFIG, name) gives the id
+ * or NULL. NULL = all found; else the first name that was not. */
 const char *compose_resolve(json_t *service_body,
 	const char *(*lookup)(void *data, enum compose_kind kind, const char *name), void *data);
 
 /* The image of a service's body (borrowed), and a pinned one in its place: `image` is
- * "name:tag@sha256:…"; `platforms` ([{Architecture, OS}], borrowed) becomes Placement.Platforms, NULL leaves none. */
+ * "name:tag@sha256:…"; `platforms` ([{Architecture, OS}], borrowed) becomes Placement.Platforms,
+ * NULL leaves none. */
 const char *compose_body_image(const json_t *service_body);
 void compose_body_pin(json_t *service_body, const char *image, json_t *platforms);
 /* `container image` as the label com.docker.stack.image has it. */
@@ -163,10 +170,12 @@ const char *compose_body_image_label(const json_t *service_body);
 enum compose_verdict {
 	COMPOSE_KEEP,    /* nothing differs */
 	COMPOSE_UPDATE,  /* the Engine can change it in place */
-	COMPOSE_REPLACE, /* must be removed and made anew (network options, service mode, content) */
+	COMPOSE_REPLACE, /* must be removed and made anew (network options, service mode, content)
+			  */
 };
 struct compose_change {
-	const char *path;   /* "TaskTemplate.ContainerSpec.Image"; labels as Labels["a.b"]; lists as Env[2] */
+	const char *path;   /* "TaskTemplate.ContainerSpec.Image"; labels as Labels["a.b"]; lists as
+			       Env[2] */
 	const char *before; /* JSON text; NULL = absent */
 	const char *after;
 };
@@ -176,19 +185,21 @@ struct compose_diff {
 	size_t len;
 };
 struct compose_plan_options {
-	const char *const *ignore_labels; /* label keys that make no difference; NULL-terminated; may be NULL */
+	const char *const *ignore_labels; /* label keys that make no difference; NULL-terminated;
+					     may be NULL */
 	/* The id of a network's Engine name (stored specs hold ids), or NULL. */
 	const char *(*network_id)(void *data, const char *name);
 	void *data;
 };
-/* `desired` as rendered (and resolved, pinned), `stored` is what GET gives: a service's or secret's or
- * config's raw Spec, or a network's own JSON. Engine defaults make no difference; replicas that
- * `desired` leaves out keep the current scale; ForceUpdate is the Engine's. A digest that only `stored` has is kept when
- * the image as written is the same. */
-void compose_plan(struct arena *a, enum compose_kind kind, const json_t *desired, const json_t *stored,
-	const struct compose_plan_options *o, struct compose_diff *ret_diff);
+/* `desired` as rendered (and resolved, pinned), `stored` is what GET gives: a service's or secret's
+ * or config's raw Spec, or a network's own JSON. Engine defaults make no difference; replicas that
+ * `desired` leaves out keep the current scale; ForceUpdate is the Engine's. A digest that only
+ * `stored` has is kept when the image as written is the same. */
+void compose_plan(struct arena *a, enum compose_kind kind, const json_t *desired,
+	const json_t *stored, const struct compose_plan_options *o, struct compose_diff *ret_diff);
 
 /* The body to send as an update: `desired` with the stored ForceUpdate (plus one when `force`), the
- * stored scale where `desired` is silent, and the stored digest where the image as written is the same and `desired` is not
- * pinned. In the arena. */
-json_t *compose_update_body(struct arena *a, const json_t *desired, const json_t *stored, bool force);
+ * stored scale where `desired` is silent, and the stored digest where the image as written is the
+ * same and `desired` is not pinned. In the arena. */
+json_t *compose_update_body(
+	struct arena *a, const json_t *desired, const json_t *stored, bool force);

@@ -23,8 +23,8 @@ static struct compose_pairs decode_pairs(struct loader *l, const struct node *n)
 	p.items = arena_array(l->a, struct compose_pair, n->map.len);
 	for (size_t i = 0; i < n->map.len; i++) {
 		const struct node *v = n->map.entries[i].value;
-		p.items[p.len++] = (struct compose_pair){
-			.key = n->map.entries[i].key, .value = v->kind == NODE_STRING ? v->text : NULL};
+		p.items[p.len++] = (struct compose_pair){.key = n->map.entries[i].key,
+			.value = v->kind == NODE_STRING ? v->text : NULL};
 	}
 	return p;
 }
@@ -35,7 +35,8 @@ int64_t decode_int(const struct node *map, const char *key, int64_t otherwise)
 	return node_is(n, NODE_INT) ? n->number : otherwise;
 }
 
-static void decode_scalar(struct loader *l, const struct node *n, enum schema_kind kind, void *field)
+static void decode_scalar(
+	struct loader *l, const struct node *n, enum schema_kind kind, void *field)
 {
 	if (kind == K_STRING && n->kind == NODE_STRING) {
 		*(const char **)field = n->text;
@@ -58,7 +59,8 @@ static void decode_scalar(struct loader *l, const struct node *n, enum schema_ki
 	}
 }
 
-void decode_fields(struct loader *l, const struct node *n, const struct schema_key *table, void *base)
+void decode_fields(
+	struct loader *l, const struct node *n, const struct schema_key *table, void *base)
 {
 	for (size_t i = 0; node_is(n, NODE_MAP) && i < n->map.len; i++) {
 		const struct node *v = n->map.entries[i].value;
@@ -110,9 +112,10 @@ void decode_fields(struct loader *l, const struct node *n, const struct schema_k
 
 /* ---- what stands beside the services ---- */
 
-/* external: true, or the old external: {name: x}. Returns whether it is external; *name is the Engine's. */
-static bool decode_external(struct loader *l, const struct node *n, const char *what, const char *key,
-	const struct path *path, const char **name)
+/* external: true, or the old external: {name: x}. Returns whether it is external; *name is the
+ * Engine's. */
+static bool decode_external(struct loader *l, const struct node *n, const char *what,
+	const char *key, const struct path *path, const char **name)
 {
 	const struct node *external = node_get(n, "external");
 	bool is = node_is(external, NODE_MAP) || (node_is(external, NODE_BOOL) && external->flag);
@@ -120,11 +123,13 @@ static bool decode_external(struct loader *l, const struct node *n, const char *
 	if (!is)
 		return false;
 	if (old && *old && *name && **name)
-		loader_error(l, external->at, path, NULL, "%s %s: %s.external.name and %s.name conflict; only use %s.name",
-			what, key, what, what, what);
+		loader_error(l, external->at, path, NULL,
+			"%s %s: %s.external.name and %s.name conflict; only use %s.name", what, key,
+			what, what, what);
 	else if (old && *old)
-		loader_warn(l, external->at, path, NULL, "%s %s: %s.external.name is deprecated in favor of %s.name", what,
-			key, what, what);
+		loader_warn(l, external->at, path, NULL,
+			"%s %s: %s.external.name is deprecated in favor of %s.name", what, key,
+			what, what);
 	if (old && *old)
 		*name = old;
 	else if (!*name || !**name)
@@ -132,40 +137,46 @@ static bool decode_external(struct loader *l, const struct node *n, const char *
 	return true;
 }
 
-static void decode_network(struct loader *l, const struct node *n, const struct path *path, struct compose_network *w)
+static void decode_network(
+	struct loader *l, const struct node *n, const struct path *path, struct compose_network *w)
 {
 	const struct schema_key *table = schema_find(schema_root, "networks")->sub;
 	decode_fields(l, n, table, w);
 	w->external = decode_external(l, n, "network", w->key, path, &w->name);
 	const struct node *ipam = node_get(n, "ipam"), *config = node_get(ipam, "config");
-	w->has_ipam = (w->ipam_driver && *w->ipam_driver) || (node_is(config, NODE_SEQ) && config->seq.len);
+	w->has_ipam = (w->ipam_driver && *w->ipam_driver) ||
+		      (node_is(config, NODE_SEQ) && config->seq.len);
 	if (node_is(config, NODE_SEQ) && config->seq.len) {
 		w->subnets.items = arena_array(l->a, const char *, config->seq.len);
 		for (size_t i = 0; i < config->seq.len; i++)
-			w->subnets.items[w->subnets.len++] = node_get_text(config->seq.items[i], "subnet", "");
+			w->subnets.items[w->subnets.len++] =
+				node_get_text(config->seq.items[i], "subnet", "");
 	}
 	if (!w->external && (!w->name || !*w->name))
 		w->name = arena_fmt(l->a, "%s_%s", l->in->name, w->key);
 }
 
-static void decode_volume(struct loader *l, const struct node *n, const struct path *path, struct compose_volume *v)
+static void decode_volume(
+	struct loader *l, const struct node *n, const struct path *path, struct compose_volume *v)
 {
 	const struct schema_key *table = schema_find(schema_root, "volumes")->sub;
 	decode_fields(l, n, table, v);
 	v->external = decode_external(l, n, "volume", v->key, path, &v->name);
 	const char *conflict = v->driver.name && *v->driver.name ? "driver"
-		: v->driver.options.len			     ? "driver_opts"
-		: v->labels.len				     ? "labels"
-							     : NULL;
+			       : v->driver.options.len           ? "driver_opts"
+			       : v->labels.len                   ? "labels"
+								 : NULL;
 	if (v->external && conflict)
 		loader_error(l, node_entry(n, conflict)->at, path, NULL,
-			"conflicting parameters \"external\" and \"%s\" specified for volume \"%s\"", conflict, v->key);
+			"conflicting parameters \"external\" and \"%s\" specified for volume "
+			"\"%s\"",
+			conflict, v->key);
 	if (!v->external && (!v->name || !*v->name))
 		v->name = arena_fmt(l->a, "%s_%s", l->in->name, v->key);
 }
 
-static void decode_data(struct loader *l, const struct node *n, const char *what, const struct path *path,
-	struct compose_secret *s)
+static void decode_data(struct loader *l, const struct node *n, const char *what,
+	const struct path *path, struct compose_secret *s)
 {
 	const struct node *file = node_get(n, "file"), *content = node_get(n, "content");
 	const struct node *environment = node_get(n, "environment");
@@ -174,17 +185,20 @@ static void decode_data(struct loader *l, const struct node *n, const char *what
 	} else if (node_is(environment, NODE_STRING)) {
 		const char *value = loader_variable(l, environment->text);
 		if (!value)
-			loader_error(l, environment->at, path, "give it with the request", "%s %s: variable %s is not set",
-				what, s->key, environment->text);
+			loader_error(l, environment->at, path, "give it with the request",
+				"%s %s: variable %s is not set", what, s->key, environment->text);
 		s->data = str_of(value);
 	} else if (node_is(file, NODE_STRING)) {
 		const struct compose_upload *u = loader_upload(l, file->text);
 		const char *dir = file->text[0] == '/' || !l->in->dir ? NULL : l->in->dir;
 		if (!u)
-			loader_error(l, file->at, path, l->in->compat ? NULL : "send it along with the text",
-				"open %s%s%s: no such file or directory", dir ? dir : "", dir ? "/" : "", file->text);
+			loader_error(l, file->at, path,
+				l->in->compat ? NULL : "send it along with the text",
+				"open %s%s%s: no such file or directory", dir ? dir : "",
+				dir ? "/" : "", file->text);
 		else
-			s->data = str_make(arena_memdup(l->a, u->bytes.ptr, u->bytes.len), u->bytes.len);
+			s->data = str_make(
+				arena_memdup(l->a, u->bytes.ptr, u->bytes.len), u->bytes.len);
 	} else if (!node_get(n, "file")) {
 		loader_error(l, n->at, path, "name one of file, external, environment or content",
 			"%s %s: nothing says what is in it", what, s->key);
@@ -192,8 +206,8 @@ static void decode_data(struct loader *l, const struct node *n, const char *what
 	s->has_data = true;
 }
 
-static void decode_secret(struct loader *l, const struct node *n, const char *what, const struct path *path,
-	struct compose_secret *s)
+static void decode_secret(struct loader *l, const struct node *n, const char *what,
+	const struct path *path, struct compose_secret *s)
 {
 	const struct schema_key *table = schema_find(schema_root, "secrets")->sub;
 	static const char *const sources[] = {"file", "content", "environment"};
@@ -207,10 +221,12 @@ static void decode_secret(struct loader *l, const struct node *n, const char *wh
 	if (s->external)
 		return;
 	if (s->driver.name && *s->driver.name && sources_len)
-		loader_error(l, n->at, path, NULL, "%s %s: %s.driver and %s.file conflict; only use %s.driver", what, s->key,
+		loader_error(l, n->at, path, NULL,
+			"%s %s: %s.driver and %s.file conflict; only use %s.driver", what, s->key,
 			what, what, what);
 	else if (sources_len > 1)
-		loader_error(l, n->at, path, NULL, "%s %s: only one of file, content and environment may be given", what,
+		loader_error(l, n->at, path, NULL,
+			"%s %s: only one of file, content and environment may be given", what,
 			s->key);
 	else if (!s->driver.name || !*s->driver.name)
 		decode_data(l, n, what, path, s);
@@ -227,12 +243,14 @@ static void decode_objects(struct loader *l, struct node *root, struct compose_p
 {
 	const struct node *n = section(root, "networks", &p->networks_len);
 	struct path top = {.key = "networks"};
-	p->networks = arena_array(l->a, struct compose_network, p->networks_len + 1); /* room for "default" */
+	p->networks = arena_array(
+		l->a, struct compose_network, p->networks_len + 1); /* room for "default" */
 	for (size_t i = 0; i < p->networks_len; i++) {
 		const struct node_entry *e = &n->map.entries[i];
 		p->networks[i].key = e->key;
 		p->networks[i].at = e->at;
-		decode_network(l, e->value, &(struct path){.up = &top, .key = e->key}, &p->networks[i]);
+		decode_network(
+			l, e->value, &(struct path){.up = &top, .key = e->key}, &p->networks[i]);
 	}
 	n = section(root, "volumes", &p->volumes_len);
 	top.key = "volumes";
@@ -241,12 +259,13 @@ static void decode_objects(struct loader *l, struct node *root, struct compose_p
 		const struct node_entry *e = &n->map.entries[i];
 		p->volumes[i].key = e->key;
 		p->volumes[i].at = e->at;
-		decode_volume(l, e->value, &(struct path){.up = &top, .key = e->key}, &p->volumes[i]);
+		decode_volume(
+			l, e->value, &(struct path){.up = &top, .key = e->key}, &p->volumes[i]);
 	}
 }
 
-static struct compose_secret *decode_secrets(struct loader *l, struct node *root, const char *name, const char *what,
-	size_t *ret_len)
+static struct compose_secret *decode_secrets(
+	struct loader *l, struct node *root, const char *name, const char *what, size_t *ret_len)
 {
 	const struct node *n = section(root, name, ret_len);
 	struct path top = {.key = name};
@@ -255,7 +274,8 @@ static struct compose_secret *decode_secrets(struct loader *l, struct node *root
 		const struct node_entry *e = &n->map.entries[i];
 		list[i].key = e->key;
 		list[i].at = e->at;
-		decode_secret(l, e->value, what, &(struct path){.up = &top, .key = e->key}, &list[i]);
+		decode_secret(
+			l, e->value, what, &(struct path){.up = &top, .key = e->key}, &list[i]);
 	}
 	return list;
 }
@@ -275,7 +295,8 @@ struct compose_project *decode_project(struct loader *l, struct node *root)
 		const struct node_entry *e = &n->map.entries[i];
 		p->services[i].key = e->key;
 		p->services[i].at = e->at;
-		decode_service(l, e->value, &(struct path){.up = &top, .key = e->key}, &p->services[i]);
+		decode_service(
+			l, e->value, &(struct path){.up = &top, .key = e->key}, &p->services[i]);
 	}
 	return p;
 }

@@ -6,8 +6,10 @@
 #include "compose/schema.h"
 
 /* Fills the fields of `base` that the table's offsets name. */
-void decode_fields(struct loader *l, const struct node *n, const struct schema_key *table, void *base);
-void decode_service(struct loader *l, const struct node *n, const struct path *path, struct compose_service *s);
+void decode_fields(
+	struct loader *l, const struct node *n, const struct schema_key *table, void *base);
+void decode_service(
+	struct loader *l, const struct node *n, const struct path *path, struct compose_service *s);
 struct compose_strings decode_strings(struct loader *l, const struct node *n);
 /* An integer of a mapping; `otherwise` when absent. */
 int64_t decode_int(const struct node *map, const char *key, int64_t otherwise);

@@ -24,8 +24,8 @@ static const struct node *names_of(const struct scope *c, const char *key, size_
 	return n;
 }
 
-static void service_error(const struct scope *c, const struct node *at, const char *key, const char *hint,
-	const char *what)
+static void service_error(const struct scope *c, const struct node *at, const char *key,
+	const char *hint, const char *what)
 {
 	struct path path = {.up = c->path, .key = key};
 	loader_error(c->l, at ? at->at : c->s->at, &path, hint, "service %s: %s", c->s->key, what);
@@ -75,11 +75,13 @@ static const char *join(struct arena *a, const char *dir, const char *path)
 static bool is_absolute(const char *path)
 {
 	bool letter = (path[0] >= 'a' && path[0] <= 'z') || (path[0] >= 'A' && path[0] <= 'Z');
-	return path[0] == '/' || (letter && path[1] == ':' && (path[2] == '\\' || path[2] == '/')) ||
-		(path[0] == '\\' && path[1] == '\\');
+	return path[0] == '/' ||
+	       (letter && path[1] == ':' && (path[2] == '\\' || path[2] == '/')) ||
+	       (path[0] == '\\' && path[1] == '\\');
 }
 
-/* A bind source is a path of the nodes: "~" and relative paths become absolute, as on the caller's machine. */
+/* A bind source is a path of the nodes: "~" and relative paths become absolute, as on the caller's
+ * machine. */
 static void resolve_source(const struct scope *c, const struct node *at, struct compose_mount *m)
 {
 	struct loader *l = c->l;
@@ -101,8 +103,10 @@ static void resolve_source(const struct scope *c, const struct node *at, struct 
 	if (l->in->dir)
 		m->source = join(l->a, l->in->dir, m->source);
 	else
-		service_error(c, at, "volumes", "write an absolute path, or use a volume or a config",
-			arena_fmt(l->a, "the relative bind source %s means nothing on the nodes", m->source));
+		service_error(c, at, "volumes",
+			"write an absolute path, or use a volume or a config",
+			arena_fmt(l->a, "the relative bind source %s means nothing on the nodes",
+				m->source));
 }
 
 static void decode_volumes(const struct scope *c)
@@ -129,7 +133,8 @@ static void decode_volumes(const struct scope *c)
 
 /* ---- secrets, configs, networks, depends_on ---- */
 
-static struct compose_file_use *decode_files(const struct scope *c, const char *key, size_t *ret_len)
+static struct compose_file_use *decode_files(
+	const struct scope *c, const char *key, size_t *ret_len)
 {
 	const struct node *n = list_of(c, key, ret_len);
 	struct compose_file_use *list = arena_array(c->l->a, struct compose_file_use, *ret_len + 1);
@@ -144,10 +149,12 @@ static struct compose_file_use *decode_files(const struct scope *c, const char *
 static void decode_networks(const struct scope *c)
 {
 	const struct node *n = names_of(c, "networks", &c->s->networks_len);
-	struct compose_attachment *list = arena_array(c->l->a, struct compose_attachment, c->s->networks_len + 1);
+	struct compose_attachment *list =
+		arena_array(c->l->a, struct compose_attachment, c->s->networks_len + 1);
 	c->s->networks = list;
 	for (size_t i = 0; i < c->s->networks_len; i++) {
-		decode_fields(c->l, n->map.entries[i].value, schema_service("networks")->sub, &list[i]);
+		decode_fields(
+			c->l, n->map.entries[i].value, schema_service("networks")->sub, &list[i]);
 		list[i].network = n->map.entries[i].key;
 		list[i].at = n->map.entries[i].at;
 	}
@@ -174,7 +181,8 @@ static void decode_depends(const struct scope *c)
 			d->condition = COMPOSE_COMPLETED;
 		else if (strcmp(condition, "service_started") != 0)
 			service_error(c, node_get(e->value, "condition"), "depends_on",
-				"service_started, service_healthy or service_completed_successfully",
+				"service_started, service_healthy or "
+				"service_completed_successfully",
 				arena_fmt(c->l->a, "unknown condition: %s", condition));
 	}
 }
@@ -186,25 +194,29 @@ static void decode_mode(const struct scope *c, const struct node *deploy)
 	static const struct {
 		const char *name;
 		enum compose_mode mode;
-	} modes[] = {{"", COMPOSE_REPLICATED}, {"replicated", COMPOSE_REPLICATED}, {"global", COMPOSE_GLOBAL},
-		{"replicated-job", COMPOSE_REPLICATED_JOB}, {"global-job", COMPOSE_GLOBAL_JOB}};
+	} modes[] = {{"", COMPOSE_REPLICATED}, {"replicated", COMPOSE_REPLICATED},
+		{"global", COMPOSE_GLOBAL}, {"replicated-job", COMPOSE_REPLICATED_JOB},
+		{"global-job", COMPOSE_GLOBAL_JOB}};
 	const char *name = node_get_text(deploy, "mode", "");
 	size_t i = 0;
 	while (i < 5 && strcmp(modes[i].name, name) != 0)
 		i++;
 	if (i == 5) {
-		service_error(c, node_get(deploy, "mode"), "deploy", "replicated, global, replicated-job or global-job",
+		service_error(c, node_get(deploy, "mode"), "deploy",
+			"replicated, global, replicated-job or global-job",
 			arena_fmt(c->l->a, "Unknown mode: %s", name));
 		return;
 	}
 	c->s->mode = modes[i].mode;
-	if (c->s->replicas.set && (c->s->mode == COMPOSE_GLOBAL || c->s->mode == COMPOSE_GLOBAL_JOB))
-		service_error(c, node_get(deploy, "replicas"), "deploy", "a global service has a task on every node",
+	if (c->s->replicas.set &&
+		(c->s->mode == COMPOSE_GLOBAL || c->s->mode == COMPOSE_GLOBAL_JOB))
+		service_error(c, node_get(deploy, "replicas"), "deploy",
+			"a global service has a task on every node",
 			"replicas can only be used with replicated or replicated-job mode");
 }
 
-static void check_word(const struct scope *c, const struct node *map, const char *key, const char *const *words,
-	const char *list)
+static void check_word(const struct scope *c, const struct node *map, const char *key,
+	const char *const *words, const char *list)
 {
 	const struct node *n = node_get(map, key);
 	if (!node_is(n, NODE_STRING))
@@ -213,11 +225,12 @@ static void check_word(const struct scope *c, const struct node *map, const char
 		if (strcmp(*words, n->text) == 0)
 			return;
 	struct path path = {.up = c->path, .key = "deploy"};
-	loader_error(c->l, n->at, &path, NULL, "services.%s.deploy.%s must be one of the following: %s", c->s->key, key,
-		list);
+	loader_error(c->l, n->at, &path, NULL,
+		"services.%s.deploy.%s must be one of the following: %s", c->s->key, key, list);
 }
 
-static void decode_rollout(const struct scope *c, const struct node *deploy, const char *key, struct compose_rollout *r)
+static void decode_rollout(const struct scope *c, const struct node *deploy, const char *key,
+	struct compose_rollout *r)
 {
 	static const char *const orders[] = {"start-first", "stop-first", NULL};
 	static const char *const actions[] = {"pause", "continue", "rollback", NULL};
@@ -225,13 +238,15 @@ static void decode_rollout(const struct scope *c, const struct node *deploy, con
 	r->set = node_is(n, NODE_MAP);
 	check_word(c, n, "order", orders, "\"start-first\", \"stop-first\"");
 	if (!c->l->in->compat)
-		check_word(c, n, "failure_action", actions, "\"pause\", \"continue\", \"rollback\"");
+		check_word(
+			c, n, "failure_action", actions, "\"pause\", \"continue\", \"rollback\"");
 }
 
 static void decode_amounts(const struct scope *c, const struct node *deploy)
 {
 	const struct node *resources = node_get(deploy, "resources");
-	const struct node *limits = node_get(resources, "limits"), *wants = node_get(resources, "reservations");
+	const struct node *limits = node_get(resources, "limits"),
+			  *wants = node_get(resources, "reservations");
 	const struct node *list = node_get(wants, "generic_resources");
 	struct compose_amount *r = &c->s->reservations;
 	c->s->limits.set = node_is(limits, NODE_MAP);
@@ -242,23 +257,27 @@ static void decode_amounts(const struct scope *c, const struct node *deploy)
 	r->generic = arena_array(c->l->a, struct compose_generic, list->seq.len);
 	for (size_t i = 0; i < list->seq.len; i++) {
 		const struct node *spec = node_get(list->seq.items[i], "discrete_resource_spec");
-		r->generic[r->generic_len++] = (struct compose_generic){
-			.kind = node_get_text(spec, "kind", ""), .value = decode_int(spec, "value", 0)};
+		r->generic[r->generic_len++] =
+			(struct compose_generic){.kind = node_get_text(spec, "kind", ""),
+				.value = decode_int(spec, "value", 0)};
 	}
 }
 
 static void decode_restart(const struct scope *c, const struct node *deploy)
 {
 	static const char *const conditions[] = {"none", "on-failure", "any", NULL};
-	const struct node *policy = node_get(deploy, "restart_policy"), *restart = node_get(c->n, "restart");
+	const struct node *policy = node_get(deploy, "restart_policy"),
+			  *restart = node_get(c->n, "restart");
 	c->s->restart_policy.set = node_is(policy, NODE_MAP);
 	if (c->s->restart_policy.set) {
 		if (!c->l->in->compat)
-			check_word(c, policy, "condition", conditions, "\"none\", \"on-failure\", \"any\"");
+			check_word(c, policy, "condition", conditions,
+				"\"none\", \"on-failure\", \"any\"");
 	} else if (node_is(restart, NODE_STRING)) {
 		const char *error = form_restart(c->l->a, restart->text, &c->s->restart_policy);
 		if (error)
-			service_error(c, restart, "restart", "no, always, unless-stopped or on-failure[:n]", error);
+			service_error(c, restart, "restart",
+				"no, always, unless-stopped or on-failure[:n]", error);
 	}
 }
 
@@ -319,7 +338,8 @@ static void decode_capabilities(const struct scope *c)
 	normal_capabilities(c->l->a, drop);
 	size_t kept = 0;
 	for (size_t i = 0; i < drop->len; i++)
-		if (add->len == 0 || !bsearch(&drop->items[i], add->items, add->len, sizeof(*add->items), by_word))
+		if (add->len == 0 || !bsearch(&drop->items[i], add->items, add->len,
+					     sizeof(*add->items), by_word))
 			drop->items[kept++] = drop->items[i];
 	drop->len = kept;
 }
@@ -355,11 +375,13 @@ static void decode_credential(const struct scope *c)
 	s->set = n != 0;
 	if (n == 2)
 		service_error(c, node_get(c->n, "credential_spec"), "credential_spec", NULL,
-			arena_fmt(c->l->a, "invalid credential spec: cannot specify both %s and %s", given[0], given[1]));
+			arena_fmt(c->l->a, "invalid credential spec: cannot specify both %s and %s",
+				given[0], given[1]));
 	if (n == 3)
 		service_error(c, node_get(c->n, "credential_spec"), "credential_spec", NULL,
-			arena_fmt(c->l->a, "invalid credential spec: cannot specify both %s, %s, and %s", given[0],
-				given[1], given[2]));
+			arena_fmt(c->l->a,
+				"invalid credential spec: cannot specify both %s, %s, and %s",
+				given[0], given[1], given[2]));
 }
 
 static void decode_image(const struct scope *c)
@@ -368,9 +390,12 @@ static void decode_image(const struct scope *c)
 	struct path path = {.up = c->path, .key = "image"};
 	c->s->image_at = e ? e->at : c->s->at;
 	if (!c->s->image || !*c->s->image) {
-		if (!e || e->value->kind != NODE_NULL) /* null: reported as it is of the wrong type */
-			loader_error(c->l, c->s->image_at, &path, "every service of a stack needs an image: key",
-				"invalid image reference for service %s: no image specified", c->s->key);
+		if (!e ||
+			e->value->kind != NODE_NULL) /* null: reported as it is of the wrong type */
+			loader_error(c->l, c->s->image_at, &path,
+				"every service of a stack needs an image: key",
+				"invalid image reference for service %s: no image specified",
+				c->s->key);
 		return;
 	}
 	const char *error = form_image(c->l->a, c->s->image, &c->s->image_full);
@@ -379,7 +404,8 @@ static void decode_image(const struct scope *c)
 			"invalid image reference for service %s: %s", c->s->key, error);
 }
 
-void decode_service(struct loader *l, const struct node *n, const struct path *path, struct compose_service *s)
+void decode_service(
+	struct loader *l, const struct node *n, const struct path *path, struct compose_service *s)
 {
 	struct scope c = {.l = l, .s = s, .n = n, .path = path};
 	decode_fields(l, n, schema_find(schema_root, "services")->sub, s);

@@ -59,7 +59,8 @@ static const char *spec_value(struct env *e, struct str value, size_t line)
 {
 	const char *text;
 	value = str_trim(value);
-	char quote = value.len && (value.ptr[0] == '"' || value.ptr[0] == '\'') ? value.ptr[0] : '\0';
+	char quote =
+		value.len && (value.ptr[0] == '"' || value.ptr[0] == '\'') ? value.ptr[0] : '\0';
 	if (quote) {
 		size_t end = 1;
 		while (end < value.len && value.ptr[end] != quote)
@@ -73,7 +74,8 @@ static const char *spec_value(struct env *e, struct str value, size_t line)
 			return text;
 	} else {
 		for (size_t i = 1; i < value.len; i++)
-			if (value.ptr[i] == '#' && (value.ptr[i - 1] == ' ' || value.ptr[i - 1] == '\t'))
+			if (value.ptr[i] == '#' &&
+				(value.ptr[i - 1] == ' ' || value.ptr[i - 1] == '\t'))
 				value.len = i;
 		if (value.len && value.ptr[0] == '#')
 			value.len = 0;
@@ -95,7 +97,8 @@ static bool read_line(struct env *e, struct str s, size_t line)
 	if (!e->l->in->compat)
 		key = str_trim(key);
 	if (has_space(key))
-		return refuse(e, line, arena_fmt(a, "variable '" STR_FMT "' contains whitespaces", STR_ARG(key)));
+		return refuse(e, line,
+			arena_fmt(a, "variable '" STR_FMT "' contains whitespaces", STR_ARG(key)));
 	if (key.len == 0)
 		return refuse(e, line, "no variable name in front of the '='");
 	const char *name = str_dup(a, key), *value;
@@ -118,7 +121,8 @@ static void read_file(struct env *e)
 		text = str_make(text.ptr + 3, text.len - 3);
 	size_t line = 1;
 	if (!str_is_utf8(text) || (text.len && memchr(text.ptr, '\0', text.len))) {
-		loader_error(e->l, e->at->at, e->path, NULL, "%s: invalid utf8 bytes or a NUL byte in it", e->file->path);
+		loader_error(e->l, e->at->at, e->path, NULL,
+			"%s: invalid utf8 bytes or a NUL byte in it", e->file->path);
 		return;
 	}
 	while (text.len) {
@@ -150,12 +154,13 @@ static void read_one(void *data, const struct node *path, bool optional)
 			path->text[0] == '/' || !e->l->in->dir ? "" : e->l->in->dir,
 			path->text[0] == '/' || !e->l->in->dir ? "" : "/", path->text);
 	else if (!optional)
-		loader_error(e->l, path->at, &here, "send it along with the text, or say required: false",
+		loader_error(e->l, path->at, &here,
+			"send it along with the text, or say required: false",
 			"env file %s: no such file", path->text);
 }
 
-void env_files_each(const struct node *service, void (*fn)(void *data, const struct node *path, bool optional),
-	void *data)
+void env_files_each(const struct node *service,
+	void (*fn)(void *data, const struct node *path, bool optional), void *data)
 {
 	const struct node *list = node_get(service, "env_file");
 	if (node_is(list, NODE_STRING))
@@ -172,7 +177,8 @@ void env_files_each(const struct node *service, void (*fn)(void *data, const str
 /* Docker asks the caller's environment for empty values too, we for missing ones. */
 static struct node *resolve(struct loader *l, const char *key, struct node *value)
 {
-	bool asks = value->kind == NODE_NULL || (l->in->compat && node_is(value, NODE_STRING) && *value->text == '\0');
+	bool asks = value->kind == NODE_NULL ||
+		    (l->in->compat && node_is(value, NODE_STRING) && *value->text == '\0');
 	const char *given = asks && value->tag == NODE_PLAIN ? loader_variable(l, key) : NULL;
 	return given ? node_string(l->a, given, value->at) : value;
 }
@@ -189,9 +195,11 @@ static void apply(struct loader *l, struct node *service, struct path *path)
 	map_init(&e.index);
 	env_files_each(service, read_one, &(struct visit){.e = &e, .list = &list});
 	for (size_t i = 0; i < e.into->map.len; i++)
-		e.into->map.entries[i].value = resolve(l, e.into->map.entries[i].key, e.into->map.entries[i].value);
+		e.into->map.entries[i].value =
+			resolve(l, e.into->map.entries[i].key, e.into->map.entries[i].value);
 	for (size_t i = 0; own && i < own->map.len; i++)
-		put(&e, own->map.entries[i].key, resolve(l, own->map.entries[i].key, own->map.entries[i].value));
+		put(&e, own->map.entries[i].key,
+			resolve(l, own->map.entries[i].key, own->map.entries[i].value));
 	map_finish(&e.index);
 	node_remove(service, "environment");
 	node_put(l->a, service, "environment", e.into->at, e.into);

@@ -26,7 +26,8 @@ static bool is_space(char c)
 }
 
 /* One character in a given state; *p may be moved on over what belongs to it. */
-static enum shell_state shell_step(const char **p, enum shell_state state, struct buf *b, const char **ret_error)
+static enum shell_state shell_step(
+	const char **p, enum shell_state state, struct buf *b, const char **ret_error)
 {
 	char c = **p;
 	if (c == '\\' && state != SINGLE) {
@@ -101,7 +102,7 @@ static bool port_range(struct str s, int64_t *ret_first, int64_t *ret_last)
 	}
 	size_t n = (size_t)(dash - s.ptr);
 	return port_number(str_make(s.ptr, n), ret_first) &&
-		port_number(str_make(dash + 1, s.len - n - 1), ret_last) && *ret_last >= *ret_first;
+	       port_number(str_make(dash + 1, s.len - n - 1), ret_last) && *ret_last >= *ret_first;
 }
 
 static bool is_ip(struct arena *a, struct str s)
@@ -148,9 +149,11 @@ static const char *read_port(struct arena *a, struct str text, struct port_spec 
 	s->published = host.len != 0;
 	if (s->published && !port_range(host, &s->host_first, &s->host_last))
 		return "the published part is no port and no range of ports";
-	if (s->published && s->first != s->last && s->host_last - s->host_first != s->last - s->first)
+	if (s->published && s->first != s->last &&
+		s->host_last - s->host_first != s->last - s->first)
 		return "the two ranges are not of one length";
-	if (!str_is(s->protocol, "tcp") && !str_is(s->protocol, "udp") && !str_is(s->protocol, "sctp"))
+	if (!str_is(s->protocol, "tcp") && !str_is(s->protocol, "udp") &&
+		!str_is(s->protocol, "sctp"))
 		return "the protocol is none of tcp, udp, sctp";
 	return NULL;
 }
@@ -166,9 +169,12 @@ static int by_key(const void *x, const void *y)
 	return strcmp(a->key, b->key);
 }
 
-const char *form_port(struct arena *a, const char *text, struct compose_mark at, bool docker_order, struct node *out)
+const char *form_port(struct arena *a, const char *text, struct compose_mark at, bool docker_order,
+	struct node *out)
 {
-	enum { MOST = 10000 }; /* ports a service can publish by ranges; bounds what a short text becomes */
+	enum {
+		MOST = 10000
+	}; /* ports a service can publish by ranges; bounds what a short text becomes */
 	struct port_spec s = {0};
 	const char *error = read_port(a, str_of(text), &s);
 	if (error)
@@ -211,12 +217,14 @@ static bool is_letter(char c)
 static bool is_file_path(const char *source)
 {
 	return strchr("./~", source[0]) || (source[0] == '\\' && source[1] == '\\') ||
-		(is_letter(source[0]) && source[1] == ':');
+	       (is_letter(source[0]) && source[1] == ':');
 }
 
-static void volume_options(struct arena *a, struct str options, struct compose_mark at, struct node *mount)
+static void volume_options(
+	struct arena *a, struct str options, struct compose_mark at, struct node *mount)
 {
-	static const char *const propagations[] = {"private", "rprivate", "shared", "rshared", "slave", "rslave"};
+	static const char *const propagations[] = {
+		"private", "rprivate", "shared", "rshared", "slave", "rslave"};
 	while (options.ptr) {
 		struct str o = str_cut(&options, ',');
 		if (str_is(o, "ro") || str_is(o, "rw")) {
@@ -248,7 +256,8 @@ static size_t volume_part(struct str s)
 	return n;
 }
 
-const char *form_volume(struct arena *a, const char *text, struct compose_mark at, struct node **ret_mount)
+const char *form_volume(
+	struct arena *a, const char *text, struct compose_mark at, struct node **ret_mount)
 {
 	struct str parts[3], rest = str_of(text);
 	size_t n = 0;
@@ -288,10 +297,10 @@ static bool digits(struct str s, unsigned base, __int128 *value, int *ret_count)
 	int n = 0;
 	for (size_t i = 0; i < s.len; i++) {
 		char c = s.ptr[i];
-		unsigned d = c >= '0' && c <= '9'     ? (unsigned)(c - '0')
-			: c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
-			: c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
-					       : 99;
+		unsigned d = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+			     : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+			     : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
+						    : 99;
 		if (d >= base || *value > ((__int128)1 << 90))
 			return false;
 		*value = *value * (__int128)base + (__int128)d;
@@ -339,7 +348,8 @@ static bool decimal(struct str s, __int128 *ret_mantissa, int64_t *ret_power)
 	}
 	int before = 0, after = 0;
 	*ret_mantissa = 0;
-	if (!digits(number, 10, ret_mantissa, &before) || !digits(fraction, 10, ret_mantissa, &after))
+	if (!digits(number, 10, ret_mantissa, &before) ||
+		!digits(fraction, 10, ret_mantissa, &after))
 		return false;
 	*ret_power = power - after;
 	return before + after > 0;
@@ -357,7 +367,8 @@ const char *form_cpus(struct arena *a, const char *text, int64_t *ret_nano)
 	const char *slash = memchr(s.ptr, '/', s.len);
 	if (slash) {
 		size_t n = (size_t)(slash - s.ptr);
-		if (!whole(str_make(s.ptr, n), &top) || !whole(str_make(slash + 1, s.len - n - 1), &bottom) || bottom == 0)
+		if (!whole(str_make(s.ptr, n), &top) ||
+			!whole(str_make(slash + 1, s.len - n - 1), &bottom) || bottom == 0)
 			return bad;
 	} else if (!whole(s, &top) && !decimal(s, &top, &power)) {
 		return bad;
@@ -370,7 +381,8 @@ const char *form_cpus(struct arena *a, const char *text, int64_t *ret_nano)
 		bottom *= 10;
 	if (top == 0)
 		bottom = 1;
-	if (top % bottom != 0 || top / bottom > INT64_MAX || (power > 0 && top != 0) || (power < 0 && top != 0))
+	if (top % bottom != 0 || top / bottom > INT64_MAX || (power > 0 && top != 0) ||
+		(power < 0 && top != 0))
 		return "value is too precise";
 	*ret_nano = negative ? -(int64_t)(top / bottom) : (int64_t)(top / bottom);
 	return NULL;
@@ -387,7 +399,8 @@ const char *form_size_error(struct arena *a, const char *text)
 	size_t number = text[end - 1] == ' ' ? end - 1 : end;
 	double value;
 	if (!str_to_double(str_make(text, number), &value))
-		return arena_fmt(a, "strconv.ParseFloat: parsing \"%.*s\": invalid syntax", (int)number, text);
+		return arena_fmt(a, "strconv.ParseFloat: parsing \"%.*s\": invalid syntax",
+			(int)number, text);
 	if (value < 0 || *suffix == '\0')
 		return arena_fmt(a, "invalid size: '%s'", text);
 	return arena_fmt(a, "invalid suffix: '%s'", suffix);

@@ -65,7 +65,8 @@ static bool valid_host(struct str s)
 		return true;
 	for (size_t i = 0; i < host; i++) {
 		bool edge = i == 0 || i + 1 == host || s.ptr[i - 1] == '.' || s.ptr[i + 1] == '.';
-		if (!isalnum((unsigned char)s.ptr[i]) && (edge || (s.ptr[i] != '-' && s.ptr[i] != '.')))
+		if (!isalnum((unsigned char)s.ptr[i]) &&
+			(edge || (s.ptr[i] != '-' && s.ptr[i] != '.')))
 			return false;
 	}
 	return host != 0;
@@ -84,7 +85,8 @@ static bool valid_tag(struct str s)
 static bool valid_digest(struct str s)
 {
 	struct str algorithm = str_cut(&s, ':');
-	if (!str_is(algorithm, "sha256") && !str_is(algorithm, "sha384") && !str_is(algorithm, "sha512"))
+	if (!str_is(algorithm, "sha256") && !str_is(algorithm, "sha384") &&
+		!str_is(algorithm, "sha512"))
 		return false;
 	size_t want = str_is(algorithm, "sha256") ? 64 : str_is(algorithm, "sha384") ? 96 : 128;
 	if (s.len != want)
@@ -107,7 +109,7 @@ static bool has_upper(struct str s)
 static bool names_host(struct str first)
 {
 	return memchr(first.ptr, '.', first.len) || memchr(first.ptr, ':', first.len) ||
-		str_is(first, "localhost") || has_upper(first);
+	       str_is(first, "localhost") || has_upper(first);
 }
 
 const char *form_image(struct arena *a, const char *text, const char **ret_full)
@@ -133,7 +135,8 @@ const char *form_image(struct arena *a, const char *text, const char **ret_full)
 		rest.len = n;
 	}
 	if (has_upper(rest))
-		return arena_fmt(a, "invalid reference format: repository name (" STR_FMT ") must be lowercase",
+		return arena_fmt(a,
+			"invalid reference format: repository name (" STR_FMT ") must be lowercase",
 			STR_ARG(rest));
 	if (!valid_path(rest) || (host.ptr && !valid_host(host)) || (colon && !valid_tag(tag)) ||
 		(at && !valid_digest(digest)) || host.len + rest.len > 255)
@@ -141,9 +144,12 @@ const char *form_image(struct arena *a, const char *text, const char **ret_full)
 	bool hub = !host.len || str_is(host, "docker.io") || str_is(host, "index.docker.io");
 	if (hub && str_starts(rest, "library/") && !memchr(rest.ptr + 8, '/', rest.len - 8))
 		rest = str_make(rest.ptr + 8, rest.len - 8);
-	*ret_full = arena_fmt(a, STR_FMT "%s" STR_FMT "%s" STR_FMT "%s" STR_FMT, STR_ARG(hub ? STR("") : host),
-		hub ? "" : "/", STR_ARG(rest), colon ? ":" : at ? "" : ":latest", STR_ARG(colon ? tag : STR("")),
-		at ? "@" : "", STR_ARG(at ? digest : STR("")));
+	*ret_full = arena_fmt(a, STR_FMT "%s" STR_FMT "%s" STR_FMT "%s" STR_FMT,
+		STR_ARG(hub ? STR("") : host), hub ? "" : "/", STR_ARG(rest),
+		colon ? ":"
+		: at  ? ""
+		      : ":latest",
+		STR_ARG(colon ? tag : STR("")), at ? "@" : "", STR_ARG(at ? digest : STR("")));
 	return NULL;
 }
 
@@ -166,8 +172,9 @@ const char *form_restart(struct arena *a, const char *text, struct compose_resta
 	}
 	if (!str_is(name, "on-failure"))
 		return arena_fmt(a, "unknown restart policy: " STR_FMT, STR_ARG(name));
-	*ret = (struct compose_restart){
-		.set = true, .condition = "on-failure", .max_attempts = {.set = true, .value = attempts}};
+	*ret = (struct compose_restart){.set = true,
+		.condition = "on-failure",
+		.max_attempts = {.set = true, .value = attempts}};
 	return NULL;
 }
 
@@ -177,7 +184,8 @@ const char *form_capability(struct arena *a, const char *text)
 	char *upper = str_dup(a, s);
 	for (char *p = upper; *p; p++)
 		*p = (char)toupper((unsigned char)*p);
-	if (strcmp(upper, "ALL") == 0 || strcmp(upper, "RESET") == 0 || strncmp(upper, "CAP_", 4) == 0)
+	if (strcmp(upper, "ALL") == 0 || strcmp(upper, "RESET") == 0 ||
+		strncmp(upper, "CAP_", 4) == 0)
 		return upper;
 	return arena_fmt(a, "CAP_%s", upper);
 }

@@ -1,7 +1,8 @@
 /* interpolate: ${…} in values, never in keys. Two dialects: the Compose specification's
  * (nested defaults, :+) and docker's, whose quirks users of `docker stack deploy` may lean on:
  * its pattern is $$ | $name[op…] | ${name[op…]}, where op is one of :- - :? ? and all up to
- * the next brace belongs to it, and the first of ":-", "-", ":?", "?" that occurs anywhere decides. */
+ * the next brace belongs to it, and the first of ":-", "-", ":?", "?" that occurs anywhere decides.
+ */
 #include "compose/loader.h"
 #include <stdlib.h>
 #include <string.h>
@@ -48,8 +49,8 @@ static void emit(struct result *r, struct str s)
 static void missing(struct result *r, struct str name, struct str why)
 {
 	r->missing = true;
-	r->error = arena_fmt(r->l->a, "required variable " STR_FMT " is missing a value: " STR_FMT, STR_ARG(name),
-		STR_ARG(why));
+	r->error = arena_fmt(r->l->a, "required variable " STR_FMT " is missing a value: " STR_FMT,
+		STR_ARG(name), STR_ARG(why));
 }
 
 /* ---- docker's dialect ---- */
@@ -107,7 +108,8 @@ static size_t docker_body(struct str s)
 	return n;
 }
 
-/* What follows a '$': returns how much of it was taken. *ret_body is empty for "$$" and for what has no form. */
+/* What follows a '$': returns how much of it was taken. *ret_body is empty for "$$" and for what
+ * has no form. */
 static size_t docker_take(struct str rest, struct str *ret_body, bool *ret_escaped)
 {
 	*ret_body = str_make(rest.ptr, 0);
@@ -184,7 +186,8 @@ static void spec_braced(struct result *r, struct str inner, size_t nesting)
 	bool colon = op.ptr[0] == ':';
 	char kind = op.len > (colon ? 1u : 0u) ? op.ptr[colon ? 1 : 0] : '\0';
 	size_t skip = colon ? 2 : 1;
-	struct str word = op.len >= skip ? str_make(op.ptr + skip, op.len - skip) : str_make(op.ptr, 0);
+	struct str word =
+		op.len >= skip ? str_make(op.ptr + skip, op.len - skip) : str_make(op.ptr, 0);
 	bool present = value && (!colon || *value);
 	if (kind == '-' && present)
 		emit(r, str_of(value));
@@ -233,21 +236,24 @@ static void spec_expand(struct result *r, struct str s, size_t nesting)
 
 /* ---- strings and trees ---- */
 
-static void report(struct result *r, const char *text, struct compose_mark at, const struct path *path)
+static void report(
+	struct result *r, const char *text, struct compose_mark at, const struct path *path)
 {
 	struct loader *l = r->l;
 	if (r->missing && !l->in->compat)
-		loader_error(l, at, path, "give the variable, or a default: ${NAME:-default}", "%s", r->error);
+		loader_error(l, at, path, "give the variable, or a default: ${NAME:-default}", "%s",
+			r->error);
 	else if (*r->error && !r->missing)
 		loader_error(l, at, path, NULL, "%s", r->error);
 	else
 		loader_error(l, at, path, "a variable is $NAME or ${NAME}",
-			"invalid interpolation format for %s: \"%s\"; you may need to escape any $ with another $",
+			"invalid interpolation format for %s: \"%s\"; you may need to escape any $ "
+			"with another $",
 			path_text(l->a, path, PATH_BLANK), *r->error ? r->error : text);
 }
 
-bool interpolate_string(struct loader *l, const char *text, struct compose_mark at, const struct path *path,
-	const char **ret_text)
+bool interpolate_string(struct loader *l, const char *text, struct compose_mark at,
+	const struct path *path, const char **ret_text)
 {
 	*ret_text = text;
 	if (!strchr(text, '$'))
@@ -277,13 +283,15 @@ static void walk(struct loader *l, struct node *n, const struct path *path)
 			walk(l, n->seq.items[i], &(struct path){.up = path, .index = i});
 	} else if (n->kind == NODE_MAP) {
 		for (size_t i = 0; i < n->map.len; i++)
-			walk(l, n->map.entries[i].value, &(struct path){.up = path, .key = n->map.entries[i].key});
+			walk(l, n->map.entries[i].value,
+				&(struct path){.up = path, .key = n->map.entries[i].key});
 	}
 }
 
 void interpolate_text(struct loader *l, struct node *root)
 {
-	static const char *const sections[] = {"services", "networks", "volumes", "secrets", "configs", "name"};
+	static const char *const sections[] = {
+		"services", "networks", "volumes", "secrets", "configs", "name"};
 	for (size_t i = 0; i < sizeof(sections) / sizeof(*sections); i++) {
 		struct node *section = node_get(root, sections[i]);
 		if (section)
@@ -308,7 +316,8 @@ void interpolate_names(struct arena *a, const char *text, bool compat,
 		if (n == 0)
 			continue;
 		size_t op = n + (n < rest.len && rest.ptr[n] == ':' ? 1 : 0);
-		bool brings = op < rest.len && (rest.ptr[op] == '-' || rest.ptr[op] == '+') && (skip == 2 || compat);
+		bool brings = op < rest.len && (rest.ptr[op] == '-' || rest.ptr[op] == '+') &&
+			      (skip == 2 || compat);
 		fn(data, arena_strndup(a, rest.ptr, n), brings);
 		i += skip + n - 1; /* a default is scanned on: it may name more */
 	}

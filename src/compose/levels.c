@@ -28,7 +28,8 @@ struct graph *graph_create(struct arena *a, const struct compose_project *p)
 	for (size_t i = 0, n = 0; i < p->services_len; i++) {
 		g->first[i] = n;
 		for (size_t d = 0; d < p->services[i].depends_on_len; d++) {
-			uintptr_t at = (uintptr_t)map_gets(&index, p->services[i].depends_on[d].service);
+			uintptr_t at =
+				(uintptr_t)map_gets(&index, p->services[i].depends_on[d].service);
 			if (at)
 				g->to[n++] = at - 1;
 		}
@@ -38,10 +39,12 @@ struct graph *graph_create(struct arena *a, const struct compose_project *p)
 	return g;
 }
 
-/* A depth-first walk with its own stack: level = 1 + the deepest dependency's. GRAPH_OPEN while on the stack. */
+/* A depth-first walk with its own stack: level = 1 + the deepest dependency's. GRAPH_OPEN while on
+ * the stack. */
 size_t graph_levels(struct arena *a, struct graph *g)
 {
-	size_t *stack = arena_array(a, size_t, g->nodes + 1), *next = arena_array(a, size_t, g->nodes + 1);
+	size_t *stack = arena_array(a, size_t, g->nodes + 1),
+	       *next = arena_array(a, size_t, g->nodes + 1);
 	size_t cycle = GRAPH_NONE;
 	for (size_t i = 0; i < g->nodes; i++)
 		g->level[i] = GRAPH_NEW;
@@ -76,7 +79,8 @@ size_t graph_levels(struct arena *a, struct graph *g)
 	return cycle;
 }
 
-void compose_levels(struct arena *a, const struct compose_project *p, struct compose_level **ret_levels, size_t *ret_len)
+void compose_levels(struct arena *a, const struct compose_project *p,
+	struct compose_level **ret_levels, size_t *ret_len)
 {
 	struct graph *g = graph_create(a, p);
 	size_t len = 0;

@@ -13,5 +13,6 @@ struct graph {
 	size_t *level;
 };
 struct graph *graph_create(struct arena *a, const struct compose_project *p);
-/* Fills `level`. Returns a node on a cycle, or GRAPH_NONE. An edge that closes a cycle counts for nothing. */
+/* Fills `level`. Returns a node on a cycle, or GRAPH_NONE. An edge that closes a cycle counts for
+ * nothing. */
 size_t graph_levels(struct arena *a, struct graph *g);

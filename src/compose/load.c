@@ -18,11 +18,14 @@ static bool within_size(struct loader *l)
 			at.column = text.ptr[k] == '\n' ? 1 : at.column + 1;
 			at.line += text.ptr[k] == '\n';
 		}
-		loader_error(l, at, NULL, NULL, "the texts are %zu bytes or longer; %zu are allowed", total, l->limits.bytes);
+		loader_error(l, at, NULL, NULL,
+			"the texts are %zu bytes or longer; %zu are allowed", total,
+			l->limits.bytes);
 		return false;
 	}
 	if (l->in->texts_len == 0 || l->in->texts_len > 100)
-		loader_error(l, (struct compose_mark){0}, NULL, "give 1 to 100 texts", "No files specified");
+		loader_error(l, (struct compose_mark){0}, NULL, "give 1 to 100 texts",
+			"No files specified");
 	return l->errors->len == 0;
 }
 
@@ -81,7 +84,8 @@ static struct compose_project *load_all(struct loader *l)
 	check_ignored(l, roots, l->in->texts_len);
 	for (size_t i = 0; i < l->in->texts_len; i++) {
 		if (!roots[i])
-			return NULL; /* what it would have declared is unknown: no more can be said */
+			return NULL; /* what it would have declared is unknown: no more can be said
+				      */
 		if (!merged)
 			merged = roots[i];
 		else
@@ -95,8 +99,9 @@ static struct compose_project *load_all(struct loader *l)
 	return p;
 }
 
-bool compose_load(struct arena *a, const struct compose_input *in, struct compose_project **ret_project,
-	struct compose_problems *errors, struct compose_problems *warnings)
+bool compose_load(struct arena *a, const struct compose_input *in,
+	struct compose_project **ret_project, struct compose_problems *errors,
+	struct compose_problems *warnings)
 {
 	struct loader l;
 	loader_init(&l, a, in, errors, warnings);
@@ -115,15 +120,21 @@ bool compose_load(struct arena *a, const struct compose_input *in, struct compos
 
 const char *compose_check_name(struct arena *a, const char *name)
 {
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 	struct str s = str_of(name);
 	if (str_trim(s).len == 0)
 		return arena_fmt(a, "invalid stack name: \"%s\"", name ? name : "");
 	for (size_t i = 0; i < s.len; i++)
 		if (!strchr(letters, s.ptr[i]) && !strchr("_-.", s.ptr[i]))
-			return arena_fmt(a, "invalid stack name: \"%s\": letters, digits, '.', '_' and '-' only", name);
+			return arena_fmt(a,
+				"invalid stack name: \"%s\": letters, digits, '.', '_' and '-' "
+				"only",
+				name);
 	if (!strchr(letters, s.ptr[0]) || s.len > 61)
-		return arena_fmt(a, "invalid stack name: \"%s\": it begins with a letter or digit and has 61 characters at most",
+		return arena_fmt(a,
+			"invalid stack name: \"%s\": it begins with a letter or digit and has 61 "
+			"characters at most",
 			name);
 	return NULL;
 }

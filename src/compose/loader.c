@@ -26,11 +26,12 @@ void loader_init(struct loader *l, struct arena *a, const struct compose_input *
 		if (v->value && str_is_utf8(str_of(v->value)))
 			map_puts(&l->variables, v->name, (void *)v->value);
 		else if (v->value)
-			loader_error(l, (struct compose_mark){0}, NULL, NULL, "the value of the variable %s is not UTF-8",
-				v->name);
+			loader_error(l, (struct compose_mark){0}, NULL, NULL,
+				"the value of the variable %s is not UTF-8", v->name);
 	}
 	if (!str_is_utf8(str_of(in->dir)) || !str_is_utf8(str_of(in->home)))
-		loader_error(l, (struct compose_mark){0}, NULL, NULL, "the working directory is not UTF-8");
+		loader_error(l, (struct compose_mark){0}, NULL, NULL,
+			"the working directory is not UTF-8");
 }
 
 void loader_finish(struct loader *l)
@@ -72,8 +73,8 @@ const struct compose_upload *loader_upload(const struct loader *l, const char *p
 	return NULL;
 }
 
-static void add(struct loader *l, struct compose_problems *list, struct compose_mark at, const struct path *path,
-	const char *hint, const char *fmt, va_list ap)
+static void add(struct loader *l, struct compose_problems *list, struct compose_mark at,
+	const struct path *path, const char *hint, const char *fmt, va_list ap)
 {
 	if (list->len == l->limits.problems) {
 		list->more++;
@@ -92,8 +93,8 @@ static void add(struct loader *l, struct compose_problems *list, struct compose_
 	};
 }
 
-void loader_error(struct loader *l, struct compose_mark at, const struct path *path, const char *hint,
-	const char *fmt, ...)
+void loader_error(struct loader *l, struct compose_mark at, const struct path *path,
+	const char *hint, const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
@@ -101,8 +102,8 @@ void loader_error(struct loader *l, struct compose_mark at, const struct path *p
 	va_end(ap);
 }
 
-void loader_warn(struct loader *l, struct compose_mark at, const struct path *path, const char *hint,
-	const char *fmt, ...)
+void loader_warn(struct loader *l, struct compose_mark at, const struct path *path,
+	const char *hint, const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);

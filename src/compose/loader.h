@@ -20,10 +20,10 @@ void loader_init(struct loader *l, struct arena *a, const struct compose_input *
 void loader_finish(struct loader *l);
 
 /* Reports. `path` may be NULL (the root), `hint` NULL or "". */
-void loader_error(struct loader *l, struct compose_mark at, const struct path *path, const char *hint,
-	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-void loader_warn(struct loader *l, struct compose_mark at, const struct path *path, const char *hint,
-	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+void loader_error(struct loader *l, struct compose_mark at, const struct path *path,
+	const char *hint, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+void loader_warn(struct loader *l, struct compose_mark at, const struct path *path,
+	const char *hint, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* NULL when the variable is not set. */
 const char *loader_variable(const struct loader *l, const char *name);
 /* The bytes of an upload by the path that the text gives; NULL when it did not come along. */
@@ -35,8 +35,8 @@ struct node *yaml_load(struct loader *l, uint16_t file);
 /* Puts variables into every string of the sections that docker interpolates. */
 void interpolate_text(struct loader *l, struct node *root);
 /* One string. False: it was reported. *ret_text is `text` itself when nothing changed. */
-bool interpolate_string(struct loader *l, const char *text, struct compose_mark at, const struct path *path,
-	const char **ret_text);
+bool interpolate_string(struct loader *l, const char *text, struct compose_mark at,
+	const struct path *path, const char **ret_text);
 /* Calls fn for each variable that a string names, `with_default` when the use brings its own. */
 void interpolate_names(struct arena *a, const char *text, bool compat,
 	void (*fn)(void *data, const char *name, bool with_default), void *data);
@@ -58,7 +58,8 @@ struct compose_project *decode_project(struct loader *l, struct node *root);
 /* Puts env_file into the environment of every service: before the merge (docker), or after it. */
 void env_files_apply(struct loader *l, struct node *root);
 /* Calls fn for each file that the tree names. Works on trees that were not checked. */
-void env_files_each(const struct node *service, void (*fn)(void *data, const struct node *path, bool optional), void *data);
+void env_files_each(const struct node *service,
+	void (*fn)(void *data, const struct node *path, bool optional), void *data);
 
 /* What only the whole can tell: references, cycles, duplicates, the Engine's rules. */
 void validate_project(struct loader *l, struct compose_project *p);

@@ -1,12 +1,13 @@
 /* merge: a later text onto an earlier one, key by key as the schema's kinds say. Docker merges
- * Go structs: zero values never override (but 0 in a few counts), lists append, and lists of ports, volumes,
- * secrets and configs fall together by one field, in each service that both texts have. */
+ * Go structs: zero values never override (but 0 in a few counts), lists append, and lists of ports,
+ * volumes, secrets and configs fall together by one field, in each service that both texts have. */
 #include "compose/loader.h"
 #include "compose/schema.h"
 #include <stdlib.h>
 #include <string.h>
 
-static void merge_map(struct loader *l, struct node *base, struct node *over, const struct schema_key *table);
+static void merge_map(
+	struct loader *l, struct node *base, struct node *over, const struct schema_key *table);
 
 static bool is_zero(const struct node *n)
 {
@@ -29,7 +30,8 @@ static bool is_zero(const struct node *n)
 	return true;
 }
 
-static void merge_pairs(struct loader *l, struct node *base, const struct node *over, bool keep_on_zero)
+static void merge_pairs(
+	struct loader *l, struct node *base, const struct node *over, bool keep_on_zero)
 {
 	struct map index;
 	map_init(&index);
@@ -83,8 +85,8 @@ static const char *identity(struct loader *l, const struct node *item, enum sche
 	if (l->in->compat)
 		return *published ? published : "0";
 	const char *protocol = scalar_of(l, item, "protocol");
-	return arena_fmt(l->a, "%s %s:%s/%s", scalar_of(l, item, "host_ip"), published, scalar_of(l, item, "target"),
-		*protocol ? protocol : "tcp");
+	return arena_fmt(l->a, "%s %s:%s/%s", scalar_of(l, item, "host_ip"), published,
+		scalar_of(l, item, "target"), *protocol ? protocol : "tcp");
 }
 
 struct sorted {
@@ -109,7 +111,8 @@ static void sort_by_identity(struct loader *l, struct node *list, enum schema_ki
 		const struct node *published = node_get(list->seq.items[i], "published");
 		s[i].item = list->seq.items[i];
 		s[i].text = kind == K_PORTS ? "" : identity(l, s[i].item, kind);
-		s[i].number = kind == K_PORTS && node_is(published, NODE_INT) ? published->number : 0;
+		s[i].number =
+			kind == K_PORTS && node_is(published, NODE_INT) ? published->number : 0;
 	}
 	qsort(s, n, sizeof(*s), by_identity);
 	for (size_t i = 0; i < n; i++)
@@ -117,7 +120,8 @@ static void sort_by_identity(struct loader *l, struct node *list, enum schema_ki
 }
 
 /* `over` may be NULL: docker passes the first text's list through the same mill. */
-static void merge_by_identity(struct loader *l, struct node *base, const struct node *over, enum schema_kind kind)
+static void merge_by_identity(
+	struct loader *l, struct node *base, const struct node *over, enum schema_kind kind)
 {
 	struct node *out = node_new(l->a, NODE_SEQ, base->at);
 	const struct node *lists[] = {base, over};
@@ -144,7 +148,8 @@ static void merge_by_identity(struct loader *l, struct node *base, const struct 
 
 /* ---- mappings ---- */
 
-static void merge_attachments(struct loader *l, struct node *base, struct node *over, const struct schema_key *table)
+static void merge_attachments(
+	struct loader *l, struct node *base, struct node *over, const struct schema_key *table)
 {
 	for (size_t i = 0; i < over->map.len; i++) {
 		struct node_entry *e = &over->map.entries[i];
@@ -155,7 +160,8 @@ static void merge_attachments(struct loader *l, struct node *base, struct node *
 			merge_map(l, mine, e->value, table);
 		} else if (mine->map.len == 0) {
 			*mine = *e->value;
-		} else if (e->value->map.len) { /* docker takes over the aliases, and nothing else that is sent */
+		} else if (e->value->map.len) { /* docker takes over the aliases, and nothing else
+						   that is sent */
 			const struct node_entry *aliases = node_entry(e->value, "aliases");
 			node_remove(mine, "aliases");
 			if (aliases)
@@ -164,16 +170,19 @@ static void merge_attachments(struct loader *l, struct node *base, struct node *
 	}
 }
 
-static void merge_logging(struct loader *l, struct node_entry *mine, struct node *over, const struct schema_key *k)
+static void merge_logging(
+	struct loader *l, struct node_entry *mine, struct node *over, const struct schema_key *k)
 {
-	const char *before = node_get_text(mine->value, "driver", ""), *after = node_get_text(over, "driver", "");
+	const char *before = node_get_text(mine->value, "driver", ""),
+		   *after = node_get_text(over, "driver", "");
 	if (*before && *after && strcmp(before, after) != 0)
 		mine->value = over;
 	else
 		merge_map(l, mine->value, over, k->sub);
 }
 
-static void merge_sections(struct loader *l, struct node *base, struct node *over, const struct schema_key *k)
+static void merge_sections(
+	struct loader *l, struct node *base, struct node *over, const struct schema_key *k)
 {
 	bool services = strcmp(k->name, "services") == 0;
 	struct map index;
@@ -193,10 +202,12 @@ static void merge_sections(struct loader *l, struct node *base, struct node *ove
 	map_finish(&index);
 }
 
-static void merge_value(struct loader *l, struct node_entry *mine, struct node *over, const struct schema_key *k)
+/* Lists and mappings of one kind fall together. False: the later value takes the place of the
+ * earlier. */
+static bool merge_inside(
+	struct loader *l, struct node_entry *mine, struct node *over, const struct schema_key *k)
 {
 	bool compat = l->in->compat;
-	bool same = mine->value->kind == over->kind;
 	switch (k->kind) {
 	case K_ANY:
 	case K_STRING:
@@ -209,60 +220,61 @@ static void merge_value(struct loader *l, struct node_entry *mine, struct node *
 	case K_CPUS:
 	case K_EXTERNAL:
 	case K_COMMAND:
-		break;
+		return false;
 	case K_TEST:
-		if (!compat || !same)
-			break;
-		append(l, mine->value, over, false);
-		return;
+		if (compat)
+			append(l, mine->value, over, false);
+		return compat;
 	case K_STRINGS:
 	case K_ONE_OR_MORE:
 	case K_HOSTS:
 	case K_ITEMS:
 	case K_ENV_FILE:
-		if (!same)
-			break;
 		append(l, mine->value, over, !compat);
-		return;
+		return true;
 	case K_PAIRS:
 	case K_OPTIONS:
 	case K_ENV:
 	case K_DEPENDS:
 	case K_ULIMITS:
-		if (!same)
-			break;
 		merge_pairs(l, mine->value, over, compat && k->kind == K_ENV);
-		return;
+		return true;
 	case K_MAP:
-		if (!same)
-			break;
 		if (strcmp(k->name, "logging") == 0)
 			merge_logging(l, mine, over, k);
 		else
 			merge_map(l, mine->value, over, k->sub);
-		return;
+		return true;
 	case K_NAMED:
-		if (!same)
-			break;
 		merge_sections(l, mine->value, over, k);
-		return;
+		return true;
 	case K_NETWORKS:
-		if (!same)
-			break;
 		merge_attachments(l, mine->value, over, k->sub);
-		return;
+		return true;
 	case K_PORTS:
 	case K_VOLUMES:
 	case K_FILES:
-		if (same)
-			merge_by_identity(l, mine->value, over, k->kind);
-		return;
+		merge_by_identity(l, mine->value, over, k->kind);
+		return true;
 	}
-	if (compat ? !is_zero(over) || (over->kind == NODE_INT && (k->flags & F_ZERO)) : over->kind != NODE_NULL)
+	return false;
+}
+
+static void merge_value(
+	struct loader *l, struct node_entry *mine, struct node *over, const struct schema_key *k)
+{
+	bool collections = mine->value->kind == over->kind && !node_is_scalar(over);
+	if (collections && merge_inside(l, mine, over, k))
+		return;
+	bool counts = l->in->compat
+			      ? !is_zero(over) || (over->kind == NODE_INT && (k->flags & F_ZERO))
+			      : over->kind != NODE_NULL;
+	if (counts)
 		mine->value = over;
 }
 
-static void merge_map(struct loader *l, struct node *base, struct node *over, const struct schema_key *table)
+static void merge_map(
+	struct loader *l, struct node *base, struct node *over, const struct schema_key *table)
 {
 	if (base->kind != NODE_MAP || over->kind != NODE_MAP)
 		return;
@@ -282,7 +294,8 @@ static void merge_map(struct loader *l, struct node *base, struct node *over, co
 	for (size_t i = 0; l->in->compat && i < base->map.len; i++) {
 		struct node_entry *e = &base->map.entries[i];
 		const struct schema_key *k = schema_find(table, e->key);
-		bool listed = k && (k->kind == K_PORTS || k->kind == K_VOLUMES || k->kind == K_FILES);
+		bool listed =
+			k && (k->kind == K_PORTS || k->kind == K_VOLUMES || k->kind == K_FILES);
 		if (listed && e->value->kind == NODE_SEQ && !node_get(over, e->key))
 			merge_by_identity(l, e->value, NULL, k->kind);
 	}

@@ -52,11 +52,12 @@ struct compose_mount {
 	const char *type; /* "volume", "bind", "tmpfs", "npipe", "image", "cluster" */
 	const char *source, *target, *consistency;
 	bool read_only;
-	bool has_bind, has_volume, has_tmpfs, has_image, has_cluster; /* the option group stands in the text */
-	const char *propagation;            /* bind */
-	bool nocopy;                        /* volume */
+	bool has_bind, has_volume, has_tmpfs, has_image,
+		has_cluster;                 /* the option group stands in the text */
+	const char *propagation;             /* bind */
+	bool nocopy;                         /* volume */
 	const char *subpath, *image_subpath; /* volume, image */
-	int64_t tmpfs_size;                 /* bytes, 0 = none */
+	int64_t tmpfs_size;                  /* bytes, 0 = none */
 };
 
 /* A service's use of a secret or a config. */
@@ -124,7 +125,7 @@ struct compose_credential {
 
 struct compose_restart {
 	bool set;
-	const char *condition;         /* "none", "on-failure", "any" */
+	const char *condition;        /* "none", "on-failure", "any" */
 	struct opt_i64 delay, window; /* nanoseconds */
 	struct opt_i64 max_attempts;
 };
@@ -147,8 +148,8 @@ struct compose_service {
 	struct opt_bool init;
 	struct opt_i64 oom_score_adj;
 	struct compose_strings entrypoint, command;
-	struct compose_pairs environment; /* env_file included */
-	struct compose_pairs labels;      /* of the containers */
+	struct compose_pairs environment;   /* env_file included */
+	struct compose_pairs labels;        /* of the containers */
 	struct compose_strings extra_hosts; /* "host:ip" */
 	struct compose_strings dns, dns_search, groups, cap_add, cap_drop;
 	struct compose_healthcheck healthcheck;
@@ -172,7 +173,7 @@ struct compose_service {
 
 	struct compose_mark deploy_at;
 	enum compose_mode mode;
-	struct opt_i64 replicas; /* not set: keep the scale that the Engine has */
+	struct opt_i64 replicas;            /* not set: keep the scale that the Engine has */
 	struct compose_pairs deploy_labels; /* of the service */
 	const char *endpoint_mode;
 	struct compose_rollout update_config, rollback_config;
@@ -197,7 +198,8 @@ struct compose_network {
 
 struct compose_volume {
 	struct compose_mark at;
-	const char *key, *name; /* name: the Engine's; for a cluster volume "group:<group>" may stand in the mount */
+	const char *key, *name; /* name: the Engine's; for a cluster volume "group:<group>" may
+				   stand in the mount */
 	bool external;
 	struct compose_driver driver;
 	struct compose_pairs labels;
@@ -209,7 +211,7 @@ struct compose_secret { /* configs too */
 	const char *name; /* the Engine's, when the text names it or it is external; else NULL */
 	bool external;
 	bool has_data;
-	struct str data; /* of `file`, `content` or `environment` */
+	struct str data;  /* of `file`, `content` or `environment` */
 	const char *file; /* as written */
 	struct compose_driver driver;
 	const char *template_driver;
@@ -217,7 +219,7 @@ struct compose_secret { /* configs too */
 };
 
 struct compose_project {
-	const char *name; /* the stack's name: the Engine's namespace */
+	const char *name;      /* the stack's name: the Engine's namespace */
 	const char *text_name; /* top-level `name:`, NULL when absent */
 	struct compose_service *services;
 	size_t services_len;

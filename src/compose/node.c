@@ -73,7 +73,8 @@ void node_push(struct arena *a, struct node *seq, struct node *item)
 	seq->seq.items[seq->seq.len++] = item;
 }
 
-void node_put(struct arena *a, struct node *map, const char *key, struct compose_mark at, struct node *value)
+void node_put(struct arena *a, struct node *map, const char *key, struct compose_mark at,
+	struct node *value)
 {
 	if (map->map.len == map->map.cap) {
 		size_t cap = map->map.cap ? map->map.cap * 2 : 4;
@@ -83,7 +84,8 @@ void node_put(struct arena *a, struct node *map, const char *key, struct compose
 		map->map.entries = entries;
 		map->map.cap = cap;
 	}
-	map->map.entries[map->map.len++] = (struct node_entry){.key = key, .at = at, .value = value};
+	map->map.entries[map->map.len++] =
+		(struct node_entry){.key = key, .at = at, .value = value};
 }
 
 void node_remove(struct node *map, const char *key)
@@ -173,7 +175,10 @@ static bool parse_int(const char *text, int64_t *ret_value)
 	int base = 10;
 	if (text[0] == '0' && text[1]) {
 		char p = text[1];
-		base = p == 'x' || p == 'X' ? 16 : p == 'o' || p == 'O' ? 8 : p == 'b' || p == 'B' ? 2 : 0;
+		base = p == 'x' || p == 'X'   ? 16
+		       : p == 'o' || p == 'O' ? 8
+		       : p == 'b' || p == 'B' ? 2
+					      : 0;
 		text += base ? 2 : 1;
 		if (!base)
 			base = 8;
@@ -182,7 +187,7 @@ static bool parse_int(const char *text, int64_t *ret_value)
 		return false;
 	uint64_t v = 0;
 	for (; *text; text++) {
-		int d = *text >= '0' && *text <= '9'     ? *text - '0'
+		int d = *text >= '0' && *text <= '9'   ? *text - '0'
 			: *text >= 'a' && *text <= 'f' ? *text - 'a' + 10
 			: *text >= 'A' && *text <= 'F' ? *text - 'A' + 10
 						       : 99;

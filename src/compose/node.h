@@ -51,11 +51,13 @@ enum path_style {
 char *path_text(struct arena *a, const struct path *p, enum path_style style);
 
 struct node *node_new(struct arena *a, enum node_kind kind, struct compose_mark at);
-struct node *node_string(struct arena *a, const char *text, struct compose_mark at); /* borrows text */
+struct node *node_string(
+	struct arena *a, const char *text, struct compose_mark at); /* borrows text */
 struct node *node_int(struct arena *a, int64_t number, struct compose_mark at);
 struct node *node_bool(struct arena *a, bool flag, struct compose_mark at);
 void node_push(struct arena *a, struct node *seq, struct node *item);
-void node_put(struct arena *a, struct node *map, const char *key, struct compose_mark at, struct node *value);
+void node_put(struct arena *a, struct node *map, const char *key, struct compose_mark at,
+	struct node *value);
 void node_remove(struct node *map, const char *key);
 /* The value of a key; NULL when absent, or when `map` is NULL or no mapping. */
 struct node *node_get(const struct node *map, const char *key);
@@ -65,7 +67,8 @@ const char *node_get_text(const struct node *map, const char *key, const char *o
 
 /* A scalar as docker prints it: 0123 → "83", 1.50 → "1.5", 1e6 → "1e+06", null → "". */
 const char *node_scalar_text(struct arena *a, const struct node *n);
-/* What a plain (unquoted) scalar is: null, bool, int, float or string, by YAML 1.2 with the octal of 1.1. */
+/* What a plain (unquoted) scalar is: null, bool, int, float or string, by YAML 1.2 with the octal
+ * of 1.1. */
 void node_resolve(struct node *n, const char *text);
 static inline bool node_is_scalar(const struct node *n)
 {

@@ -1,10 +1,10 @@
-/* plan: a body we would send against what the Engine stores. Absent, null, zero, "" and empty are one, as
- * Go's omitempty has it, but where the table below says otherwise; what the Engine puts in by itself makes no
- * difference. Values that only the Engine has are differences too: somebody set them by hand. */
-#include <stdlib.h>
+/* plan: a body we would send against what the Engine stores. Absent, null, zero, "" and empty are
+ * one, as Go's omitempty has it, but where the table below says otherwise; what the Engine puts in
+ * by itself makes no difference. Values that only the Engine has are differences too: somebody set
+ * them by hand. */
+#include "compose/compose.h"
 #include <string.h>
 #include "base/arena.h"
-#include "compose/compose.h"
 
 struct plan {
 	struct arena *a;
@@ -58,11 +58,13 @@ static void change(struct plan *p, const struct step *s, const json_t *before, c
 	}
 	write_step(&b, s);
 	d->changes[d->len++] = (struct compose_change){.path = str_dup(p->a, buf_str(&b)),
-		.before = value_text(p->a, before), .after = value_text(p->a, after)};
+		.before = value_text(p->a, before),
+		.after = value_text(p->a, after)};
 	buf_finish(&b);
 }
 
-/* Maps with keys of the user's: there "" is another thing than absence, and no rule of ours holds. */
+/* Maps with keys of the user's: there "" is another thing than absence, and no rule of ours holds.
+ */
 static bool is_users(const struct step *s)
 {
 	static const char *const maps[] = {"Labels", "Options", "DriverOpts", "Sysctls"};
@@ -72,7 +74,8 @@ static bool is_users(const struct step *s)
 	return false;
 }
 
-/* Does the walk stand at `path`? "Ports.Protocol" is any port's protocol; the first name may be anywhere. */
+/* Does the walk stand at `path`? "Ports.Protocol" is any port's protocol; the first name may be
+ * anywhere. */
 static bool at(const struct step *s, const char *path)
 {
 	size_t len = strlen(path);
@@ -100,10 +103,15 @@ static const char *default_text(const struct step *s)
 	static const struct {
 		const char *path, *value;
 	} defaults[] = {
-		{"ContainerSpec.Isolation", "default"}, {"TaskTemplate.Runtime", "container"},
-		{"Ports.Protocol", "tcp"}, {"Ports.PublishMode", "ingress"}, {"EndpointSpec.Mode", "vip"},
-		{"RestartPolicy.Condition", "any"}, {"UpdateConfig.FailureAction", "pause"},
-		{"UpdateConfig.Order", "stop-first"}, {"RollbackConfig.FailureAction", "pause"},
+		{"ContainerSpec.Isolation", "default"},
+		{"TaskTemplate.Runtime", "container"},
+		{"Ports.Protocol", "tcp"},
+		{"Ports.PublishMode", "ingress"},
+		{"EndpointSpec.Mode", "vip"},
+		{"RestartPolicy.Condition", "any"},
+		{"UpdateConfig.FailureAction", "pause"},
+		{"UpdateConfig.Order", "stop-first"},
+		{"RollbackConfig.FailureAction", "pause"},
 		{"RollbackConfig.Order", "stop-first"},
 	};
 	for (size_t i = 0; i < sizeof(defaults) / sizeof(*defaults); i++)
@@ -115,15 +123,15 @@ static const char *default_text(const struct step *s)
 /* Pointers in Go: false or 0 written down is another thing than silence. */
 static bool zero_counts(const struct step *s)
 {
-	return at(s, "ContainerSpec.Init") || at(s, "ContainerSpec.StopGracePeriod") || at(s, "RestartPolicy.Delay") ||
-		at(s, "Replicated.Replicas");
+	return at(s, "ContainerSpec.Init") || at(s, "ContainerSpec.StopGracePeriod") ||
+	       at(s, "RestartPolicy.Delay") || at(s, "Replicated.Replicas");
 }
 
 /* Objects that mean something by being there, even empty. */
 static bool is_pointer(const struct step *s)
 {
-	return at(s, "UpdateConfig") || at(s, "RollbackConfig") || at(s, "Mode.Replicated") || at(s, "Mode.Global") ||
-		at(s, "Mode.ReplicatedJob") || at(s, "Mode.GlobalJob");
+	return at(s, "UpdateConfig") || at(s, "RollbackConfig") || at(s, "Mode.Replicated") ||
+	       at(s, "Mode.Global") || at(s, "Mode.ReplicatedJob") || at(s, "Mode.GlobalJob");
 }
 
 static bool is_empty(const json_t *v, const struct step *s)
@@ -133,20 +141,22 @@ static bool is_empty(const json_t *v, const struct step *s)
 	if (is_users(s))
 		return false;
 	if (json_is_string(v))
-		return strcmp(json_string_value(v), "") == 0 || strcmp(json_string_value(v), default_text(s)) == 0;
+		return strcmp(json_string_value(v), "") == 0 ||
+		       strcmp(json_string_value(v), default_text(s)) == 0;
 	if (json_is_object(v)) {
 		const char *key;
 		json_t *child;
-		json_object_foreach((json_t *)v, key, child)
-			if (!is_empty(child, &(struct step){.up = s, .key = key}))
-				return false;
+		json_object_foreach((json_t *)v, key,
+			child) if (!is_empty(child,
+					   &(struct step){.up = s, .key = key})) return false;
 		return true;
 	}
 	if (json_is_array(v))
 		return json_array_size(v) == 0;
 	if (zero_counts(s))
 		return false;
-	if ((at(s, "ReplicatedJob.MaxConcurrent") || at(s, "ReplicatedJob.TotalCompletions")) && json_number_value(v) == 1)
+	if ((at(s, "ReplicatedJob.MaxConcurrent") || at(s, "ReplicatedJob.TotalCompletions")) &&
+		json_number_value(v) == 1)
 		return true;
 	return json_is_false(v) || (json_is_number(v) && json_number_value(v) == 0);
 }
@@ -171,11 +181,13 @@ static bool left_to_engine(const struct plan *p, const struct step *s, const jso
 	if (silent && (at(s, "Replicated.Replicas") || at(s, "Placement.Platforms")))
 		return true;
 	if (at(s, "SecretID") || at(s, "ConfigID") || at(s, "CredentialSpec.Config"))
-		return silent || *json_string_value(want) == '\0'; /* not resolved: the names are compared */
+		return silent ||
+		       *json_string_value(want) == '\0'; /* not resolved: the names are compared */
 	return false;
 }
 
-static bool same_text(const struct plan *p, const struct step *s, const char *want, const char *have)
+static bool same_text(
+	const struct plan *p, const struct step *s, const char *want, const char *have)
 {
 	if (strcmp(want, have) == 0)
 		return true;
@@ -188,7 +200,8 @@ static bool same_text(const struct plan *p, const struct step *s, const char *wa
 	return false;
 }
 
-static bool same_scalar(const struct plan *p, const struct step *s, const json_t *want, const json_t *have)
+static bool same_scalar(
+	const struct plan *p, const struct step *s, const json_t *want, const json_t *have)
 {
 	if (is_empty(want, s) && is_empty(have, s))
 		return true;
@@ -196,7 +209,7 @@ static bool same_scalar(const struct plan *p, const struct step *s, const json_t
 		return same_text(p, s, json_string_value(want), json_string_value(have));
 	if (json_is_real(want) || json_is_real(have)) /* the Engine's ratios are float32 */
 		return json_is_number(want) && json_is_number(have) &&
-			(float)json_number_value(want) == (float)json_number_value(have);
+		       (float)json_number_value(want) == (float)json_number_value(have);
 	return json_equal(want, have);
 }
 
@@ -206,24 +219,26 @@ static void compare(struct plan *p, const struct step *s, const json_t *want, co
 	json_t *v;
 	if (left_to_engine(p, s, want))
 		return;
-	bool objects = (json_is_object(want) && (!have || json_is_null(have) || json_is_object(have))) ||
+	bool objects =
+		(json_is_object(want) && (!have || json_is_null(have) || json_is_object(have))) ||
 		(json_is_object(have) && (!want || json_is_null(want)));
-	if ((!s->key || is_pointer(s)) && (!want || json_is_null(want)) != (!have || json_is_null(have))) {
+	if ((!s->key || is_pointer(s)) &&
+		(!want || json_is_null(want)) != (!have || json_is_null(have))) {
 		change(p, s, have, want);
 		return;
 	}
 	if (objects) {
-		json_object_foreach((json_t *)want, key, v)
-			compare(p, &(struct step){.up = s, .key = key}, v, json_object_get(have, key));
-		json_object_foreach((json_t *)have, key, v)
-			if (!json_object_get(want, key))
-				compare(p, &(struct step){.up = s, .key = key}, NULL, v);
+		json_object_foreach((json_t *)want, key, v) compare(
+			p, &(struct step){.up = s, .key = key}, v, json_object_get(have, key));
+		json_object_foreach((json_t *)have, key, v) if (!json_object_get(want, key))
+			compare(p, &(struct step){.up = s, .key = key}, NULL, v);
 		return;
 	}
 	if ((json_is_array(want) || json_is_array(have)) && (!want || !json_is_string(want))) {
 		size_t n = json_array_size(want), m = json_array_size(have);
 		for (size_t i = 0; i < n || i < m; i++)
-			compare(p, &(struct step){.up = s, .index = i}, json_array_get(want, i), json_array_get(have, i));
+			compare(p, &(struct step){.up = s, .index = i}, json_array_get(want, i),
+				json_array_get(have, i));
 		return;
 	}
 	if (!same_scalar(p, s, want, have))
@@ -245,13 +260,13 @@ static void plan_service(struct plan *p, const json_t *desired, const json_t *st
 {
 	const char *key;
 	json_t *v;
-	p->keep_digest = strcmp(compose_body_image_label(desired), compose_body_image_label(stored)) == 0;
+	p->keep_digest =
+		strcmp(compose_body_image_label(desired), compose_body_image_label(stored)) == 0;
 	p->replace = strcmp(mode_of(desired), mode_of(stored)) != 0;
 	json_object_foreach((json_t *)desired, key, v)
 		compare(p, &(struct step){.key = key}, v, json_object_get(stored, key));
-	json_object_foreach((json_t *)stored, key, v)
-		if (!json_object_get(desired, key))
-			compare(p, &(struct step){.key = key}, NULL, v);
+	json_object_foreach((json_t *)stored, key, v) if (!json_object_get(desired, key))
+		compare(p, &(struct step){.key = key}, NULL, v);
 }
 
 /* The Engine fills in addresses and the overlay's ids; only what we ask for is compared. */
@@ -262,14 +277,17 @@ static void plan_network(struct plan *p, const json_t *desired, const json_t *st
 		compare(p, &(struct step){.key = keys[i]}, json_object_get(desired, keys[i]),
 			json_object_get(stored, keys[i]));
 	const char *key;
-	json_t *v, *options = json_object_get(desired, "Options"), *have = json_object_get(stored, "Options");
+	json_t *v, *options = json_object_get(desired, "Options"),
+		   *have = json_object_get(stored, "Options");
 	struct step up = {.key = "Options"};
 	json_object_foreach(options, key, v)
 		compare(p, &(struct step){.up = &up, .key = key}, v, json_object_get(have, key));
-	json_object_foreach(have, key, v)
-		if (!json_object_get(options, key) && strncmp(key, "com.docker.network.driver.overlay.", 34) != 0)
-			compare(p, &(struct step){.up = &up, .key = key}, NULL, v);
-	const json_t *wants = json_at(desired, "IPAM.Config"), *has = json_at(stored, "IPAM.Config");
+	json_object_foreach(
+		have, key, v) if (!json_object_get(options, key) &&
+				  strncmp(key, "com.docker.network.driver.overlay.", 34) != 0)
+		compare(p, &(struct step){.up = &up, .key = key}, NULL, v);
+	const json_t *wants = json_at(desired, "IPAM.Config"),
+		     *has = json_at(stored, "IPAM.Config");
 	struct step ipam = {.key = "IPAM"}, config = {.up = &ipam, .key = "Config"};
 	for (size_t i = 0; i < json_array_size(wants); i++) {
 		struct step item = {.up = &config, .index = i};
@@ -287,14 +305,16 @@ static void plan_secret(struct plan *p, const json_t *desired, const json_t *sto
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
 		const json_t *have = json_object_get(stored, keys[i]);
 		if (have || i != 0)
-			compare(p, &(struct step){.key = keys[i]}, json_object_get(desired, keys[i]), have);
+			compare(p, &(struct step){.key = keys[i]},
+				json_object_get(desired, keys[i]), have);
 	}
 	p->replace = p->diff->len != 0;
-	compare(p, &(struct step){.key = "Labels"}, json_object_get(desired, "Labels"), json_object_get(stored, "Labels"));
+	compare(p, &(struct step){.key = "Labels"}, json_object_get(desired, "Labels"),
+		json_object_get(stored, "Labels"));
 }
 
-void compose_plan(struct arena *a, enum compose_kind kind, const json_t *desired, const json_t *stored,
-	const struct compose_plan_options *o, struct compose_diff *ret_diff)
+void compose_plan(struct arena *a, enum compose_kind kind, const json_t *desired,
+	const json_t *stored, const struct compose_plan_options *o, struct compose_diff *ret_diff)
 {
 	static const struct compose_plan_options none;
 	struct plan p = {.a = a, .o = o ? o : &none, .diff = ret_diff};
@@ -326,18 +346,22 @@ static void keep_digest(json_t *body, const json_t *stored)
 {
 	const char *want = compose_body_image(body), *have = compose_body_image(stored);
 	bool same = strcmp(compose_body_image_label(body), compose_body_image_label(stored)) == 0;
-	if (!same || strchr(want, '@') || strncmp(have, want, strlen(want)) != 0 || have[strlen(want)] != '@')
+	if (!same || strchr(want, '@') || strncmp(have, want, strlen(want)) != 0 ||
+		have[strlen(want)] != '@')
 		return;
 	compose_body_pin(body, have, json_at(stored, "TaskTemplate.Placement.Platforms"));
 }
 
-json_t *compose_update_body(struct arena *a, const json_t *desired, const json_t *stored, bool force)
+json_t *compose_update_body(
+	struct arena *a, const json_t *desired, const json_t *stored, bool force)
 {
 	json_t *body = json_deep_copy(desired);
 	arena_on_free(a, release, body);
 	int64_t count = json_int(stored, "TaskTemplate.ForceUpdate", 0);
-	json_object_set_new(json_object_get(body, "TaskTemplate"), "ForceUpdate", json_integer(count + (force ? 1 : 0)));
-	json_t *replicated = json_at(body, "Mode.Replicated"), *scale = json_at(stored, "Mode.Replicated.Replicas");
+	json_object_set_new(json_object_get(body, "TaskTemplate"), "ForceUpdate",
+		json_integer(count + (force ? 1 : 0)));
+	json_t *replicated = json_at(body, "Mode.Replicated"),
+	       *scale = json_at(stored, "Mode.Replicated.Replicas");
 	if (replicated && scale && !json_object_get(replicated, "Replicas"))
 		json_object_set(replicated, "Replicas", scale);
 	keep_digest(body, stored);

@@ -9,7 +9,8 @@ struct files {
 	struct map seen; /* path → index + 1 */
 };
 
-static void add_file(struct files *f, enum compose_ref_kind kind, const struct node *path, bool optional)
+static void add_file(
+	struct files *f, enum compose_ref_kind kind, const struct node *path, bool optional)
 {
 	uintptr_t at = (uintptr_t)map_gets(&f->seen, path->text);
 	if (at) {
@@ -47,16 +48,18 @@ static void scan_files(struct files *f, const struct node *root)
 		const struct node *section = node_get(root, kinds[k].section);
 		for (size_t i = 0; node_is(section, NODE_MAP) && i < section->map.len; i++) {
 			const struct node *file = node_get(section->map.entries[i].value, "file");
-			const struct node *external = node_get(section->map.entries[i].value, "external");
-			bool skip = node_is(external, NODE_MAP) || (node_is(external, NODE_BOOL) && external->flag);
+			const struct node *external =
+				node_get(section->map.entries[i].value, "external");
+			bool skip = node_is(external, NODE_MAP) ||
+				    (node_is(external, NODE_BOOL) && external->flag);
 			if (node_is(file, NODE_STRING) && !skip)
 				add_file(f, kinds[k].kind, file, false);
 		}
 	}
 }
 
-bool compose_file_refs(struct arena *a, const struct compose_input *in, struct compose_file_ref **ret_refs,
-	size_t *ret_len, struct compose_problems *errors)
+bool compose_file_refs(struct arena *a, const struct compose_input *in,
+	struct compose_file_ref **ret_refs, size_t *ret_len, struct compose_problems *errors)
 {
 	struct loader l;
 	struct compose_problems warnings;
@@ -95,13 +98,15 @@ static void add_variable(void *data, const char *name, bool with_default)
 	}
 	if (v->len == v->cap) {
 		size_t cap = v->cap ? v->cap * 2 : 8;
-		struct compose_variable_ref *items = arena_array(v->l->a, struct compose_variable_ref, cap);
+		struct compose_variable_ref *items =
+			arena_array(v->l->a, struct compose_variable_ref, cap);
 		if (v->len)
 			memcpy(items, v->items, v->len * sizeof(*items));
 		v->items = items;
 		v->cap = cap;
 	}
-	v->items[v->len++] = (struct compose_variable_ref){.name = name, .has_default = with_default, .at = v->at};
+	v->items[v->len++] = (struct compose_variable_ref){
+		.name = name, .has_default = with_default, .at = v->at};
 	map_puts(&v->seen, name, (void *)v->len);
 }
 
@@ -119,7 +124,8 @@ static void scan_strings(struct variables *v, const struct node *n)
 	}
 }
 
-/* Keys of `environment` that the caller's environment may fill, and variables that are a secret's content. */
+/* Keys of `environment` that the caller's environment may fill, and variables that are a secret's
+ * content. */
 static void scan_keys(struct variables *v, const struct node *root)
 {
 	static const char *const sections[] = {"secrets", "configs"};
@@ -135,7 +141,8 @@ static void scan_keys(struct variables *v, const struct node *root)
 		for (size_t k = 0; node_is(env, NODE_MAP) && k < env->map.len; k++) {
 			const struct node_entry *e = &env->map.entries[k];
 			v->at = e->at;
-			bool empty = e->value->kind == NODE_STRING && *e->value->text == '\0' && v->l->in->compat;
+			bool empty = e->value->kind == NODE_STRING && *e->value->text == '\0' &&
+				     v->l->in->compat;
 			if (e->value->kind == NODE_NULL || empty)
 				add_variable(v, e->key, true);
 		}
@@ -143,7 +150,8 @@ static void scan_keys(struct variables *v, const struct node *root)
 	for (size_t s = 0; s < 2; s++) {
 		const struct node *section = node_get(root, sections[s]);
 		for (size_t i = 0; node_is(section, NODE_MAP) && i < section->map.len; i++) {
-			const struct node *name = node_get(section->map.entries[i].value, "environment");
+			const struct node *name =
+				node_get(section->map.entries[i].value, "environment");
 			if (!node_is(name, NODE_STRING))
 				continue;
 			v->at = name->at;
@@ -152,10 +160,11 @@ static void scan_keys(struct variables *v, const struct node *root)
 	}
 }
 
-bool compose_variable_refs(struct arena *a, const struct compose_input *in, struct compose_variable_ref **ret_refs,
-	size_t *ret_len, struct compose_problems *errors)
+bool compose_variable_refs(struct arena *a, const struct compose_input *in,
+	struct compose_variable_ref **ret_refs, size_t *ret_len, struct compose_problems *errors)
 {
-	static const char *const sections[] = {"services", "networks", "volumes", "secrets", "configs", "name"};
+	static const char *const sections[] = {
+		"services", "networks", "volumes", "secrets", "configs", "name"};
 	struct loader l;
 	struct compose_problems warnings;
 	loader_init(&l, a, in, errors, &warnings);

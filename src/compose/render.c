@@ -27,7 +27,8 @@ json_t *render_pairs(const struct compose_pairs *pairs)
 {
 	json_t *o = json_object();
 	for (size_t i = 0; i < pairs->len; i++)
-		json_object_set_new(o, pairs->items[i].key, json_string(pairs->items[i].value ? pairs->items[i].value : ""));
+		json_object_set_new(o, pairs->items[i].key,
+			json_string(pairs->items[i].value ? pairs->items[i].value : ""));
 	return o;
 }
 
@@ -101,7 +102,8 @@ static json_t *network_body(struct render *r, const struct compose_network *n)
 	json_object_set_new(o, "Ingress", json_false());
 	json_object_set_new(o, "ConfigOnly", json_false());
 	json_object_set_new(o, "ConfigFrom", json_null());
-	json_object_set_new(o, "Options", n->driver.options.len ? render_pairs(&n->driver.options) : json_null());
+	json_object_set_new(o, "Options",
+		n->driver.options.len ? render_pairs(&n->driver.options) : json_null());
 	json_object_set_new(o, "Labels", render_labels(r, &n->labels));
 	return o;
 }
@@ -114,8 +116,12 @@ static void render_networks(struct render *r)
 		const struct compose_network *n = &r->p->networks[i];
 		if (n->used)
 			add_object(r, list,
-				(struct compose_object){.kind = COMPOSE_NETWORK, .key = n->key, .name = n->name, .at = n->at,
-					.external = n->external, .body = n->external ? NULL : network_body(r, n)});
+				(struct compose_object){.kind = COMPOSE_NETWORK,
+					.key = n->key,
+					.name = n->name,
+					.at = n->at,
+					.external = n->external,
+					.body = n->external ? NULL : network_body(r, n)});
 	}
 }
 
@@ -134,7 +140,8 @@ static json_t *secret_body(struct render *r, const struct compose_secret *s)
 {
 	json_t *o = json_object();
 	if (s->has_data && s->data.len)
-		json_object_set_new(o, "Data", json_string(str_base64(r->a, s->data.ptr, s->data.len)));
+		json_object_set_new(
+			o, "Data", json_string(str_base64(r->a, s->data.ptr, s->data.len)));
 	if (s->driver.name && *s->driver.name)
 		json_object_set_new(o, "Driver", driver(&s->driver));
 	if (s->template_driver && *s->template_driver) {
@@ -146,7 +153,8 @@ static json_t *secret_body(struct render *r, const struct compose_secret *s)
 }
 
 /* The name changes when what the Engine cannot change in place does: all but the labels. */
-static const char *secret_name(struct render *r, const struct compose_secret *s, const json_t *content)
+static const char *secret_name(
+	struct render *r, const struct compose_secret *s, const json_t *content)
 {
 	if (s->name)
 		return s->name;
@@ -159,17 +167,22 @@ static const char *secret_name(struct render *r, const struct compose_secret *s,
 	r->o->sha256(buf_str(&b), digest);
 	memset(b.ptr, 0, b.len);
 	buf_finish(&b);
-	/* A name has 64 characters at most in the Engine: the digest distinguishes, the key may be cut. */
+	/* A name has 64 characters at most in the Engine: the digest distinguishes, the key may be
+	 * cut. */
 	return arena_fmt(r->a, "%.51s_%.12s", plain, str_hex(r->a, digest, 6));
 }
 
-static void render_secrets(struct render *r, enum compose_kind kind, const struct compose_secret *secrets, size_t len,
-	struct compose_objects *list)
+static void render_secrets(struct render *r, enum compose_kind kind,
+	const struct compose_secret *secrets, size_t len, struct compose_objects *list)
 {
 	list->items = arena_array(r->a, struct compose_object, len + 1);
 	for (size_t i = 0; i < len; i++) {
 		const struct compose_secret *s = &secrets[i];
-		struct compose_object o = {.kind = kind, .key = s->key, .at = s->at, .external = s->external, .name = s->name};
+		struct compose_object o = {.kind = kind,
+			.key = s->key,
+			.at = s->at,
+			.external = s->external,
+			.name = s->name};
 		if (!s->external) {
 			o.body = secret_body(r, s);
 			o.name = secret_name(r, s, o.body);
@@ -190,8 +203,8 @@ const char *render_name_of(const struct compose_objects *objects, const char *ke
 
 /* ---- all ---- */
 
-struct compose_rendering *compose_render(struct arena *a, const struct compose_project *p,
-	const struct compose_render_options *o)
+struct compose_rendering *compose_render(
+	struct arena *a, const struct compose_project *p, const struct compose_render_options *o)
 {
 	struct compose_rendering *out = arena_new(a, struct compose_rendering);
 	struct render r = {.a = a, .p = p, .o = o, .out = out};
@@ -202,8 +215,12 @@ struct compose_rendering *compose_render(struct arena *a, const struct compose_p
 	for (size_t i = 0; i < p->services_len; i++) {
 		const struct compose_service *s = &p->services[i];
 		add_object(&r, &out->services,
-			(struct compose_object){.kind = COMPOSE_SERVICE, .key = s->key, .at = s->at, .service = s,
-				.name = arena_fmt(a, "%s_%s", p->name, s->key), .body = render_service(&r, s)});
+			(struct compose_object){.kind = COMPOSE_SERVICE,
+				.key = s->key,
+				.at = s->at,
+				.service = s,
+				.name = arena_fmt(a, "%s_%s", p->name, s->key),
+				.body = render_service(&r, s)});
 	}
 	return out;
 }
@@ -214,7 +231,8 @@ static const char *resolve_list(json_t *list, enum compose_kind kind,
 	bool secret = kind == COMPOSE_SECRET;
 	size_t i;
 	json_t *ref;
-	json_array_foreach(list, i, ref) {
+	json_array_foreach(list, i, ref)
+	{
 		const char *name = json_text(ref, secret ? "SecretName" : "ConfigName", "");
 		const char *id = lookup(data, kind, name);
 		if (!id)
@@ -229,20 +247,23 @@ static void resolve_credential(json_t *container)
 {
 	json_t *spec = json_at(container, "Privileges.CredentialSpec"), *ref;
 	size_t i;
-	if (!json_is_object(spec) || *json_text(spec, "File", "") || *json_text(spec, "Registry", ""))
+	if (!json_is_object(spec) || *json_text(spec, "File", "") ||
+		*json_text(spec, "Registry", ""))
 		return;
-	json_array_foreach(json_object_get(container, "Configs"), i, ref)
-		if (json_object_get(ref, "Runtime"))
-			json_object_set(spec, "Config", json_object_get(ref, "ConfigID"));
+	json_array_foreach(
+		json_object_get(container, "Configs"), i, ref) if (json_object_get(ref, "Runtime"))
+		json_object_set(spec, "Config", json_object_get(ref, "ConfigID"));
 }
 
 const char *compose_resolve(json_t *service_body,
 	const char *(*lookup)(void *data, enum compose_kind kind, const char *name), void *data)
 {
 	json_t *container = json_at(service_body, "TaskTemplate.ContainerSpec");
-	const char *missing = resolve_list(json_object_get(container, "Secrets"), COMPOSE_SECRET, lookup, data);
+	const char *missing =
+		resolve_list(json_object_get(container, "Secrets"), COMPOSE_SECRET, lookup, data);
 	if (!missing)
-		missing = resolve_list(json_object_get(container, "Configs"), COMPOSE_CONFIG, lookup, data);
+		missing = resolve_list(
+			json_object_get(container, "Configs"), COMPOSE_CONFIG, lookup, data);
 	if (!missing)
 		resolve_credential(container);
 	return missing;
@@ -255,7 +276,8 @@ const char *compose_body_image(const json_t *service_body)
 
 const char *compose_body_image_label(const json_t *service_body)
 {
-	const json_t *label = json_object_get(json_object_get(service_body, "Labels"), "com.docker.stack.image");
+	const json_t *label =
+		json_object_get(json_object_get(service_body, "Labels"), "com.docker.stack.image");
 	return json_is_string(label) ? json_string_value(label) : "";
 }
 

@@ -1,6 +1,6 @@
 /* render_service: one service → the body of POST /services/create, as docker's Go types marshal:
- * what is always sent (Privileges, Resources, Placement, EndpointSpec, ForceUpdate) and what only when not
- * empty, lists in docker's order. */
+ * what is always sent (Privileges, Resources, Placement, EndpointSpec, ForceUpdate) and what only
+ * when not empty, lists in docker's order. */
 #include "compose/render.h"
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +40,8 @@ static int by_word(const void *x, const void *y)
 
 static void put_env(struct render *r, json_t *container, const struct compose_pairs *env)
 {
-	struct compose_strings lines = {.items = arena_array(r->a, const char *, env->len + 1), .len = env->len};
+	struct compose_strings lines = {
+		.items = arena_array(r->a, const char *, env->len + 1), .len = env->len};
 	for (size_t i = 0; i < env->len; i++) {
 		const struct compose_pair *p = &env->items[i];
 		lines.items[i] = p->value ? arena_fmt(r->a, "%s=%s", p->key, p->value) : p->key;
@@ -55,8 +56,9 @@ static void put_hosts(struct render *r, json_t *container, const struct compose_
 	for (size_t i = 0; i < hosts->len; i++) {
 		const char *colon = strchr(hosts->items[i], ':');
 		if (colon)
-			json_array_append_new(list,
-				json_string(arena_fmt(r->a, "%s %.*s", colon + 1, (int)(colon - hosts->items[i]), hosts->items[i])));
+			json_array_append_new(
+				list, json_string(arena_fmt(r->a, "%s %.*s", colon + 1,
+					      (int)(colon - hosts->items[i]), hosts->items[i])));
 	}
 	if (json_array_size(list))
 		json_object_set(container, "Hosts", list);
@@ -83,7 +85,8 @@ static void put_healthcheck(json_t *container, const struct compose_healthcheck 
 	json_object_set_new(container, "Healthcheck", o);
 }
 
-static json_t *volume_options(struct render *r, const struct compose_mount *m, const struct compose_volume *v)
+static json_t *volume_options(
+	struct render *r, const struct compose_mount *m, const struct compose_volume *v)
 {
 	json_t *o = json_object();
 	put_flag(o, "NoCopy", m->nocopy);
@@ -175,23 +178,29 @@ static json_t *file_target(const struct compose_file_use *u, const char *target)
 	return o;
 }
 
-static void put_references(struct render *r, json_t *container, const struct compose_service *s, enum compose_kind kind)
+static void put_references(struct render *r, json_t *container, const struct compose_service *s,
+	enum compose_kind kind)
 {
 	bool secret = kind == COMPOSE_SECRET;
 	const struct compose_file_use *uses = secret ? s->secrets : s->configs;
 	size_t len = secret ? s->secrets_len : s->configs_len, n = 0;
 	const struct compose_objects *objects = secret ? &r->out->secrets : &r->out->configs;
-	const char *runtime = !secret && s->credential_spec.config && *s->credential_spec.config ? s->credential_spec.config : NULL;
+	const char *runtime = !secret && s->credential_spec.config && *s->credential_spec.config
+				      ? s->credential_spec.config
+				      : NULL;
 	struct reference *refs = arena_array(r->a, struct reference, len + 1);
 	for (size_t i = 0; i < len + (runtime ? 1 : 0); i++) {
 		const struct compose_file_use *u = i < len ? &uses[i] : NULL;
 		const char *target = !u ? "" : u->target && *u->target ? u->target : u->source;
 		struct reference *ref = &refs[n++];
-		*ref = (struct reference){.name = render_name_of(objects, u ? u->source : runtime), .target = target,
+		*ref = (struct reference){.name = render_name_of(objects, u ? u->source : runtime),
+			.target = target,
 			.json = json_object()};
 		json_object_set_new(ref->json, secret ? "SecretID" : "ConfigID", json_string(""));
-		json_object_set_new(ref->json, secret ? "SecretName" : "ConfigName", json_string(ref->name));
-		json_object_set_new(ref->json, u ? "File" : "Runtime", u ? file_target(u, target) : json_object());
+		json_object_set_new(
+			ref->json, secret ? "SecretName" : "ConfigName", json_string(ref->name));
+		json_object_set_new(ref->json, u ? "File" : "Runtime",
+			u ? file_target(u, target) : json_object());
 	}
 	qsort(refs, n, sizeof(*refs), by_name);
 	json_t *list = json_array();
@@ -330,8 +339,9 @@ static int by_target(const void *x, const void *y)
 /* Aliases make sense in networks that somebody made. */
 static bool user_defined(const char *name)
 {
-	return strcmp(name, "host") != 0 && strcmp(name, "bridge") != 0 && strcmp(name, "none") != 0 &&
-		strcmp(name, "default") != 0 && strncmp(name, "container:", 10) != 0;
+	return strcmp(name, "host") != 0 && strcmp(name, "bridge") != 0 &&
+	       strcmp(name, "none") != 0 && strcmp(name, "default") != 0 &&
+	       strncmp(name, "container:", 10) != 0;
 }
 
 static json_t *networks(struct render *r, const struct compose_service *s)
@@ -339,7 +349,8 @@ static json_t *networks(struct render *r, const struct compose_service *s)
 	struct attachment *list = arena_array(r->a, struct attachment, s->networks_len + 1);
 	for (size_t i = 0; i < s->networks_len; i++)
 		list[i] = (struct attachment){
-			.target = render_name_of(&r->out->networks, s->networks[i].network), .a = &s->networks[i]};
+			.target = render_name_of(&r->out->networks, s->networks[i].network),
+			.a = &s->networks[i]};
 	qsort(list, s->networks_len, sizeof(*list), by_target);
 	json_t *out = json_array();
 	for (size_t i = 0; i < s->networks_len; i++) {
@@ -424,11 +435,13 @@ static void put_rollout(json_t *o, const char *key, const struct compose_rollout
 		return;
 	json_t *c = json_object();
 	double ratio = r->max_failure_ratio.value;
-	json_object_set_new(c, "Parallelism", json_integer(r->parallelism.set ? r->parallelism.value : 1));
+	json_object_set_new(
+		c, "Parallelism", json_integer(r->parallelism.set ? r->parallelism.value : 1));
 	put_int(c, "Delay", r->delay.value);
 	render_text(c, "FailureAction", r->failure_action);
 	put_int(c, "Monitor", r->monitor.value);
-	json_object_set_new(c, "MaxFailureRatio", ratio == 0 ? json_integer(0) : json_real(as_float32(ratio)));
+	json_object_set_new(
+		c, "MaxFailureRatio", ratio == 0 ? json_integer(0) : json_real(as_float32(ratio)));
 	json_object_set_new(c, "Order", json_string(r->order ? r->order : ""));
 	json_object_set_new(o, key, c);
 }
@@ -460,10 +473,12 @@ static json_t *endpoint(struct render *r, const struct compose_service *s)
 			*p = *p >= 'A' && *p <= 'Z' ? (char)(*p | 0x20) : *p;
 		json_object_set_new(o, "Mode", json_string(lower));
 	}
-	const struct compose_port **ports = arena_array(r->a, const struct compose_port *, s->ports_len + 1);
+	const struct compose_port **ports =
+		arena_array(r->a, const struct compose_port *, s->ports_len + 1);
 	for (size_t i = 0; i < s->ports_len; i++)
 		ports[i] = &s->ports[i];
-	qsort(ports, s->ports_len, sizeof(*ports), s->ports_len > STABLE ? by_published_and_target : by_published);
+	qsort(ports, s->ports_len, sizeof(*ports),
+		s->ports_len > STABLE ? by_published_and_target : by_published);
 	for (size_t i = 0; i < s->ports_len; i++) {
 		json_t *port = json_object();
 		render_text(port, "Protocol", ports[i]->protocol);

@@ -2,15 +2,16 @@
 #include <string.h>
 #include "compose/model.h"
 
-#define SVC(f) offsetof(struct compose_service, f)
+#define SVC(f)      offsetof(struct compose_service, f)
 #define IN(type, f) offsetof(struct type, f)
-#define RESOURCES "Set resource limits using deploy.resources"
-#define NOT_SENT "Swarm services have no such setting; it is not sent"
+#define RESOURCES   "Set resource limits using deploy.resources"
+#define NOT_SENT    "Swarm services have no such setting; it is not sent"
 
 static const struct schema_key healthcheck_keys[] = {
 	{"disable", K_BOOL, F_CAST, IN(compose_healthcheck, disable), NULL, NULL},
 	{"interval", K_DURATION, 0, IN(compose_healthcheck, interval), NULL, NULL},
-	{"retries", K_INT, F_CAST | F_NUMBER | F_UNSIGNED | F_ZERO, IN(compose_healthcheck, retries), NULL, NULL},
+	{"retries", K_INT, F_CAST | F_NUMBER | F_UNSIGNED | F_ZERO,
+		IN(compose_healthcheck, retries), NULL, NULL},
 	{"test", K_TEST, 0, IN(compose_healthcheck, test), NULL, NULL},
 	{"timeout", K_DURATION, 0, IN(compose_healthcheck, timeout), NULL, NULL},
 	{"start_period", K_DURATION, 0, IN(compose_healthcheck, start_period), NULL, NULL},
@@ -32,7 +33,8 @@ static const struct schema_key credential_keys[] = {
 };
 
 static const struct schema_key rollout_keys[] = {
-	{"parallelism", K_INT, F_CAST | F_UNSIGNED | F_ZERO, IN(compose_rollout, parallelism), NULL, NULL},
+	{"parallelism", K_INT, F_CAST | F_UNSIGNED | F_ZERO, IN(compose_rollout, parallelism), NULL,
+		NULL},
 	{"delay", K_DURATION, 0, IN(compose_rollout, delay), NULL, NULL},
 	{"failure_action", K_STRING, 0, IN(compose_rollout, failure_action), NULL, NULL},
 	{"monitor", K_DURATION, 0, IN(compose_rollout, monitor), NULL, NULL},
@@ -71,7 +73,8 @@ static const struct schema_key resources_keys[] = {
 static const struct schema_key restart_keys[] = {
 	{"condition", K_STRING, 0, IN(compose_restart, condition), NULL, NULL},
 	{"delay", K_DURATION, 0, IN(compose_restart, delay), NULL, NULL},
-	{"max_attempts", K_INT, F_CAST | F_UNSIGNED | F_ZERO, IN(compose_restart, max_attempts), NULL, NULL},
+	{"max_attempts", K_INT, F_CAST | F_UNSIGNED | F_ZERO, IN(compose_restart, max_attempts),
+		NULL, NULL},
 	{"window", K_DURATION, 0, IN(compose_restart, window), NULL, NULL},
 	{0},
 };
@@ -124,7 +127,8 @@ static const struct schema_key mount_volume_keys[] = {
 };
 static const struct schema_key tmpfs_keys[] = {
 	{"size", K_INT, F_UNSIGNED, NO_FIELD, NULL, NULL},
-	{"mode", K_INT, F_DROPPED, NO_FIELD, NULL, "docker sends no mode for a tmpfs; it is not sent"},
+	{"mode", K_INT, F_DROPPED, NO_FIELD, NULL,
+		"docker sends no mode for a tmpfs; it is not sent"},
 	{0},
 };
 static const struct schema_key image_keys[] = {
@@ -192,7 +196,8 @@ static const struct schema_key service_keys[] = {
 	{"cgroup_parent", K_STRING, F_UNSUPPORTED, NO_FIELD, NULL, NULL},
 	{"command", K_COMMAND, 0, SVC(command), NULL, NULL},
 	{"configs", K_FILES, 0, NO_FIELD, file_keys, NULL},
-	{"container_name", K_STRING, F_DEPRECATED, NO_FIELD, NULL, "Setting the container name is not supported."},
+	{"container_name", K_STRING, F_DEPRECATED, NO_FIELD, NULL,
+		"Setting the container name is not supported."},
 	{"cpu_quota", K_ANY, F_FORBIDDEN, NO_FIELD, NULL, RESOURCES},
 	{"cpu_shares", K_ANY, F_FORBIDDEN, NO_FIELD, NULL, RESOURCES},
 	{"cpuset", K_ANY, F_FORBIDDEN, NO_FIELD, NULL, RESOURCES},
@@ -207,8 +212,10 @@ static const struct schema_key service_keys[] = {
 	{"env_file", K_ENV_FILE, F_UNIQUE, NO_FIELD, env_file_keys, NULL},
 	{"environment", K_ENV, F_UNIQUE, SVC(environment), NULL, NULL},
 	{"expose", K_ANY, F_DEPRECATED, NO_FIELD, NULL,
-		"Exposing ports is unnecessary - services on the same network can access each other's containers on any port."},
-	{"extends", K_ANY, F_FORBIDDEN, NO_FIELD, NULL, "Support for `extends` is not implemented yet."},
+		"Exposing ports is unnecessary - services on the same network can access each "
+		"other's containers on any port."},
+	{"extends", K_ANY, F_FORBIDDEN, NO_FIELD, NULL,
+		"Support for `extends` is not implemented yet."},
 	{"external_links", K_STRINGS, F_UNSUPPORTED | F_UNIQUE, NO_FIELD, NULL, NULL},
 	{"extra_hosts", K_HOSTS, F_UNIQUE, SVC(extra_hosts), NULL, NULL},
 	{"group_add", K_ONE_OR_MORE, F_UNIQUE | F_NUMBER, SVC(groups), NULL, NULL},
@@ -226,7 +233,8 @@ static const struct schema_key service_keys[] = {
 	{"memswap_limit", K_ANY, F_FORBIDDEN, NO_FIELD, NULL, RESOURCES},
 	{"network_mode", K_STRING, F_UNSUPPORTED, NO_FIELD, NULL, NULL},
 	{"networks", K_NETWORKS, F_UNIQUE, NO_FIELD, attachment_keys, NULL},
-	{"oom_score_adj", K_INT, F_DROPPED, NO_FIELD, NULL, "docker does not send it to Swarm; it is not sent"},
+	{"oom_score_adj", K_INT, F_DROPPED, NO_FIELD, NULL,
+		"docker does not send it to Swarm; it is not sent"},
 	{"pid", K_STRING, F_UNSUPPORTED | F_NULL, NO_FIELD, NULL, NULL},
 	{"ports", K_PORTS, F_UNIQUE, NO_FIELD, port_keys, NULL},
 	{"privileged", K_BOOL, F_UNSUPPORTED | F_CAST, NO_FIELD, NULL, NULL},
@@ -246,11 +254,13 @@ static const struct schema_key service_keys[] = {
 	{"user", K_STRING, 0, SVC(user), NULL, NULL},
 	{"userns_mode", K_STRING, F_UNSUPPORTED, NO_FIELD, NULL, NULL},
 	{"volume_driver", K_ANY, F_FORBIDDEN, NO_FIELD, NULL,
-		"Instead of setting the volume driver on the service, define a volume using the top-level `volumes` "
+		"Instead of setting the volume driver on the service, define a volume using the "
+		"top-level `volumes` "
 		"option and specify the driver there."},
 	{"volumes", K_VOLUMES, F_UNIQUE, NO_FIELD, mount_keys, NULL},
 	{"volumes_from", K_ANY, F_FORBIDDEN, NO_FIELD, NULL,
-		"To share a volume between services, define it using the top-level `volumes` option and reference it "
+		"To share a volume between services, define it using the top-level `volumes` "
+		"option and reference it "
 		"from each service that shares it using the service-level `volumes` option."},
 	{"working_dir", K_STRING, 0, SVC(working_dir), NULL, NULL},
 	{0},
@@ -260,7 +270,8 @@ static const struct schema_key subnet_keys[] = {
 	{"subnet", K_STRING, 0, NO_FIELD, NULL, NULL},
 	{"gateway", K_STRING, F_SPEC | F_DROPPED, NO_FIELD, NULL, "docker sends the subnet only"},
 	{"ip_range", K_STRING, F_SPEC | F_DROPPED, NO_FIELD, NULL, "docker sends the subnet only"},
-	{"aux_addresses", K_OPTIONS, F_SPEC | F_DROPPED, NO_FIELD, NULL, "docker sends the subnet only"},
+	{"aux_addresses", K_OPTIONS, F_SPEC | F_DROPPED, NO_FIELD, NULL,
+		"docker sends the subnet only"},
 	{0},
 };
 static const struct schema_key ipam_keys[] = {
@@ -277,7 +288,8 @@ static const struct schema_key network_keys[] = {
 	{"internal", K_BOOL, F_CAST, IN(compose_network, internal), NULL, NULL},
 	{"attachable", K_BOOL, F_CAST, IN(compose_network, attachable), NULL, NULL},
 	{"labels", K_PAIRS, F_UNIQUE, IN(compose_network, labels), NULL, NULL},
-	{"enable_ipv6", K_BOOL, F_SPEC | F_DROPPED, NO_FIELD, NULL, "docker does not send it to Swarm"},
+	{"enable_ipv6", K_BOOL, F_SPEC | F_DROPPED, NO_FIELD, NULL,
+		"docker does not send it to Swarm"},
 	{0},
 };
 static const struct schema_key volume_keys[] = {

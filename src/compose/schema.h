@@ -1,20 +1,20 @@
 /* schema: the Compose format as data. One table a mapping: for each key its kind (which says
- * what forms it takes, how it merges, and what it becomes in the model), how docker treats it, and the
- * field of the model it fills. What is in no table is an error. Internal to compose. */
+ * what forms it takes, how it merges, and what it becomes in the model), how docker treats it, and
+ * the field of the model it fills. What is in no table is an error. Internal to compose. */
 #pragma once
 #include <stddef.h>
 
 enum schema_kind {
-	K_ANY,     /* any value; only that it is there matters */
-	K_STRING,  /* const char * */
-	K_BOOL,    /* bool */
-	K_TRISTATE, /* opt_bool */
-	K_INT,     /* opt_i64 */
-	K_NUMBER,  /* opt_double */
-	K_DURATION, /* "1m30s" → opt_i64 of nanoseconds */
-	K_BYTES,   /* "50M" → int64_t */
-	K_CPUS,    /* "0.5", "1/4" → int64_t of 1e-9 CPUs */
-	K_STRINGS, /* list of strings → compose_strings */
+	K_ANY,         /* any value; only that it is there matters */
+	K_STRING,      /* const char * */
+	K_BOOL,        /* bool */
+	K_TRISTATE,    /* opt_bool */
+	K_INT,         /* opt_i64 */
+	K_NUMBER,      /* opt_double */
+	K_DURATION,    /* "1m30s" → opt_i64 of nanoseconds */
+	K_BYTES,       /* "50M" → int64_t */
+	K_CPUS,        /* "0.5", "1/4" → int64_t of 1e-9 CPUs */
+	K_STRINGS,     /* list of strings → compose_strings */
 	K_ONE_OR_MORE, /* string or list of strings → compose_strings */
 	K_COMMAND, /* string, split as a shell does, or list → compose_strings; merging replaces */
 	K_TEST,    /* string (CMD-SHELL) or list → compose_strings */
@@ -46,10 +46,10 @@ enum schema_flag {
 	F_DEPRECATED = 1 << 7,  /* docker: "Ignoring deprecated options", `text` says more */
 	F_FORBIDDEN = 1 << 8,   /* docker: "Compose file contains unsupported options", `text` */
 	F_DROPPED = 1 << 9,     /* docker drops it without a word: we warn with `text` */
-	F_OPEN = 1 << 10,       /* of a K_MAP or K_ITEMS: unknown keys are no error, but warned of */
-	F_EXTRA = 1 << 11,      /* of a K_MAP, K_NAMED: keys that begin with x- may stand in it */
-	F_NULLS = 1 << 12,      /* of K_OPTIONS: null is a value, "" */
-	F_ZERO = 1 << 13,       /* docker's merge: 0 in a later file overrides too */
+	F_OPEN = 1 << 10,  /* of a K_MAP or K_ITEMS: unknown keys are no error, but warned of */
+	F_EXTRA = 1 << 11, /* of a K_MAP, K_NAMED: keys that begin with x- may stand in it */
+	F_NULLS = 1 << 12, /* of K_OPTIONS: null is a value, "" */
+	F_ZERO = 1 << 13,  /* docker's merge: 0 in a later file overrides too */
 };
 
 #define NO_FIELD ((size_t)-1)
@@ -58,7 +58,8 @@ struct schema_key {
 	const char *name; /* NULL ends a table */
 	enum schema_kind kind;
 	unsigned flags;
-	size_t offset; /* in the struct of the table's owner; NO_FIELD: decoded by hand, or not at all */
+	size_t offset; /* in the struct of the table's owner; NO_FIELD: decoded by hand, or not at
+			  all */
 	const struct schema_key *sub;
 	const char *text;
 };

@@ -14,13 +14,15 @@ struct scope {
 	struct map networks, volumes, secrets, configs, services, ports;
 };
 
-static void complain(struct scope *c, struct compose_mark at, const char *key, const char *hint, const char *what)
+static void complain(struct scope *c, struct compose_mark at, const char *key, const char *hint,
+	const char *what)
 {
 	struct path path = {.up = &c->path, .key = key};
 	loader_error(c->l, at, key ? &path : &c->path, hint, "service %s: %s", c->s->key, what);
 }
 
-static void undefined(struct scope *c, struct compose_mark at, const char *key, const char *what, const char *name)
+static void undefined(struct scope *c, struct compose_mark at, const char *key, const char *what,
+	const char *name)
 {
 	complain(c, at, key, arena_fmt(c->l->a, "declare it under the top-level %ss:", what),
 		arena_fmt(c->l->a, "undefined %s \"%s\"", what, name));
@@ -35,7 +37,8 @@ static void check_networks(struct scope *c)
 		struct compose_network *n = map_gets(&c->networks, w->network);
 		if (!n && strcmp(w->network, "default") == 0) {
 			n = &c->p->networks[c->p->networks_len++]; /* decode left room for it */
-			*n = (struct compose_network){.at = w->at, .key = "default", .implied = true};
+			*n = (struct compose_network){
+				.at = w->at, .key = "default", .implied = true};
 			n->name = arena_fmt(c->l->a, "%s_default", c->l->in->name);
 			map_puts(&c->networks, "default", n);
 		}
@@ -62,7 +65,8 @@ static const char *mount_problem(struct scope *c, const struct compose_mount *m)
 	for (size_t i = 0; i < 5; i++) {
 		bool npipe = strcmp(m->type, "npipe") == 0 && strcmp(groups[i].name, "bind") == 0;
 		if (groups[i].given && strcmp(groups[i].name, m->type) != 0 && !npipe)
-			return arena_fmt(c->l->a, "%s options are incompatible with type %s", groups[i].name, m->type);
+			return arena_fmt(c->l->a, "%s options are incompatible with type %s",
+				groups[i].name, m->type);
 	}
 	if (strcmp(m->type, "tmpfs") == 0)
 		return empty ? NULL : "invalid tmpfs source, source must be empty";
@@ -79,7 +83,8 @@ static void check_mounts(struct scope *c)
 		const struct compose_mount *m = &c->s->volumes[i];
 		const char *problem = mount_problem(c, m);
 		bool volume = strcmp(m->type, "volume") == 0 && m->source && *m->source;
-		bool cluster = strcmp(m->type, "cluster") == 0 && m->source && strncmp(m->source, "group:", 6) != 0;
+		bool cluster = strcmp(m->type, "cluster") == 0 && m->source &&
+			       strncmp(m->source, "group:", 6) != 0;
 		if (problem)
 			complain(c, m->at, "volumes", NULL, problem);
 		else if ((volume || cluster) && !map_gets(&c->volumes, m->source))
@@ -89,23 +94,26 @@ static void check_mounts(struct scope *c)
 		const char *target = m->target ? m->target : "";
 		if (target[0] != '/' && !strchr(target, '\\'))
 			complain(c, m->at, "volumes", "a volume's name has at least two characters",
-				arena_fmt(c->l->a, "the target \"%s\" must be an absolute path", target));
+				arena_fmt(c->l->a, "the target \"%s\" must be an absolute path",
+					target));
 		else if (map_gets(&targets, target))
-			complain(c, m->at, "volumes", NULL, arena_fmt(c->l->a, "two volumes have the target %s", target));
+			complain(c, m->at, "volumes", NULL,
+				arena_fmt(c->l->a, "two volumes have the target %s", target));
 		map_puts(&targets, target, c->s);
 	}
 	map_finish(&targets);
 }
 
-static void check_uses(struct scope *c, const struct compose_file_use *uses, size_t len, struct map *declared,
-	const char *what)
+static void check_uses(struct scope *c, const struct compose_file_use *uses, size_t len,
+	struct map *declared, const char *what)
 {
 	const char *key = strcmp(what, "secret") == 0 ? "secrets" : "configs";
 	struct map targets;
 	map_init(&targets);
 	for (size_t i = 0; i < len; i++) {
 		const struct compose_secret *s = map_gets(declared, uses[i].source);
-		const char *target = uses[i].target && *uses[i].target ? uses[i].target : uses[i].source;
+		const char *target =
+			uses[i].target && *uses[i].target ? uses[i].target : uses[i].source;
 		if (!s) {
 			undefined(c, uses[i].at, key, what, uses[i].source);
 			continue;
@@ -113,7 +121,9 @@ static void check_uses(struct scope *c, const struct compose_file_use *uses, siz
 		if (map_gets(&targets, target))
 			complain(c, uses[i].at, key, "give each its own target",
 				arena_fmt(c->l->a, "duplicate %s target for %s not allowed", what,
-					s->name ? s->name : arena_fmt(c->l->a, "%s_%s", c->l->in->name, s->key)));
+					s->name ? s->name
+						: arena_fmt(c->l->a, "%s_%s", c->l->in->name,
+							  s->key)));
 		map_puts(&targets, target, c->s);
 	}
 	map_finish(&targets);
@@ -128,11 +138,14 @@ static void check_depends(struct scope *c)
 		if (map_gets(&c->services, d->service))
 			c->s->depends_on[kept++] = *d;
 		else if (d->optional || c->l->in->compat)
-			loader_warn(c->l, d->at, &path, NULL, "service %s depends on %s, which is not in the text", c->s->key,
+			loader_warn(c->l, d->at, &path, NULL,
+				"service %s depends on %s, which is not in the text", c->s->key,
 				d->service);
 		else
-			loader_error(c->l, d->at, &path, "declare the service, or say required: false",
-				"service %s depends on undefined service \"%s\"", c->s->key, d->service);
+			loader_error(c->l, d->at, &path,
+				"declare the service, or say required: false",
+				"service %s depends on undefined service \"%s\"", c->s->key,
+				d->service);
 	}
 	c->s->depends_on_len = kept;
 }
@@ -141,17 +154,21 @@ static void check_depends(struct scope *c)
 
 static void check_port(struct scope *c, const struct compose_port *p)
 {
-	const char *protocol = p->protocol ? p->protocol : "tcp", *mode = p->mode ? p->mode : "ingress";
+	const char *protocol = p->protocol ? p->protocol : "tcp",
+		   *mode = p->mode ? p->mode : "ingress";
 	bool host = strcmp(mode, "host") == 0;
 	struct arena *a = c->l->a;
 	if (p->target < 1 || p->target > 65535 || p->published < 0 || p->published > 65535) {
 		complain(c, p->at, "ports", "1 to 65535", "a port is out of range");
 		return;
 	}
-	if (strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0 && strcmp(protocol, "sctp") != 0)
-		complain(c, p->at, "ports", "tcp, udp or sctp", arena_fmt(a, "unknown protocol: %s", protocol));
+	if (strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0 &&
+		strcmp(protocol, "sctp") != 0)
+		complain(c, p->at, "ports", "tcp, udp or sctp",
+			arena_fmt(a, "unknown protocol: %s", protocol));
 	if (!host && strcmp(mode, "ingress") != 0)
-		complain(c, p->at, "ports", "ingress or host", arena_fmt(a, "unknown mode of a port: %s", mode));
+		complain(c, p->at, "ports", "ingress or host",
+			arena_fmt(a, "unknown mode of a port: %s", mode));
 	if (!host && c->s->endpoint_mode && strcasecmp(c->s->endpoint_mode, "dnsrr") == 0)
 		complain(c, p->at, "ports", "say mode: host, or endpoint_mode: vip",
 			"port published with ingress mode can't be used with dnsrr mode");
@@ -161,7 +178,8 @@ static void check_port(struct scope *c, const struct compose_port *p)
 	const struct compose_service *taken = map_gets(&c->ports, key);
 	if (taken && !(host && taken != c->s)) /* host ports of two services may lie on two nodes */
 		complain(c, p->at, "ports", "publish each port once",
-			arena_fmt(a, "port %s is already published by service %s", key, taken->key));
+			arena_fmt(
+				a, "port %s is already published by service %s", key, taken->key));
 	if (!taken)
 		map_puts(&c->ports, key, c->s);
 }
@@ -173,7 +191,8 @@ static void check_amount(struct scope *c, const struct compose_amount *r, const 
 		complain(c, c->s->deploy_at, "deploy", NULL,
 			arena_fmt(c->l->a, "%s.cpus: the Engine takes no less than 0.001", name));
 	if (r->memory != 0 && r->memory < LEAST_MEMORY)
-		complain(c, c->s->deploy_at, "deploy", "sizes are in bytes unless they have a unit: 64M",
+		complain(c, c->s->deploy_at, "deploy",
+			"sizes are in bytes unless they have a unit: 64M",
 			arena_fmt(c->l->a, "%s.memory: the Engine takes no less than 4MiB", name));
 }
 
@@ -186,24 +205,31 @@ static void check_engine(struct scope *c)
 	check_amount(c, &c->s->limits, "limits");
 	check_amount(c, &c->s->reservations, "reservations");
 	if (job && (c->s->update_config.set || c->s->rollback_config.set))
-		complain(c, c->s->deploy_at, "deploy", "leave update_config and rollback_config out",
+		complain(c, c->s->deploy_at, "deploy",
+			"leave update_config and rollback_config out",
 			"Jobs may not have an update config");
-	if (job && c->s->restart_policy.set && strcmp(c->s->restart_policy.condition ? c->s->restart_policy.condition : "any", "any") == 0)
-		complain(c, c->s->deploy_at, "deploy", "say restart_policy.condition: none or on-failure",
+	if (job && c->s->restart_policy.set &&
+		strcmp(c->s->restart_policy.condition ? c->s->restart_policy.condition : "any",
+			"any") == 0)
+		complain(c, c->s->deploy_at, "deploy",
+			"say restart_policy.condition: none or on-failure",
 			"a job may not restart for ever");
-	if (endpoint && *endpoint && strcasecmp(endpoint, "vip") != 0 && strcasecmp(endpoint, "dnsrr") != 0)
-		complain(c, c->s->deploy_at, "deploy", "vip or dnsrr", arena_fmt(c->l->a, "unknown endpoint_mode: %s", endpoint));
+	if (endpoint && *endpoint && strcasecmp(endpoint, "vip") != 0 &&
+		strcasecmp(endpoint, "dnsrr") != 0)
+		complain(c, c->s->deploy_at, "deploy", "vip or dnsrr",
+			arena_fmt(c->l->a, "unknown endpoint_mode: %s", endpoint));
 }
 
-static void check_sizes(struct loader *l, const struct compose_secret *list, size_t len, const char *section,
-	const char *what, size_t most)
+static void check_sizes(struct loader *l, const struct compose_secret *list, size_t len,
+	const char *section, const char *what, size_t most)
 {
 	struct path top = {.key = section};
 	for (size_t i = 0; i < len && !l->in->compat; i++) {
 		struct path path = {.up = &top, .key = list[i].key};
 		if (!list[i].has_data || (list[i].data.len != 0 && list[i].data.len <= most))
 			continue;
-		loader_error(l, list[i].at, &path, NULL, "%s %s has %zu bytes: the Engine takes 1 to %zu", what, list[i].key,
+		loader_error(l, list[i].at, &path, NULL,
+			"%s %s has %zu bytes: the Engine takes 1 to %zu", what, list[i].key,
 			list[i].data.len, most);
 	}
 }
@@ -218,9 +244,11 @@ static void check_cycles(struct scope *c)
 	if (at == GRAPH_NONE)
 		return;
 	const struct compose_service *s = &c->p->services[at];
-	struct path service = {.up = &top, .key = s->key}, path = {.up = &service, .key = "depends_on"};
+	struct path service = {.up = &top, .key = s->key},
+		    path = {.up = &service, .key = "depends_on"};
 	if (c->l->in->compat)
-		loader_warn(c->l, s->at, &path, NULL, "service %s depends on itself, by way of others or directly", s->key);
+		loader_warn(c->l, s->at, &path, NULL,
+			"service %s depends on itself, by way of others or directly", s->key);
 	else
 		loader_error(c->l, s->at, &path, "take one of the dependencies out",
 			"service %s depends on itself, by way of others or directly", s->key);
@@ -231,7 +259,8 @@ static void check_one(struct scope *c)
 	size_t len = strlen(c->l->in->name) + 1 + strlen(c->s->key);
 	if (len > 63)
 		complain(c, c->s->at, NULL, "shorten the stack's or the service's name",
-			arena_fmt(c->l->a, "the Engine's name %s_%s is longer than 63 characters", c->l->in->name, c->s->key));
+			arena_fmt(c->l->a, "the Engine's name %s_%s is longer than 63 characters",
+				c->l->in->name, c->s->key));
 	check_networks(c);
 	check_mounts(c);
 	check_uses(c, c->s->secrets, c->s->secrets_len, &c->secrets, "secret");
@@ -247,7 +276,8 @@ static void check_one(struct scope *c)
 void validate_project(struct loader *l, struct compose_project *p)
 {
 	struct scope c = {.l = l, .p = p};
-	struct map *maps[] = {&c.networks, &c.volumes, &c.secrets, &c.configs, &c.services, &c.ports};
+	struct map *maps[] = {
+		&c.networks, &c.volumes, &c.secrets, &c.configs, &c.services, &c.ports};
 	struct path top = {.key = "services"};
 	for (size_t i = 0; i < 6; i++)
 		map_init(maps[i]);
@@ -270,8 +300,8 @@ void validate_project(struct loader *l, struct compose_project *p)
 	check_sizes(l, p->secrets, p->secrets_len, "secrets", "secret", 500 * 1024);
 	check_sizes(l, p->configs, p->configs_len, "configs", "config", 1000 * 1024);
 	if (p->services_len == 0 && !l->in->compat && l->errors->len == 0)
-		loader_error(l, (struct compose_mark){.line = 1, .column = 1}, &top, "services: {web: {image: nginx}}",
-			"the text has no services");
+		loader_error(l, (struct compose_mark){.line = 1, .column = 1}, &top,
+			"services: {web: {image: nginx}}", "the text has no services");
 	for (size_t i = 0; i < 6; i++)
 		map_finish(maps[i]);
 }

@@ -59,7 +59,8 @@ static bool next(struct yaml *y)
 	const yaml_parser_t *p = &y->parser;
 	const char *problem = p->problem ? p->problem : "the text cannot be read";
 	if (p->error == YAML_READER_ERROR)
-		fail(y, mark_at(y->l->in->texts[y->file].text, p->problem_offset, y->file), problem);
+		fail(y, mark_at(y->l->in->texts[y->file].text, p->problem_offset, y->file),
+			problem);
 	else
 		fail(y, mark_of(y, p->problem_mark), problem);
 	return false;
@@ -69,16 +70,20 @@ static struct node *make(struct yaml *y, enum node_kind kind, struct compose_mar
 {
 	if (++y->l->nodes > y->l->limits.nodes)
 		return fail(y, at,
-			arena_fmt(y->l->a, "the document has more than %zu values, aliases expanded: excessive aliasing?",
+			arena_fmt(y->l->a,
+				"the document has more than %zu values, aliases expanded: "
+				"excessive aliasing?",
 				y->l->limits.nodes));
 	return node_new(y->l->a, kind, at);
 }
 
 /* An alias stands for a copy: every node has one parent. */
-static struct node *copy(struct yaml *y, const struct node *from, size_t depth, struct compose_mark alias)
+static struct node *copy(
+	struct yaml *y, const struct node *from, size_t depth, struct compose_mark alias)
 {
 	if (depth > y->l->limits.depth)
-		return fail(y, alias, arena_fmt(y->l->a, "nested more than %zu deep", y->l->limits.depth));
+		return fail(y, alias,
+			arena_fmt(y->l->a, "nested more than %zu deep", y->l->limits.depth));
 	struct node *n = make(y, from->kind, from->at);
 	if (!n)
 		return NULL;
@@ -112,7 +117,8 @@ static struct node *read_alias(struct yaml *y, size_t depth)
 	if (!from)
 		return fail(y, here(y), arena_fmt(y->l->a, "unknown anchor '%s' referenced", name));
 	if (from->open) {
-		loader_error(y->l, here(y), NULL, NULL, "yaml: anchor '%s' value contains itself", name);
+		loader_error(
+			y->l, here(y), NULL, NULL, "yaml: anchor '%s' value contains itself", name);
 		y->failed = true;
 		return NULL;
 	}
@@ -128,7 +134,8 @@ static bool take_tag(struct yaml *y, struct node *n, const char *tag)
 	else if (!y->l->in->compat && strcmp(tag, "!override") == 0)
 		n->tag = NODE_OVERRIDE;
 	else if (!y->l->in->compat)
-		loader_warn(y->l, n->at, NULL, NULL, "the tag %s means nothing here and is ignored", tag);
+		loader_warn(y->l, n->at, NULL, NULL, "the tag %s means nothing here and is ignored",
+			tag);
 	return true;
 }
 
@@ -138,7 +145,8 @@ static bool resolve_tagged(struct yaml *y, struct node *n, const char *text, con
 	static const struct {
 		const char *type;
 		enum node_kind kind;
-	} known[] = {{"null", NODE_NULL}, {"bool", NODE_BOOL}, {"int", NODE_INT}, {"float", NODE_FLOAT}};
+	} known[] = {
+		{"null", NODE_NULL}, {"bool", NODE_BOOL}, {"int", NODE_INT}, {"float", NODE_FLOAT}};
 	if (strcmp(type, "str") == 0) {
 		n->kind = NODE_STRING;
 		n->text = text;
@@ -232,26 +240,31 @@ static bool merge_keys(struct yaml *y, struct node *map, struct map *seen, const
 	return false;
 }
 
-static void refuse_twin(struct yaml *y, const struct node *map, const char *key, struct compose_mark at)
+static void refuse_twin(
+	struct yaml *y, const struct node *map, const char *key, struct compose_mark at)
 {
 	const struct node_entry *first = node_entry(map, key);
 	uint32_t line = first ? first->at.line : 0;
 	const char *hint = "keep one of the two";
 	if (y->l->in->compat)
 		loader_error(y->l, at, NULL, hint,
-			"yaml: unmarshal errors:\n  line %u: mapping key \"%s\" already defined at line %u", at.line,
-			key, line);
+			"yaml: unmarshal errors:\n  line %u: mapping key \"%s\" already defined at "
+			"line %u",
+			at.line, key, line);
 	else
-		loader_error(y->l, at, NULL, hint, "the key \"%s\" is already defined at line %u", key, line);
+		loader_error(y->l, at, NULL, hint, "the key \"%s\" is already defined at line %u",
+			key, line);
 	y->refused = true;
 }
 
 /* Reads entries up to the end of the mapping; `merges` collects the values of `<<`. */
-static bool read_entries(struct yaml *y, struct node *map, struct map *seen, struct node *merges, size_t depth)
+static bool read_entries(
+	struct yaml *y, struct node *map, struct map *seen, struct node *merges, size_t depth)
 {
 	while (next(y) && y->event.type != YAML_MAPPING_END_EVENT) {
 		bool plain = y->event.type == YAML_SCALAR_EVENT &&
-			y->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !y->event.data.scalar.tag;
+			     y->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+			     !y->event.data.scalar.tag;
 		struct node *key = read_node(y, depth + 1);
 		if (!key)
 			return false;
@@ -260,7 +273,8 @@ static bool read_entries(struct yaml *y, struct node *map, struct map *seen, str
 			return false;
 		if (key->kind != NODE_STRING) {
 			loader_error(y->l, key->at, NULL, "put it in quotes", "non-string key: %s",
-				node_is_scalar(key) ? node_scalar_text(y->l->a, key) : "a list or a mapping");
+				node_is_scalar(key) ? node_scalar_text(y->l->a, key)
+						    : "a list or a mapping");
 			y->refused = true;
 			continue;
 		}
@@ -302,7 +316,8 @@ static struct node *read_map(struct yaml *y, size_t depth)
 static struct node *read_node(struct yaml *y, size_t depth)
 {
 	if (depth > y->l->limits.depth)
-		return fail(y, here(y), arena_fmt(y->l->a, "nested more than %zu deep", y->l->limits.depth));
+		return fail(y, here(y),
+			arena_fmt(y->l->a, "nested more than %zu deep", y->l->limits.depth));
 	if (y->event.type == YAML_ALIAS_EVENT)
 		return read_alias(y, depth);
 	if (y->event.type == YAML_SEQUENCE_START_EVENT)
@@ -322,7 +337,8 @@ static struct node *read_document(struct yaml *y)
 {
 	while (next(y)) {
 		if (y->event.type == YAML_STREAM_END_EVENT)
-			return node_new(y->l->a, NODE_NULL, (struct compose_mark){.line = 1, .column = 1, .file = y->file});
+			return node_new(y->l->a, NODE_NULL,
+				(struct compose_mark){.line = 1, .column = 1, .file = y->file});
 		if (y->event.type == YAML_DOCUMENT_START_EVENT)
 			return next(y) ? read_node(y, 1) : NULL;
 	}
@@ -337,7 +353,8 @@ struct node *yaml_load(struct loader *l, uint16_t file)
 	if (valid < text.len)
 		return fail(&y, mark_at(text, valid, file), "the text is not UTF-8");
 	if (!yaml_parser_initialize(&y.parser))
-		return fail(&y, (struct compose_mark){.line = 1, .column = 1, .file = file}, "out of memory");
+		return fail(&y, (struct compose_mark){.line = 1, .column = 1, .file = file},
+			"out of memory");
 	yaml_parser_set_encoding(&y.parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&y.parser, (const unsigned char *)text.ptr, text.len);
 	map_init(&y.anchors);
@@ -346,7 +363,8 @@ struct node *yaml_load(struct loader *l, uint16_t file)
 	yaml_parser_delete(&y.parser);
 	map_finish(&y.anchors);
 	if (root && root->kind != NODE_MAP) {
-		loader_error(l, root->at, NULL, "begin with \"services:\"", "top-level object must be a mapping");
+		loader_error(l, root->at, NULL, "begin with \"services:\"",
+			"top-level object must be a mapping");
 		return NULL;
 	}
 	return y.failed || y.refused ? NULL : root;

@@ -1,5 +1,6 @@
-/* Any bytes as Compose text: no crash, no leak, bounded memory, and what is accepted renders to JSON that an
- * update of itself keeps. The first byte chooses the dialect and whether the rest is cut in two texts. */
+/* Any bytes as Compose text: no crash, no leak, bounded memory, and what is accepted renders to
+ * JSON that an update of itself keeps. The first byte chooses the dialect and whether the rest is
+ * cut in two texts. */
 #include <stdlib.h>
 #include "base/arena.h"
 #include "compose/compose.h"
@@ -28,16 +29,24 @@ static void check(struct arena *a, const struct compose_objects *list)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct compose_upload uploads[] = {{"f", {"A=1\nB\nC='x'\n", 12}}};
-	static const struct compose_variable variables[] = {{"A", "va"}, {"E", ""}, {"N", "3"}, {"T", "true"}};
+	static const struct compose_variable variables[] = {
+		{"A", "va"}, {"E", ""}, {"N", "3"}, {"T", "true"}};
 	if (size < 1)
 		return 0;
 	struct arena *a = arena_create();
 	size_t cut = data[0] & 2 ? size / 2 : size - 1;
-	struct compose_text texts[] = {
-		{"a.yml", {(const char *)data + 1, cut}}, {"b.yml", {(const char *)data + 1 + cut, size - 1 - cut}}};
-	struct compose_input in = {.name = "s", .texts = texts, .texts_len = data[0] & 2 ? 2 : 1, .uploads = uploads,
-		.uploads_len = 1, .variables = variables, .variables_len = 4, .dir = data[0] & 4 ? "/d/e" : NULL,
-		.home = data[0] & 8 ? "/h" : NULL, .compat = data[0] & 1};
+	struct compose_text texts[] = {{"a.yml", {(const char *)data + 1, cut}},
+		{"b.yml", {(const char *)data + 1 + cut, size - 1 - cut}}};
+	struct compose_input in = {.name = "s",
+		.texts = texts,
+		.texts_len = data[0] & 2 ? 2 : 1,
+		.uploads = uploads,
+		.uploads_len = 1,
+		.variables = variables,
+		.variables_len = 4,
+		.dir = data[0] & 4 ? "/d/e" : NULL,
+		.home = data[0] & 8 ? "/h" : NULL,
+		.compat = data[0] & 1};
 	if (size == 1)
 		in.texts_len = 0;
 	struct compose_problems errors, warnings;

@@ -1,5 +1,5 @@
-/* Every captured case of `docker stack deploy` that needs no Engine: the same bodies, the same order inside
- * lists, docker's words, and failure where docker fails. Data: tests/golden. */
+/* Every captured case of `docker stack deploy` that needs no Engine: the same bodies, the same
+ * order inside lists, docker's words, and failure where docker fails. Data: tests/golden. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -47,45 +47,49 @@ static bool same(struct one *c, const char *path, const json_t *want, const json
 		want = NULL;
 	if (json_is_null(got))
 		got = NULL;
-	if (strstr(path, "SecretID") || strstr(path, "ConfigID") || strstr(path, "CredentialSpec.Config"))
+	if (strstr(path, "SecretID") || strstr(path, "ConfigID") ||
+		strstr(path, "CredentialSpec.Config"))
 		return !want == !got;
 	bool ok = true;
 	if (json_is_object(want) && json_is_object(got)) {
 		const char *key;
 		json_t *v;
-		json_object_foreach((json_t *)want, key, v)
-			ok &= same(c, arena_fmt(c->a, "%s.%s", path, key), v, json_object_get(got, key));
-		json_object_foreach((json_t *)got, key, v)
-			if (!json_object_get(want, key))
-				ok &= same(c, arena_fmt(c->a, "%s.%s", path, key), NULL, v);
+		json_object_foreach((json_t *)want, key, v) ok &=
+			same(c, arena_fmt(c->a, "%s.%s", path, key), v, json_object_get(got, key));
+		json_object_foreach((json_t *)got, key, v) if (!json_object_get(want, key)) ok &=
+			same(c, arena_fmt(c->a, "%s.%s", path, key), NULL, v);
 		return ok;
 	}
-	if (json_is_array(want) && json_is_array(got) && json_array_size(want) == json_array_size(got)) {
+	if (json_is_array(want) && json_is_array(got) &&
+		json_array_size(want) == json_array_size(got)) {
 		for (size_t i = 0; i < json_array_size(want); i++)
 			ok &= same(c, arena_fmt(c->a, "%s[%zu]", path, i), json_array_get(want, i),
 				json_array_get(got, i));
 		return ok;
 	}
-	ok = json_is_number(want) && json_is_number(got) ? json_number_value(want) == json_number_value(got)
-							 : json_equal(want, got) || (!want && !got);
+	ok = json_is_number(want) && json_is_number(got)
+		     ? json_number_value(want) == json_number_value(got)
+		     : json_equal(want, got) || (!want && !got);
 	if (!ok) {
 		size_t at = strlen(c->why);
 		char *w = want ? json_dumps(want, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 		char *g = got ? json_dumps(got, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-		snprintf(c->why + at, sizeof(c->why) - at, "  %s: want %.300s got %.300s\n", path, w ? w : "nothing",
-			g ? g : "nothing");
+		snprintf(c->why + at, sizeof(c->why) - at, "  %s: want %.300s got %.300s\n", path,
+			w ? w : "nothing", g ? g : "nothing");
 		free(w);
 		free(g);
 	}
 	return ok;
 }
 
-static json_t *wanted_body(const json_t *writes, const char *kind, const char *name, size_t *of_kind)
+static json_t *wanted_body(
+	const json_t *writes, const char *kind, const char *name, size_t *of_kind)
 {
 	json_t *found = NULL, *w;
 	size_t i;
 	*of_kind = 0;
-	json_array_foreach(writes, i, w) {
+	json_array_foreach(writes, i, w)
+	{
 		if (strcmp(json_text(w, "path", ""), kind) != 0)
 			continue;
 		++*of_kind;
@@ -110,7 +114,8 @@ static bool compare(struct one *c, const struct compose_objects *list, const cha
 	wanted_body(writes, kind, "", &of_kind);
 	if (of_kind != mine) {
 		size_t at = strlen(c->why);
-		snprintf(c->why + at, sizeof(c->why) - at, "  %s: want %zu got %zu\n", kind, of_kind, mine);
+		snprintf(c->why + at, sizeof(c->why) - at, "  %s: want %zu got %zu\n", kind,
+			of_kind, mine);
 	}
 	return ok && of_kind == mine;
 }
@@ -124,9 +129,16 @@ static void say(struct one *c, const struct compose_problems *list)
 static bool run(struct one *c)
 {
 	struct compose_input in = {
-		.name = "s", .texts = c->texts, .texts_len = c->texts_len, .uploads = c->uploads,
-		.uploads_len = c->uploads_len, .variables = c->variables, .variables_len = c->variables_len,
-		.dir = "/parent/dir", .home = "/home/foo", .compat = true,
+		.name = "s",
+		.texts = c->texts,
+		.texts_len = c->texts_len,
+		.uploads = c->uploads,
+		.uploads_len = c->uploads_len,
+		.variables = c->variables,
+		.variables_len = c->variables_len,
+		.dir = "/parent/dir",
+		.home = "/home/foo",
+		.compat = true,
 	};
 	struct compose_project *p = NULL;
 	struct compose_problems errors, warnings;
@@ -134,12 +146,13 @@ static bool run(struct one *c)
 	say(c, &warnings);
 	say(c, &errors);
 	if (ok != (json_int(c->expected, "rc", 0) == 0)) {
-		snprintf(c->why, sizeof(c->why), "  exit: want %d, said: %.2000s\n", (int)json_int(c->expected, "rc", 0),
-			c->said.ptr ? c->said.ptr : "");
+		snprintf(c->why, sizeof(c->why), "  exit: want %d, said: %.2000s\n",
+			(int)json_int(c->expected, "rc", 0), c->said.ptr ? c->said.ptr : "");
 		return false;
 	}
 	if (ok) {
-		struct compose_rendering *r = compose_render(c->a, p, &(struct compose_render_options){0});
+		struct compose_rendering *r =
+			compose_render(c->a, p, &(struct compose_render_options){0});
 		good &= compare(c, &r->networks, "/networks/create");
 		good &= compare(c, &r->secrets, "/secrets/create");
 		good &= compare(c, &r->configs, "/configs/create");
@@ -147,7 +160,8 @@ static bool run(struct one *c)
 	}
 	size_t i;
 	json_t *line;
-	json_array_foreach(json_at(c->expected, "stderr"), i, line) {
+	json_array_foreach(json_at(c->expected, "stderr"), i, line)
+	{
 		struct str s = str_trim(str_of(json_string_value(line)));
 		if (str_starts(s, "warning msg=\""))
 			s = str_make(s.ptr + 13, s.len - 14);
@@ -156,7 +170,8 @@ static bool run(struct one *c)
 			continue;
 		if (!c->said.ptr || !strstr(c->said.ptr, text)) {
 			size_t at = strlen(c->why);
-			snprintf(c->why + at, sizeof(c->why) - at, "  not said: %s\n  said: %.1000s\n", text,
+			snprintf(c->why + at, sizeof(c->why) - at,
+				"  not said: %s\n  said: %.1000s\n", text,
 				c->said.ptr ? c->said.ptr : "");
 			good = false;
 		}
@@ -202,9 +217,8 @@ static void add_env(struct one *c, const json_t *env)
 {
 	const char *key;
 	json_t *v;
-	json_object_foreach((json_t *)env, key, v)
-		c->variables[c->variables_len++] =
-			(struct compose_variable){.name = key, .value = json_string_value(v)};
+	json_object_foreach((json_t *)env, key, v) c->variables[c->variables_len++] =
+		(struct compose_variable){.name = key, .value = json_string_value(v)};
 }
 
 static void test_probes(void **state)
@@ -213,13 +227,17 @@ static void test_probes(void **state)
 	json_t *probes = parse(a, read_all(a, GOLDEN "/probes.json")), *p;
 	size_t i, passed = 0;
 	(void)state;
-	json_array_foreach(probes, i, p) {
-		struct one c = {.a = arena_create(), .name = json_text(p, "name", ""), .expected = p};
+	json_array_foreach(probes, i, p)
+	{
+		struct one c = {
+			.a = arena_create(), .name = json_text(p, "name", ""), .expected = p};
 		json_t *files = json_at(p, "files"), *text;
 		const char *key;
 		struct compose_text over = {0};
-		json_object_foreach(files, key, text) {
-			struct compose_text t = {.name = key, .text = str_of(json_string_value(text))};
+		json_object_foreach(files, key, text)
+		{
+			struct compose_text t = {
+				.name = key, .text = str_of(json_string_value(text))};
 			if (strcmp(key, "c.yml") == 0)
 				c.texts[c.texts_len++] = t;
 			else
@@ -228,8 +246,10 @@ static void test_probes(void **state)
 		if (over.name)
 			c.texts[c.texts_len++] = over;
 		/* The two files that one probe reads, as they stood beside it. */
-		c.uploads[c.uploads_len++] = (struct compose_upload){"one.env", STR("E1=1\nSH=1\n")};
-		c.uploads[c.uploads_len++] = (struct compose_upload){"two.env", STR("E2=2\nSH=2\n")};
+		c.uploads[c.uploads_len++] =
+			(struct compose_upload){"one.env", STR("E1=1\nSH=1\n")};
+		c.uploads[c.uploads_len++] =
+			(struct compose_upload){"two.env", STR("E2=2\nSH=2\n")};
 		add_env(&c, json_at(p, "env"));
 		passed += finish(&c);
 		arena_destroy(c.a);
@@ -251,8 +271,9 @@ static bool run_case(const char *name, const char *text_name)
 	assert_non_null(d);
 	for (struct dirent *e; (e = readdir(d));)
 		if (e->d_name[0] != '.')
-			c.uploads[c.uploads_len++] = (struct compose_upload){arena_strdup(c.a, e->d_name),
-				read_all(c.a, arena_fmt(c.a, "%s/%s", dir, e->d_name))};
+			c.uploads[c.uploads_len++] =
+				(struct compose_upload){arena_strdup(c.a, e->d_name),
+					read_all(c.a, arena_fmt(c.a, "%s/%s", dir, e->d_name))};
 	closedir(d);
 	add_env(&c, json_at(c.expected, "env"));
 	bool ok = finish(&c);
@@ -263,8 +284,8 @@ static bool run_case(const char *name, const char *text_name)
 
 static void test_cases(void **state)
 {
-	static const char *const cases[] = {
-		"deploy", "networks", "objects", "ports", "volumes", "warn", "err-undefined-network", "wait"};
+	static const char *const cases[] = {"deploy", "networks", "objects", "ports", "volumes",
+		"warn", "err-undefined-network", "wait"};
 	size_t passed = 0, n = sizeof(cases) / sizeof(*cases);
 	(void)state;
 	for (size_t i = 0; i < n; i++)
@@ -275,6 +296,7 @@ static void test_cases(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_probes), cmocka_unit_test(test_cases)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_probes), cmocka_unit_test(test_cases)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

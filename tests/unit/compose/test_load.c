@@ -1,4 +1,5 @@
-/* What a text may say, what is refused and where, in our own dialect; bad input in bounded time and memory. */
+/* What a text may say, what is refused and where, in our own dialect; bad input in bounded time and
+ * memory. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -23,7 +24,8 @@ static const struct compose_upload uploads[] = {
 	{"./app.env", {APP_ENV, sizeof(APP_ENV) - 1}},
 	{"secret.txt", {"s3cret", 6}},
 };
-static const struct compose_variable variables[] = {{"V", "val"}, {"EMPTY", ""}, {"BARE", "b"}, {"N", "3"}};
+static const struct compose_variable variables[] = {
+	{"V", "val"}, {"EMPTY", ""}, {"BARE", "b"}, {"N", "3"}};
 
 static bool load2(struct fixture *f, const char *one, const char *two)
 {
@@ -74,12 +76,16 @@ static void test_places(void **state)
 {
 	(void)state;
 	refused(HEAD "    tty: 5\n", "one.yml:4:10: services.a.tty must be a boolean");
-	refused(HEAD "    comand: x\n",
-		"one.yml:4:5: services.a Additional property comand is not allowed (did you mean \"command\"?)");
-	refused("services:\n  a: {image: x, image: y}\n", "one.yml:2:17: the key \"image\" is already defined at line 2");
-	refused(HEAD "    mem_limit: 5m\n", "mem_limit: Set resource limits using deploy.resources");
-	refused(HEAD "    networks: [nope]\n", "one.yml:4:16: service a: undefined network \"nope\"");
-	refused(HEAD "    depends_on: [b]\n", "one.yml:4:18: service a depends on undefined service \"b\"");
+	refused(HEAD "    comand: x\n", "one.yml:4:5: services.a Additional property comand is not "
+					"allowed (did you mean \"command\"?)");
+	refused("services:\n  a: {image: x, image: y}\n",
+		"one.yml:2:17: the key \"image\" is already defined at line 2");
+	refused(HEAD "    mem_limit: 5m\n",
+		"mem_limit: Set resource limits using deploy.resources");
+	refused(HEAD "    networks: [nope]\n",
+		"one.yml:4:16: service a: undefined network \"nope\"");
+	refused(HEAD "    depends_on: [b]\n",
+		"one.yml:4:18: service a depends on undefined service \"b\"");
 	refused(HEAD "    environment: [\"A=${X?give X}\"]\n",
 		"one.yml:4:19: required variable X is missing a value: give X");
 	refused(HEAD "    env_file: nope.env\n", "one.yml:4:15: env file nope.env: no such file");
@@ -87,14 +93,18 @@ static void test_places(void **state)
 	refused("services: {a: {}}\n", "no image specified");
 	refused("[1]\n", "one.yml:1:1: top-level object must be a mapping");
 	refused("services: {}\n", "the text has no services");
-	refused(HEAD "    volumes: ['./x:/y']\n", "the relative bind source ./x means nothing on the nodes");
-	refused(HEAD "    ports: ['99999:80']\n", "services.a.ports.0 Does not match format 'ports'");
-	refused(HEAD "    ports: ['80:80', '80:81']\n", "port 80/tcp is already published by service a");
+	refused(HEAD "    volumes: ['./x:/y']\n",
+		"the relative bind source ./x means nothing on the nodes");
+	refused(HEAD "    ports: ['99999:80']\n",
+		"services.a.ports.0 Does not match format 'ports'");
+	refused(HEAD "    ports: ['80:80', '80:81']\n",
+		"port 80/tcp is already published by service a");
 	refused(HEAD "    deploy: {resources: {limits: {memory: 1000}}}\n", "no less than 4MiB");
 	refused(HEAD "    1: x\n", "one.yml:4:5: non-string key: 1");
 	refused(HEAD "    hostname: \"a\\0b\"\n", "a string may not hold a NUL byte");
 	refused(HEAD "    hostname: !!binary aGk=\n", "the tag !!binary is not supported");
-	refused("services:\n  a: {image: x, depends_on: [b]}\n  b: {image: x, depends_on: [a]}\n", "depends on itself");
+	refused("services:\n  a: {image: x, depends_on: [b]}\n  b: {image: x, depends_on: [a]}\n",
+		"depends on itself");
 }
 
 static void test_all_at_once(void **state)
@@ -102,7 +112,8 @@ static void test_all_at_once(void **state)
 	struct fixture f = {0};
 	(void)state;
 	assert_false(load2(&f,
-		HEAD "    tty: 5\n    foo: 1\n    networks: [n1]\n    secrets: [s1]\n    deploy: {mode: odd, replicas: -1}\n"
+		HEAD "    tty: 5\n    foo: 1\n    networks: [n1]\n    secrets: [s1]\n    deploy: "
+		     "{mode: odd, replicas: -1}\n"
 		     "  b: {image: 'x y', stop_grace_period: 1d}\nbar: 1\n",
 		NULL));
 	assert_int_equal(f.errors.len, 9);
@@ -171,8 +182,8 @@ static void test_bombs(void **state)
 	b.len = 0;
 	buf_adds(&b, "x0: &a0 [x, x, x, x, x, x, x, x, x]\n");
 	for (int i = 1; i < 10; i++)
-		buf_fmt(&b, "x%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i, i - 1, i - 1, i - 1,
-			i - 1, i - 1, i - 1, i - 1, i - 1);
+		buf_fmt(&b, "x%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i,
+			i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
 	bomb(b.ptr, b.len, "excessive aliasing");
 	b.len = 0;
 	repeat(&b, "a", 1024 * 1024 + 1);
@@ -209,8 +220,12 @@ static void test_variables_are_bounded(void **state)
 	struct compose_variable v = {"V", value.ptr};
 	f.texts[0] = (struct compose_text){"one.yml", buf_str(&text)};
 	for (int compat = 0; compat < 2; compat++) {
-		f.in = (struct compose_input){.name = "s", .texts = f.texts, .texts_len = 1, .variables = &v,
-			.variables_len = 1, .compat = compat == 1};
+		f.in = (struct compose_input){.name = "s",
+			.texts = f.texts,
+			.texts_len = 1,
+			.variables = &v,
+			.variables_len = 1,
+			.compat = compat == 1};
 		assert_false(compose_load(f.a, &f.in, &f.p, &f.errors, &f.warnings));
 		assert_non_null(strstr(f.errors.items[0].message, "longer than 8 MiB"));
 	}
@@ -234,9 +249,21 @@ static const char *hostname_of(const char *template, struct fixture *f)
 static void test_interpolation(void **state)
 {
 	static const char *const cases[][2] = {
-		{"$V", "val"}, {"${V}", "val"}, {"$$V", "$V"}, {"${X:-d}", "d"}, {"${EMPTY:-d}", "d"}, {"${EMPTY-d}", ""},
-		{"${V:-d}", "val"}, {"${V:+alt}", "alt"}, {"${X:+alt}", ""}, {"${EMPTY+alt}", "alt"}, {"${X:-${V}}", "val"},
-		{"${X:-a${Y:-b}c}", "abc"}, {"$V-z", "val-z"}, {"${X:-http://x-y?z}", "http://x-y?z"}, {"${X:-$$}", "$"},
+		{"$V", "val"},
+		{"${V}", "val"},
+		{"$$V", "$V"},
+		{"${X:-d}", "d"},
+		{"${EMPTY:-d}", "d"},
+		{"${EMPTY-d}", ""},
+		{"${V:-d}", "val"},
+		{"${V:+alt}", "alt"},
+		{"${X:+alt}", ""},
+		{"${EMPTY+alt}", "alt"},
+		{"${X:-${V}}", "val"},
+		{"${X:-a${Y:-b}c}", "abc"},
+		{"$V-z", "val-z"},
+		{"${X:-http://x-y?z}", "http://x-y?z"},
+		{"${X:-$$}", "$"},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -244,7 +271,8 @@ static void test_interpolation(void **state)
 		assert_string_equal(hostname_of(cases[i][0], &f), cases[i][1]);
 		drop(&f);
 	}
-	refused(HEAD "    hostname: ${V\n", "invalid interpolation format for services.a.hostname: \"${V\"");
+	refused(HEAD "    hostname: ${V\n",
+		"invalid interpolation format for services.a.hostname: \"${V\"");
 	refused(HEAD "    hostname: ${}\n", "invalid interpolation format");
 	refused(HEAD "    hostname: a$\n", "invalid interpolation format");
 	refused(HEAD "    hostname: ${V!x}\n", "invalid interpolation format");
@@ -253,12 +281,16 @@ static void test_interpolation(void **state)
 
 static void test_merge(void **state)
 {
-	struct fixture f = good2("services:\n  a:\n    image: bb:1\n    tty: true\n    command: [x, y]\n    dns: [1.1.1.1]\n"
-				 "    environment: {A: 1, B: 2}\n    ports: ['80:80', '443:443/tcp']\n"
-				 "    healthcheck: {test: [CMD, a], interval: 5s}\n    labels: {gone: 1, kept: 1}\n"
-				 "networks: {default: {driver: overlay, attachable: true}}\n",
-		"services:\n  a:\n    tty: false\n    command: z\n    dns: [1.1.1.1, 8.8.8.8]\n    environment: [B=3, C]\n"
-		"    ports: ['443:443/udp', '80:80']\n    healthcheck: {test: [CMD, b]}\n    labels: {gone: !reset null}\n"
+	struct fixture f = good2(
+		"services:\n  a:\n    image: bb:1\n    tty: true\n    command: [x, y]\n    dns: "
+		"[1.1.1.1]\n"
+		"    environment: {A: 1, B: 2}\n    ports: ['80:80', '443:443/tcp']\n"
+		"    healthcheck: {test: [CMD, a], interval: 5s}\n    labels: {gone: 1, kept: 1}\n"
+		"networks: {default: {driver: overlay, attachable: true}}\n",
+		"services:\n  a:\n    tty: false\n    command: z\n    dns: [1.1.1.1, 8.8.8.8]\n    "
+		"environment: [B=3, C]\n"
+		"    ports: ['443:443/udp', '80:80']\n    healthcheck: {test: [CMD, b]}\n    "
+		"labels: {gone: !reset null}\n"
 		"  b: {image: 'cc:2'}\nnetworks: {default: {internal: true}}\n");
 	const struct compose_service *s = &f.p->services[0];
 	(void)state;
@@ -280,15 +312,19 @@ static void test_merge(void **state)
 
 static void test_newer_forms(void **state)
 {
-	struct fixture f = good2("name: n\nservices:\n  a:\n    image: bb\n    env_file: [{path: app.env}, {path: no.env, required: false}]\n"
-				 "    environment: {A: 2, T: true}\n"
-				 "    depends_on: {b: {condition: service_healthy}, zz: {condition: service_started, required: false}}\n"
-				 "    ports: [{target: 80, published: '8080'}]\n    configs: [c]\n    secrets: [s]\n    group_add: [1, g]\n"
-				 "    deploy: {replicas: '$N', resources: {limits: {cpus: 0.5, pids: '$N'}}}\n"
-				 "    x-any: 1\n    build: .\n    restart: always\n"
-				 "  b: {image: bb, deploy: {mode: global}}\n"
-				 "configs: {c: {content: \"hi $V\"}}\nsecrets: {s: {environment: V}}\n",
-		NULL);
+	struct fixture f =
+		good2("name: n\nservices:\n  a:\n    image: bb\n    env_file: [{path: app.env}, "
+		      "{path: no.env, required: false}]\n"
+		      "    environment: {A: 2, T: true}\n"
+		      "    depends_on: {b: {condition: service_healthy}, zz: {condition: "
+		      "service_started, required: false}}\n"
+		      "    ports: [{target: 80, published: '8080'}]\n    configs: [c]\n    "
+		      "secrets: [s]\n    group_add: [1, g]\n"
+		      "    deploy: {replicas: '$N', resources: {limits: {cpus: 0.5, pids: '$N'}}}\n"
+		      "    x-any: 1\n    build: .\n    restart: always\n"
+		      "  b: {image: bb, deploy: {mode: global}}\n"
+		      "configs: {c: {content: \"hi $V\"}}\nsecrets: {s: {environment: V}}\n",
+			NULL);
 	const struct compose_service *s = &f.p->services[0];
 	(void)state;
 	assert_string_equal(f.p->text_name, "n");
@@ -301,7 +337,8 @@ static void test_newer_forms(void **state)
 	assert_int_equal(s->limits.pids, 3);
 	assert_string_equal(s->restart_policy.condition, "any");
 	assert_string_equal(s->groups.items[0], "1");
-	static const char *const env[][2] = {{"A", "2"}, {"B", "x y"}, {"C", "t\nval"}, {"BARE", "b"}, {"T", "true"}};
+	static const char *const env[][2] = {
+		{"A", "2"}, {"B", "x y"}, {"C", "t\nval"}, {"BARE", "b"}, {"T", "true"}};
 	assert_int_equal(s->environment.len, 5);
 	for (size_t i = 0; i < 5; i++) {
 		assert_string_equal(s->environment.items[i].key, env[i][0]);
@@ -338,8 +375,9 @@ static const char *lookup(void *data, enum compose_kind kind, const char *name)
 
 static void test_render_options(void **state)
 {
-	struct fixture f = good2("services: {a: {image: bb, secrets: [sec, {source: named, target: t}]}}\n"
-				 "secrets: {sec: {file: secret.txt}, named: {file: secret.txt, name: fixed}}\n",
+	struct fixture f = good2(
+		"services: {a: {image: bb, secrets: [sec, {source: named, target: t}]}}\n"
+		"secrets: {sec: {file: secret.txt}, named: {file: secret.txt, name: fixed}}\n",
 		NULL);
 	struct compose_render_options o = {.sha256 = fake_hash, .add_labels = add_label};
 	struct compose_rendering *r = compose_render(f.a, f.p, &o);
@@ -366,11 +404,17 @@ static void test_refs(void **state)
 	struct compose_variable_ref *vars;
 	size_t len;
 	(void)state;
-	f.texts[0] = (struct compose_text){"one.yml",
-		str_of("services:\n  a:\n    image: $IMG\n    env_file: [one.env, {path: \"$V.env\", required: false}]\n"
-		       "    environment: [BARE, 'K=${A:-${B}}', 'P=$$NOT']\n"
-		       "secrets: {s: {file: ./s.txt}, e: {external: true, file: not.txt}}\nconfigs: {c: {file: one.env}}\n")};
-	f.in = (struct compose_input){.name = "s", .texts = f.texts, .texts_len = 1, .variables = variables, .variables_len = 1};
+	f.texts[0] = (struct compose_text){
+		"one.yml", str_of("services:\n  a:\n    image: $IMG\n    env_file: [one.env, "
+				  "{path: \"$V.env\", required: false}]\n"
+				  "    environment: [BARE, 'K=${A:-${B}}', 'P=$$NOT']\n"
+				  "secrets: {s: {file: ./s.txt}, e: {external: true, file: "
+				  "not.txt}}\nconfigs: {c: {file: one.env}}\n")};
+	f.in = (struct compose_input){.name = "s",
+		.texts = f.texts,
+		.texts_len = 1,
+		.variables = variables,
+		.variables_len = 1};
 	assert_true(compose_file_refs(f.a, &f.in, &files, &len, &f.errors));
 	assert_int_equal(len, 3);
 	assert_string_equal(files[0].path, "one.env");
@@ -404,10 +448,17 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_places), cmocka_unit_test(test_all_at_once), cmocka_unit_test(test_problems_are_bounded),
-		cmocka_unit_test(test_bombs), cmocka_unit_test(test_variables_are_bounded),
-		cmocka_unit_test(test_interpolation), cmocka_unit_test(test_merge), cmocka_unit_test(test_newer_forms),
-		cmocka_unit_test(test_render_options), cmocka_unit_test(test_refs), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_all_at_once),
+		cmocka_unit_test(test_problems_are_bounded),
+		cmocka_unit_test(test_bombs),
+		cmocka_unit_test(test_variables_are_bounded),
+		cmocka_unit_test(test_interpolation),
+		cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_newer_forms),
+		cmocka_unit_test(test_render_options),
+		cmocka_unit_test(test_refs),
+		cmocka_unit_test(test_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
