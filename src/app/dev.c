@@ -148,7 +148,7 @@ static enum flow_next run_once(struct dev *dev, const char *const *argv, bool as
 
 static struct status make_dir(const char *path, mode_t mode)
 {
-	if (mkdir(path, mode) == 0 || errno == EEXIST)
+	if ((mkdir(path, mode) == 0 && chmod(path, mode) == 0) || errno == EEXIST) /* chmod: whatever the umask is */
 		return status_ok();
 	return status_err(ST_FAILED_PRECONDITION, "cannot make the directory %s (errno %d)", path, errno);
 }
