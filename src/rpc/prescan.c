@@ -152,9 +152,10 @@ static bool scan_value(struct scan *s, const struct level *at, const struct pb_f
 	}
 	if (wire != PB_LEN)
 		return spend(s, at, 0, size);
-	if (!spend(s, at, 1, size + f->bytes.len))
+	bool is_message = at->field->type == PROTOBUF_C_TYPE_MESSAGE;
+	if (!spend(s, at, 1, is_message ? size : size + f->bytes.len))
 		return false;
-	if (at->field->type == PROTOBUF_C_TYPE_MESSAGE)
+	if (is_message)
 		return scan_message(s, at->field->descriptor, f->bytes, at);
 	if (at->field->type != PROTOBUF_C_TYPE_STRING)
 		return true;
