@@ -139,6 +139,9 @@ static void on_app_end(void *data, const struct status *st)
 		log_error("cannot go on", "error", st->message, NULL);
 		d->exit_code = EXIT_FAILURE;
 	}
+	/* Before the servers of --dev go, so that nobody complains of their loss. */
+	app_destroy(d->app);
+	d->app = NULL;
 	if (d->dev)
 		dev_stop(d->dev, on_dev_stopped, d);
 	else
@@ -233,7 +236,6 @@ static int run(struct daemon *d)
 		start_app(d);
 	}
 	loop_run(d->loop);
-	app_destroy(d->app);
 	dev_destroy(d->dev);
 	close_signals(d);
 	loop_destroy(d->loop);
