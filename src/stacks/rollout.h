@@ -54,6 +54,8 @@ struct rollout {
 	struct timer again, pause; /* pause: then `next` */
 	void (*next)(struct rollout *ro); /* when nothing is waited for any more */
 	void (*done)(struct stack_run *sr, const struct status *st);
+	const char **written; /* names of services that this job has written: they must hold, others need only be well */
+	size_t n_written;
 	/* prune: services that were removed, whose tasks may still be there */
 	const char **leaving;
 	size_t n_leaving;

@@ -231,6 +231,16 @@ static bool someone_awaits_end(const struct release *r, const char *key)
 	return false;
 }
 
+/* Nobody wrote it in this job: as wanted is enough. After a restart in the middle of a deploy, its label tells. */
+static bool is_unchanged(const struct rollout *ro, const char *name)
+{
+	const struct world_service *seen = world_service_find(&ro->sr->world, name);
+	for (size_t i = 0; i < ro->n_written; i++)
+		if (strcmp(ro->written[i], name) == 0)
+			return false;
+	return seen && strcmp(seen->label_job, ro->sr->run->job->id.text) != 0;
+}
+
 void rollout_watch_all(struct rollout *ro)
 {
 	const struct release *r = ro->target;
@@ -239,7 +249,8 @@ void rollout_watch_all(struct rollout *ro)
 	for (size_t i = 0; i < r->n_services; i++) {
 		const struct release_object *o = &r->services[i].object;
 		if (rollout_includes(ro, o->key))
-			all[n++] = (struct converge){.key = o->key, .name = o->name, .completes = someone_awaits_end(r, o->key)};
+			all[n++] = (struct converge){.key = o->key, .name = o->name, .gate = is_unchanged(ro, o->name),
+				.completes = someone_awaits_end(r, o->key)};
 	}
 	rollout_watch(ro, all, n, rollout_phase_over);
 }

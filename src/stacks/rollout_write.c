@@ -269,6 +269,15 @@ static void say_state(struct rollout *ro, const char *key, const char *message)
 	job_run_event(ro->sr->run, &(struct db_event){.kind = "service.state", .service = key, .state = "converging", .message = message, .percent = -1});
 }
 
+static void remember_written(struct rollout *ro, const char *name)
+{
+	const char **more = arena_array(ro->sr->run->arena, const char *, ro->n_written + 1);
+	if (ro->n_written)
+		memcpy(more, ro->written, ro->n_written * sizeof(*more));
+	more[ro->n_written++] = name;
+	ro->written = more;
+}
+
 static void write_service(struct rollout *ro, const struct release_service *s)
 {
 	struct stack_run *sr = ro->sr;
@@ -286,6 +295,8 @@ static void write_service(struct rollout *ro, const struct release_service *s)
 	}
 	bool replace = false;
 	json_t *body = body_for(ro, s, seen, &replace);
+	if (body || is_written_by_us(ro, seen))
+		remember_written(ro, s->object.name);
 	if (!body) {
 		ro->kept++;
 		return;
