@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -316,13 +317,32 @@ static void on_info(void *data, const struct status *st, const struct docker_inf
 	}
 }
 
-/* A Swarm of one node on loopback, unless it is one already; somebody else's Engine is left as it is. */
+/* A port nobody has at this moment, below 49152: the Engine takes no higher one for the data path. */
+static int free_port(int type)
+{
+	for (int tries = 0; tries < 100; tries++) {
+		struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		socklen_t len = sizeof(at);
+		int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+		bool ok = fd >= 0 && bind(fd, (struct sockaddr *)&at, len) == 0 && getsockname(fd, (struct sockaddr *)&at, &len) == 0;
+		if (fd >= 0)
+			(void)close(fd);
+		if (ok && ntohs(at.sin_port) < 49152)
+			return ntohs(at.sin_port);
+	}
+	return type == SOCK_STREAM ? 2377 : 4789;
+}
+
+/* A Swarm of one node on loopback, unless it is one already; somebody else's Engine is left as it is. Its ports are its
+ * own, since another Engine of this machine may be a manager too. */
 static enum flow_next make_swarm(struct flow *f)
 {
 	struct dev *dev = dev_of(f);
 	if (dev->swarm_tried && dev->servers.own_engine) {
-		const char *const argv[] = {
-			"docker", "-H", dev->servers.docker, "swarm", "init", "--advertise-addr", "127.0.0.1", NULL};
+		const char *listen = arena_fmt(dev->arena, "127.0.0.1:%d", free_port(SOCK_STREAM));
+		const char *data = arena_fmt(dev->arena, "%d", free_port(SOCK_DGRAM));
+		const char *const argv[] = {"docker", "-H", dev->servers.docker, "swarm", "init", "--advertise-addr", "127.0.0.1",
+			"--listen-addr", listen, "--data-path-port", data, NULL};
 		return run_once(dev, argv, false);
 	}
 	if (!dev->docker) {
