@@ -339,10 +339,10 @@ static enum flow_next make_swarm(struct flow *f)
 {
 	struct dev *dev = dev_of(f);
 	if (dev->swarm_tried && dev->servers.own_engine) {
-		const char *listen = arena_fmt(dev->arena, "127.0.0.1:%d", free_port(SOCK_STREAM));
-		const char *data = arena_fmt(dev->arena, "%d", free_port(SOCK_DGRAM));
+		const char *manager = arena_fmt(dev->arena, "127.0.0.1:%d", free_port(SOCK_STREAM));
+		const char *vxlan = arena_fmt(dev->arena, "%d", free_port(SOCK_DGRAM));
 		const char *const argv[] = {"docker", "-H", dev->servers.docker, "swarm", "init", "--advertise-addr", "127.0.0.1",
-			"--listen-addr", listen, "--data-path-port", data, NULL};
+			"--listen-addr", manager, "--data-path-port", vxlan, NULL};
 		return run_once(dev, argv, false);
 	}
 	if (!dev->docker) {
