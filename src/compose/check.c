@@ -27,15 +27,44 @@ const char *check_service_name(const struct path *path)
 	return name ? name : "";
 }
 
-static bool decoding_error(struct loader *l, const struct node *n, const struct path *path,
-	const char *field, const char *reason)
+/* A path as the Go types that docker decodes into name it: Deploy.update_config.Parallelism. */
+static const char *field_path(struct arena *a, const struct path *path)
+{
+	if (!path->up || !path->up->up)
+		return "";
+	const char *up = field_path(a, path->up);
+	if (!path->key)
+		return arena_fmt(a, "%s[%zu]", up, path->index);
+	bool tagged = strchr(path->key, '_') || strcmp(path->key, "memory") == 0;
+	char *name =
+		arena_strdup(a, strcmp(path->key, "healthcheck") == 0 ? "healthCheck" : path->key);
+	if (!tagged && name[0] >= 'a' && name[0] <= 'z')
+		name[0] = (char)(name[0] - 'a' + 'A');
+	return arena_fmt(a, "%s%s%s", up, *up ? "." : "", name);
+}
+
+bool check_decoding(
+	struct loader *l, const struct node *n, const struct path *path, const char *reason)
 {
 	if (l->in->compat)
 		loader_error(l, n->at, path, NULL,
 			"decoding failed due to the following error(s):\n\nerror decoding '%s': %s",
-			field, reason);
+			field_path(l->a, path), reason);
 	else
 		loader_error(l, n->at, path, NULL, "%s", reason);
+	return false;
+}
+
+static bool negative(struct loader *l, const struct node *n, const struct path *path)
+{
+	if (l->in->compat && strcmp(path->key, "size") != 0)
+		loader_error(l, n->at, path, NULL,
+			"decoding failed due to the following error(s):\n\ncannot parse '%s', %lld "
+			"overflows uint",
+			field_path(l->a, path), (long long)n->number);
+	else
+		loader_error(l, n->at, path, NULL, "%s Must be greater than or equal to 0",
+			dots(l, path));
 	return false;
 }
 
@@ -96,18 +125,14 @@ static bool check_int(
 {
 	if (!cast(l, n, k, path))
 		return false;
-	if (n->kind == NODE_FLOAT && n->real == floor(n->real) && fabs(n->real) < 0x1p62) {
+	bool cut = l->in->compat && (k->flags & F_NUMBER); /* docker cuts 1.5 to 1 */
+	if (n->kind == NODE_FLOAT && (cut || n->real == floor(n->real)) && fabs(n->real) < 0x1p62) {
 		n->number = (int64_t)n->real;
 		n->kind = NODE_INT;
 	}
 	if (n->kind != NODE_INT)
 		return check_must_be(l, n, path, k->flags & F_NUMBER ? "number" : "integer");
-	if ((k->flags & F_UNSIGNED) && n->number < 0) {
-		loader_error(l, n->at, path, NULL, "%s must be greater than or equal to 0",
-			dots(l, path));
-		return false;
-	}
-	return true;
+	return !(k->flags & F_UNSIGNED) || n->number >= 0 || negative(l, n, path);
 }
 
 static bool check_number(
@@ -151,10 +176,7 @@ static bool check_bytes(struct loader *l, struct node *n, const struct path *pat
 		return check_must_be(l, n, path, "string");
 	if (size_parse(str_of(n->text), &bytes))
 		return true;
-	bool limits = strcmp(path->up->key, "limits") == 0;
-	return decoding_error(l, n, path,
-		limits ? "Deploy.Resources.Limits.memory" : "Deploy.Resources.Reservations.memory",
-		form_size_error(l->a, n->text));
+	return check_decoding(l, n, path, form_size_error(l->a, n->text));
 }
 
 static bool check_cpus(struct loader *l, struct node *n, const struct path *path)
@@ -240,8 +262,7 @@ static bool check_command(
 	struct compose_strings words;
 	const char *error = form_shell_words(l->a, n->text, &words);
 	if (error)
-		return decoding_error(l, n, path,
-			strcmp(k->name, "command") == 0 ? "Command" : "Entrypoint", error);
+		return check_decoding(l, n, path, error);
 	n->kind = NODE_SEQ;
 	memset(&n->seq, 0, sizeof(n->seq));
 	for (size_t i = 0; i < words.len; i++)
@@ -356,7 +377,8 @@ static bool check_hosts(
 		for (size_t i = 0; i < n->map.len; i++) {
 			struct node_entry *e = &n->map.entries[i];
 			const char *text = arena_fmt(l->a, "%s=%s", e->key, e->value->text);
-			node_push(l->a, list, node_string(l->a, text, e->at));
+			if (*e->value->text)
+				node_push(l->a, list, node_string(l->a, text, e->at));
 		}
 		if (list->seq.len)
 			qsort(list->seq.items, list->seq.len, sizeof(*list->seq.items), by_text);
@@ -443,7 +465,8 @@ static bool check_named(
 	for (size_t i = 0; i < n->map.len; i++) {
 		struct node_entry *e = &n->map.entries[i];
 		struct path here = {.up = path, .key = e->key};
-		if (!valid_name(e->key)) {
+		bool free_name = l->in->compat && strcmp(k->name, "networks") == 0;
+		if (!free_name && !valid_name(e->key)) {
 			loader_error(l, e->at, &here,
 				"a name is made of letters, digits, '.', '_' and '-'",
 				"%s Additional property %s is not allowed", dots(l, path), e->key);
@@ -528,7 +551,8 @@ bool check_value(
 	case K_EXTERNAL:
 		return cast(l, n, k, path) && check_external(l, n, path);
 	case K_ENV_FILE:
-		return check_env_file(l, n, k, path);
+		return (n->kind != NODE_SEQ || check_unique(l, n, path)) &&
+		       check_env_file(l, n, k, path);
 	}
 	return false;
 }

@@ -27,5 +27,8 @@ bool check_env_file(
 /* "services.web.tty must be a boolean"; false. */
 bool check_must_be(
 	struct loader *l, const struct node *n, const struct path *path, const char *what);
+/* What docker finds when it decodes: its words in compat mode, else the reason alone; false. */
+bool check_decoding(
+	struct loader *l, const struct node *n, const struct path *path, const char *reason);
 /* The service that a path leads into. */
 const char *check_service_name(const struct path *path);

@@ -4,17 +4,21 @@
 
 /* ---- ports ---- */
 
-static void warn_ip(struct loader *l, const struct node *port, const struct path *path)
+/* `last` is the end of a range that one port is published as, or NULL. */
+static void warn_ip(
+	struct loader *l, const struct node *port, const struct node *last, const struct path *path)
 {
 	const char *ip = node_get_text(port, "host_ip", NULL);
 	if (!ip || strcmp(ip, "0.0.0.0") == 0)
 		return;
 	const struct node *published = node_get(port, "published"),
 			  *target = node_get(port, "target");
+	const struct node *end = node_get(last, "published");
+	const char *range = end ? arena_fmt(l->a, "-%s", node_scalar_text(l->a, end)) : "";
 	const char *host = strchr(ip, ':') ? arena_fmt(l->a, "[%s]", ip) : ip;
 	loader_warn(l, port->at, path, NULL,
-		"ignoring IP-address (%s:%s:%s/%s) service will listen on '0.0.0.0'", host,
-		node_is(published, NODE_INT) ? node_scalar_text(l->a, published) : "",
+		"ignoring IP-address (%s:%s%s:%s/%s) service will listen on '0.0.0.0'", host,
+		node_is(published, NODE_INT) ? node_scalar_text(l->a, published) : "", range,
 		node_is(target, NODE_INT) ? node_scalar_text(l->a, target) : "",
 		node_get_text(port, "protocol", "tcp"));
 }
@@ -44,7 +48,7 @@ static bool check_port(struct loader *l, struct node *item, const struct schema_
 		if (!published_text(l, item, path) || !check_map(l, item, k->sub, k->flags, path))
 			return false;
 		node_push(l->a, out, item);
-		warn_ip(l, item, path);
+		warn_ip(l, item, NULL, path);
 		return true;
 	}
 	if (item->kind != NODE_STRING && item->kind != NODE_INT)
@@ -58,8 +62,12 @@ static bool check_port(struct loader *l, struct node *item, const struct schema_
 		return false;
 	}
 	l->nodes += (out->seq.len - before) * 5;
-	for (size_t i = before; i < out->seq.len; i++)
-		warn_ip(l, out->seq.items[i], path);
+	const struct node *first = out->seq.items[before], *last = out->seq.items[out->seq.len - 1];
+	bool one_target = node_get(first, "target")->number == node_get(last, "target")->number;
+	if (one_target)
+		warn_ip(l, first, first == last ? NULL : last, path);
+	for (size_t i = before; !one_target && i < out->seq.len; i++)
+		warn_ip(l, out->seq.items[i], NULL, path);
 	return true;
 }
 
@@ -102,14 +110,7 @@ static bool check_volume(
 	const char *error = form_volume(l->a, (*item)->text, (*item)->at, item);
 	if (!error)
 		return true;
-	if (l->in->compat)
-		loader_error(l, (*item)->at, path, NULL,
-			"decoding failed due to the following error(s):\n\nerror decoding "
-			"'Volumes[%zu]': %s",
-			path->index, error);
-	else
-		loader_error(l, (*item)->at, path, "source:target[:options]", "%s", error);
-	return false;
+	return check_decoding(l, *item, path, error);
 }
 
 bool check_volumes(
@@ -149,12 +150,19 @@ bool check_files(
 
 /* ---- networks, depends_on, ulimits ---- */
 
+static struct node *silent(struct loader *l, struct compose_mark at)
+{
+	struct node *n = node_new(l->a, NODE_MAP, at);
+	n->tag = NODE_SILENT;
+	return n;
+}
+
 static void names_to_map(struct loader *l, struct node *n)
 {
 	struct node *map = node_new(l->a, NODE_MAP, n->at);
 	for (size_t i = 0; i < n->seq.len; i++) {
 		struct node *item = n->seq.items[i];
-		node_put(l->a, map, item->text, item->at, node_new(l->a, NODE_MAP, item->at));
+		node_put(l->a, map, item->text, item->at, silent(l, item->at));
 	}
 	n->kind = NODE_MAP;
 	n->map = map->map;
@@ -174,7 +182,7 @@ bool check_names(
 		struct node_entry *e = &n->map.entries[i];
 		struct path here = {.up = path, .key = e->key};
 		if (e->value->kind == NODE_NULL && k->kind == K_NETWORKS)
-			e->value = node_new(l->a, NODE_MAP, e->at);
+			e->value = silent(l, e->at);
 		else
 			ok &= check_map(l, e->value, k->sub,
 				k->flags | (k->kind == K_NETWORKS ? F_NULL : 0), &here);
@@ -193,8 +201,9 @@ static bool check_ulimit(
 		if (node_is(node_get(e->value, "soft"), NODE_INT) &&
 			node_is(node_get(e->value, "hard"), NODE_INT))
 			return true;
-		loader_error(l, at, path, NULL, "%s soft and hard are required",
-			path_text(l->a, path, PATH_DOTS));
+		loader_error(l, at, path, "both soft and hard", "%s %s is required",
+			path_text(l->a, path, PATH_DOTS),
+			node_get(e->value, "soft") ? "hard" : "soft");
 		return false;
 	}
 	if (!check_value(l, e->value, single, path))

@@ -125,7 +125,7 @@ static void decode_volumes(const struct scope *c)
 		m->has_image = node_is(node_get(item, "image"), NODE_MAP);
 		m->has_cluster = node_is(node_get(item, "cluster"), NODE_MAP);
 		m->tmpfs_size = decode_int(node_get(item, "tmpfs"), "size", 0);
-		m->type = m->type ? m->type : "volume";
+		m->type = m->type && *m->type ? m->type : "volume";
 		if (strcmp(m->type, "bind") == 0)
 			resolve_source(c, item, m);
 	}
@@ -215,8 +215,8 @@ static void decode_mode(const struct scope *c, const struct node *deploy)
 			"replicas can only be used with replicated or replicated-job mode");
 }
 
-static void check_word(const struct scope *c, const struct node *map, const char *key,
-	const char *const *words, const char *list)
+static void check_word(const struct scope *c, const struct node *map, const char *section,
+	const char *key, const char *const *words, const char *list)
 {
 	const struct node *n = node_get(map, key);
 	if (!node_is(n, NODE_STRING))
@@ -224,9 +224,11 @@ static void check_word(const struct scope *c, const struct node *map, const char
 	for (; *words; words++)
 		if (strcmp(*words, n->text) == 0)
 			return;
-	struct path path = {.up = c->path, .key = "deploy"};
-	loader_error(c->l, n->at, &path, NULL,
-		"services.%s.deploy.%s must be one of the following: %s", c->s->key, key, list);
+	struct path deploy = {.up = c->path, .key = "deploy"}, up = {.up = &deploy, .key = section};
+	struct path path = {.up = &up, .key = key};
+	const char *where = path_text(c->l->a, &path, PATH_DOTS);
+	loader_error(c->l, n->at, &path, NULL, "%s%s%s must be one of the following: %s", where,
+		c->l->in->compat ? " " : "", c->l->in->compat ? where : "", list);
 }
 
 static void decode_rollout(const struct scope *c, const struct node *deploy, const char *key,
@@ -236,10 +238,10 @@ static void decode_rollout(const struct scope *c, const struct node *deploy, con
 	static const char *const actions[] = {"pause", "continue", "rollback", NULL};
 	const struct node *n = node_get(deploy, key);
 	r->set = node_is(n, NODE_MAP);
-	check_word(c, n, "order", orders, "\"start-first\", \"stop-first\"");
+	check_word(c, n, key, "order", orders, "\"start-first\", \"stop-first\"");
 	if (!c->l->in->compat)
-		check_word(
-			c, n, "failure_action", actions, "\"pause\", \"continue\", \"rollback\"");
+		check_word(c, n, key, "failure_action", actions,
+			"\"pause\", \"continue\", \"rollback\"");
 }
 
 static void decode_amounts(const struct scope *c, const struct node *deploy)
@@ -257,9 +259,9 @@ static void decode_amounts(const struct scope *c, const struct node *deploy)
 	r->generic = arena_array(c->l->a, struct compose_generic, list->seq.len);
 	for (size_t i = 0; i < list->seq.len; i++) {
 		const struct node *spec = node_get(list->seq.items[i], "discrete_resource_spec");
-		r->generic[r->generic_len++] =
-			(struct compose_generic){.kind = node_get_text(spec, "kind", ""),
-				.value = decode_int(spec, "value", 0)};
+		r->generic[r->generic_len++] = (struct compose_generic){
+			.kind = spec ? node_get_text(spec, "kind", "") : NULL,
+			.value = decode_int(spec, "value", 0)};
 	}
 }
 
@@ -271,7 +273,7 @@ static void decode_restart(const struct scope *c, const struct node *deploy)
 	c->s->restart_policy.set = node_is(policy, NODE_MAP);
 	if (c->s->restart_policy.set) {
 		if (!c->l->in->compat)
-			check_word(c, policy, "condition", conditions,
+			check_word(c, policy, "restart_policy", "condition", conditions,
 				"\"none\", \"on-failure\", \"any\"");
 	} else if (node_is(restart, NODE_STRING)) {
 		const char *error = form_restart(c->l->a, restart->text, &c->s->restart_policy);
@@ -425,6 +427,6 @@ void decode_service(
 	if (s->healthcheck.disable && s->healthcheck.test.len)
 		service_error(&c, node_get(n, "healthcheck"), "healthcheck", NULL,
 			"test and disable can't be set at the same time");
-	if (l->in->compat)
-		s->groups.len = 0; /* docker does not send group_add */
+	s->has_dns = node_is(node_get(n, "dns"), NODE_SEQ) ||
+		     node_is(node_get(n, "dns_search"), NODE_SEQ);
 }

@@ -118,6 +118,16 @@ struct port_spec {
 	int64_t host_first, host_last, first, last;
 };
 
+/* In any case of letters; what is none of the three stays as it is. */
+static struct str lower_protocol(struct str s)
+{
+	static const char *const known[] = {"tcp", "udp", "sctp"};
+	for (size_t i = 0; i < 3; i++)
+		if (strlen(known[i]) == s.len && strncasecmp(known[i], s.ptr, s.len) == 0)
+			return str_of(known[i]);
+	return s;
+}
+
 static const char *read_port(struct arena *a, struct str text, struct port_spec *s)
 {
 	struct str target = text, host = {0};
@@ -127,8 +137,9 @@ static const char *read_port(struct arena *a, struct str text, struct port_spec 
 		size_t n = (size_t)(slash - text.ptr);
 		struct str protocol = str_make(slash + 1, text.len - n - 1);
 		target = str_make(text.ptr, n);
+		protocol = str_cut(&protocol, '/'); /* docker looks no further */
 		if (protocol.len)
-			s->protocol = protocol;
+			s->protocol = lower_protocol(protocol);
 	}
 	const char *colon = memrchr(target.ptr, ':', target.len);
 	if (colon) {
@@ -403,5 +414,8 @@ const char *form_size_error(struct arena *a, const char *text)
 			(int)number, text);
 	if (value < 0 || *suffix == '\0')
 		return arena_fmt(a, "invalid size: '%s'", text);
-	return arena_fmt(a, "invalid suffix: '%s'", suffix);
+	char *lower = arena_strdup(a, suffix);
+	for (char *p = lower; *p; p++)
+		*p = *p >= 'A' && *p <= 'Z' ? (char)(*p | 0x20) : *p;
+	return arena_fmt(a, "invalid suffix: '%s'", lower);
 }

@@ -5,6 +5,7 @@
 #include "compose/schema.h"
 #include <stdlib.h>
 #include <string.h>
+#include "base/duration.h"
 
 static void merge_map(
 	struct loader *l, struct node *base, struct node *over, const struct schema_key *table);
@@ -158,10 +159,10 @@ static void merge_attachments(
 			node_put(l->a, base, e->key, e->at, e->value);
 		} else if (!l->in->compat) {
 			merge_map(l, mine, e->value, table);
-		} else if (mine->map.len == 0) {
+		} else if (mine->tag == NODE_SILENT) {
 			*mine = *e->value;
-		} else if (e->value->map.len) { /* docker takes over the aliases, and nothing else
-						   that is sent */
+		} else if (e->value->tag != NODE_SILENT) { /* docker takes over the aliases, and
+						   nothing else that is sent */
 			const struct node_entry *aliases = node_entry(e->value, "aliases");
 			node_remove(mine, "aliases");
 			if (aliases)
@@ -175,6 +176,9 @@ static void merge_logging(
 {
 	const char *before = node_get_text(mine->value, "driver", ""),
 		   *after = node_get_text(over, "driver", "");
+	/* docker cannot put options where there are none */
+	if (l->in->compat && !node_get(mine->value, "options"))
+		node_remove(over, "options");
 	if (*before && *after && strcmp(before, after) != 0)
 		mine->value = over;
 	else
@@ -266,9 +270,12 @@ static void merge_value(
 	bool collections = mine->value->kind == over->kind && !node_is_scalar(over);
 	if (collections && merge_inside(l, mine, over, k))
 		return;
-	bool counts = l->in->compat
-			      ? !is_zero(over) || (over->kind == NODE_INT && (k->flags & F_ZERO))
-			      : over->kind != NODE_NULL;
+	int64_t ns = 1;
+	if (k->kind == K_DURATION && over->kind == NODE_STRING)
+		duration_parse(str_of(over->text), &ns);
+	bool zero = is_zero(over) || ns == 0;
+	bool exempt = over->kind == NODE_INT && (k->flags & F_ZERO);
+	bool counts = l->in->compat ? !zero || exempt : over->kind != NODE_NULL;
 	if (counts)
 		mine->value = over;
 }

@@ -103,7 +103,7 @@ struct compose_rollout { /* update_config, rollback_config */
 };
 
 struct compose_generic {
-	const char *kind;
+	const char *kind; /* NULL: an entry that says nothing */
 	int64_t value;
 };
 struct compose_amount { /* limits, reservations */
@@ -152,6 +152,7 @@ struct compose_service {
 	struct compose_pairs labels;        /* of the containers */
 	struct compose_strings extra_hosts; /* "host:ip" */
 	struct compose_strings dns, dns_search, groups, cap_add, cap_drop;
+	bool has_dns; /* the text has dns or dns_search, perhaps empty */
 	struct compose_healthcheck healthcheck;
 	struct opt_i64 stop_grace_period; /* nanoseconds */
 	struct compose_pairs sysctls;

@@ -7,7 +7,12 @@
 #include "compose/compose.h"
 
 enum node_kind { NODE_NULL, NODE_BOOL, NODE_INT, NODE_FLOAT, NODE_STRING, NODE_SEQ, NODE_MAP };
-enum node_tag { NODE_PLAIN, NODE_RESET, NODE_OVERRIDE }; /* !reset, !override */
+enum node_tag {
+	NODE_PLAIN,
+	NODE_RESET,    /* !reset */
+	NODE_OVERRIDE, /* !override */
+	NODE_SILENT,   /* an empty mapping that null, or a mere name, became */
+};
 
 struct node;
 struct node_entry {

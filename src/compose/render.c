@@ -85,7 +85,9 @@ static json_t *network_ipam(const struct compose_network *n)
 	json_t *o = json_object();
 	json_object_set_new(o, "Driver", json_string(n->ipam_driver ? n->ipam_driver : ""));
 	json_object_set_new(o, "Options", json_null());
-	json_object_set_new(o, "Config", configs);
+	if (json_array_size(configs))
+		json_object_set(o, "Config", configs);
+	json_decref(configs);
 	return o;
 }
 

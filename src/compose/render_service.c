@@ -243,7 +243,7 @@ static void put_ulimits(json_t *container, const struct compose_service *s)
 
 static void put_dns(json_t *container, const struct compose_service *s)
 {
-	if (s->dns.len == 0 && s->dns_search.len == 0)
+	if (!s->has_dns)
 		return;
 	json_t *o = json_object();
 	render_list(o, "Nameservers", &s->dns);
@@ -299,7 +299,9 @@ static void put_amount(json_t *resources, const char *key, const struct compose_
 		json_t *spec = json_object(), *entry = json_object();
 		render_text(spec, "Kind", m->generic[i].kind);
 		put_int(spec, "Value", m->generic[i].value);
-		json_object_set_new(entry, "DiscreteResourceSpec", spec);
+		if (m->generic[i].kind)
+			json_object_set(entry, "DiscreteResourceSpec", spec);
+		json_decref(spec);
 		json_array_append_new(generic, entry);
 	}
 	if (m->generic_len)
@@ -477,8 +479,12 @@ static json_t *endpoint(struct render *r, const struct compose_service *s)
 		arena_array(r->a, const struct compose_port *, s->ports_len + 1);
 	for (size_t i = 0; i < s->ports_len; i++)
 		ports[i] = &s->ports[i];
-	qsort(ports, s->ports_len, sizeof(*ports),
-		s->ports_len > STABLE ? by_published_and_target : by_published);
+	bool sorted = true;
+	for (size_t i = 1; i < s->ports_len; i++)
+		sorted &= s->ports[i - 1].published <= s->ports[i].published;
+	if (!sorted)
+		qsort(ports, s->ports_len, sizeof(*ports),
+			s->ports_len > STABLE ? by_published_and_target : by_published);
 	for (size_t i = 0; i < s->ports_len; i++) {
 		json_t *port = json_object();
 		render_text(port, "Protocol", ports[i]->protocol);

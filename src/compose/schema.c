@@ -105,8 +105,8 @@ static const struct schema_key deploy_keys[] = {
 
 static const struct schema_key port_keys[] = {
 	{"mode", K_STRING, 0, IN(compose_port, mode), NULL, NULL},
-	{"target", K_INT, F_CAST, NO_FIELD, NULL, NULL},
-	{"published", K_INT, F_CAST, NO_FIELD, NULL, NULL},
+	{"target", K_INT, F_CAST | F_UNSIGNED, NO_FIELD, NULL, NULL},
+	{"published", K_INT, F_CAST | F_UNSIGNED, NO_FIELD, NULL, NULL},
 	{"protocol", K_STRING, 0, IN(compose_port, protocol), NULL, NULL},
 	{"host_ip", K_STRING, F_SPEC, IN(compose_port, host_ip), NULL, NULL},
 	{"name", K_STRING, F_SPEC, NO_FIELD, NULL, NULL},
@@ -144,8 +144,8 @@ static const struct schema_key mount_keys[] = {
 	{"bind", K_MAP, F_OPEN, 0, bind_keys, NULL},
 	{"volume", K_MAP, F_OPEN, 0, mount_volume_keys, NULL},
 	{"tmpfs", K_MAP, F_OPEN, 0, tmpfs_keys, NULL},
-	{"image", K_MAP, F_OPEN, 0, image_keys, NULL},
-	{"cluster", K_MAP, F_OPEN, NO_FIELD, image_keys, NULL},
+	{"image", K_MAP, F_OPEN | F_SPEC, 0, image_keys, NULL},
+	{"cluster", K_MAP, F_OPEN | F_SPEC, NO_FIELD, image_keys, NULL},
 	{0},
 };
 
@@ -218,7 +218,7 @@ static const struct schema_key service_keys[] = {
 		"Support for `extends` is not implemented yet."},
 	{"external_links", K_STRINGS, F_UNSUPPORTED | F_UNIQUE, NO_FIELD, NULL, NULL},
 	{"extra_hosts", K_HOSTS, F_UNIQUE, SVC(extra_hosts), NULL, NULL},
-	{"group_add", K_ONE_OR_MORE, F_UNIQUE | F_NUMBER, SVC(groups), NULL, NULL},
+	{"group_add", K_ONE_OR_MORE, F_SPEC | F_UNIQUE | F_NUMBER, SVC(groups), NULL, NULL},
 	{"healthcheck", K_MAP, 0, SVC(healthcheck), healthcheck_keys, NULL},
 	{"hostname", K_STRING, 0, SVC(hostname), NULL, NULL},
 	{"image", K_STRING, 0, SVC(image), NULL, NULL},

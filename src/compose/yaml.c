@@ -50,6 +50,25 @@ static struct node *fail(struct yaml *y, struct compose_mark at, const char *mes
 	return NULL;
 }
 
+/* Without a line in the words: what docker's YAML library says of references. */
+static struct node *fail_plain(struct yaml *y, struct compose_mark at, const char *message)
+{
+	if (!y->failed)
+		loader_error(y->l, at, NULL, NULL, "yaml: %s", message);
+	y->failed = true;
+	return NULL;
+}
+
+/* Docker's YAML library counts lines from 0 but for the scanner's, and leaves 0 out. */
+static void fail_as_docker(struct yaml *y, const yaml_parser_t *p, const char *problem)
+{
+	size_t line = p->context_mark.line ? p->context_mark.line : p->problem_mark.line;
+	if (line && p->error == YAML_SCANNER_ERROR)
+		line++;
+	const char *text = line ? arena_fmt(y->l->a, "line %zu: %s", line, problem) : problem;
+	fail_plain(y, mark_of(y, p->problem_mark), text);
+}
+
 static bool next(struct yaml *y)
 {
 	yaml_event_delete(&y->event);
@@ -61,6 +80,8 @@ static bool next(struct yaml *y)
 	if (p->error == YAML_READER_ERROR)
 		fail(y, mark_at(y->l->in->texts[y->file].text, p->problem_offset, y->file),
 			problem);
+	else if (y->l->in->compat)
+		fail_as_docker(y, p, problem);
 	else
 		fail(y, mark_of(y, p->problem_mark), problem);
 	return false;
@@ -115,7 +136,8 @@ static struct node *read_alias(struct yaml *y, size_t depth)
 	const char *name = (const char *)y->event.data.alias.anchor;
 	const struct node *from = map_gets(&y->anchors, name);
 	if (!from)
-		return fail(y, here(y), arena_fmt(y->l->a, "unknown anchor '%s' referenced", name));
+		return fail_plain(
+			y, here(y), arena_fmt(y->l->a, "unknown anchor '%s' referenced", name));
 	if (from->open) {
 		loader_error(
 			y->l, here(y), NULL, NULL, "yaml: anchor '%s' value contains itself", name);
@@ -236,15 +258,15 @@ static bool merge_keys(struct yaml *y, struct node *map, struct map *seen, const
 		}
 		return true;
 	}
-	fail(y, from->at, "map merge requires map or sequence of maps as the value");
+	fail_plain(y, from->at, "map merge requires map or sequence of maps as the value");
 	return false;
 }
 
-static void refuse_twin(
-	struct yaml *y, const struct node *map, const char *key, struct compose_mark at)
+static void refuse_twin(struct yaml *y, const struct node *map, const char *key,
+	struct compose_mark at, const struct node *value)
 {
 	const struct node_entry *first = node_entry(map, key);
-	uint32_t line = first ? first->at.line : 0;
+	uint32_t line = first ? first->at.line : value->at.line; /* "<<" has no entry */
 	const char *hint = "keep one of the two";
 	if (y->l->in->compat)
 		loader_error(y->l, at, NULL, hint,
@@ -280,7 +302,7 @@ static bool read_entries(
 		}
 		bool merge = plain && strcmp(key->text, "<<") == 0;
 		if (map_gets(seen, key->text)) {
-			refuse_twin(y, map, key->text, key->at);
+			refuse_twin(y, map, key->text, key->at, map_gets(seen, key->text));
 			continue;
 		}
 		map_puts(seen, key->text, value);
