@@ -20,7 +20,7 @@ struct pb_field {
 static inline struct pb_reader pb_reader(struct str bytes)
 {
 	const uint8_t *p = (const uint8_t *)bytes.ptr;
-	return (struct pb_reader){p, p + bytes.len};
+	return (struct pb_reader){p, bytes.len ? p + bytes.len : p}; /* NULL + 0 is undefined */
 }
 static inline bool pb_done(const struct pb_reader *r)
 {
