@@ -137,14 +137,30 @@ static void the_index_is_the_last_word(void **state)
 		"update deployment_jobs set state = 'running', lease_until = now() + interval '1 minute' where kind = 'deploy'");
 	struct answer a = {.w = w};
 	w->db->jobs->claim(w->db, "d1", 10, 60000, on_jobs, &a);
-	while (strcmp(value(w, "select count(*) from pg_locks where not granted"), "1") != 0)
-		loop_turn(w->loop); /* it waits */
+	wait_blocked(w);
 	psql(w, "commit");
 	wait_for(&a);
 	assert_status(&a.st, ST_OK, "");
 	assert_int_equal(a.n, 0);
 	assert_value(w, "select string_agg(state::text, ' ' order by id) from deployment_jobs",
 		"running pending");
+}
+
+static void a_claim_waits_for_nobody(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "a");
+	struct db_job expired = claim(w, "d1");
+	end_lease(w);
+	deploy(w, "demo", "b");
+	psql(w, "begin");
+	psql(w, "select from deployment_jobs for no key update"); /* another claim holds both */
+	claim_none(w);
+	psql(w, "commit");
+	struct answer both = RUN_OK(w, JOBS->claim(w->db, "d2", 10, 60000, on_jobs, &a));
+	assert_int_equal(both.n, 2);
+	assert_string_equal(both.jobs[0].id.text, expired.id.text);
 }
 
 /* ---- lease and fence ---- */
@@ -484,6 +500,7 @@ int main(void)
 		TEST(jobs_of_a_stack_run_in_order),
 		TEST(two_daemons_never_run_two_jobs_of_a_stack),
 		TEST(the_index_is_the_last_word),
+		TEST(a_claim_waits_for_nobody),
 		TEST(a_dead_daemons_job_is_taken_over),
 		TEST(renew_extends_and_tells_of_cancel),
 		TEST(events_are_numbered_without_gaps),

@@ -103,6 +103,23 @@ static void older_pending_deploys_are_superseded(void **state)
 		JOBS->retry(w->db, &admin, two.id.text, on_job, &a));
 }
 
+static void the_newest_release_can_be_retried(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	running_stack(w, "demo", "web");
+	deploy(w, "demo", "web");
+	struct db_job two = claim(w, "d1");
+	finish(w, &two, JOB_FAILED);
+	assert_int_equal(
+		RUN_OK(w, JOBS->retry(w->db, &admin, two.id.text, on_job, &a)).job.state,
+		JOB_PENDING);
+	assert_string_equal(get(w, "demo", "web").last_job_id.text, two.id.text);
+	assert_value(w,
+		"select string_agg(state::text, ' ' order by number) from deployments",
+		"active pending");
+}
+
 static void a_running_deploy_is_not_superseded(void **state)
 {
 	struct world *w = *state;
@@ -261,6 +278,68 @@ static void every_mutation_replays(void **state)
 	s.request_id = "p";
 	RUN_FAILS(w, ST_NOT_FOUND, "the project that request \"p\" made does not exist any more",
 		w->db->projects->create(w->db, &s, "demo", "", on_project, &a));
+}
+
+/* The connection breaks after the request was sent: the caller cannot know, and sends it again. */
+static void a_lost_connection_says_what_to_do(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	struct db_stack_deploy d = deploy_of("demo", "web");
+	struct db_scope s = admin;
+	struct answer lost = {.w = w};
+	s.request_id = "r1";
+	psql(w, "begin");
+	psql(w, "select from projects for update"); /* the deploy waits here */
+	STACKS->deploy(w->db, &s, &d, on_job, &lost);
+	wait_blocked(w);
+	psql(w, "select pg_terminate_backend(pid) from pg_locks where not granted");
+	wait_for(&lost);
+	assert_status(&lost.st, ST_UNAVAILABLE, "send it again with the same request id");
+	psql(w, "commit");
+	RUN_OK(w, STACKS->deploy(w->db, &s, &d, on_job, &a));
+	assert_value(w, "select count(*) from deployment_jobs", "1");
+}
+
+/* A deadlock is no loss of the job: UNAVAILABLE, not ABORTED. */
+static void a_deadlock_is_worth_another_try(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	struct db_job j = claim(w, "d1");
+	struct answer lost = {.w = w};
+	psql(w, "set deadlock_timeout = '1h'; begin; select from orchestration_stacks for update");
+	STACKS->set_status(w->db, &j, STACK_DEPLOYING, "", on_done, &lost);
+	wait_blocked(w);
+	/* Now we want what it holds: after deadlock_timeout one of both is thrown out, and it is
+	 * not we, who look once an hour. */
+	assert_true(PQsendQuery(w->psql, "select from deployment_jobs for update"));
+	wait_for(&lost);
+	assert_status(&lost.st, ST_UNAVAILABLE, "busy with the same rows");
+	PGresult *res;
+	while ((res = PQgetResult(w->psql)) != NULL)
+		PQclear(res);
+	psql(w, "rollback");
+	RUN_OK(w, STACKS->set_status(w->db, &j, STACK_DEPLOYING, "", on_done, &a));
+}
+
+static void every_mutation_is_audited(void **state)
+{
+	struct world *w = *state;
+	struct uuid id = make_project(w, "demo");
+	running_stack(w, "demo", "web");
+	struct db_job scale = submit(w, "demo", "web", JOB_SCALE);
+	RUN_OK(w, JOBS->cancel(w->db, &admin, scale.id.text, on_job, &a));
+	RUN_OK(w, JOBS->retry(w->db, &admin, scale.id.text, on_job, &a));
+	/* Not what was refused. */
+	struct db_job j = claim(w, "d1");
+	RUN_FAILS(w, ST_FAILED_PRECONDITION, "can be retried",
+		JOBS->retry(w->db, &admin, j.id.text, on_job, &a));
+	assert_value(w,
+		arena_fmt(w->arena, "select string_agg(concat(target, ' ', detail ->> 'kind'), ', '"
+			" order by id) from audit_log where project_id = '%s'", id.text),
+		"project/demo , stack/web deploy, stack/web scale, stack/web scale, stack/web scale");
 }
 
 static void a_failed_mutation_keeps_no_request_id(void **state)
@@ -619,6 +698,7 @@ int main(void)
 		TEST(a_deploy_stores_stack_release_and_job),
 		TEST(an_active_release_makes_it_an_update),
 		TEST(older_pending_deploys_are_superseded),
+		TEST(the_newest_release_can_be_retried),
 		TEST(a_running_deploy_is_not_superseded),
 		TEST(namespaces_do_not_collide),
 		TEST(a_namespace_is_fixed_by_the_first_deploy),
@@ -626,6 +706,9 @@ int main(void)
 		TEST(a_request_id_makes_it_safe_to_send_twice),
 		TEST(two_daemons_answer_one_request_once),
 		TEST(every_mutation_replays),
+		TEST(a_lost_connection_says_what_to_do),
+		TEST(a_deadlock_is_worth_another_try),
+		TEST(every_mutation_is_audited),
 		TEST(a_failed_mutation_keeps_no_request_id),
 		TEST(sealed_columns_hold_no_plain_text),
 		TEST(another_projects_ids_are_not_found),

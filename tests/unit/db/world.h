@@ -314,6 +314,23 @@ static inline const char *notified(struct world *w)
 	return payload;
 }
 
+static inline void on_tick(struct timer *t)
+{
+	(void)t;
+}
+
+/* Until the server waits for a lock that psql holds. */
+static inline void wait_blocked(struct world *w)
+{
+	struct timer tick = {0};
+	timer_init(&tick, w->loop, on_tick);
+	while (value(w, "select count(*) from pg_locks where not granted")[0] == '0') {
+		timer_set(&tick, 1); /* nothing on the loop tells */
+		loop_turn(w->loop);
+	}
+	timer_stop(&tick);
+}
+
 /* ---- life ---- */
 
 static inline struct pg *open_pg(struct loop *loop)
