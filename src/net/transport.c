@@ -1,5 +1,6 @@
 #include "net/transport.h"
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -56,8 +57,19 @@ struct transport {
 static void close_now(struct transport *t);
 static void flush(struct transport *t);
 
+/* libuv writes without MSG_NOSIGNAL: a peer that has gone must be an error, not our death. */
+static void ignore_sigpipe(void)
+{
+	struct sigaction now;
+	if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL) {
+		now.sa_handler = SIG_IGN;
+		(void)sigaction(SIGPIPE, &now, NULL);
+	}
+}
+
 struct transport_env *transport_env_create(struct loop *l)
 {
+	ignore_sigpipe();
 	struct transport_env *env = mem_new(struct transport_env);
 	env->loop = l;
 	env->scratch = mem_alloc(SCRATCH);

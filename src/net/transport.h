@@ -27,7 +27,8 @@ struct transport_events {
 	void (*on_close)(void *data, const struct status *why);
 };
 
-/* What transports of one owner share: the buffer that is read into. */
+/* What transports of one owner share: the buffer that is read into. Creating the first makes the process
+ * ignore SIGPIPE (where that is not handled): writing to what has gone is an error then. */
 struct transport_env;
 struct transport_env *transport_env_create(struct loop *l);
 /* Closes the transports that are still there (those being finished too). NULL is fine. */
