@@ -153,7 +153,7 @@ static void on_stall(struct timer *t)
 		return;
 	}
 	first(p)->cancelled = true;
-	p->cancels++;
+	p->stray_until = loop_now_ms(p->conn.loop) + CANCEL_MS;
 	cancel_request(p->conn.loop, p->conn.pq);
 	timer_set(&p->stall, CANCEL_MS);
 }
@@ -193,10 +193,9 @@ static void give_up(struct pipeline *p, struct pg_batch *b, const struct status 
 static bool worth_retry(struct pipeline *p, const struct pg_batch *b)
 {
 	const char *state = field(b->results.error, PG_DIAG_SQLSTATE);
-	if (strcmp(state, "57014") == 0 && p->cancels > 0) {
-		p->cancels--; /* meant for the one before it */
-		return !b->given_up && b->retries < RETRIES;
-	}
+	bool again = !b->given_up && b->retries < RETRIES;
+	if (strcmp(state, "57014") == 0) /* one request is up to two signals in the backend */
+		return again && loop_now_ms(p->conn.loop) < p->stray_until;
 	bool missing = strcmp(state, "26000") == 0;
 	bool stale = strcmp(state, "0A000") == 0 &&
 		     strcmp(field(b->results.error, PG_DIAG_SOURCE_FUNCTION),
@@ -208,7 +207,7 @@ static bool worth_retry(struct pipeline *p, const struct pg_batch *b)
 		it->prepared->version++;
 		it->prepared->known = false;
 	}
-	return !b->given_up && b->retries < RETRIES;
+	return again;
 }
 
 static struct status outcome(const struct pg_batch *b)
@@ -377,7 +376,8 @@ static void on_down(struct pg_conn *c, const struct status *why)
 	}
 	prepared_forget_all(p);
 	timer_stop(&p->stall);
-	p->depth = p->cancels = 0;
+	p->depth = 0;
+	p->stray_until = 0;
 	p->up = p->script = p->stalled = p->unflushed = false;
 	pool_on_down(p->pg, why, was_up);
 }

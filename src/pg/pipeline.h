@@ -27,7 +27,7 @@ struct pipeline {
 	 * cancel it; when that does not help the connection is closed. */
 	struct timer stall;
 	bool stalled;
-	unsigned cancels; /* requests that may still hit a statement, also a wrong one */
+	uint64_t stray_until; /* loop time: till then a request to cancel may hit the wrong one */
 };
 
 void pipeline_init(struct pipeline *p, struct pg *pg);
