@@ -1,0 +1,109 @@
+#include "cli/commands.h"
+#include "base/arena.h"
+#include "cli/cli.h"
+#include "cli/connect.h"
+#include "cli/message.h"
+#include "cli/views.h"
+#include "cli/watch.h"
+#include "skep/v1/jobs.pb-c.h"
+#include "skep/v1/messages.h"
+
+/* The states that --state asks for. */
+static int take_states(struct cli *c, Skep__V1__ListJobsRequest *r)
+{
+	const struct cli_args *args = &c->args;
+	r->states = arena_array(c->arena, Skep__V1__JobState, args->n_given);
+	for (size_t i = 0; i < args->n_given; i++) {
+		int state;
+		if (strcmp(args->given[i].option->name, "state") != 0)
+			continue;
+		if (!enum_parse(&skep__v1__job_state__descriptor, args->given[i].value, &state))
+			return cli_usage(c, "--state %s: there is no such state", args->given[i].value);
+		r->states[r->n_states++] = (Skep__V1__JobState)state;
+	}
+	return CLI_DONE;
+}
+
+int cmd_job_ls(struct cli *c)
+{
+	Skep__V1__ListJobsRequest r = SKEP__V1__LIST_JOBS_REQUEST__INIT;
+	struct cli_items items;
+	const char *stack = cli_option(c, "stack");
+	uint64_t limit;
+	int code = cmd_limit(c, 50, &limit) ? take_states(c, &r) : CLI_USAGE;
+	if (code)
+		return code;
+	if (!cli_flag(c, "all-projects"))
+		r.project = message_str(c->settings.project);
+	if (stack)
+		r.stack = message_str(stack);
+	code = view_fetch(c, &(struct cli_call){.method = "/skep.v1.Jobs/List",
+		.reply = &skep_v1_msg_list_jobs_response, .request = &r.base}, limit, &items);
+	if (code == CLI_DONE)
+		view_list(c, &view_job, &items);
+	return code;
+}
+
+static int get_job(struct cli *c, const Skep__V1__Job **ret_job)
+{
+	Skep__V1__GetJobRequest r = SKEP__V1__GET_JOB_REQUEST__INIT;
+	ProtobufCMessage *reply;
+	r.id = message_str(c->args.args[0]);
+	int code = cli_call(c, &(struct cli_call){.method = "/skep.v1.Jobs/Get", .reply = &skep_v1_msg_job,
+		.request = &r.base}, &reply);
+	if (code == CLI_DONE)
+		*ret_job = (const Skep__V1__Job *)reply;
+	return code;
+}
+
+int cmd_job_get(struct cli *c)
+{
+	const Skep__V1__Job *job;
+	int code = get_job(c, &job);
+	if (code == CLI_DONE)
+		view_one(c, &view_job, &skep_v1_msg_job, &job->base);
+	return code;
+}
+
+int cmd_job_watch(struct cli *c)
+{
+	const Skep__V1__Job *job;
+	uint64_t timeout_ms;
+	int code = watch_timeout(c, &timeout_ms) ? get_job(c, &job) : CLI_USAGE;
+	return code ? code : watch_job(c, job, timeout_ms);
+}
+
+int cmd_job_cancel(struct cli *c)
+{
+	Skep__V1__CancelJobRequest r = SKEP__V1__CANCEL_JOB_REQUEST__INIT;
+	ProtobufCMessage *reply;
+	r.id = message_str(c->args.args[0]);
+	r.request_id = message_str(cli_request_id(c));
+	int code = cli_call(c, &(struct cli_call){.method = "/skep.v1.Jobs/Cancel", .reply = &skep_v1_msg_job,
+		.request = &r.base, .resend = true}, &reply);
+	if (code)
+		return code;
+	const Skep__V1__Job *job = (const Skep__V1__Job *)reply;
+	if (c->format != FORMAT_TABLE)
+		view_one(c, &view_job, &skep_v1_msg_job, reply);
+	else if (job->state == SKEP__V1__JOB_STATE__JOB_STATE_CANCELLED)
+		cli_print(c, "job %s is cancelled\n", job->id);
+	else
+		cli_print(c, "job %s is asked to stop and to take back what it did. See: skep job watch %s\n", job->id,
+			job->id);
+	return CLI_DONE;
+}
+
+int cmd_job_retry(struct cli *c)
+{
+	Skep__V1__RetryJobRequest r = SKEP__V1__RETRY_JOB_REQUEST__INIT;
+	ProtobufCMessage *reply;
+	uint64_t timeout_ms;
+	if (!watch_timeout(c, &timeout_ms))
+		return CLI_USAGE;
+	r.id = message_str(c->args.args[0]);
+	r.request_id = message_str(cli_request_id(c));
+	int code = cli_call(c, &(struct cli_call){.method = "/skep.v1.Jobs/Retry", .reply = &skep_v1_msg_job,
+		.request = &r.base, .resend = true}, &reply);
+	return code ? code : watch_started(c, (const Skep__V1__Job *)reply);
+}

@@ -1,0 +1,103 @@
+#include "cli/commands.h"
+#include "base/arena.h"
+#include "cli/cli.h"
+#include "cli/connect.h"
+#include "cli/message.h"
+#include "cli/text.h"
+#include "cli/views.h"
+#include "skep/v1/auth.pb-c.h"
+#include "skep/v1/messages.h"
+#include "skep/v1/projects.pb-c.h"
+
+int cmd_need_project(struct cli *c, const char **ret_project)
+{
+	ProtobufCMessage *reply;
+	*ret_project = c->settings.project;
+	if (**ret_project)
+		return CLI_DONE;
+	int code = cli_call(c, &(struct cli_call){.method = "/skep.v1.Auth/WhoAmI", .reply = &skep_v1_msg_caller}, &reply);
+	if (code)
+		return code;
+	*ret_project = ((const Skep__V1__Caller *)reply)->project;
+	if (**ret_project)
+		return CLI_DONE;
+	return cli_usage(c, "which project? Give --project, set SKEP_PROJECT, or name one in the context");
+}
+
+bool cmd_limit(struct cli *c, uint64_t otherwise, uint64_t *ret_limit)
+{
+	const char *text = cli_option(c, "limit");
+	*ret_limit = otherwise;
+	if (!text || str_to_u64(str_of(text), ret_limit))
+		return true;
+	(void)cli_usage(c, "--limit %s: expected a number; 0 = all", text);
+	return false;
+}
+
+int cmd_project_create(struct cli *c)
+{
+	Skep__V1__CreateProjectRequest r = SKEP__V1__CREATE_PROJECT_REQUEST__INIT;
+	ProtobufCMessage *reply;
+	const char *description = cli_option(c, "description");
+	r.name = message_str(c->args.args[0]);
+	if (description)
+		r.description = message_str(description);
+	r.request_id = message_str(cli_request_id(c));
+	int code = cli_call(c, &(struct cli_call){.method = "/skep.v1.Projects/Create", .reply = &skep_v1_msg_project,
+		.request = &r.base, .resend = true}, &reply);
+	if (code)
+		return code;
+	if (c->format == FORMAT_TABLE)
+		cli_print(c, "project %s created\n", ((const Skep__V1__Project *)reply)->name);
+	else
+		view_one(c, &view_project, &skep_v1_msg_project, reply);
+	return CLI_DONE;
+}
+
+int cmd_project_ls(struct cli *c)
+{
+	Skep__V1__ListProjectsRequest r = SKEP__V1__LIST_PROJECTS_REQUEST__INIT;
+	struct cli_items items;
+	int code = view_fetch(c, &(struct cli_call){.method = "/skep.v1.Projects/List",
+		.reply = &skep_v1_msg_list_projects_response, .request = &r.base}, 0, &items);
+	if (code)
+		return code;
+	view_list(c, &view_project, &items);
+	return CLI_DONE;
+}
+
+int cmd_project_get(struct cli *c)
+{
+	Skep__V1__GetProjectRequest r = SKEP__V1__GET_PROJECT_REQUEST__INIT;
+	ProtobufCMessage *reply;
+	r.project = message_str(c->args.args[0]);
+	int code = cli_call(c, &(struct cli_call){.method = "/skep.v1.Projects/Get", .reply = &skep_v1_msg_project,
+		.request = &r.base}, &reply);
+	if (code)
+		return code;
+	view_one(c, &view_project, &skep_v1_msg_project, reply);
+	return CLI_DONE;
+}
+
+static int remove_one(struct cli *c, const char *name)
+{
+	Skep__V1__DeleteProjectRequest r = SKEP__V1__DELETE_PROJECT_REQUEST__INIT;
+	ProtobufCMessage *reply;
+	r.project = message_str(name);
+	r.request_id = message_str(cli_request_id(c));
+	int code = cli_call(c, &(struct cli_call){.method = "/skep.v1.Projects/Delete", .reply = &google_protobuf_msg_empty,
+		.request = &r.base, .resend = true}, &reply);
+	if (code == CLI_DONE)
+		cli_print(c, c->format == FORMAT_TABLE ? "project %s removed\n" : "%s\n", name);
+	return code;
+}
+
+int cmd_project_rm(struct cli *c)
+{
+	int worst = CLI_DONE;
+	for (size_t i = 0; i < c->args.n_args && worst != CLI_INTERRUPTED; i++) {
+		int code = remove_one(c, c->args.args[i]);
+		worst = code > worst ? code : worst;
+	}
+	return worst;
+}

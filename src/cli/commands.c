@@ -1,0 +1,173 @@
+#include "cli/commands.h"
+
+#define WAIT_OPTIONS                                                                             \
+	{"detach", 'd', NULL, "do not wait for the job's end", NULL, NAMES_NONE, false},         \
+	{"wait-timeout", 0, "TIME", "how long to wait: 90s, 10m (default), 1h; 0 = for ever", NULL, NAMES_NONE, false}
+#define ALL_PROJECTS {"all-projects", 'A', NULL, "of every project you can see", NULL, NAMES_NONE, false}
+#define LIMIT        {"limit", 'n', "N", "at most so many, newest first (default 50; 0 = all)", NULL, NAMES_NONE, false}
+
+static const struct cli_option global_options[] = {
+	{"host", 'H', "ADDRESS", "skepd's address: unix:///path or host:port (SKEP_HOST)", NULL, NAMES_NONE, false},
+	{"token", 0, "TOKEN", "bearer token (SKEP_TOKEN)", NULL, NAMES_NONE, false},
+	{"project", 'p', "NAME", "the project it is about (SKEP_PROJECT)", NULL, NAMES_PROJECT, false},
+	{"context", 0, "NAME", "a context of the context file (SKEP_CONTEXT)", NULL, NAMES_CONTEXT, false},
+	{"output", 'o', "FORMAT", "table (default), json, yaml or name", "table json yaml name", NAMES_NONE, false},
+	{"quiet", 'q', NULL, "only names or ids; no progress", NULL, NAMES_NONE, false},
+	{"no-color", 0, NULL, "no colours (NO_COLOR)", NULL, NAMES_NONE, false},
+	{"help", 'h', NULL, "this help", NULL, NAMES_NONE, false},
+	{0},
+};
+
+static const struct cli_option project_create_options[] = {
+	{"description", 0, "TEXT", "what it is for", NULL, NAMES_NONE, false},
+	{0},
+};
+static const struct cli_option deploy_options[] = {
+	{"compose-file", 'c', "FILE", "a Compose file; - is stdin; later ones win (default: compose.yaml here)", NULL,
+		NAMES_FILE, true},
+	{"env", 'e', "KEY=VALUE", "a variable for ${KEY}; KEY alone takes it from the environment", NULL, NAMES_NONE, true},
+	{"env-file", 0, "FILE", "variables from a file instead of .env beside the first Compose file", NULL, NAMES_FILE, true},
+	{"namespace", 0, "NAME", "name in the Engine (default PROJECT-NAME); fixed by the first deploy", NULL, NAMES_NONE, false},
+	{"on-failure", 0, "WHAT", "rollback (default) to the last good release, or pause as it is", "rollback pause",
+		NAMES_NONE, false},
+	{"request-id", 0, "ID", "the same id within 24 h starts no second job (default: a new one)", NULL, NAMES_NONE, false},
+	WAIT_OPTIONS,
+	{0},
+};
+static const struct cli_option wait_options[] = {WAIT_OPTIONS, {0}};
+static const struct cli_option stack_ls_options[] = {ALL_PROJECTS, {0}};
+static const struct cli_option releases_options[] = {LIMIT, {0}};
+static const struct cli_option job_ls_options[] = {
+	{"stack", 's', "NAME", "of this stack", NULL, NAMES_STACK, false},
+	{"state", 0, "STATE", "in this state: pending, running, succeeded, failed, cancelled",
+		"pending running succeeded failed cancelled", NAMES_NONE, true},
+	ALL_PROJECTS,
+	LIMIT,
+	{0},
+};
+static const struct cli_option job_watch_options[] = {
+	{"wait-timeout", 0, "TIME", "how long to watch: 90s, 10m, 1h (default: to its end)", NULL, NAMES_NONE, false},
+	{0},
+};
+static const struct cli_option token_create_options[] = {
+	{"role", 0, "ROLE", "viewer, deployer, owner or admin", "viewer deployer owner admin", NAMES_NONE, false},
+	{"ttl", 0, "TIME", "how long it is good for: 12h, 30d (default 90d)", NULL, NAMES_NONE, false},
+	{"all-projects", 'A', NULL, "for every project (administrators only)", NULL, NAMES_NONE, false},
+	{0},
+};
+static const struct cli_option version_options[] = {
+	{"client", 0, NULL, "only this program's; no daemon is asked", NULL, NAMES_NONE, false},
+	{0},
+};
+
+static const struct cli_command commands[] = {
+	{.path = "project create", .args = "NAME", .min_args = 1, .max_args = 1, .options = project_create_options,
+		.help = "Make a project",
+		.about = "A project is a tenant: its stacks, tokens and limits are apart from all others'. Only administrators make projects.",
+		.example = "skep project create shop --description \"the web shop\"", .run = cmd_project_create},
+	{.path = "project ls", .alias = "list", .args = "", .help = "List the projects you can see",
+		.example = "skep project ls", .run = cmd_project_ls},
+	{.path = "project get", .alias = "inspect", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_PROJECT,
+		.help = "Show one project", .example = "skep project get shop -o yaml", .run = cmd_project_get},
+	{.path = "project rm", .alias = "remove", .args = "NAME...", .min_args = 1, .max_args = CLI_MANY,
+		.names = NAMES_PROJECT, .help = "Remove projects that have no stacks",
+		.example = "skep project rm shop", .run = cmd_project_rm},
+
+	{.path = "stack deploy", .alias = "up", .args = "NAME", .min_args = 1, .max_args = 1, .options = deploy_options,
+		.names = NAMES_STACK, .help = "Deploy a stack from Compose files, or update it",
+		.about = "Sends the Compose files, the files that they name (env_file, secrets, configs) and the variables that they\n"
+			 "read (from -e, the environment, and .env beside the first file), and waits until every service runs\n"
+			 "and stayed so. A failed update goes back to the last good release. Ctrl-C leaves the job running.",
+		.example = "skep stack deploy -c compose.yml shop\n"
+			   "VERSION=2 skep stack deploy shop\n"
+			   "cat compose.yml | skep stack deploy -c - --detach shop",
+		.run = cmd_stack_deploy},
+	{.path = "stack ls", .alias = "list", .args = "", .options = stack_ls_options, .help = "List stacks",
+		.example = "skep stack ls -A", .run = cmd_stack_ls},
+	{.path = "stack get", .alias = "inspect", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_STACK,
+		.help = "Show one stack and its services", .example = "skep stack get shop -o json", .run = cmd_stack_get},
+	{.path = "stack ps", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_STACK,
+		.help = "List the tasks of a stack", .example = "skep stack ps shop", .run = cmd_stack_ps},
+	{.path = "stack services", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_STACK,
+		.help = "List the services of a stack", .example = "skep stack services shop", .run = cmd_stack_services},
+	{.path = "stack scale", .args = "NAME SERVICE=N...", .min_args = 2, .max_args = CLI_MANY, .options = wait_options,
+		.names = NAMES_STACK, .help = "Change how many tasks services want",
+		.example = "skep stack scale shop web=3 worker=5", .run = cmd_stack_scale},
+	{.path = "stack restart", .args = "NAME [SERVICE...]", .min_args = 1, .max_args = CLI_MANY, .options = wait_options,
+		.names = NAMES_STACK, .help = "Restart the tasks of services, or of all", .example = "skep stack restart shop web",
+		.run = cmd_stack_restart},
+	{.path = "stack rm", .alias = "remove", .args = "NAME...", .min_args = 1, .max_args = CLI_MANY,
+		.options = wait_options, .names = NAMES_STACK, .help = "Remove stacks and all they run",
+		.example = "skep stack rm shop", .run = cmd_stack_rm},
+	{.path = "stack releases", .args = "NAME", .min_args = 1, .max_args = 1, .options = releases_options,
+		.names = NAMES_STACK, .help = "List what was deployed, newest first", .example = "skep stack releases shop",
+		.run = cmd_stack_releases},
+	{.path = "stack watch", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_STACK,
+		.help = "Show a stack's services live", .about = "Until the stack is removed, or Ctrl-C. With -o json: one line a change.",
+		.example = "skep stack watch shop", .run = cmd_stack_watch},
+
+	{.path = "job ls", .alias = "list", .args = "", .options = job_ls_options, .help = "List jobs, newest first",
+		.example = "skep job ls --stack shop --state failed", .run = cmd_job_ls},
+	{.path = "job get", .alias = "inspect", .args = "ID", .min_args = 1, .max_args = 1, .names = NAMES_JOB,
+		.help = "Show one job, with its error", .example = "skep job get 01912d68-783e-7a03-8467-5661c1243ad4",
+		.run = cmd_job_get},
+	{.path = "job watch", .args = "ID", .min_args = 1, .max_args = 1, .options = job_watch_options, .names = NAMES_JOB,
+		.help = "Follow a job to its end",
+		.about = "Shows what happened so far and what happens next; the exit code is the job's: 0 it succeeded, 1 it did not.\n"
+			 "With -o json: one event a line, and the job last.",
+		.example = "skep job watch 01912d68-783e-7a03-8467-5661c1243ad4", .run = cmd_job_watch},
+	{.path = "job cancel", .args = "ID", .min_args = 1, .max_args = 1, .names = NAMES_JOB,
+		.help = "Stop a job; what it did is taken back", .example = "skep job cancel 01912d68-783e-7a03-8467-5661c1243ad4",
+		.run = cmd_job_cancel},
+	{.path = "job retry", .args = "ID", .min_args = 1, .max_args = 1, .options = wait_options, .names = NAMES_JOB,
+		.help = "Run a failed or cancelled job once more", .example = "skep job retry 01912d68-783e-7a03-8467-5661c1243ad4",
+		.run = cmd_job_retry},
+
+	{.path = "token create", .args = "NAME", .min_args = 1, .max_args = 1, .options = token_create_options,
+		.help = "Make a token and print it, this once", .example = "skep token create ci --role deployer --ttl 30d -p shop",
+		.run = cmd_token_create},
+	{.path = "token ls", .alias = "list", .args = "", .options = stack_ls_options, .help = "List tokens, without their secrets",
+		.example = "skep token ls -p shop", .run = cmd_token_ls},
+	{.path = "token rm", .alias = "revoke", .args = "ID...", .min_args = 1, .max_args = CLI_MANY,
+		.help = "Revoke tokens", .example = "skep token rm 01912d68-783e-7a03-8467-5661c1243ad4", .run = cmd_token_rm},
+
+	{.path = "context ls", .alias = "list", .args = "", .help = "List contexts: where to call, and as whom",
+		.example = "skep context ls", .run = cmd_context_ls},
+	{.path = "context use", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_CONTEXT,
+		.help = "Make a context the one in use", .example = "skep context use prod", .run = cmd_context_use},
+	{.path = "context set", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_CONTEXT,
+		.help = "Make a context or change it",
+		.about = "Takes --host, --token and --project and leaves what is not given as it was. The first one made is in use.",
+		.example = "skep context set prod --host skep.example.com:7700 --token TOKEN --project shop",
+		.run = cmd_context_set},
+	{.path = "context rm", .alias = "remove", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_CONTEXT,
+		.help = "Forget a context", .example = "skep context rm prod", .run = cmd_context_rm},
+
+	{.path = "whoami", .args = "", .help = "Show who skepd takes you for", .example = "skep whoami", .run = cmd_whoami},
+	{.path = "ready", .args = "", .help = "Show whether skepd can use the servers it needs",
+		.about = "Exits with 1 when it cannot.", .example = "skep ready && skep stack ls", .run = cmd_ready},
+	{.path = "info", .args = "", .help = "Show the daemon that answers", .example = "skep info", .run = cmd_info},
+	{.path = "version", .args = "", .options = version_options, .help = "Print the versions of skep and skepd",
+		.example = "skep version --client", .run = cmd_version},
+	{.path = "completion", .args = "bash|zsh|fish", .min_args = 1, .max_args = 1, .names = NAMES_SHELL,
+		.help = "Print a shell's completion script", .example = "source <(skep completion bash)", .run = cmd_completion},
+	{.path = "__complete", .args = "WORD...", .max_args = CLI_MANY, .hidden = true,
+		.help = "Print how a command line can go on (for the completion scripts)",
+		.example = "skep __complete -- stack de", .run = cmd_complete},
+};
+
+static const struct cli_group groups[] = {
+	{"project", "Projects: tenants that keep their stacks apart"},
+	{"stack", "Stacks: services from Compose files"},
+	{"job", "Jobs: what changes stacks, and how it went"},
+	{"token", "Tokens: access for programs and people"},
+	{"context", "Contexts: daemons to talk to"},
+};
+
+const struct cli_program cli_program = {
+	.commands = commands,
+	.n_commands = sizeof(commands) / sizeof(*commands),
+	.groups = groups,
+	.n_groups = sizeof(groups) / sizeof(*groups),
+	.options = global_options,
+};

@@ -1,0 +1,67 @@
+#include "cli/screen.h"
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include "cli/progress.h"
+#include "loop/loop.h"
+
+#define FRAME_MS 100
+
+static void size_of_terminal(const struct cli *c, unsigned *ret_columns, unsigned *ret_rows)
+{
+	struct winsize w = {0};
+	*ret_columns = c->host->columns;
+	*ret_rows = c->host->rows;
+	if (*ret_columns == 0 && ioctl(fileno(c->host->out), TIOCGWINSZ, &w) == 0) {
+		*ret_columns = w.ws_col;
+		*ret_rows = w.ws_row;
+	}
+	if (*ret_columns == 0)
+		*ret_columns = 80;
+	if (*ret_rows == 0)
+		*ret_rows = 24;
+}
+
+/* Each line's rest is wiped, so that a shorter one leaves nothing of what it is drawn over. */
+static void add_wiped(struct buf *b, struct str picture)
+{
+	while (picture.len) {
+		buf_add_str(b, str_cut(&picture, '\n'));
+		buf_adds(b, "\x1b[K\n");
+	}
+}
+
+static void go_up(const struct screen *s, struct buf *b)
+{
+	if (s->lines > 0)
+		buf_fmt(b, "\r\x1b[%uA", s->lines);
+}
+
+void screen_draw(struct screen *s, const struct progress *p, uint64_t elapsed_ms, const char *trouble, bool now)
+{
+	struct cli *c = s->c;
+	struct buf picture = {0}, b = {0};
+	uint64_t ms = loop_now_ms(c->loop);
+	if (!now && s->drawn_ms && ms - s->drawn_ms < FRAME_MS)
+		return;
+	struct progress_look look = {.color = c->color, .utf8 = c->utf8, .elapsed_ms = elapsed_ms,
+		.frame = s->frame++, .trouble = trouble};
+	size_of_terminal(c, &look.columns, &look.rows);
+	look.columns--; /* a full line would wrap before its rest is wiped */
+	go_up(s, &b);
+	s->lines = progress_draw(p, &look, &picture);
+	s->drawn_ms = ms;
+	add_wiped(&b, buf_str(&picture));
+	buf_adds(&b, "\x1b[J");
+	buf_finish(&picture);
+	cli_write(c, &b);
+}
+
+void screen_clear(struct screen *s)
+{
+	struct buf b = {0};
+	go_up(s, &b);
+	if (s->lines > 0)
+		buf_adds(&b, "\x1b[J");
+	s->lines = 0;
+	cli_write(s->c, &b);
+}

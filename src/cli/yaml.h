@@ -1,0 +1,8 @@
+/* yaml: a JSON value as YAML, in blocks. Every text that could be read as something else is quoted as
+ * JSON quotes it, which YAML understands. Pure. */
+#pragma once
+#include <jansson.h>
+
+struct buf;
+
+void yaml_write(struct buf *b, const json_t *j);
