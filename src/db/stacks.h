@@ -78,7 +78,8 @@ struct db_stack_ops {
 	struct db_call *(*deploy)(struct db *db, const struct db_scope *s,
 		const struct db_stack_deploy *d, db_job_done done, void *data);
 	/* Scale and restart need a release that runs or is going to, and no remove behind it
-	 * (FAILED_PRECONDITION). Remove supersedes every pending job of the stack. */
+	 * (FAILED_PRECONDITION). Remove supersedes every pending job of the stack that is not a
+	 * remove itself. At most 100 jobs of a stack wait (RESOURCE_EXHAUSTED). */
 	struct db_call *(*submit)(struct db *db, const struct db_scope *s,
 		const struct db_stack_job *j, db_job_done done, void *data);
 	struct db_call *(*get)(struct db *db, const struct db_scope *s,

@@ -2,7 +2,7 @@
 #include "crypto/crypto.h"
 
 enum { LOCK_PROJECT, LOCK_NAMESPACES, CHECK_NAMESPACE, PUT_STACK, PUT_RELEASE, LOCK_STACK,
-	NEED_RELEASE, SUPERSEDE, DEPLOY_JOB, STACK_JOB, CREATED };
+	NEED_ROOM, NEED_RELEASE, SUPERSEDE, DEPLOY_JOB, STACK_JOB, CREATED };
 static const struct pg_stmt sql[] = {
 	/* ---- deploy: $1 project, $2 scope, $3 name ---- */
 	/* It cannot be deleted from here on. */
@@ -64,6 +64,14 @@ static const struct pg_stmt sql[] = {
 
 	/* ---- submit: $1 id, $2 project, $3 name, $4 scope of the stack ---- */
 	[LOCK_STACK] = {"submit_lock_stack", "select skep_lock_stack($1, $2, $3, $4)"},
+	/* With the new job in: a claim looks at every one that waits behind another of its stack. */
+	[NEED_ROOM] = {"submit_need_room",
+		"select skep_raise(8, format("
+		"  '%s jobs of stack \"%s\" wait already: let them run, or cancel some',"
+		"  count(*) - 1, min(s.name)))"
+		" from orchestration_stacks s join deployment_jobs j on j.stack_id = s.id"
+		" where s.id = skep_stack($1, $2, $3, $4) and j.state = 'pending'"
+		" having count(*) > 100"},
 	/* Of the jobs that make or remove services, the last one that has not ended decides. */
 	[NEED_RELEASE] = {"submit_need_release",
 		"select case"
@@ -156,7 +164,6 @@ static void put_release(struct db_call *c, const struct db_scope *s,
 /* What follows a new job, up to the answer. */
 static struct db_call *created(struct db_call *c, const struct db_scope *s, const char *job_id)
 {
-	call_add_text(c, &sql[SUPERSEDE], job_id);
 	call_add_text(c, &sql[CREATED], job_id);
 	job_add_answer(c, s, job_id);
 	return call_run(c, job_deliver);
@@ -179,6 +186,7 @@ struct db_call *stack_deploy(struct db *db, const struct db_scope *s,
 	call_bind(c, d->namespace_);
 	call_bind_id(c, call_uuid(c));
 	put_release(c, s, d, call_uuid(c), job_id);
+	call_add_text(c, &sql[SUPERSEDE], job_id);
 	return created(c, s, job_id);
 }
 
@@ -209,8 +217,7 @@ struct db_call *stack_submit(struct db *db, const struct db_scope *s, const stru
 	call_bind(c, s->actor);
 	pg_bind_i64(c->batch, attempts(j->max_attempts));
 	if (j->kind == JOB_REMOVE)
-		return created(c, s, job_id);
-	call_add_text(c, &sql[CREATED], job_id);
-	job_add_answer(c, s, job_id);
-	return call_run(c, job_deliver);
+		call_add_text(c, &sql[SUPERSEDE], job_id);
+	add_ref(c, &sql[NEED_ROOM], s, &j->stack);
+	return created(c, s, job_id);
 }

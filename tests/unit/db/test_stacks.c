@@ -477,6 +477,21 @@ static void scale_needs_a_release(void **state)
 		STACKS->submit(w->db, &admin, &scale, on_job, &a));
 }
 
+static void a_stacks_queue_is_bounded(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	running_stack(w, "demo", "web");
+	psql(w, "insert into deployment_jobs (id, project_id, stack_id, stack_name, kind, created_by)"
+		" select gen_random_uuid(), project_id, id, name, 'restart', 'x'"
+		" from orchestration_stacks, generate_series(1, 99)");
+	submit(w, "demo", "web", JOB_SCALE);
+	struct db_stack_job j = {named("demo", "web"), JOB_RESTART, STR("{}"), 1};
+	RUN_FAILS(w, ST_RESOURCE_EXHAUSTED, "100 jobs of stack \"web\" wait already",
+		STACKS->submit(w->db, &admin, &j, on_job, &a));
+	submit(w, "demo", "web", JOB_REMOVE); /* makes room for itself */
+}
+
 static void remove_supersedes_what_waits_and_deletes(void **state)
 {
 	struct world *w = *state;
@@ -714,6 +729,7 @@ int main(void)
 		TEST(another_projects_ids_are_not_found),
 		TEST(a_scope_names_its_own_by_default),
 		TEST(scale_needs_a_release),
+		TEST(a_stacks_queue_is_bounded),
 		TEST(remove_supersedes_what_waits_and_deletes),
 		TEST(a_deploy_behind_a_remove_keeps_the_stack),
 		TEST(activate_replaces_release_and_services),
