@@ -64,7 +64,7 @@ static const struct pg_stmt sql[] = {
 
 	/* ---- submit: $1 id, $2 project, $3 name, $4 scope of the stack ---- */
 	[LOCK_STACK] = {"submit_lock_stack", "select skep_lock_stack($1, $2, $3, $4)"},
-	/* With the new job in: a claim looks at every one that waits behind another of its stack. */
+	/* The new job is counted too. A claim looks at each one that waits behind another. */
 	[NEED_ROOM] = {"submit_need_room",
 		"select skep_raise(8, format("
 		"  '%s jobs of stack \"%s\" wait already: let them run, or cancel some',"
