@@ -56,7 +56,8 @@ static double cpu_of(pid_t pid)
 	(void)fclose(f);
 	text[n] = '\0';
 	const char *p = strrchr(text, ')'); /* the name may hold anything */
-	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+			  &system) != 2)
 		return -1;
 	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
@@ -75,8 +76,10 @@ static void send_call(struct link *l, uint64_t due)
 	const struct load_options *o = l->run->o;
 	struct buf authorization = {0};
 	struct str metadata[] = {STR("authorization"), {0}};
-	struct frame_open open = {
-		.method = str_of(o->method), .end = true, .has_payload = true, .metadata = metadata};
+	struct frame_open open = {.method = str_of(o->method),
+		.end = true,
+		.has_payload = true,
+		.metadata = metadata};
 	if (o->token) {
 		buf_fmt(&authorization, "Bearer %s", o->token);
 		metadata[1] = buf_str(&authorization);

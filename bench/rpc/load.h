@@ -1,6 +1,6 @@
 /* load: one run against one server: so many connections, each with so many calls in flight
- * (closed loop: a reply is followed by the next call), or calls at a fixed rate (open loop: latency counts
- * from the time a call was due, so a server that stalls cannot hide it). */
+ * (closed loop: a reply is followed by the next call), or calls at a fixed rate (open loop: latency
+ * counts from the time a call was due, so a server that stalls cannot hide it). */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,14 +10,14 @@
 #include "histogram.h"
 
 struct load_options {
-	const char *address;  /* unix:///path or IP:port */
-	const char *token;    /* NULL = none */
-	const char *method;   /* its request is the empty message */
+	const char *address; /* unix:///path or IP:port */
+	const char *token;   /* NULL = none */
+	const char *method;  /* its request is the empty message */
 	unsigned connections, in_flight;
 	uint64_t max_requests;
 	double seconds, warm_up;
-	double rate;          /* calls a second over all connections; 0 = closed loop */
-	pid_t server;         /* whose CPU time is measured; 0 = none */
+	double rate;  /* calls a second over all connections; 0 = closed loop */
+	pid_t server; /* whose CPU time is measured; 0 = none */
 };
 struct load_result {
 	uint64_t requests, failures;

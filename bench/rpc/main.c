@@ -17,17 +17,32 @@ static const char usage[] =
 	"usage: bench_rpc [options] ADDRESS          unix:///path or IP:port\n"
 	"       bench_rpc --serve ADDRESS            a server with nothing behind it\n"
 	"\n"
-	"  --load CxN[,CxN…]   connections x calls in flight on each (default 1x1,1x100,8x100,50x1,50x20)\n"
+	"  --load CxN[,CxN…]   connections x calls in flight on each (default "
+	"1x1,1x100,8x100,50x1,50x20)\n"
 	"  --seconds S         measured time of each load, at most 600 (default 3)\n"
 	"  --warm-up S         before it (default 0.5)\n"
 	"  --requests N        … or so many calls, whichever comes first (default 1000000000)\n"
-	"  --rate R            open loop: R calls a second; latency counts from when a call was due\n"
+	"  --rate R            open loop: R calls a second; latency counts from when a call was "
+	"due\n"
 	"  --server-pid PID    measure this process's CPU time\n"
-	"  --method PATH       a method that takes an empty message (default /skep.v1.System/Info)\n"
+	"  --method PATH       a method that takes an empty message (default "
+	"/skep.v1.System/Info)\n"
 	"  --token TOKEN\n"
 	"  --json              one JSON object a line instead of the table\n";
 
-enum option_id { O_LOAD = 256, O_SECONDS, O_WARM_UP, O_REQUESTS, O_RATE, O_PID, O_METHOD, O_TOKEN, O_JSON, O_SERVE, O_HELP };
+enum option_id {
+	O_LOAD = 256,
+	O_SECONDS,
+	O_WARM_UP,
+	O_REQUESTS,
+	O_RATE,
+	O_PID,
+	O_METHOD,
+	O_TOKEN,
+	O_JSON,
+	O_SERVE,
+	O_HELP
+};
 
 static const struct option options[] = {
 	{"load", required_argument, NULL, O_LOAD},
@@ -54,7 +69,8 @@ static double number(struct args *a, const char *text, double max)
 {
 	double v = 0;
 	if (!str_to_double(str_of(text), &v) || v < 0 || v > max) {
-		(void)fprintf(stderr, "bench_rpc: \"%s\" is not a number from 0 to %g\n", text, max);
+		(void)fprintf(
+			stderr, "bench_rpc: \"%s\" is not a number from 0 to %g\n", text, max);
 		a->bad = true;
 	}
 	return v;
@@ -123,23 +139,26 @@ static void print_row(const struct load_options *o, const struct load_result *r)
 	char load[32], server[32] = "-";
 	(void)snprintf(load, sizeof(load), "%ux%u", o->connections, o->in_flight);
 	if (r->server_cpu >= 0 && r->requests)
-		(void)snprintf(server, sizeof(server), "%.2f", r->server_cpu * 1e6 / (double)r->requests);
+		(void)snprintf(
+			server, sizeof(server), "%.2f", r->server_cpu * 1e6 / (double)r->requests);
 	printf("%-9s %10llu %11.0f %9.1f %9.1f %9.1f %9.1f %9.1f %10s %8.2f\n", load,
-		(unsigned long long)r->requests, (double)r->requests / r->seconds, us(r, 50), us(r, 90),
-		us(r, 99), us(r, 99.9), (double)r->latency.max / 1e3, server,
+		(unsigned long long)r->requests, (double)r->requests / r->seconds, us(r, 50),
+		us(r, 90), us(r, 99), us(r, 99.9), (double)r->latency.max / 1e3, server,
 		r->requests ? r->client_cpu * 1e6 / (double)r->requests : 0);
 }
 
 static void print_json(const struct load_options *o, const struct load_result *r)
 {
-	printf("{\"connections\":%u,\"in_flight\":%u,\"rate\":%.0f,\"requests\":%llu,\"failures\":%llu,"
+	printf("{\"connections\":%u,\"in_flight\":%u,\"rate\":%.0f,\"requests\":%llu,\"failures\":%"
+	       "llu,"
 	       "\"seconds\":%.3f,\"requests_per_second\":%.0f,\"p50_us\":%.1f,\"p90_us\":%.1f,"
 	       "\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.1f",
 		o->connections, o->in_flight, o->rate, (unsigned long long)r->requests,
-		(unsigned long long)r->failures, r->seconds, (double)r->requests / r->seconds, us(r, 50),
-		us(r, 90), us(r, 99), us(r, 99.9), (double)r->latency.max / 1e3);
+		(unsigned long long)r->failures, r->seconds, (double)r->requests / r->seconds,
+		us(r, 50), us(r, 90), us(r, 99), us(r, 99.9), (double)r->latency.max / 1e3);
 	if (r->server_cpu >= 0 && r->requests)
-		printf(",\"server_us_per_request\":%.3f", r->server_cpu * 1e6 / (double)r->requests);
+		printf(",\"server_us_per_request\":%.3f",
+			r->server_cpu * 1e6 / (double)r->requests);
 	printf(",\"client_us_per_request\":%.3f}\n",
 		r->requests ? r->client_cpu * 1e6 / (double)r->requests : 0);
 }
@@ -149,12 +168,15 @@ static int run_loads(struct args *a)
 	static struct load_result r; /* its histogram is large */
 	int failed = 0;
 	if (!a->json)
-		printf("%-9s %10s %11s %9s %9s %9s %9s %9s %10s %8s\n%-9s %10s %11s %9s %9s %9s %9s %9s %10s %8s\n",
-			"load", "requests", "requests/s", "p50", "p90", "p99", "p99.9", "max", "server CPU",
-			"client", "", "", "", "µs ", "", "", "", "", "µs/request", "");
+		printf("%-9s %10s %11s %9s %9s %9s %9s %9s %10s %8s\n%-9s %10s %11s %9s %9s %9s "
+		       "%9s %9s %10s %8s\n",
+			"load", "requests", "requests/s", "p50", "p90", "p99", "p99.9", "max",
+			"server CPU", "client", "", "", "", "µs ", "", "", "", "", "µs/request",
+			"");
 	for (struct str rest = str_of(a->loads); rest.ptr;) {
 		if (!next_load(&rest, &a->load)) {
-			(void)fprintf(stderr, "bench_rpc: --load takes CxN with C up to %d and N up to %d\n",
+			(void)fprintf(stderr,
+				"bench_rpc: --load takes CxN with C up to %d and N up to %d\n",
 				MAX_CONNECTIONS, MAX_IN_FLIGHT);
 			return 2;
 		}

@@ -134,11 +134,12 @@ static struct status clear_stale(const char *path)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return uv_status(ST_UNAVAILABLE, -errno, "listen on", path);
-	bool refused = connect(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0 && errno == ECONNREFUSED;
+	bool refused =
+		connect(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0 && errno == ECONNREFUSED;
 	close(fd);
 	if (!refused)
-		return status_err(
-			ST_ALREADY_EXISTS, "listen on %s: another process serves this socket", path);
+		return status_err(ST_ALREADY_EXISTS,
+			"listen on %s: another process serves this socket", path);
 	unlink(path);
 	return status_ok();
 }

@@ -11,7 +11,7 @@
 #include "loop/loop.h"
 
 /* An output buffer that grew beyond this is given back once it is empty. */
-#define KEEP_CAPACITY    ((size_t)256 * 1024)
+#define KEEP_CAPACITY     ((size_t)256 * 1024)
 #define KEEPALIVE_SECONDS 60
 #define SCRATCH           ((unsigned)128 * 1024)
 

@@ -21,14 +21,16 @@ struct transport_events {
 	void (*on_data)(void *data, char *bytes, size_t len);
 	/* The output has fallen below half of the high-water mark after it was above. */
 	void (*on_drain)(void *data);
-	/* What waited was handed to the kernel, or queued behind what the peer has not taken. May be NULL. */
+	/* What waited was handed to the kernel, or queued behind what the peer has not taken. May
+	 * be NULL. */
 	void (*on_flush)(void *data);
-	/* The peer closed (OK) or the connection broke. Only transport_destroy makes sense now. Fires once. */
+	/* The peer closed (OK) or the connection broke. Only transport_destroy makes sense now.
+	 * Fires once. */
 	void (*on_close)(void *data, const struct status *why);
 };
 
-/* What transports of one owner share: the buffer that is read into. Creating the first makes the process
- * ignore SIGPIPE (where that is not handled): writing to what has gone is an error then. */
+/* What transports of one owner share: the buffer that is read into. Creating the first makes the
+ * process ignore SIGPIPE (where that is not handled): writing to what has gone is an error then. */
 struct transport_env;
 struct transport_env *transport_env_create(struct loop *l);
 /* Closes the transports that are still there (those being finished too). NULL is fine. */
@@ -39,8 +41,9 @@ struct loop *transport_env_loop(const struct transport_env *env);
 struct status transport_adopt(struct transport_env *env, int fd, struct transport **ret_t)
 	__attribute__((warn_unused_result));
 
-/* Connects to a unix socket's path, or to an IP address and port. done fires once, later; its transport
- * (NULL on failure) belongs to the callee. transport_connect_cancel: done will not fire. */
+/* Connects to a unix socket's path, or to an IP address and port. done fires once, later; its
+ * transport (NULL on failure) belongs to the callee. transport_connect_cancel: done will not fire.
+ */
 struct transport_connect;
 typedef void (*transport_connected)(void *data, const struct status *st, struct transport *t);
 struct transport_connect *transport_connect_unix(
@@ -49,13 +52,15 @@ struct transport_connect *transport_connect_tcp(struct transport_env *env, const
 	unsigned port, transport_connected done, void *data);
 void transport_connect_cancel(struct transport_connect *c);
 
-/* Sets the callbacks and starts reading. high_water: bytes of output from which on it counts as pressed. */
+/* Sets the callbacks and starts reading. high_water: bytes of output from which on it counts as
+ * pressed. */
 void transport_start(
 	struct transport *t, const struct transport_events *events, void *data, size_t high_water);
-void transport_pause(struct transport *t);  /* stops reading: the peer is held back by the kernel */
+void transport_pause(struct transport *t); /* stops reading: the peer is held back by the kernel */
 void transport_resume(struct transport *t);
 
-/* Output: append to this buffer (never drop from it), then commit. Written at the end of this turn. */
+/* Output: append to this buffer (never drop from it), then commit. Written at the end of this turn.
+ */
 struct buf *transport_out(struct transport *t);
 void transport_commit(struct transport *t);
 void transport_write(struct transport *t, const struct str *bufs, size_t n); /* both in one */

@@ -80,7 +80,8 @@ enum auth_answer auth_ask(struct rpc_call *call, struct str bearer)
 	if (!s->o.authenticate)
 		st = status_err(ST_UNAUTHENTICATED, "this server accepts no tokens");
 	else if (!t && !(t = remember(s, bearer)))
-		st = status_err(ST_RESOURCE_EXHAUSTED, "too many tokens are being checked; try again");
+		st = status_err(
+			ST_RESOURCE_EXHAUSTED, "too many tokens are being checked; try again");
 	if (!status_is_ok(&st)) {
 		call_abort(call, &st, NULL);
 		return AUTH_REFUSED;

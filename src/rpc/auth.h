@@ -7,7 +7,8 @@ struct rpc_call;
 struct rpc_server;
 
 enum auth_answer { AUTH_KNOWN, AUTH_ASKED, AUTH_REFUSED };
-/* KNOWN: call->caller is set. ASKED: state is CALL_AUTH, and dispatch_authorised or call_abort follows
- * (possibly before this returns). REFUSED: the call was aborted. `bearer` lives in the call's arena. */
+/* KNOWN: call->caller is set. ASKED: state is CALL_AUTH, and dispatch_authorised or call_abort
+ * follows (possibly before this returns). REFUSED: the call was aborted. `bearer` lives in the
+ * call's arena. */
 enum auth_answer auth_ask(struct rpc_call *call, struct str bearer);
 void auth_finish(struct rpc_server *s);

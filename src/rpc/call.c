@@ -1,4 +1,4 @@
-#include "rpc/call_impl.h"
+#include "rpc/call.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/transport.h"
+#include "rpc/call_impl.h"
 #include "rpc/codec.h"
 #include "rpc/conn.h"
 #include "rpc/server_impl.h"
@@ -101,7 +102,8 @@ void call_end(struct rpc_call *call)
 	if (call->conn)
 		call->conn->n_unfinished--;
 	call->conn = NULL;
-	if (call->entered == 0) { /* whoever ended it may still look at what it got from the arena */
+	if (call->entered ==
+		0) { /* whoever ended it may still look at what it got from the arena */
 		list_push(&call->server->dead_calls, &call->conn_node);
 		defer_post(&call->server->reap);
 	}
@@ -160,8 +162,7 @@ static void client_is_gone(struct rpc_call *call)
 	}
 }
 
-void call_abort(
-	struct rpc_call *call, const struct status *st, const struct rpc_details *details)
+void call_abort(struct rpc_call *call, const struct status *st, const struct rpc_details *details)
 {
 	if (call->gone)
 		return;
@@ -185,8 +186,9 @@ void call_lost(struct rpc_call *call)
 static void on_deadline(struct timer *t)
 {
 	struct rpc_call *call = container_of(t, struct rpc_call, deadline);
-	struct status st = status_err(ST_DEADLINE_EXCEEDED,
-		"%s took longer than its caller had allowed", call->method ? call->method->path : "it");
+	struct status st =
+		status_err(ST_DEADLINE_EXCEEDED, "%s took longer than its caller had allowed",
+			call->method ? call->method->path : "it");
 	call_abort(call, &st, NULL);
 }
 

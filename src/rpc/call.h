@@ -53,13 +53,16 @@ void *rpc_call_data(const struct rpc_call *call);
  * all the same loses the call (RESOURCE_EXHAUSTED) when the limit is reached. */
 bool rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message);
 void rpc_call_on_writable(struct rpc_call *call, void (*fn)(struct rpc_call *call));
-/* Client streams: fn gets each message, checked like a request, valid during the callback; then NULL once: the
- * client has sent all. A message that breaks the rules ends the call for the client; fn is not called for it. */
-void rpc_call_on_message(struct rpc_call *call, void (*fn)(struct rpc_call *call, const ProtobufCMessage *message));
+/* Client streams: fn gets each message, checked like a request, valid during the callback; then
+ * NULL once: the client has sent all. A message that breaks the rules ends the call for the client;
+ * fn is not called for it. */
+void rpc_call_on_message(
+	struct rpc_call *call, void (*fn)(struct rpc_call *call, const ProtobufCMessage *message));
 /* No further message is delivered until resume; the client is held back by its credit. */
 void rpc_call_pause(struct rpc_call *call);
 void rpc_call_resume(struct rpc_call *call);
-/* The client is no longer interested: cancelled, deadline, connection lost, or the server drains no longer. */
+/* The client is no longer interested: cancelled, deadline, connection lost, or the server drains no
+ * longer. */
 void rpc_call_on_cancel(struct rpc_call *call, void (*fn)(struct rpc_call *call));
 
 /* ---- the end, exactly once ---- */
@@ -68,9 +71,11 @@ void rpc_call_reply(struct rpc_call *call, const ProtobufCMessage *message);
 /* OK (the end of a server stream) or a failure. */
 void rpc_call_finish(struct rpc_call *call, const struct status *st);
 /* A failure with machine-readable details (rpc/details.h). */
-void rpc_call_fail(struct rpc_call *call, const struct status *st, const struct rpc_details *details);
+void rpc_call_fail(
+	struct rpc_call *call, const struct status *st, const struct rpc_details *details);
 /* The usual ones in short: BadRequest, PreconditionFailure, RetryInfo. */
-void rpc_call_fail_fields(struct rpc_call *call, const struct status *st, const struct rpc_violation *v, size_t n);
+void rpc_call_fail_fields(
+	struct rpc_call *call, const struct status *st, const struct rpc_violation *v, size_t n);
 void rpc_call_fail_preconditions(
 	struct rpc_call *call, const struct status *st, const struct rpc_precondition *v, size_t n);
 void rpc_call_fail_retry(struct rpc_call *call, const struct status *st, uint64_t retry_ms);

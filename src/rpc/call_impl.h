@@ -32,8 +32,8 @@ struct rpc_protocol {
 	/* Messages wait: finish must not be called before they are out (then: call_flushed). */
 	bool (*is_waiting)(const struct rpc_call *call);
 	/* The one answer: a reply, or NULL and a status (details may be NULL). Forgets the call. */
-	void (*finish)(struct rpc_call *call, const ProtobufCMessage *reply, const struct status *st,
-		const struct rpc_details *details);
+	void (*finish)(struct rpc_call *call, const ProtobufCMessage *reply,
+		const struct status *st, const struct rpc_details *details);
 	/* The handler has used up messages worth so many bytes. */
 	void (*consumed)(struct rpc_call *call, size_t bytes);
 };
@@ -62,17 +62,17 @@ struct rpc_call {
 	enum call_state state;
 	unsigned entered; /* callbacks and guards that are on the stack */
 	bool gone;
-	bool answered;    /* the client has its finish */
-	bool ended;       /* the client sends no more */
+	bool answered; /* the client has its finish */
+	bool ended;    /* the client sends no more */
 	bool end_told, cancel_told, paused, full;
 	unsigned n_received;
-	struct list inbox; /* call_message */
+	struct list inbox;           /* call_message */
 	struct arena *message_arena; /* of the message that is being delivered */
 	const struct rpc_metadata *metadata;
 	size_t n_metadata;
 	struct rpc_caller caller;
 	struct auth_token *asked; /* this call carries the question to authenticate */
-	uint64_t deadline_at; /* loop time; 0 = none */
+	uint64_t deadline_at;     /* loop time; 0 = none */
 	struct timer deadline;
 	struct defer events;
 	void *data;
@@ -95,7 +95,8 @@ struct rpc_call *call_create(struct rpc_conn *c, const struct rpc_protocol *p,
 /* Guards: between them the call is not freed, whatever ends it. */
 void call_enter(struct rpc_call *call);
 void call_leave(struct rpc_call *call);
-/* A message and/or the end of the client's side. The bytes are not needed any more when it returns. */
+/* A message and/or the end of the client's side. The bytes are not needed any more when it returns.
+ */
 void call_receive(struct rpc_call *call, bool has_payload, struct str payload, bool end);
 /* The method's handler takes it from here; delivers what waits. */
 void call_allowed(struct rpc_call *call);

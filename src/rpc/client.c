@@ -82,8 +82,8 @@ void rpc_client_destroy(struct rpc_client *c)
 
 /* ---- the end of a call ---- */
 
-static void end_call(struct rpc_client_call *call, const struct status *st,
-	const struct rpc_details *details)
+static void end_call(
+	struct rpc_client_call *call, const struct status *st, const struct rpc_details *details)
 {
 	static const struct rpc_details none;
 	struct rpc_client *c = call->client;
@@ -103,7 +103,8 @@ void client_fail_calls(struct rpc_client *c, struct list *calls, const struct st
 	uint64_t last = c->last_id; /* callbacks may open new ones */
 	client_enter(c);
 	while (!c->destroyed && !list_empty(calls)) {
-		struct rpc_client_call *call = container_of(calls->next, struct rpc_client_call, node);
+		struct rpc_client_call *call =
+			container_of(calls->next, struct rpc_client_call, node);
 		if (call->id > last)
 			break;
 		end_call(call, st, NULL);

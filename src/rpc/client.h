@@ -14,8 +14,9 @@ struct rpc_client;
 struct rpc_client_call;
 
 struct rpc_client_options {
-	const char *address;         /* "unix:///run/skep/skep.sock", "127.0.0.1:7700", "[::1]:7700", "host:7700" */
-	const char *token;           /* sent as "authorization: Bearer …"; NULL or "" = none */
+	const char *address; /* "unix:///run/skep/skep.sock", "127.0.0.1:7700", "[::1]:7700",
+				"host:7700" */
+	const char *token;   /* sent as "authorization: Bearer …"; NULL or "" = none */
 	uint64_t connect_timeout_ms; /* default 5 s */
 	size_t max_message;          /* a larger reply ends the connection; default 16 MiB */
 };
@@ -25,22 +26,25 @@ struct rpc_client *rpc_client_create(struct loop *l, const struct rpc_client_opt
 void rpc_client_destroy(struct rpc_client *c);
 
 struct rpc_client_call_options {
-	const char *method;                       /* "/skep.v1.System/Info" */
-	const ProtobufCMessageDescriptor *reply;  /* of the method's reply message */
-	const ProtobufCMessage *request;          /* packed at once; NULL: client streaming */
-	const char *const *metadata;              /* name, value, name, value, NULL; or NULL */
-	uint64_t deadline_ms;                     /* 0 = none */
-	/* A reply message (one for unary, any number for server streams); valid during the callback. May be NULL. */
+	const char *method;                      /* "/skep.v1.System/Info" */
+	const ProtobufCMessageDescriptor *reply; /* of the method's reply message */
+	const ProtobufCMessage *request;         /* packed at once; NULL: client streaming */
+	const char *const *metadata;             /* name, value, name, value, NULL; or NULL */
+	uint64_t deadline_ms;                    /* 0 = none */
+	/* A reply message (one for unary, any number for server streams); valid during the
+	 * callback. May be NULL. */
 	void (*on_message)(void *data, const ProtobufCMessage *message);
 	/* Room again after rpc_client_send said false. May be NULL. */
 	void (*on_writable)(void *data);
-	/* Exactly once, never before rpc_client_call returned, last of all. `details` is never NULL; valid during the callback. The
-	 * status of a lost or refused connection is UNAVAILABLE. */
+	/* Exactly once, never before rpc_client_call returned, last of all. `details` is never
+	 * NULL; valid during the callback. The status of a lost or refused connection is
+	 * UNAVAILABLE. */
 	void (*on_done)(void *data, const struct status *st, const struct rpc_details *details);
 	void *data;
 };
 /* The handle is dead once on_done has been called. */
-struct rpc_client_call *rpc_client_call(struct rpc_client *c, const struct rpc_client_call_options *o);
+struct rpc_client_call *rpc_client_call(
+	struct rpc_client *c, const struct rpc_client_call_options *o);
 /* Client streams. Always taken; false means full: wait for on_writable. */
 bool rpc_client_send(struct rpc_client_call *call, const ProtobufCMessage *message);
 void rpc_client_end(struct rpc_client_call *call);

@@ -31,16 +31,16 @@ struct rpc_client {
 	struct timer connect_timer;
 	struct defer begin; /* starts connecting, later than the call that needs it */
 	enum link_state state;
-	struct status why;  /* what the server's goaway said; OK = nothing */
+	struct status why; /* what the server's goaway said; OK = nothing */
 	char *address, *authorization;
-	const char *path;   /* of a unix socket, inside address; or NULL */
+	const char *path; /* of a unix socket, inside address; or NULL */
 	char *host;
 	unsigned port;
 	uint64_t connect_timeout_ms;
 	size_t max_message;
 	uint64_t last_id;
-	struct list calls;   /* rpc_client_call.node: sent */
-	struct list waiting; /* … not sent yet, in order of their numbers */
+	struct list calls;                 /* rpc_client_call.node: sent */
+	struct list waiting;               /* … not sent yet, in order of their numbers */
 	struct list table[CLIENT_BUCKETS]; /* rpc_client_call.id_node, of both */
 	struct buf in;
 	struct arena *arena; /* of the message or status that is being delivered */
@@ -63,8 +63,8 @@ struct rpc_client_call {
 	struct buf queue;  /* messages that wait for credit: length (size_t), bytes */
 	int64_t send_credit;
 	uint32_t ungranted;
-	bool sent;         /* on the connection, not in `unsent` */
-	bool ended;        /* rpc_client_end was called */
+	bool sent;  /* on the connection, not in `unsent` */
+	bool ended; /* rpc_client_end was called */
 	bool full;
 };
 
@@ -80,6 +80,6 @@ void client_wake_writers(struct rpc_client *c);
 /* client_link.c, for client.c */
 void link_init(struct rpc_client *c, const char *address);
 void link_finish(struct rpc_client *c);
-void link_need(struct rpc_client *c);  /* a call waits */
+void link_need(struct rpc_client *c); /* a call waits */
 void link_drop(struct rpc_client *c, const struct status *why);
 void link_leave(struct rpc_client *c); /* nothing may wait for what it does any more */

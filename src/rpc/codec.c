@@ -29,8 +29,8 @@ struct status codec_proto_unpack(struct arena *a, const ProtobufCMessageDescript
 	return status_ok();
 }
 
-static struct status unpack(
-	struct arena *a, const struct rpc_message *m, struct str bytes, ProtobufCMessage **ret_message)
+static struct status unpack(struct arena *a, const struct rpc_message *m, struct str bytes,
+	ProtobufCMessage **ret_message)
 {
 	return codec_proto_unpack(a, m->descriptor, bytes, ret_message);
 }

@@ -20,8 +20,8 @@ struct transport;
 struct rpc_wire {
 	const char *name;
 	void (*open)(struct rpc_conn *c);
-	/* Returns how many bytes it is done with; the rest comes again, with more behind it. Stops early when
-	 * the connection closes or its output is pressed. Sets c->partial_need. */
+	/* Returns how many bytes it is done with; the rest comes again, with more behind it. Stops
+	 * early when the connection closes or its output is pressed. Sets c->partial_need. */
 	size_t (*feed)(struct rpc_conn *c, const char *bytes, size_t len);
 	/* Tells the peer that no new call is taken; why = NULL: because we drain. */
 	void (*goaway)(struct rpc_conn *c, const struct status *why);
@@ -39,19 +39,19 @@ struct rpc_conn {
 	struct timer timer;
 	struct defer settle; /* closes it when it drains and no call is left */
 	uint64_t accepted_ms, last_frame_ms;
-	uint64_t partial_ms; /* since when a frame is incomplete; 0 = none is */
-	size_t partial_need; /* its length; 0 = what came were whole frames */
+	uint64_t partial_ms;      /* since when a frame is incomplete; 0 = none is */
+	size_t partial_need;      /* its length; 0 = what came were whole frames */
 	uint64_t taken, taken_ms; /* the output's last progress, while some waits */
-	bool waits; /* output waits for the peer */
-	bool held;  /* not read from, until output has gone out */
+	bool waits;               /* output waits for the peer */
+	bool held;                /* not read from, until output has gone out */
 	bool draining, closing;
-	bool spoke;          /* a whole frame has come */
-	struct list calls;   /* rpc_call.conn_node: those the client waits for */
+	bool spoke;        /* a whole frame has come */
+	struct list calls; /* rpc_call.conn_node: those the client waits for */
 	unsigned n_calls;
-	struct list gone;    /* … and those it no longer does, whose handlers have not ended */
+	struct list gone;      /* … and those it no longer does, whose handlers have not ended */
 	unsigned n_unfinished; /* both */
 	struct rpc_caller trusted; /* role NONE: no trust by peer credentials */
-	size_t buffered;     /* what of its output the server's counters know of */
+	size_t buffered;           /* what of its output the server's counters know of */
 	uint64_t bytes_in, bytes_out;
 };
 

@@ -141,7 +141,8 @@ static void read_violations(struct arena *a, struct str value, struct rpc_detail
 	struct str item;
 	size_t n = 0;
 	for (; next_item(&r, &item); n++)
-		(void)read_texts(a, item, (const char **const[]){&v[n].field, &v[n].description}, 2);
+		(void)read_texts(
+			a, item, (const char **const[]){&v[n].field, &v[n].description}, 2);
 	d->violations = v;
 	d->n_violations = n;
 }

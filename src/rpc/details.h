@@ -10,11 +10,11 @@
 
 struct arena;
 
-struct rpc_violation { /* BadRequest: a field of the request */
-	const char *field; /* path: "compose[0].name" */
+struct rpc_violation {           /* BadRequest: a field of the request */
+	const char *field;       /* path: "compose[0].name" */
 	const char *description; /* what is wrong, and what would be right */
 };
-struct rpc_precondition { /* PreconditionFailure: the state of the world */
+struct rpc_precondition {    /* PreconditionFailure: the state of the world */
 	const char *type;    /* "STACK_BUSY" */
 	const char *subject; /* "stack/web" */
 	const char *description;
@@ -35,5 +35,7 @@ struct rpc_details {
 
 /* Appends a serialized google.rpc.Status. details may be NULL. */
 void rpc_status_pack(struct buf *b, const struct status *st, const struct rpc_details *details);
-/* The other way; unknown details are skipped, texts live in the arena. False: not a google.rpc.Status. */
-bool rpc_status_unpack(struct arena *a, struct str bytes, struct status *ret_st, struct rpc_details *ret_details);
+/* The other way; unknown details are skipped, texts live in the arena. False: not a
+ * google.rpc.Status. */
+bool rpc_status_unpack(
+	struct arena *a, struct str bytes, struct status *ret_st, struct rpc_details *ret_details);

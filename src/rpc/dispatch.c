@@ -88,8 +88,9 @@ void dispatch_authorised(struct rpc_call *call)
 		call_allowed(call);
 		return;
 	}
-	struct status st = status_err(ST_PERMISSION_DENIED, "%s needs the role %s; %s has the role %s",
-		m->path, role_name(m->role), call->caller.name, role_name(call->caller.role));
+	struct status st = status_err(ST_PERMISSION_DENIED,
+		"%s needs the role %s; %s has the role %s", m->path, role_name(m->role),
+		call->caller.name, role_name(call->caller.role));
 	call->state = CALL_READY; /* the hook has answered: nobody has it */
 	call_abort(call, &st, NULL);
 }
@@ -105,7 +106,8 @@ static struct status check_room(const struct rpc_call *call)
 			"%u calls are open on this connection, which is its limit",
 			s->o.limits.max_streams);
 	if (s->counters.open_calls > s->o.limits.max_calls)
-		return status_err(ST_RESOURCE_EXHAUSTED, "too many calls are open; try again later");
+		return status_err(
+			ST_RESOURCE_EXHAUSTED, "too many calls are open; try again later");
 	return status_ok();
 }
 

@@ -7,10 +7,9 @@
 #include "base/status.h"
 #include "base/str.h"
 
-#define FRAME_HEADER         ((size_t)5) /* flags, 4 bytes of big-endian length */
-#define FRAME_FIRST_CREDIT   262144
-#define FRAME_MESSAGE_COST   16 /* credit that a message costs beyond its payload's bytes */
-#define FRAME_PATH_MAX       ((size_t)256)
+#define FRAME_HEADER       ((size_t)5) /* flags, 4 bytes of big-endian length */
+#define FRAME_FIRST_CREDIT 262144
+#define FRAME_MESSAGE_COST 16 /* credit that a message costs beyond its payload's bytes */
 
 enum frame_kind {
 	FRAME_OPEN = 2, /* field numbers of Frame's oneof */
@@ -35,18 +34,21 @@ struct frame {
 	unsigned n_metadata;
 	size_t metadata_len; /* bytes of all names and values */
 	bool has_status;
-	struct str status;   /* finish, goaway: google.rpc.Status */
-	uint64_t number;     /* ping; goaway: last_call */
+	struct str status; /* finish, goaway: google.rpc.Status */
+	uint64_t number;   /* ping; goaway: last_call */
 };
 
 /* The header's length; false when the flags are not 0 (ret_len is set all the same). */
 bool frame_header(const char *bytes, size_t *ret_len);
 /* The bytes behind the header. INVALID_ARGUMENT: which part is malformed. */
-struct status frame_parse(struct str bytes, struct frame *ret_frame) __attribute__((warn_unused_result));
-/* The call id from a frame's first bytes, for one that is too long to be read; 0 = not to be had. */
+struct status frame_parse(struct str bytes, struct frame *ret_frame)
+	__attribute__((warn_unused_result));
+/* The call id from a frame's first bytes, for one that is too long to be read; 0 = not to be had.
+ */
 uint64_t frame_peek_call(struct str bytes);
 /* Names and values in order; *pos starts at 0. Only on frames that frame_parse accepted. */
-bool frame_metadata_next(const struct frame *f, size_t *pos, struct str *ret_name, struct str *ret_value);
+bool frame_metadata_next(
+	const struct frame *f, size_t *pos, struct str *ret_name, struct str *ret_value);
 
 /* Each appends one whole frame. The _begin ones return where the payload of `len` bytes goes. */
 struct frame_open {

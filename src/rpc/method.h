@@ -17,7 +17,16 @@ enum rpc_role { /* skep.v1.Role's numbers; a caller's role must be ≥ a method'
 	RPC_ROLE_ADMIN = 4,
 };
 
-enum rpc_wkt { RPC_WKT_NONE, RPC_WKT_TIMESTAMP, RPC_WKT_DURATION, RPC_WKT_ANY, RPC_WKT_EMPTY, RPC_WKT_STRUCT, RPC_WKT_FIELD_MASK, RPC_WKT_WRAPPER };
+enum rpc_wkt {
+	RPC_WKT_NONE,
+	RPC_WKT_TIMESTAMP,
+	RPC_WKT_DURATION,
+	RPC_WKT_ANY,
+	RPC_WKT_EMPTY,
+	RPC_WKT_STRUCT,
+	RPC_WKT_FIELD_MASK,
+	RPC_WKT_WRAPPER
+};
 
 struct rpc_message;
 
@@ -25,14 +34,14 @@ struct rpc_message;
 struct rpc_field {
 	const char *name, *json_name;
 	const struct rpc_message *message; /* sub-message's table, or NULL */
-	bool is_map;      /* repeated entries {key = 1, value = 2} */
-	bool is_optional; /* proto3 optional */
-	bool is_secret;   /* logged as *** */
+	bool is_map;                       /* repeated entries {key = 1, value = 2} */
+	bool is_optional;                  /* proto3 optional */
+	bool is_secret;                    /* logged as *** */
 	/* rules; unset: 0, NULL, has_* false */
 	bool required, uuid, open_enum, has_min, has_max;
 	int64_t min, max;
 	uint32_t min_len, max_len, max_items;
-	const char *pattern;      /* POSIX ERE, anchored by the generator */
+	const char *pattern; /* POSIX ERE, anchored by the generator */
 	const char *pattern_help;
 };
 
@@ -49,8 +58,9 @@ struct rpc_method {
 	const struct rpc_message *input, *output;
 	enum rpc_role role;
 	bool anonymous, no_side_effects, client_streaming, server_streaming;
-	/* Unary and server streaming: `request` lives as long as the call. Client streaming: NULL, and messages come
-	 * by rpc_call_on_message. The handler ends the call exactly once (rpc_call_reply, _finish), now or later. */
+	/* Unary and server streaming: `request` lives as long as the call. Client streaming: NULL,
+	 * and messages come by rpc_call_on_message. The handler ends the call exactly once
+	 * (rpc_call_reply, _finish), now or later. */
 	void (*handler)(struct rpc_call *call, const ProtobufCMessage *request);
 };
 

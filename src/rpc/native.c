@@ -10,7 +10,7 @@
 #include "rpc/frame.h"
 #include "rpc/server_impl.h"
 
-#define BUCKETS        64 /* numbers rise by one, so neighbours spread well */
+#define BUCKETS        64             /* numbers rise by one, so neighbours spread well */
 #define ENVELOPE       ((size_t)1024) /* room for a frame's other fields */
 #define METADATA_MAX   64
 #define FRAME_PEEK     ((size_t)16) /* enough for the call's number */
@@ -19,8 +19,8 @@
 
 struct native {
 	uint64_t last_call;
-	size_t skip;      /* bytes left of a frame that was refused for its length … */
-	size_t skip_frame; /* … of so many */
+	size_t skip;                /* bytes left of a frame that was refused for its length … */
+	size_t skip_frame;          /* … of so many */
 	struct list calls[BUCKETS]; /* rpc_call.id_node */
 };
 
@@ -80,7 +80,8 @@ static void copy_metadata(struct rpc_call *call, const struct frame *f)
 	struct str name, value;
 	size_t pos = 0, n = 0;
 	while (n < f->n_metadata && frame_metadata_next(f, &pos, &name, &value))
-		m[n++] = (struct rpc_metadata){str_dup(call->arena, name), str_dup(call->arena, value)};
+		m[n++] = (struct rpc_metadata){
+			str_dup(call->arena, name), str_dup(call->arena, value)};
 	call->metadata = m;
 	call->n_metadata = n;
 }
@@ -158,8 +159,8 @@ static void on_call_frame(struct rpc_conn *c, struct native *n, const struct fra
 {
 	struct rpc_call *call = find_call(n, f->call);
 	if (!call) {
-		struct status st = status_err(
-			ST_NOT_FOUND, "call %" PRIu64 " was never opened", f->call);
+		struct status st =
+			status_err(ST_NOT_FOUND, "call %" PRIu64 " was never opened", f->call);
 		if (f->call > n->last_call)
 			refuse(c, f->call, &st);
 	} else if (f->kind == FRAME_DATA) {
@@ -304,7 +305,8 @@ static void flush_queue(struct rpc_call *call)
 	while (call->send_credit > 0 && pos < call->queue.len) {
 		memcpy(&len, call->queue.ptr + pos, sizeof(len));
 		pos += sizeof(len);
-		memcpy(frame_data_begin(transport_out(t), call->id, len), call->queue.ptr + pos, len);
+		memcpy(frame_data_begin(transport_out(t), call->id, len), call->queue.ptr + pos,
+			len);
 		pos += len;
 		call->send_credit -= (int64_t)(len + FRAME_MESSAGE_COST);
 		transport_commit(t);

@@ -10,7 +10,8 @@ bool pb_read_varint_slow(struct pb_reader *r, uint64_t *ret_value)
 		if (p == r->end)
 			return false;
 		uint8_t b = *p++;
-		v |= (uint64_t)(b & 0x7f) << shift; /* the tenth byte holds one bit; the rest falls off */
+		v |= (uint64_t)(b & 0x7f)
+		     << shift; /* the tenth byte holds one bit; the rest falls off */
 		if (b < 0x80) {
 			r->at = p;
 			*ret_value = v;

@@ -173,7 +173,8 @@ static bool scan_message(struct scan *s, const ProtobufCMessageDescriptor *d, st
 	struct level at = {.up = up, .depth = up ? up->depth + 1 : 1};
 	struct pb_field f;
 	if (at.depth > PRESCAN_MAX_DEPTH)
-		return refuse(s, ST_RESOURCE_EXHAUSTED, NULL, "messages are nested deeper than 100");
+		return refuse(
+			s, ST_RESOURCE_EXHAUSTED, NULL, "messages are nested deeper than 100");
 	if (!spend(s, up, 0, d->sizeof_message))
 		return false;
 	while (!pb_done(&r)) {
@@ -181,7 +182,8 @@ static bool scan_message(struct scan *s, const ProtobufCMessageDescriptor *d, st
 			return refuse(s, ST_INVALID_ARGUMENT, up, "cut off or not protobuf");
 		const ProtobufCFieldDescriptor *field = find_field(d, f.number, at.field);
 		/* Unknown fields are kept by protobuf-c, each with a copy of its bytes. */
-		size_t unknown = field ? 0 : sizeof(ProtobufCMessageUnknownField) + f.bytes.len + 10;
+		size_t unknown =
+			field ? 0 : sizeof(ProtobufCMessageUnknownField) + f.bytes.len + 10;
 		if (!spend(s, up, field ? 0 : 1, SCANNED_MEMBER + unknown))
 			return false;
 		if (!field)

@@ -30,8 +30,8 @@ static const struct rpc_limits default_limits = {
 static void set_defaults(struct rpc_limits *l)
 {
 	const struct rpc_limits *d = &default_limits;
-#define OR_DEFAULT(field) \
-	if (!l->field) \
+#define OR_DEFAULT(field)                                                                          \
+	if (!l->field)                                                                             \
 	l->field = d->field
 	OR_DEFAULT(max_message);
 	OR_DEFAULT(max_metadata);
@@ -117,8 +117,7 @@ static void on_grace(struct timer *t)
 	close_all(s, &why);
 }
 
-void rpc_server_drain(
-	struct rpc_server *s, uint64_t grace_ms, void (*done)(void *data), void *data)
+void rpc_server_drain(struct rpc_server *s, uint64_t grace_ms, void (*done)(void *data), void *data)
 {
 	s->drained = done;
 	s->drained_data = data;
@@ -179,8 +178,8 @@ const struct rpc_counters *rpc_server_counters(const struct rpc_server *s)
 /* Those who have said nothing make room for who comes. */
 static bool make_room(struct rpc_server *s)
 {
-	struct status why = status_err(ST_RESOURCE_EXHAUSTED,
-		"too many connections, and this one has said nothing");
+	struct status why = status_err(
+		ST_RESOURCE_EXHAUSTED, "too many connections, and this one has said nothing");
 	if (s->counters.connections < s->o.limits.max_connections)
 		return true;
 	if (list_empty(&s->silent))
@@ -197,9 +196,8 @@ static void on_accept(void *data, struct transport *t)
 	conn_create(s, t);
 	if (room)
 		return;
-	struct status why = status_err(
-		ST_RESOURCE_EXHAUSTED, "too many connections (%u); try again later",
-		s->o.limits.max_connections);
+	struct status why = status_err(ST_RESOURCE_EXHAUSTED,
+		"too many connections (%u); try again later", s->o.limits.max_connections);
 	s->counters.refused++;
 	conn_fail(container_of(s->conns.prev, struct rpc_conn, node), &why);
 }

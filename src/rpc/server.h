@@ -18,19 +18,22 @@ struct rpc_server;
 
 /* What a peer may use. A zero takes the default. */
 struct rpc_limits {
-	size_t max_message;         /* bytes of one message: 4 MiB */
-	size_t max_metadata;        /* bytes of one call's metadata: 16 KiB */
-	unsigned max_connections;   /* 4096; one more makes room by closing the oldest that has said nothing, or is refused */
-	unsigned max_streams;       /* calls open at once on a connection: 256 */
-	unsigned max_calls;         /* calls whose handlers have not ended, in all: 16384 */
-	size_t max_buffered;        /* bytes waiting to be sent on a connection: reading pauses: 1 MiB */
-	size_t max_buffered_hard;   /* … and the connection is closed: 32 MiB */
-	size_t max_buffered_total;  /* … of all connections; whoever adds to it over max_buffered is closed: 256 MiB */
-	uint64_t handshake_ms;      /* from accept to the first whole frame: 10 s */
-	uint64_t frame_ms;          /* from a frame's first byte to its last: 30 s, and 1 s more for each 64 KiB */
-	uint64_t idle_ms;           /* no frame and no open call: 10 min */
-	uint64_t stall_ms;          /* something to send, and the peer takes nothing: 30 s */
-	uint64_t auth_cache_ms;     /* how long an accepted token is not asked about again: 10 s */
+	size_t max_message;       /* bytes of one message: 4 MiB */
+	size_t max_metadata;      /* bytes of one call's metadata: 16 KiB */
+	unsigned max_connections; /* 4096; one more makes room by closing the oldest that has said
+				     nothing, or is refused */
+	unsigned max_streams;     /* calls open at once on a connection: 256 */
+	unsigned max_calls;       /* calls whose handlers have not ended, in all: 16384 */
+	size_t max_buffered; /* bytes waiting to be sent on a connection: reading pauses: 1 MiB */
+	size_t max_buffered_hard;  /* … and the connection is closed: 32 MiB */
+	size_t max_buffered_total; /* … of all connections; whoever adds to it over max_buffered is
+				      closed: 256 MiB */
+	uint64_t handshake_ms;     /* from accept to the first whole frame: 10 s */
+	uint64_t frame_ms; /* from a frame's first byte to its last: 30 s, and 1 s more for each 64
+			      KiB */
+	uint64_t idle_ms;  /* no frame and no open call: 10 min */
+	uint64_t stall_ms; /* something to send, and the peer takes nothing: 30 s */
+	uint64_t auth_cache_ms; /* how long an accepted token is not asked about again: 10 s */
 };
 
 struct rpc_server_options {
@@ -38,8 +41,9 @@ struct rpc_server_options {
 	const struct rpc_method *methods; /* sorted by path, bytewise; outlives the server */
 	size_t n_methods;
 	void *context; /* for the handlers: rpc_call_context; and for authenticate */
-	/* Who holds this token? Asked when it is not in the cache; answers by rpc_call_authenticated, exactly
-	 * once, now or later. `bearer` lives as long as the call. NULL: no token is accepted. */
+	/* Who holds this token? Asked when it is not in the cache; answers by
+	 * rpc_call_authenticated, exactly once, now or later. `bearer` lives as long as the call.
+	 * NULL: no token is accepted. */
 	void (*authenticate)(void *context, struct rpc_call *call, struct str bearer);
 	const struct clock *clock; /* NULL = clock_system() */
 	bool no_peer_admin;        /* do not trust root and our own user on the unix socket */
@@ -52,26 +56,28 @@ struct rpc_server *rpc_server_create(const struct rpc_server_options *o);
 void rpc_server_destroy(struct rpc_server *s);
 
 /* port 0: any; *ret_port (may be NULL) gets the real one. host: an IP address. */
-struct status rpc_server_listen_tcp(struct rpc_server *s, const char *host, unsigned port, unsigned *ret_port)
-	__attribute__((warn_unused_result));
+struct status rpc_server_listen_tcp(struct rpc_server *s, const char *host, unsigned port,
+	unsigned *ret_port) __attribute__((warn_unused_result));
 /* A stale socket file is replaced; one that still answers is ALREADY_EXISTS. */
 struct status rpc_server_listen_unix(struct rpc_server *s, const char *path, mode_t mode)
 	__attribute__((warn_unused_result));
 /* Takes a connected stream socket (AF_UNIX or TCP), and owns it from now on, also on failure. */
 struct status rpc_server_adopt(struct rpc_server *s, int fd) __attribute__((warn_unused_result));
 
-/* Stops accepting, sends GOAWAY, lets open calls end; after grace_ms the rest is cancelled and closed.
- * done fires once, when no connection is left. */
-void rpc_server_drain(struct rpc_server *s, uint64_t grace_ms, void (*done)(void *data), void *data);
+/* Stops accepting, sends GOAWAY, lets open calls end; after grace_ms the rest is cancelled and
+ * closed. done fires once, when no connection is left. */
+void rpc_server_drain(
+	struct rpc_server *s, uint64_t grace_ms, void (*done)(void *data), void *data);
 
-/* The answer to `authenticate`. st OK: *caller is copied; expires_us is wall-clock (clock.h), 0 = never.
- * A failure is what the client gets (UNAUTHENTICATED when the token is unknown or expired, UNAVAILABLE …). */
-void rpc_call_authenticated(
-	struct rpc_call *call, const struct status *st, const struct rpc_caller *caller, int64_t expires_us);
+/* The answer to `authenticate`. st OK: *caller is copied; expires_us is wall-clock (clock.h), 0 =
+ * never. A failure is what the client gets (UNAUTHENTICATED when the token is unknown or expired,
+ * UNAVAILABLE …). */
+void rpc_call_authenticated(struct rpc_call *call, const struct status *st,
+	const struct rpc_caller *caller, int64_t expires_us);
 
 struct rpc_counters {
-	uint64_t accepted, refused, closed;      /* connections */
-	uint64_t calls, failed;                  /* calls opened; ended with another status than OK */
+	uint64_t accepted, refused, closed; /* connections */
+	uint64_t calls, failed;             /* calls opened; ended with another status than OK */
 	uint64_t bytes_in, bytes_out;
 	uint64_t connections, open_calls, buffered; /* now */
 };

@@ -54,8 +54,8 @@ static void write_path(struct buf *b, const struct level *at)
 		buf_fmt(b, "[%zu]", at->index);
 }
 
-static void __attribute__((format(printf, 3, 4))) violated(
-	struct check *c, const struct level *at, const char *fmt, ...)
+static void __attribute__((format(printf, 3, 4)))
+violated(struct check *c, const struct level *at, const char *fmt, ...)
 {
 	if (c->n > VALIDATE_MAX_VIOLATIONS)
 		return;
@@ -99,8 +99,8 @@ static size_t count_chars(const char *s)
 	return n;
 }
 
-static void check_len(
-	struct check *c, const struct level *at, const struct rpc_field *f, size_t len, const char *unit)
+static void check_len(struct check *c, const struct level *at, const struct rpc_field *f,
+	size_t len, const char *unit)
 {
 	if (f->max_len && len > f->max_len)
 		violated(c, at, "is %zu %s long; at most %" PRIu32 " are allowed", len, unit,
@@ -117,7 +117,8 @@ static void check_string(
 	size_t bytes = strlen(s);
 	check_len(c, at, f, count_chars(s), "characters");
 	if (f->uuid && !uuid_parse(s, &uuid))
-		violated(c, at, "is not a UUID (36 characters, like 018f4c2e-7d1a-7c3b-9f00-0a1b2c3d4e5f)");
+		violated(c, at,
+			"is not a UUID (36 characters, like 018f4c2e-7d1a-7c3b-9f00-0a1b2c3d4e5f)");
 	if (!f->pattern || bytes > TEXT_IN_REGEX || (f->max_len && bytes > 4 * (size_t)f->max_len))
 		return;
 	const regex_t *regex = pattern_of(c, f->pattern);
@@ -157,7 +158,8 @@ static void check_enum(struct check *c, const struct level *at, const struct rpc
 static void check_message(struct check *c, const struct level *up, const struct rpc_message *m,
 	const ProtobufCMessage *message);
 
-static void check_timestamp(struct check *c, const struct level *at, const ProtobufCMessage *message)
+static void check_timestamp(
+	struct check *c, const struct level *at, const ProtobufCMessage *message)
 {
 	const ProtobufCFieldDescriptor *d = message->descriptor->fields;
 	const int64_t *seconds = (const void *)((const char *)message + d[0].offset);
@@ -189,7 +191,8 @@ static void check_one(struct check *c, const struct level *at, const ProtobufCFi
 	case PROTOBUF_C_TYPE_UINT64:
 	case PROTOBUF_C_TYPE_FIXED64:
 		check_number(c, at, f,
-			*(const uint64_t *)p > INT64_MAX ? INT64_MAX : (int64_t)*(const uint64_t *)p);
+			*(const uint64_t *)p > INT64_MAX ? INT64_MAX
+							 : (int64_t) * (const uint64_t *)p);
 		return;
 	case PROTOBUF_C_TYPE_FLOAT:
 		check_double(c, at, f, (double)*(const float *)p);
@@ -254,7 +257,8 @@ static void check_single(struct check *c, const struct level *at, const Protobuf
 	const void *p = (const char *)message + d->offset;
 	bool tracked = d->flags & PROTOBUF_C_FIELD_FLAG_ONEOF; /* proto3 optional too */
 	if (tracked) {
-		const uint32_t *which = (const void *)((const char *)message + d->quantifier_offset);
+		const uint32_t *which =
+			(const void *)((const char *)message + d->quantifier_offset);
 		if (*which != d->id) {
 			if (f->required && f->is_optional)
 				violated(c, at, "is required");
@@ -303,8 +307,8 @@ static size_t size_of(ProtobufCType type)
 }
 
 /* A map's rules hold for each of its values. */
-static void check_entry(struct check *c, struct level *at, const struct rpc_field *f,
-	const ProtobufCMessage *entry)
+static void check_entry(
+	struct check *c, struct level *at, const struct rpc_field *f, const ProtobufCMessage *entry)
 {
 	const ProtobufCFieldDescriptor *key = &entry->descriptor->fields[0];
 	const ProtobufCFieldDescriptor *value = &entry->descriptor->fields[1];

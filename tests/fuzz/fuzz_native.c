@@ -1,6 +1,7 @@
 /* fuzz_native: bytes of a peer against the whole server: sniffing, frames, dispatch, streams. The
- * first byte chooses how the rest is taken: even: as the raw bytes of a connection; odd: as frames, each a length
- * byte and a body, to which the header is added, so that most inputs get behind it. */
+ * first byte chooses how the rest is taken: even: as the raw bytes of a connection; odd: as frames,
+ * each a length byte and a body, to which the header is added, so that most inputs get behind it.
+ */
 #include <assert.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -86,8 +87,10 @@ static void authenticate(void *context, struct rpc_call *call, struct str bearer
 
 #define E &skep_v1_msg_event
 static const struct rpc_method methods[] = {
-	{"/b", E, E, .role = RPC_ROLE_VIEWER, .client_streaming = true, .server_streaming = true, .handler = on_bidi},
-	{"/d", &skep_v1_msg_deploy_stack_request, &skep_v1_msg_deploy_stack_request, .anonymous = true, .handler = on_echo},
+	{"/b", E, E, .role = RPC_ROLE_VIEWER, .client_streaming = true, .server_streaming = true,
+		.handler = on_bidi},
+	{"/d", &skep_v1_msg_deploy_stack_request, &skep_v1_msg_deploy_stack_request,
+		.anonymous = true, .handler = on_echo},
 	{"/e", E, E, .role = RPC_ROLE_VIEWER, .handler = on_echo},
 	{"/h", E, E, .role = RPC_ROLE_VIEWER, .handler = on_hang},
 	{"/s", E, E, .role = RPC_ROLE_VIEWER, .server_streaming = true, .handler = on_source},
@@ -105,9 +108,14 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argv;
 	log_configure(LOG_ERROR, LOG_KEY_VALUE);
 	loop = loop_create();
-	struct rpc_server_options o = {.loop = loop, .methods = methods, .n_methods = sizeof(methods) / sizeof(methods[0]),
+	struct rpc_server_options o = {.loop = loop,
+		.methods = methods,
+		.n_methods = sizeof(methods) / sizeof(methods[0]),
 		.authenticate = authenticate,
-		.limits = {.max_message = 2000, .max_metadata = 300, .max_streams = 8, .max_buffered = 20000}};
+		.limits = {.max_message = 2000,
+			.max_metadata = 300,
+			.max_streams = 8,
+			.max_buffered = 20000}};
 	server = rpc_server_create(&o);
 	return 0;
 }

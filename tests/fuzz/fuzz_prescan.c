@@ -1,5 +1,6 @@
-/* fuzz_prescan: what the pre-scan lets through, protobuf-c unpacks, in the memory that the budget promised, and
- * its text is text; then the field rules are held against it. The first byte chooses the message. */
+/* fuzz_prescan: what the pre-scan lets through, protobuf-c unpacks, in the memory that the budget
+ * promised, and its text is text; then the field rules are held against it. The first byte chooses
+ * the message. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -58,12 +59,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ProtobufCMessage *m;
 	if (size < 1)
 		return 0;
-	const struct rpc_message *table = messages[data[0] % (sizeof(messages) / sizeof(messages[0]))];
+	const struct rpc_message *table =
+		messages[data[0] % (sizeof(messages) / sizeof(messages[0]))];
 	struct str bytes = {(const char *)data + 1, size - 1};
 	struct arena *a = arena_create();
 	struct status st = codec_proto_unpack(a, table->descriptor, bytes, &m);
 	if (status_is_ok(&st)) {
-		/* Beside what is budgeted protobuf-c has one table of the fields it has met, at most doubled. */
+		/* Beside what is budgeted protobuf-c has one table of the fields it has met, at
+		 * most doubled. */
 		assert(arena_used(a) <= 2 * prescan_budget_for(bytes.len).memory);
 		check_text(m);
 		(void)validate(a, table, m, &violations);

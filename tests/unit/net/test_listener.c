@@ -106,7 +106,8 @@ static void tcp_on_a_free_port(void **state)
 	struct status st = listener_tcp(w.env, "127.0.0.1", 0, on_accept, &w, &w.listener);
 	assert_string_equal(st.message, "");
 	assert_true(listener_port(w.listener) > 0);
-	(void)transport_connect_tcp(w.env, "127.0.0.1", listener_port(w.listener), on_connected, &w);
+	(void)transport_connect_tcp(
+		w.env, "127.0.0.1", listener_port(w.listener), on_connected, &w);
 	while (!w.accepted || !w.connected)
 		loop_turn(w.loop);
 	assert_false(transport_peer_uid(w.accepted, &uid));

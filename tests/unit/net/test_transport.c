@@ -96,8 +96,8 @@ static void teardown(struct world *w)
 	buf_finish(&w->b.in);
 }
 
-#define WAIT(w, condition) \
-	while (!(condition)) \
+#define WAIT(w, condition)                                                                         \
+	while (!(condition))                                                                       \
 	loop_turn((w)->loop)
 
 static void say(struct transport *t, const char *text)
@@ -307,7 +307,8 @@ static void connect_failures_have_words(void **state)
 	assert_false(w.a.closed);
 	WAIT(&w, w.a.closed);
 	assert_int_equal(w.a.why.code, ST_UNAVAILABLE);
-	assert_string_equal(w.a.why.message, "connect to /nonexistent/s: no such file or directory");
+	assert_string_equal(
+		w.a.why.message, "connect to /nonexistent/s: no such file or directory");
 	memset(path, 'p', 200);
 	path[200] = '\0';
 	w.a.closed = false;
@@ -330,7 +331,8 @@ static void cancelled_connects_say_nothing(void **state)
 	struct world w;
 	(void)state;
 	setup_alone(&w);
-	transport_connect_cancel(transport_connect_unix(w.env, "/nonexistent/s", on_connected, &w.a));
+	transport_connect_cancel(
+		transport_connect_unix(w.env, "/nonexistent/s", on_connected, &w.a));
 	transport_connect_cancel(transport_connect_tcp(w.env, "127.0.0.1", 1, on_connected, &w.a));
 	transport_connect_cancel(transport_connect_tcp(w.env, "?", 1, on_connected, &w.a));
 	(void)transport_connect_unix(w.env, "/nonexistent/t", on_connected, &w.b);

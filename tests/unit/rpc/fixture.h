@@ -30,11 +30,11 @@ struct world {
 	struct transport_env *env;
 	struct timer guard;
 	unsigned handled, cancelled, writable, messages, ends;
-	unsigned hanging; /* calls that Hang holds */
-	unsigned asked;   /* questions to authenticate */
+	unsigned hanging;        /* calls that Hang holds */
+	unsigned asked;          /* questions to authenticate */
 	struct rpc_call *asking; /* the last one, when answers are by hand */
 	bool answer_by_hand;
-	bool greedy; /* Source ignores that it is full */
+	bool greedy;              /* Source ignores that it is full */
 	struct rpc_caller caller; /* of the last call handled */
 	struct rpc_call *held;
 	unsigned paused_after; /* Sink pauses after so many messages; 0 = never */
@@ -66,8 +66,8 @@ static inline void handle_fail(struct rpc_call *call, const ProtobufCMessage *re
 	const struct rpc_precondition p[] = {{"STACK_BUSY", "stack/web", "a job runs"}};
 	const struct rpc_quota q[] = {{"project/a", "no room"}};
 	struct rpc_details d = {v, 1, p, 1, q, 1, 1500};
-	struct status st = status_err(ST_FAILED_PRECONDITION, "not %s",
-		((const Skep__V1__Event *)request)->message);
+	struct status st = status_err(
+		ST_FAILED_PRECONDITION, "not %s", ((const Skep__V1__Event *)request)->message);
 	rpc_call_fail(call, &st, &d);
 }
 
@@ -246,8 +246,8 @@ static inline void world_destroy(struct world *w)
 	free(w);
 }
 
-#define WAIT(w, condition) \
-	while (!(condition)) \
+#define WAIT(w, condition)                                                                         \
+	while (!(condition))                                                                       \
 	loop_turn((w)->loop)
 
 /* ---- the raw peer ---- */
@@ -277,8 +277,7 @@ static inline void peer_closed(void *data, const struct status *why)
 
 static inline void peer_connect(struct peer *p, struct world *w)
 {
-	static const struct transport_events events = {
-		peer_data, peer_drain, NULL, peer_closed};
+	static const struct transport_events events = {peer_data, peer_drain, NULL, peer_closed};
 	int fds[2];
 	*p = (struct peer){.w = w};
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
@@ -371,8 +370,11 @@ static inline void put_open(struct buf *b, uint64_t call, const char *method,
 	const ProtobufCMessage *m, bool end, const char *authorization)
 {
 	struct str metadata[] = {STR("authorization"), str_of(authorization)};
-	struct frame_open o = {.method = str_of(method), .end = end, .has_payload = m != NULL,
-		.metadata = metadata, .n_metadata = authorization ? 1 : 0};
+	struct frame_open o = {.method = str_of(method),
+		.end = end,
+		.has_payload = m != NULL,
+		.metadata = metadata,
+		.n_metadata = authorization ? 1 : 0};
 	if (m)
 		o.payload_len = protobuf_c_message_get_packed_size(m);
 	uint8_t *p = frame_open_begin(b, call, &o);
@@ -401,8 +403,7 @@ static inline void peer_call(struct peer *p, uint64_t call, const char *method, 
 
 static inline int64_t event_sequence(struct str bytes)
 {
-	Skep__V1__Event *e =
-		skep__v1__event__unpack(NULL, bytes.len, (const uint8_t *)bytes.ptr);
+	Skep__V1__Event *e = skep__v1__event__unpack(NULL, bytes.len, (const uint8_t *)bytes.ptr);
 	assert_non_null(e);
 	int64_t sequence = e->sequence;
 	skep__v1__event__free_unpacked(e, NULL);

@@ -2,7 +2,8 @@
 #include "fixture.h"
 #include "base/clock.h"
 
-static void peer_call_as(struct peer *p, uint64_t call, const char *method, const char *authorization)
+static void peer_call_as(
+	struct peer *p, uint64_t call, const char *method, const char *authorization)
 {
 	struct buf b = {0};
 	Skep__V1__Event e = SKEP__V1__EVENT__INIT;
@@ -32,7 +33,8 @@ static void without_token_only_anonymous(void **state)
 
 static void malformed_authorization(void **state)
 {
-	static const char *const bad[] = {"", "Bearer", "Bearer ", "Basic abc", "Bearer a b", "Bearer \x7f"};
+	static const char *const bad[] = {
+		"", "Bearer", "Bearer ", "Basic abc", "Bearer a b", "Bearer \x7f"};
 	struct world *w = world_create(NULL, false);
 	struct peer p;
 	uint64_t call = 0;
@@ -72,7 +74,8 @@ static void token_is_asked_about_once(void **state)
 	world_destroy(w);
 }
 
-/* The token counts more than the socket's trust; the role is enforced before the message is looked at. */
+/* The token counts more than the socket's trust; the role is enforced before the message is looked
+ * at. */
 static void role_is_enforced(void **state)
 {
 	struct world *w = world_create(NULL, false);

@@ -1,4 +1,5 @@
-/* The client against a real server on a unix socket and on TCP, and against servers that misbehave. */
+/* The client against a real server on a unix socket and on TCP, and against servers that misbehave.
+ */
 #include "fixture.h"
 #include <sys/stat.h>
 #include "net/listener.h"
@@ -66,7 +67,8 @@ static void teardown(struct caller *c)
 	(void)rmdir(c->dir);
 }
 
-static void start(struct caller *c, const char *method, const Skep__V1__Event *request, uint64_t deadline)
+static void start(
+	struct caller *c, const char *method, const Skep__V1__Event *request, uint64_t deadline)
 {
 	struct rpc_client_call_options o = {
 		.method = method,
@@ -236,7 +238,8 @@ static void cancel_and_deadline(void **state)
 
 static void nobody_there(void **state)
 {
-	static const char *const bad[] = {"", "nonsense", "host:", ":1", "host:99999", "unix://", "[::1]", "[::1:5"};
+	static const char *const bad[] = {
+		"", "nonsense", "host:", ":1", "host:99999", "unix://", "[::1]", "[::1:5"};
 	struct caller c;
 	(void)state;
 	setup(&c, world_create(NULL, false), NULL);
@@ -378,7 +381,8 @@ static void misbehaving_servers(void **state)
 {
 	struct buf b = {0};
 	(void)state;
-	expect_from("HTTP/1.1 400 Bad Request\r\n", 26, ST_INTERNAL, "does not speak Skep's protocol");
+	expect_from(
+		"HTTP/1.1 400 Bad Request\r\n", 26, ST_INTERNAL, "does not speak Skep's protocol");
 	expect_from("\0\x7f\0\0\0", 5, ST_RESOURCE_EXHAUSTED, "sent a frame of");
 	expect_from("\0\0\0\0\x01\xff", 6, ST_INTERNAL, "what is not Skep's protocol");
 	frame_put_finish(&b, 1, STR("\xff"));
@@ -387,7 +391,9 @@ static void misbehaving_servers(void **state)
 	memcpy(frame_finish_begin(&b, 1, 3), "\x22\x01\xff", 3);
 	expect_from(b.ptr, b.len, ST_INTERNAL, "answer is malformed: message: is not valid UTF-8");
 	b.len = 0;
-	frame_put_goaway(&b, 0, STR("\x08\x08\x12\x04" "full"));
+	frame_put_goaway(&b, 0,
+		STR("\x08\x08\x12\x04"
+		    "full"));
 	expect_from(b.ptr, b.len, ST_RESOURCE_EXHAUSTED, "full");
 	b.len = 0;
 	frame_put_goaway(&b, 0, STR(""));

@@ -8,7 +8,8 @@
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
 
-static const struct rpc_violation violations[] = {{"compose[0].name", "is required"}, {"project", "é"}};
+static const struct rpc_violation violations[] = {
+	{"compose[0].name", "is required"}, {"project", "é"}};
 static const struct rpc_precondition preconditions[] = {{"T", "s", "d"}};
 static const struct rpc_quota quotas[] = {{"project/a", "no room"}};
 static const struct rpc_details full = {violations, 2, preconditions, 1, quotas, 1, 2500};

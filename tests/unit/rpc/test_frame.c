@@ -37,8 +37,14 @@ static void open_is_written(void **state)
 {
 	struct buf b = {0};
 	struct str metadata[] = {STR("a"), STR("1"), STR("authorization"), STR("Bearer x")};
-	struct frame_open o = {.method = STR("/s/M"), .timeout_ms = 70000, .credit = 5, .end = true,
-		.has_payload = true, .payload_len = 300, .metadata = metadata, .n_metadata = 2};
+	struct frame_open o = {.method = STR("/s/M"),
+		.timeout_ms = 70000,
+		.credit = 5,
+		.end = true,
+		.has_payload = true,
+		.payload_len = 300,
+		.metadata = metadata,
+		.n_metadata = 2};
 	(void)state;
 	memset(frame_open_begin(&b, 1ull << 40, &o), 'p', 300);
 	Frame *f = generated(&b);
@@ -186,8 +192,8 @@ static void malformed_is_refused(void **state)
 	MALFORMED("\x08\x01", "no known kind");
 	MALFORMED("\x08\x01\x4a\x00", "no known kind"); /* a kind of a later version */
 	MALFORMED("\x08", "not protobuf");
-	MALFORMED("\x00\x01", "not protobuf");           /* field 0 */
-	MALFORMED("\x08\x01\x13\x14", "not protobuf");   /* a group */
+	MALFORMED("\x00\x01", "not protobuf");         /* field 0 */
+	MALFORMED("\x08\x01\x13\x14", "not protobuf"); /* a group */
 	MALFORMED("\x0a\x01\x01\x2a\x00", "call has the wrong wire type");
 	MALFORMED("\x08\x01\x28\x01", "its kind has the wrong wire type");
 	MALFORMED("\x08\x01\x2a\x05", "not protobuf");
@@ -197,7 +203,9 @@ static void malformed_is_refused(void **state)
 	MALFORMED("\x08\x01\x22\x02\x0a\x00", "credit.bytes");
 	MALFORMED("\x3a\x02\x08\x01", "ping.number");
 	MALFORMED("\x08\x01\x3a\x00", "belong to call 0");
-	MALFORMED("\x08\x01\x12\x04\x0a\x02" "a\0", "open.method is not text");
+	MALFORMED("\x08\x01\x12\x04\x0a\x02"
+		  "a\0",
+		"open.method is not text");
 	MALFORMED("\x08\x01\x12\x05\x1a\x03\x0a\x01\xff", "metadata is not text");
 	MALFORMED("\x08\x01\x12\x04\x1a\x02\x08\x01", "metadata is not text");
 	MALFORMED("\x08\x01\x12\x02\x0d\x00", "cut off");
@@ -217,7 +225,8 @@ static void unknown_fields_are_skipped(void **state)
 
 static void varints(void **state)
 {
-	static const uint64_t values[] = {0, 1, 127, 128, 16383, 16384, UINT32_MAX, 1ull << 56, 1ull << 63, UINT64_MAX};
+	static const uint64_t values[] = {
+		0, 1, 127, 128, 16383, 16384, UINT32_MAX, 1ull << 56, 1ull << 63, UINT64_MAX};
 	uint8_t bytes[10];
 	(void)state;
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {

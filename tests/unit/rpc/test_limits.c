@@ -7,8 +7,11 @@ static void put_source(struct buf *b, uint64_t call, int64_t count, int32_t size
 	Skep__V1__Event e = SKEP__V1__EVENT__INIT;
 	e.sequence = count;
 	e.percent = size;
-	struct frame_open o = {.method = STR("/t.T/Source"), .end = true, .has_payload = true,
-		.credit = credit, .payload_len = skep__v1__event__get_packed_size(&e)};
+	struct frame_open o = {.method = STR("/t.T/Source"),
+		.end = true,
+		.has_payload = true,
+		.credit = credit,
+		.payload_len = skep__v1__event__get_packed_size(&e)};
 	skep__v1__event__pack(&e, frame_open_begin(b, call, &o));
 }
 

@@ -140,7 +140,8 @@ static void bidi_echoes_each(void **state)
 	world_destroy(w);
 }
 
-/* 400 messages of 1,000 bytes are more than the first credit: the server stops, and goes on with more. */
+/* 400 messages of 1,000 bytes are more than the first credit: the server stops, and goes on with
+ * more. */
 static void server_stream_keeps_to_its_credit(void **state)
 {
 	struct world *w = world_create(NULL, false);
@@ -392,8 +393,10 @@ static void bad_messages_have_words(void **state)
 	peer_connect(&p, w);
 	send_payload(&p, 1, "\x22\x02\xff\xfe", 4);
 	peer_expect_finish(&p, 1, ST_INVALID_ARGUMENT, "message: is not valid UTF-8");
-	send_payload(&p, 2, "\x22\x03"
-			     "a\0b", 5);
+	send_payload(&p, 2,
+		"\x22\x03"
+		"a\0b",
+		5);
 	peer_expect_finish(&p, 2, ST_INVALID_ARGUMENT, "message: contains a NUL");
 	send_payload(&p, 3, "\x0a\x01x", 3); /* sequence is a number */
 	peer_expect_finish(&p, 3, ST_INVALID_ARGUMENT, "sequence: has the wrong wire type");
@@ -571,7 +574,8 @@ static void malformed_frames_end_the_connection(void **state)
 
 static void other_protocols_are_closed(void **state)
 {
-	static const char *const firsts[] = {"\x16\x03\x01", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\n", "{"};
+	static const char *const firsts[] = {
+		"\x16\x03\x01", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\n", "{"};
 	struct world *w = world_create(NULL, false);
 	(void)state;
 	log_configure(LOG_ERROR, LOG_KEY_VALUE);

@@ -23,8 +23,9 @@ struct self {
 	struct self **self;
 };
 static const ProtobufCFieldDescriptor self_fields[] = {
-	{"self", 1, PROTOBUF_C_LABEL_REPEATED, PROTOBUF_C_TYPE_MESSAGE, offsetof(struct self, n_self),
-		offsetof(struct self, self), &self, NULL, 0, 0, NULL, NULL},
+	{"self", 1, PROTOBUF_C_LABEL_REPEATED, PROTOBUF_C_TYPE_MESSAGE,
+		offsetof(struct self, n_self), offsetof(struct self, self), &self, NULL, 0, 0, NULL,
+		NULL},
 };
 static const unsigned self_names[] = {0};
 static const ProtobufCIntRange self_ranges[] = {{1, 0}, {0, 1}};
@@ -32,8 +33,8 @@ static void self_init(void *m)
 {
 	*(struct self *)m = (struct self){.base = {&self, 0, NULL}};
 }
-static const ProtobufCMessageDescriptor self = {PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC, "t.Self", "Self",
-	"T__Self", "t", sizeof(struct self), 1, self_fields, self_names, 1, self_ranges,
+static const ProtobufCMessageDescriptor self = {PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC, "t.Self",
+	"Self", "T__Self", "t", sizeof(struct self), 1, self_fields, self_names, 1, self_ranges,
 	(ProtobufCMessageInit)self_init, NULL, NULL, NULL};
 
 static struct status scan(const ProtobufCMessageDescriptor *d, const void *bytes, size_t len)
@@ -64,13 +65,16 @@ static void bad_ones_are_named_by_path(void **state)
 	(void)state;
 	EXPECT(event, "\x22\x01\xff", ST_INVALID_ARGUMENT, "message: is not valid UTF-8");
 	EXPECT(event, "\x22\x02\xc0\x80", ST_INVALID_ARGUMENT, "message: is not valid UTF-8");
-	EXPECT(event, "\x22\x03\xed\xa0\x80", ST_INVALID_ARGUMENT, "not valid UTF-8"); /* a surrogate */
+	EXPECT(event, "\x22\x03\xed\xa0\x80", ST_INVALID_ARGUMENT,
+		"not valid UTF-8"); /* a surrogate */
 	EXPECT(event, "\x22\x01\0", ST_INVALID_ARGUMENT, "message: contains a NUL");
 	EXPECT(event, "\x20\x01", ST_INVALID_ARGUMENT, "message: has the wrong wire type");
-	EXPECT(event, "\x12\x02\x0a\x00", ST_INVALID_ARGUMENT, "time.seconds: has the wrong wire type");
+	EXPECT(event, "\x12\x02\x0a\x00", ST_INVALID_ARGUMENT,
+		"time.seconds: has the wrong wire type");
 	EXPECT(event, "\x22\x05x", ST_INVALID_ARGUMENT, "cut off");
 	EXPECT(event, "\x0b\x0c", ST_INVALID_ARGUMENT, "not protobuf"); /* a group */
-	EXPECT(deploy, "\x1a\x03\x0a\x01x\x1a\x03\x0a\x01\xff", ST_INVALID_ARGUMENT, "compose[1].name: is not");
+	EXPECT(deploy, "\x1a\x03\x0a\x01x\x1a\x03\x0a\x01\xff", ST_INVALID_ARGUMENT,
+		"compose[1].name: is not");
 	EXPECT(deploy, "\x2a\x05\x0a\x01k\x12\x01", ST_INVALID_ARGUMENT, "variables[0]: cut off");
 	EXPECT(deploy, "\x1a\x05\x12\x03\0\xff\0", ST_OK, ""); /* bytes may hold anything */
 	EXPECT(&skep__v1__list_jobs_request__descriptor, "\x1a\x01\x80", ST_INVALID_ARGUMENT,
@@ -119,7 +123,8 @@ static void memory_is_limited(void **state)
 	for (size_t i = 0; i < n; i++)
 		bytes[2 * i] = 0x7a; /* unknown fields are kept too */
 	expect(&self, bytes, 2 * n, ST_RESOURCE_EXHAUSTED, "too m");
-	struct status st = prescan(&self, str_make("\x0a\0\x0a\0\x0a\0", 6), (struct prescan_budget){2, 10000});
+	struct status st = prescan(
+		&self, str_make("\x0a\0\x0a\0\x0a\0", 6), (struct prescan_budget){2, 10000});
 	assert_int_equal(st.code, ST_RESOURCE_EXHAUSTED);
 	assert_string_equal(st.message, "self[2]: the message has too many elements");
 	free(bytes);
@@ -129,8 +134,9 @@ static void memory_is_limited(void **state)
 static void large_honest_messages_pass(void **state)
 {
 	Skep__V1__DeployStackRequest r = SKEP__V1__DEPLOY_STACK_REQUEST__INIT;
-	Skep__V1__DeployStackRequest__VariablesEntry v = SKEP__V1__DEPLOY_STACK_REQUEST__VARIABLES_ENTRY__INIT,
-						     *vs[1024];
+	Skep__V1__DeployStackRequest__VariablesEntry
+		v = SKEP__V1__DEPLOY_STACK_REQUEST__VARIABLES_ENTRY__INIT,
+		*vs[1024];
 	Skep__V1__UploadedFile f = SKEP__V1__UPLOADED_FILE__INIT, *fs[256];
 	struct arena *a = arena_create();
 	ProtobufCMessage *back;

@@ -75,7 +75,8 @@ static void nested_paths(void **state)
 	expect(&skep_v1_msg_list_jobs_request, &r.base, "states", "has 9 items; at most 8");
 	r.n_states = 3;
 	states[2] = (Skep__V1__JobState)99;
-	expect(&skep_v1_msg_list_jobs_request, &r.base, "states[2]", "99 is no value of skep.v1.JobState");
+	expect(&skep_v1_msg_list_jobs_request, &r.base, "states[2]",
+		"99 is no value of skep.v1.JobState");
 	expect(&skep_v1_msg_get_stack_request, &g.base, "stack", "is required");
 	g.stack = &ref;
 	ref.id = (char *)"not-a-uuid";
@@ -95,7 +96,8 @@ static void lengths_count_characters(void **state)
 	r.name = name;
 	expect_good(&skep_v1_msg_create_token_request, &r.base);
 	name[200] = 'x';
-	expect(&skep_v1_msg_create_token_request, &r.base, "name", "is 101 characters long; at most 100");
+	expect(&skep_v1_msg_create_token_request, &r.base, "name",
+		"is 101 characters long; at most 100");
 	r.name = (char *)"";
 	expect(&skep_v1_msg_create_token_request, &r.base, "name", "is required");
 	r.name = (char *)"ci";
@@ -106,8 +108,9 @@ static void lengths_count_characters(void **state)
 static void maps_check_their_values(void **state)
 {
 	Skep__V1__ScaleStackRequest r = SKEP__V1__SCALE_STACK_REQUEST__INIT;
-	Skep__V1__ScaleStackRequest__ReplicasEntry e = SKEP__V1__SCALE_STACK_REQUEST__REPLICAS_ENTRY__INIT,
-						   *es[] = {&e};
+	Skep__V1__ScaleStackRequest__ReplicasEntry
+		e = SKEP__V1__SCALE_STACK_REQUEST__REPLICAS_ENTRY__INIT,
+		*es[] = {&e};
 	Skep__V1__StackRef ref = SKEP__V1__STACK_REF__INIT;
 	char key[101] = {0};
 	(void)state;
