@@ -253,7 +253,7 @@ def part_e2e():
         return count
     reports = os.path.join(VAR, 'sanitizer')
     options = {name: f'{value}:log_path={reports}' for name, value in SANITIZER.items()}
-    count += pytest('e2e', 'tests/e2e', 2400, {'SKEP_BUILD': os.path.join(ROOT, 'build/asan'), **options})
+    count += pytest('e2e', 'tests/e2e', 2400, {'SKEP_BIN_DIR': os.path.join(ROOT, 'build/asan'), **options})
     found = sorted(glob.glob(reports + '.*'))
     with open(log_path('e2e'), 'a', encoding='utf-8') as log:
         for path in found:
