@@ -35,6 +35,7 @@ struct loop {
 	uv_idle_t idle;
 	struct heap timers;
 	uint64_t armed; /* what the uv timer is set to; NEVER = not set */
+	uint64_t ahead; /* ms that loop_skip has put before libuv's clock */
 	struct list defers;
 	struct list running; /* this round's defers, while they run */
 	unsigned works;
@@ -122,7 +123,7 @@ void timer_init_named(
 void timer_set(struct timer *t, uint64_t ms)
 {
 	struct loop *l = t->loop;
-	uint64_t now = uv_now(&l->uv);
+	uint64_t now = loop_now_ms(l);
 	heap_remove(&l->timers, &t->node);
 	heap_insert(&l->timers, &t->node, ms < NEVER - now ? now + ms : NEVER);
 }
@@ -137,7 +138,7 @@ void timer_stop(struct timer *t)
 static void on_timer(uv_timer_t *handle)
 {
 	struct loop *l = handle->data;
-	uint64_t now = uv_now(&l->uv), order = l->timers.next_order, clock = uv_hrtime();
+	uint64_t now = loop_now_ms(l), order = l->timers.next_order, clock = uv_hrtime();
 	struct heap_node *n;
 	l->armed = NEVER;
 	while ((n = heap_min(&l->timers)) != NULL && n->key <= now && n->order < order) {
@@ -158,7 +159,7 @@ static void arm(struct loop *l)
 	struct heap_node *n = heap_min(&l->timers);
 	if (n == NULL || n->key >= l->armed)
 		return;
-	uint64_t now = uv_now(&l->uv);
+	uint64_t now = loop_now_ms(l);
 	l->armed = n->key;
 	uv_timer_start(&l->timer, on_timer, n->key > now ? n->key - now : 0, 0);
 }
@@ -333,7 +334,20 @@ struct uv_loop_s *loop_uv(struct loop *l)
 
 uint64_t loop_now_ms(const struct loop *l)
 {
-	return uv_now(&l->uv);
+	return uv_now(&l->uv) + l->ahead;
+}
+
+bool loop_skip(struct loop *l)
+{
+	struct heap_node *n = heap_min(&l->timers);
+	uint64_t now = loop_now_ms(l);
+	if (n == NULL || n->key == NEVER || !list_empty(&l->defers))
+		return false;
+	if (n->key > now) {
+		l->ahead += n->key - now;
+		l->armed = NEVER;
+	}
+	return true;
 }
 
 static void close_left_open(uv_handle_t *h, void *arg)

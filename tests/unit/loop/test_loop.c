@@ -641,6 +641,30 @@ static void destroy_waits_for_work_and_takes_no_more(void **state)
 	assert_int_equal(after_destroy.code, ST_UNAVAILABLE);
 }
 
+static void skipping_fires_the_first_timer_at_once(void **state)
+{
+	struct ctx *c = *state;
+	struct mark day, hour, now;
+	uint64_t before = loop_now_ms(c->l), real = uv_hrtime();
+	mark_init(&day, c, "day", NULL);
+	mark_init(&hour, c, "hour", NULL);
+	mark_init(&now, c, "now", NULL);
+	assert_false(loop_skip(c->l));
+	timer_set(&day.timer, 24 * 3600 * 1000);
+	defer_post(&now.defer);
+	assert_false(loop_skip(c->l));
+	loop_turn(c->l); /* libuv's timer is set for the day: the skip must move it */
+	timer_set(&hour.timer, 3600 * 1000);
+	assert_true(loop_skip(c->l));
+	loop_turn(c->l);
+	assert_true(loop_skip(c->l));
+	loop_turn(c->l);
+	assert_string_equal(c->trace.ptr, "now hour day");
+	assert_true(loop_now_ms(c->l) - before >= 24 * 3600 * 1000);
+	assert_true(uv_hrtime() - real < 60 * UINT64_C(1000000000));
+	assert_false(loop_skip(c->l));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -653,6 +677,7 @@ int main(void)
 		TEST(time_moves_on_after_long_work),
 		TEST(huge_time_never_fires),
 		TEST(many_timers),
+		TEST(skipping_fires_the_first_timer_at_once),
 		TEST(defers_run_in_order_once),
 		TEST(defer_that_posts_itself_does_not_starve_io),
 		TEST(run_lasts_until_stop),
