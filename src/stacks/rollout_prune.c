@@ -1,4 +1,4 @@
-/* The pruning phase of a rollout: removes what carries the stack's namespace and is not in the release: services
+/* The pruning phase of a rollout: removes what carries the stack's label and is not in the release: services
  * first, then, when their tasks are gone, secrets, configs and networks; and waits until the
  * networks are gone too, so that the same stack can be made anew at once. */
 #include "stacks/rollout.h"
@@ -159,7 +159,7 @@ void rollout_prune(struct rollout *ro)
 	ro->next = remove_the_rest;
 	rollout_await(ro);
 	for (size_t i = 0; i < w->n_services; i++) {
-		if (service_is_wanted(ro->target, w->services[i].name))
+		if (!w->services[i].ours || service_is_wanted(ro->target, w->services[i].name))
 			continue;
 		leaving[n++] = arena_strdup(sr->run->arena, w->services[i].id);
 		ro->removed++;

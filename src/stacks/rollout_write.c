@@ -293,6 +293,12 @@ static void write_service(struct rollout *ro, const struct release_service *s)
 		refuse(ro, &st);
 		return;
 	}
+	if (seen && !seen->ours) {
+		struct status st = status_err(ST_FAILED_PRECONDITION, "service %s exists and is not this stack's: remove it, or give the stack "
+			"another namespace", s->object.name);
+		refuse(ro, &st);
+		return;
+	}
 	bool replace = false;
 	json_t *body = body_for(ro, s, seen, &replace);
 	if (body || is_written_by_us(ro, seen))

@@ -44,6 +44,12 @@ static const char *label(struct arena *a, const struct docker_pairs *labels, con
 	return arena_strdup(a, value ? value : "");
 }
 
+static bool is_ours(const struct stack_run *sr, const struct docker_pairs *labels)
+{
+	const char *stack = docker_pair_get(labels, LABEL_STACK);
+	return stack && strcmp(stack, sr->run->job->stack_id.text) == 0;
+}
+
 static void on_services(void *data, const struct status *st, const struct docker_service *s, size_t n)
 {
 	struct stack_run *sr;
@@ -62,7 +68,7 @@ static void on_services(void *data, const struct status *st, const struct docker
 			.version = s[i].version,
 			.spec = keep_json(a, s[i].spec),
 			.previous_spec = keep_json(a, s[i].previous_spec),
-			.label_stack = label(a, &s[i].labels, LABEL_STACK),
+			.ours = is_ours(sr, &s[i].labels),
 			.label_job = label(a, &s[i].labels, LABEL_JOB),
 			.label_epoch = (int)epoch,
 			.update = s[i].update.state,
@@ -70,12 +76,6 @@ static void on_services(void *data, const struct status *st, const struct docker
 	}
 	w->n_services = n;
 	part_done(sr, w, st);
-}
-
-static bool is_ours(const struct stack_run *sr, const struct docker_pairs *labels)
-{
-	const char *ns = docker_pair_get(labels, LABEL_NAMESPACE);
-	return ns && strcmp(ns, sr->namespace_) == 0;
 }
 
 static void on_networks(void *data, const struct status *st, const struct docker_network *networks, size_t n)

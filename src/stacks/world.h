@@ -15,14 +15,15 @@ struct world_service {
 	const char *id, *name;
 	uint64_t version;
 	json_t *spec, *previous_spec; /* as stored; previous may be NULL */
-	const char *label_stack, *label_job;
+	const char *label_job;
 	int label_epoch;
+	bool ours; /* carries our stack's label: nothing else is ever touched */
 	enum docker_update_state update;
 };
 struct world_object { /* network, secret, config */
 	const char *id, *name, *scope;
 	const char *content; /* LABEL_CONTENT; "" = none */
-	bool ours;           /* carries the namespace's label */
+	bool ours;           /* carries our stack's label: nothing else is ever touched */
 };
 struct world {
 	struct arena *arena;
