@@ -34,7 +34,9 @@ struct world {
 	unsigned asked;          /* questions to authenticate */
 	struct rpc_call *asking; /* the last one, when answers are by hand */
 	bool answer_by_hand;
-	bool greedy;              /* Source ignores that it is full */
+	bool stubborn; /* Hang does not end when it is cancelled, nor Sink when the client has ended
+			*/
+	bool greedy;   /* Source ignores that it is full */
 	struct rpc_caller caller; /* of the last call handled */
 	struct rpc_call *held;
 	unsigned paused_after; /* Sink pauses after so many messages; 0 = never */
@@ -77,6 +79,8 @@ static inline void hang_cancelled(struct rpc_call *call)
 	assert_true(rpc_call_is_cancelled(call));
 	world_of(call)->cancelled++;
 	world_of(call)->hanging--;
+	if (world_of(call)->stubborn)
+		return;
 	world_of(call)->held = NULL;
 	rpc_call_finish(call, &st);
 }
@@ -137,6 +141,8 @@ static inline void sink_message(struct rpc_call *call, const ProtobufCMessage *m
 	Skep__V1__Event *sum = rpc_call_data(call);
 	if (!message) {
 		w->ends++;
+		if (w->stubborn)
+			return;
 		w->held = NULL;
 		rpc_call_reply(call, &sum->base);
 		return;

@@ -62,6 +62,30 @@ static void trickled_frame_is_cut(void **state)
 	world_destroy(w);
 }
 
+/* Never between two frames, but each of them comes soon enough: that is a busy peer, no slow one.
+ */
+static void always_partial_is_no_trickle(void **state)
+{
+	struct rpc_limits l = {.frame_ms = 100};
+	struct world *w = world_create(&l, false);
+	struct peer p;
+	struct buf b = {0};
+	Skep__V1__Event e = SKEP__V1__EVENT__INIT;
+	uint64_t started = loop_now_ms(w->loop), call = 0;
+	(void)state;
+	peer_connect(&p, w);
+	put_open(&b, ++call, "/t.T/Echo", &e.base, true, NULL);
+	while (loop_now_ms(w->loop) < started + 300) {
+		put_open(&b, ++call, "/t.T/Echo", &e.base, true, NULL);
+		peer_send(&p, b.ptr, b.len - 3); /* one frame, and the next but for its end */
+		peer_expect_reply(&p, call - 1, 0);
+		buf_drop(&b, b.len - 3);
+	}
+	buf_finish(&b);
+	peer_close(&p);
+	world_destroy(w);
+}
+
 static void trickle_of_a_refused_frame_is_cut(void **state)
 {
 	struct rpc_limits l = {.frame_ms = 30, .max_message = 4096, .max_metadata = 100};
@@ -242,6 +266,7 @@ int main(void)
 		cmocka_unit_test(silent_connection_is_closed),
 		cmocka_unit_test(first_frame_must_be_whole),
 		cmocka_unit_test(trickled_frame_is_cut),
+		cmocka_unit_test(always_partial_is_no_trickle),
 		cmocka_unit_test(trickle_of_a_refused_frame_is_cut),
 		cmocka_unit_test(idle_connection_is_closed_but_not_with_a_call),
 		cmocka_unit_test(too_many_are_refused_and_the_silent_make_room),

@@ -117,6 +117,31 @@ static void pause_holds_messages_and_resume_delivers(void **state)
 	world_destroy(w);
 }
 
+static void end_is_told_once(void **state)
+{
+	struct world *w = world_create(NULL, false);
+	struct peer p;
+	struct buf b = {0};
+	Skep__V1__Event reply = SKEP__V1__EVENT__INIT;
+	(void)state;
+	w->stubborn = true;
+	peer_connect(&p, w);
+	put_open(&b, 1, "/t.T/Sink", NULL, true, NULL);
+	peer_send_buf(&p, &b);
+	WAIT(w, w->ends == 1);
+	rpc_call_resume(w->held);
+	frame_put_ping(&b, 5, false);
+	peer_send_buf(&p, &b);
+	assert_int_equal(peer_frame(&p).kind, FRAME_PING);
+	assert_int_equal(w->ends, 1);
+	reply.sequence = 3;
+	rpc_call_reply(w->held, &reply.base);
+	w->held = NULL;
+	peer_expect_reply(&p, 1, 3);
+	peer_close(&p);
+	world_destroy(w);
+}
+
 static void bidi_echoes_each(void **state)
 {
 	struct world *w = world_create(NULL, false);
@@ -221,6 +246,7 @@ static void client_stream_gets_credit_back(void **state)
 			struct frame f = peer_frame(&p);
 			assert_int_equal(f.kind, FRAME_CREDIT);
 			credit += f.credit;
+			assert_true(credit <= FRAME_FIRST_CREDIT); /* never more than was used up */
 		}
 		skep__v1__event__pack(&e, frame_data_begin(&b, 1, len));
 		credit -= (int64_t)len + FRAME_MESSAGE_COST;
@@ -291,6 +317,33 @@ static void deadline_passes(void **state)
 	peer_expect_finish(&p, 1, ST_DEADLINE_EXCEEDED, "/t.T/Hang took longer");
 	WAIT(w, w->cancelled == 1);
 	peer_close(&p);
+	world_destroy(w);
+}
+
+/* The client has cancelled and gone, and the handler takes its time: it still has its call. */
+static void late_handler_outlives_the_connection(void **state)
+{
+	struct world *w = world_create(NULL, false);
+	struct status st = status_err(ST_INTERNAL, "nobody hears it");
+	struct buf b = {0};
+	struct peer p;
+	(void)state;
+	w->stubborn = true;
+	peer_connect(&p, w);
+	peer_call(&p, 1, "/t.T/Hang", 0);
+	frame_put_cancel(&b, 1);
+	peer_send_buf(&p, &b);
+	peer_expect_finish(&p, 1, ST_CANCELLED, NULL);
+	WAIT(w, w->cancelled == 1);
+	peer_close(&p);
+	WAIT(w, rpc_server_counters(w->server)->connections == 0);
+	assert_int_equal(rpc_server_counters(w->server)->open_calls, 1);
+	assert_true(str_starts(str_of(rpc_call_peer(w->held)), "unix:"));
+	assert_false(rpc_call_send(w->held, NULL));
+	rpc_call_finish(w->held, &st);
+	w->held = NULL;
+	WAIT(w, rpc_server_counters(w->server)->open_calls == 0);
+	assert_int_equal(w->cancelled, 1);
 	world_destroy(w);
 }
 
@@ -674,6 +727,7 @@ int main(void)
 		cmocka_unit_test(unary_message_may_follow_in_data),
 		cmocka_unit_test(client_stream_is_summed),
 		cmocka_unit_test(pause_holds_messages_and_resume_delivers),
+		cmocka_unit_test(end_is_told_once),
 		cmocka_unit_test(bidi_echoes_each),
 		cmocka_unit_test(server_stream_keeps_to_its_credit),
 		cmocka_unit_test(finish_comes_after_what_waits),
@@ -681,6 +735,7 @@ int main(void)
 		cmocka_unit_test(ping_is_answered),
 		cmocka_unit_test(cancel_reaches_the_handler),
 		cmocka_unit_test(deadline_passes),
+		cmocka_unit_test(late_handler_outlives_the_connection),
 		cmocka_unit_test(lost_connection_cancels),
 		cmocka_unit_test(destroy_cancels),
 		cmocka_unit_test(failure_carries_details),
