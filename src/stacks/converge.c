@@ -158,7 +158,8 @@ static uint64_t hold_ms(const struct converge *c, const struct docker_service *s
 	return ns > 0 ? (uint64_t)(ns / NS_PER_MS) : c->hold_ms;
 }
 
-static void blame(struct converge *c, const struct converge_look *l, const struct docker_task *t, const char *what)
+/* "task web.1 on node n1 failed: its error (exit code 3)" */
+static void tell(char *ret, size_t size, const struct converge *c, const struct converge_look *l, const struct docker_task *t)
 {
 	char where[200] = "", code[40] = "";
 	if (t->node_id[0])
@@ -168,9 +169,31 @@ static void blame(struct converge *c, const struct converge_look *l, const struc
 	char slot[32] = "";
 	if (t->slot > 0)
 		(void)snprintf(slot, sizeof(slot), ".%lld", (long long)t->slot);
-	(void)snprintf(c->message, sizeof(c->message), "%s: task %s%s%s %s: %s%s", what, c->name, slot, where,
-		docker_task_state_name(t->state), t->err[0] ? t->err : t->message, code);
+	(void)snprintf(ret, size, "task %s%s%s %s: %s%s", c->name, slot, where, docker_task_state_name(t->state),
+		t->err[0] ? t->err : t->message, code);
+}
+
+static void blame(struct converge *c, const struct converge_look *l, const struct docker_task *t, const char *what)
+{
+	char story[sizeof(c->last_failure)];
+	tell(story, sizeof(story), c, l, t);
+	(void)snprintf(c->message, sizeof(c->message), "%s: %s", what, story);
 	(void)snprintf(c->failed_task, sizeof(c->failed_task), "%s", t->id);
+}
+
+/* Of any slot, however often it failed. */
+static void remember_failure(struct converge *c, const struct converge_look *l)
+{
+	const struct docker_task *newest = NULL;
+	for (size_t i = 0; i < l->n_tasks; i++) {
+		const struct docker_task *t = &l->tasks[i];
+		if (counts(l, t) && is_failure(t) && (!newest || t->state_us > newest->state_us))
+			newest = t;
+	}
+	if (!newest)
+		return;
+	tell(c->last_failure, sizeof(c->last_failure), c, l, newest);
+	(void)snprintf(c->last_failed, sizeof(c->last_failed), "%s", newest->id);
 }
 
 static bool has_outlasted(uint64_t *since, bool condition, uint64_t now, uint64_t limit)
@@ -203,7 +226,8 @@ static enum converge_verdict judge_update(struct converge *c, const struct docke
 		break;
 	}
 	(void)snprintf(c->message, sizeof(c->message), "the Engine's update is %s: %s", docker_update_state_name(s->update.state),
-		s->update.message);
+		c->last_failure[0] ? c->last_failure : s->update.message);
+	(void)snprintf(c->failed_task, sizeof(c->failed_task), "%s", c->last_failed);
 	return CONVERGE_FAILED;
 }
 
@@ -227,6 +251,10 @@ static enum converge_verdict judge_missing_tasks(struct converge *c, const struc
 	if (y->pulling && limit < CONVERGE_PULL_MS)
 		limit = CONVERGE_PULL_MS;
 	if (now - c->progress_ms >= limit) {
+		if (y->pending) {
+			blame(c, l, y->pending, "cannot be scheduled");
+			return CONVERGE_FAILED;
+		}
 		(void)snprintf(c->message, sizeof(c->message), "no progress for %llu s: %d of %d tasks are running",
 			(unsigned long long)(limit / 1000), y->running + y->completed, y->wanted);
 		return CONVERGE_FAILED;
@@ -250,6 +278,7 @@ static enum converge_verdict judge(struct converge *c, const struct converge_loo
 		c->signature = y.signature;
 		c->progress_ms = l->now_ms;
 	}
+	remember_failure(c, l);
 	if (judge_update(c, s) == CONVERGE_FAILED)
 		return CONVERGE_FAILED;
 	bool enough = y.job ? y.completed >= y.wanted : y.running >= y.wanted;

@@ -30,6 +30,7 @@ struct converge {
 	char failed_task[64];        /* whose log tells more; "" = none */
 	/* private */
 	uint64_t good_since_ms, progress_ms, orphan_since_ms, unschedulable_since_ms, signature;
+	char last_failure[320], last_failed[64]; /* the newest that was seen, and its task: the Engine's own roll-back hides it */
 };
 
 struct converge_look {
