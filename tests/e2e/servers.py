@@ -1,0 +1,323 @@
+"""The real servers of the end-to-end tests. Each is private: our child, in the foreground, in a short directory of its own
+below /tmp, reached by a unix socket, ended by its pid - and by the kernel, should pytest die first."""
+
+import ctypes
+import fcntl
+import http.client
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.parse
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
+PG_BIN = '/usr/lib/postgresql/15/bin'
+libc = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
+MS_REC, MS_PRIVATE = 0x4000, 0x40000
+PR_SET_PDEATHSIG = 1
+
+
+def eventually(what, check, timeout=30, every=0.02):
+    """check() until it returns something true, which is returned. An exception counts as false, but is shown in the end."""
+    deadline = time.monotonic() + timeout
+    why = None
+    while True:
+        try:
+            found = check()
+            if found:
+                return found
+            why = None
+        except (AssertionError, OSError, RuntimeError, LookupError, http.client.HTTPException) as e:
+            why = e
+        if time.monotonic() > deadline:
+            raise AssertionError(f'not within {timeout} s: {what}') from why
+        time.sleep(every)
+
+
+def short_dir(name):
+    return tempfile.mkdtemp(prefix=f'skep-{name}-', dir='/tmp')
+
+
+class Server:
+    """One process: start, stop, kill9, log."""
+
+    def __init__(self, name):
+        self.name, self.dir, self.process = name, short_dir(name), None
+        self.log_path = f'{self.dir}/{name}.log'
+
+    def run(self, argv, prepare=None, death=signal.SIGKILL, **how):
+        def child():
+            libc.prctl(PR_SET_PDEATHSIG, death)
+            if prepare:
+                prepare()
+        with open(self.log_path, 'ab') as log:
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=child,
+                                            start_new_session=True, **how)
+
+    def is_alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def log(self):
+        with open(self.log_path, encoding='utf-8', errors='replace') as f:
+            return f.read()
+
+    def wait_up(self, check, timeout=30):
+        def up():
+            if not self.is_alive():
+                raise SystemError(f'{self.name} ended by itself: {self.log()[-3000:]}')
+            return check()
+        eventually(f'{self.name} answers', up, timeout)
+
+    def send(self, number):
+        if self.is_alive():
+            self.process.send_signal(number)
+
+    def end(self, number=signal.SIGTERM, timeout=30):
+        """The exit status; a process that does not end in time is killed, and that is an error."""
+        if self.process is None:
+            return 0
+        self.send(number)
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f'{self.name} did not end within {timeout} s: {self.log()[-2000:]}') from None
+        finally:
+            self.process = None
+
+    def kill9(self):
+        self.end(signal.SIGKILL)
+
+    def remove(self):
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Postgres(Server):
+    """As the user postgres, never root. conninfo(database) is what libpq takes."""
+
+    def __init__(self):
+        super().__init__('pg')
+        self.socket = f'{self.dir}/.s.PGSQL.5432'
+        self.user = pwd.getpwnam('postgres') if os.geteuid() == 0 else None
+        self.how = {'user': self.user.pw_uid, 'group': self.user.pw_gid, 'extra_groups': []} if self.user else {}
+        if self.user:
+            os.chown(self.dir, self.user.pw_uid, self.user.pw_gid)
+        subprocess.run([f'{PG_BIN}/initdb', '--no-sync', '--auth=trust', '--username=postgres', '--encoding=UTF8', '--locale=C',
+                        '-D', f'{self.dir}/data'], check=True, stdout=subprocess.DEVNULL, cwd='/', **self.how)
+
+    def start(self):
+        settings = {'unix_socket_directories': self.dir, 'listen_addresses': '', 'fsync': 'off', 'full_page_writes': 'off',
+                    'shared_buffers': '32MB', 'max_connections': '100'}
+        flags = [word for key, value in settings.items() for word in ('-c', f'{key}={value}')]
+        self.run([f'{PG_BIN}/postgres', '-D', f'{self.dir}/data', *flags], cwd='/', **self.how)
+        self.wait_up(lambda: self.query('select 1') == '1')
+
+    def stop(self):
+        self.end(signal.SIGINT)
+
+    def stop_immediately(self):
+        """pg_ctl's -m immediate: no goodbye, recovery at the next start."""
+        self.end(signal.SIGQUIT)
+
+    def query(self, sql, database='postgres'):
+        done = subprocess.run(['psql', '-h', self.dir, '-U', 'postgres', '-d', database, '-qAtX', '-v', 'ON_ERROR_STOP=1', '-c', sql],
+                              capture_output=True, text=True, check=False, timeout=30)
+        if done.returncode:
+            raise RuntimeError(done.stderr.strip())
+        return done.stdout.strip()
+
+    def dump(self, database):
+        return subprocess.run([f'{PG_BIN}/pg_dump', '-h', self.dir, '-U', 'postgres', database], capture_output=True,
+                              check=True, timeout=60).stdout
+
+    def conninfo(self, database, directory=None):
+        return f'host={directory or self.dir} user=postgres dbname={database}'
+
+
+class Redis(Server):
+    def __init__(self):
+        super().__init__('redis')
+        self.socket = f'{self.dir}/s'
+        self.url = f'unix://{self.socket}'
+
+    def start(self):
+        self.run(['redis-server', '--port', '0', '--unixsocket', self.socket, '--save', '', '--appendonly', 'no', '--dir', self.dir])
+        self.wait_up(lambda: self.command('PING') == 'PONG')
+
+    def stop(self):
+        self.end()
+
+    def command(self, *words):
+        done = subprocess.run(['redis-cli', '-s', self.socket, *words], capture_output=True, text=True, check=False, timeout=10)
+        return done.stdout.strip()
+
+    def dump(self):
+        """Everything it holds, as it would store it."""
+        path = f'{self.dir}/dump'
+        subprocess.run(['redis-cli', '-s', self.socket, '--rdb', path], capture_output=True, check=True, timeout=30)
+        with open(path, 'rb') as f:
+            return f.read()
+
+
+class UnixHTTP(http.client.HTTPConnection):
+    def __init__(self, path, timeout=60):
+        super().__init__('localhost', timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Engine(Server):
+    """A Docker Engine in network and mount namespaces of its own, so that no port, bridge or rule of the machine is touched.
+    Published ports are reached by http(); images are made from tests/images, nothing is pulled."""
+
+    def __init__(self):
+        super().__init__('eng')
+        self.socket = f'{self.dir}/s'
+        self.host = f'unix://{self.socket}'
+        self.last_port = 20000
+
+    @staticmethod
+    def unshare():
+        if libc.unshare(CLONE_NEWNET | CLONE_NEWNS) or libc.mount(b'none', b'/', None, MS_REC | MS_PRIVATE, None):
+            os._exit(126)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:  # SIOCSIFFLAGS: lo is up
+            fcntl.ioctl(s, 0x8914, struct.pack('16sH14x', b'lo', 0x41))
+
+    def start(self):
+        shutil.rmtree(f'{self.dir}/exec', ignore_errors=True)  # as after a boot
+        self.run(['dockerd', '--data-root', f'{self.dir}/data', '--exec-root', f'{self.dir}/exec', '--pidfile', f'{self.dir}/pid',
+                  '-H', self.host], prepare=self.unshare, death=signal.SIGTERM)
+        self.wait_up(lambda: self.call('GET', '/_ping') == 'OK', 60)
+
+    def stop(self):
+        self.end(timeout=60)
+
+    def swarm_init(self):
+        self.call('POST', '/swarm/init', {'ListenAddr': '127.0.0.1:2377', 'AdvertiseAddr': '127.0.0.1'})
+
+    def load_image(self, source, reference, **changes):
+        """tests/images/<source> as `reference`; changes: Dockerfile instructions."""
+        tar = f'{self.dir}/{source}.tar'
+        if not os.path.exists(tar):
+            subprocess.run([f'{ROOT}/tests/images/build', source, tar], check=True)
+        repo, tag = reference.rsplit(':', 1)
+        query = [('fromSrc', '-'), ('repo', repo), ('tag', tag), *(('changes', f'{k} {v}') for k, v in changes.items())]
+        with open(tar, 'rb') as f:
+            self.call('POST', f'/images/create?{urllib.parse.urlencode(query)}', f.read())
+
+    def call(self, verb, path, body=None, **query):
+        """The Engine's JSON (or text); RuntimeError with its words."""
+        headers = {}
+        if isinstance(body, dict):
+            body, headers = json.dumps(body), {'Content-Type': 'application/json'}
+        if query:
+            path += '?' + urllib.parse.urlencode({k: json.dumps(v) if isinstance(v, dict) else v for k, v in query.items()})
+        connection = UnixHTTP(self.socket)
+        try:
+            connection.request(verb, path, body, headers)
+            answer = connection.getresponse()
+            text = answer.read()
+        finally:
+            connection.close()
+        if answer.status >= 400:
+            raise RuntimeError(f'{verb} {path}: {answer.status} {text.decode(errors="replace")}')
+        if 'json' in answer.getheader('Content-Type', '') and text.count(b'\n') <= 1 and text.strip():
+            return json.loads(text)
+        return text.decode(errors='replace')
+
+    # -- what it runs ---------------------------------------------------------------------------------
+
+    def of_namespace(self, kind, namespace):
+        return self.call('GET', f'/{kind}', filters={'label': [f'com.docker.stack.namespace={namespace}']}) or []
+
+    def services(self, namespace):
+        """{name without the namespace: the Engine's object}"""
+        return {s['Spec']['Name'][len(namespace) + 1:]: s for s in self.of_namespace('services', namespace)}
+
+    def tasks(self, namespace, **filters):
+        labels = [f'com.docker.stack.namespace={namespace}']
+        return self.call('GET', '/tasks', filters={'label': labels, **filters})
+
+    def running(self, namespace):
+        """{service: container ids of its running tasks}"""
+        names = {s['ID']: name for name, s in self.services(namespace).items()}
+        found = {name: [] for name in names.values()}
+        for t in self.tasks(namespace):
+            if t['Status']['State'] == 'running' and t['DesiredState'] == 'running' and t['ServiceID'] in names:
+                found[names[t['ServiceID']]].append(t['Status']['ContainerStatus']['ContainerID'])
+        return found
+
+    def objects(self, namespace):
+        """Names of everything that carries the namespace, by kind."""
+        found = {'services': [s['Spec']['Name'] for s in self.of_namespace('services', namespace)],
+                 'networks': [n['Name'] for n in self.of_namespace('networks', namespace)],
+                 'secrets': [s['Spec']['Name'] for s in self.of_namespace('secrets', namespace)],
+                 'configs': [s['Spec']['Name'] for s in self.of_namespace('configs', namespace)]}
+        return {kind: sorted(names) for kind, names in found.items() if names}
+
+    def sweep(self, namespace):
+        """By hand: what a failed test left behind."""
+        for s in self.of_namespace('services', namespace):
+            self.call('DELETE', f'/services/{s["ID"]}')
+        for kind in ('secrets', 'configs', 'networks'):
+            for o in self.of_namespace(kind, namespace):
+                eventually(f'{kind} of {namespace} can be removed', lambda k=kind, i=o.get('ID', o.get('Id')): self.gone(k, i), 60, 0.2)
+
+    def gone(self, kind, number):
+        try:
+            self.call('DELETE', f'/{kind}/{number}')
+        except RuntimeError as e:
+            if ' 404 ' not in str(e):
+                raise
+        return True
+
+    def free_port(self):
+        """One that no test has used yet."""
+        self.last_port += 1
+        return self.last_port
+
+    def http(self, port, path='/', timeout=5):
+        """(status, text) of a published port."""
+        answer = []
+
+        def ask():  # a thread of its own: it does not come back from the Engine's network
+            try:
+                with open(f'/proc/{self.process.pid}/ns/net', 'rb') as f:
+                    if libc.setns(f.fileno(), CLONE_NEWNET):
+                        raise OSError(ctypes.get_errno(), 'setns')
+                connection = http.client.HTTPConnection('127.0.0.1', port, timeout=timeout)
+                connection.request('GET', path)
+                reply = connection.getresponse()
+                answer.append((reply.status, reply.read().decode()))
+                connection.close()
+            except (OSError, http.client.HTTPException) as e:
+                answer.append(e)
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join()
+        if isinstance(answer[0], Exception):
+            raise answer[0]
+        return answer[0]
+
+
+def binary(name):
+    """skepd or skep of the build directory SKEP_BIN_DIR."""
+    build = os.environ.get('SKEP_BIN_DIR') or f'{ROOT}/build/asan'
+    path = f'{build}/src/{name}'
+    if not os.path.exists(path):
+        raise FileNotFoundError(f'there is no {path}: build first (cmake --preset asan && cmake --build --preset asan), '
+                                'or name another build directory in SKEP_BIN_DIR')
+    return path
