@@ -254,7 +254,7 @@ static void test_many_and_too_many(void **state)
 static void test_large(void **state)
 {
 	struct fixture *f = *state;
-	enum { LEN = 20 * 1000 * 1000 };
+	enum { LEN = 3 * 1000 * 1000 };
 	char *value = malloc(LEN);
 	struct reply r = {0};
 	memset(value, 'x', LEN);
