@@ -11,6 +11,7 @@ struct place {
 	const struct cli_option *waits; /* the last word is its value */
 	unsigned args;
 	bool only_args;
+	bool lost; /* there is no such command */
 };
 
 static void offer(struct buf *b, const char *typed, const char *front, const char *word, const char *what)
@@ -52,6 +53,7 @@ static void read_word(struct place *at, const char *word)
 		at->args++;
 	} else {
 		at->command = command_find(at->p, at->group ? at->group->name : word, at->group ? word : NULL);
+		at->lost = !at->command && (at->group || !command_find_group(at->p, word));
 		if (!at->command && !at->group)
 			at->group = command_find_group(at->p, word);
 	}
@@ -133,7 +135,7 @@ void complete_words(struct arena *a, const struct cli_program *p, size_t n, cons
 		offer_options(p->options, front, b);
 	} else if (at.command) {
 		offer_args(&at, typed, a, b, ret_names);
-	} else {
+	} else if (!at.lost) {
 		offer_commands(&at, typed, b);
 	}
 }

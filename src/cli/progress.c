@@ -324,7 +324,7 @@ static void draw_service(const struct progress *p, const struct progress_service
 	put(l, TONE_DIM, buf_str(&text).ptr);
 	text.len = 0;
 	buf_fmt(&text, " %d/%d  ", s->running, s->wanted);
-	put_padded(l, TONE_PLAIN, buf_str(&text).ptr, 8);
+	put_padded(l, TONE_PLAIN, buf_str(&text).ptr, 7);
 	put_padded(l, tone, s->state, 10);
 	if (*s->message) {
 		put(l, TONE_PLAIN, "  ");

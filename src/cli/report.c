@@ -29,24 +29,26 @@ static void add_unreachable(struct buf *b, const char *words, const struct setti
 		buf_adds(b, "Is skepd running? Set --host or SKEP_HOST.\n");
 }
 
-static void add_line(struct buf *b, const char *front, const char *text)
+/* What the status said already is not said twice. */
+static void add_line(struct buf *b, const struct status *st, const char *front, const char *text)
 {
-	const char *colon = *front && *text ? ": " : "";
-	buf_adds(b, "  ");
-	text_clean(b, str_of(front), false);
-	buf_adds(b, colon);
-	text_clean(b, str_of(text), false);
-	buf_addc(b, '\n');
+	struct buf line = {0};
+	text_clean(&line, str_of(front), false);
+	buf_adds(&line, *front && *text ? ": " : "");
+	text_clean(&line, str_of(text), false);
+	if (!strstr(st->message, buf_str(&line).ptr))
+		buf_fmt(b, "  %s\n", line.ptr);
+	buf_finish(&line);
 }
 
-static void add_details(struct buf *b, const struct rpc_details *d)
+static void add_details(struct buf *b, const struct status *st, const struct rpc_details *d)
 {
 	for (size_t i = 0; i < d->n_violations; i++)
-		add_line(b, d->violations[i].field, d->violations[i].description);
+		add_line(b, st, d->violations[i].field, d->violations[i].description);
 	for (size_t i = 0; i < d->n_preconditions; i++)
-		add_line(b, d->preconditions[i].subject, d->preconditions[i].description);
+		add_line(b, st, d->preconditions[i].subject, d->preconditions[i].description);
 	for (size_t i = 0; i < d->n_quotas; i++)
-		add_line(b, d->quotas[i].subject, d->quotas[i].description);
+		add_line(b, st, d->quotas[i].subject, d->quotas[i].description);
 }
 
 static void add_hint(struct buf *b, const struct status *st, const struct settings *s)
@@ -71,6 +73,6 @@ void report_write(struct buf *b, const struct status *st, const struct rpc_detai
 	text_clean(b, str_of(*st->message ? st->message : st_code_name(st->code)), true);
 	buf_addc(b, '\n');
 	if (details)
-		add_details(b, details);
+		add_details(b, st, details);
 	add_hint(b, st, settings);
 }
