@@ -180,7 +180,7 @@ def part_fast():
 
 
 def part_release():
-    return build('release')
+    return build('release', 'skepd', 'skep', 'bench_rpc')
 
 
 def part_asan():

@@ -292,7 +292,7 @@ static const struct docker_filter of_none = {.labels = (const char *const[]){"st
 static void networks(void **state)
 {
 	struct answer a = {0};
-	json_t *spec = json_pack("{s:s s:s s:b s:{s:s} s:{s:[{s:s}]}}", "Name", "n1", "Driver",
+	json_t *spec = json_pack("{s:s s:s s:b s:{s:s} s:{s:[{s:s}]}}", "Name", "t-n1", "Driver",
 		"overlay", "Attachable", 1, "Labels", "stack", "one", "IPAM", "Config", "Subnet",
 		"10.77.0.0/24");
 	(void)state;
@@ -300,8 +300,8 @@ static void networks(void **state)
 	expect(&a, ST_OK, "");
 	assert_int_equal(strlen(a.id), 25);
 	docker_network_create(docker, spec, 0, on_id, &a);
-	expect(&a, ST_ALREADY_EXISTS, "network with name n1 already exists");
-	(void)json_object_set_new(spec, "Name", json_string("n2"));
+	expect(&a, ST_ALREADY_EXISTS, "network with name t-n1 already exists");
+	(void)json_object_set_new(spec, "Name", json_string("t-n2"));
 	(void)json_object_set_new(
 		spec, "IPAM", json_pack("{s:[{s:s}]}", "Config", "Subnet", "garbage"));
 	docker_network_create(docker, spec, 0, on_id, &a);
@@ -310,16 +310,16 @@ static void networks(void **state)
 	docker_network_list(docker, &of_one, 0, on_networks, &a);
 	expect(&a, ST_OK, "");
 	assert_int_equal(a.n, 1);
-	assert_string_equal(a.words, "n1 overlay swarm 10.77.0.0/24");
+	assert_string_equal(a.words, "t-n1 overlay swarm 10.77.0.0/24");
 	docker_network_list(docker, &of_none, 0, on_networks, &a);
 	expect(&a, ST_OK, "");
 	assert_int_equal(a.n, 0);
-	docker_network_inspect(docker, "n1", 0, on_networks, &a);
+	docker_network_inspect(docker, "t-n1", 0, on_networks, &a);
 	expect(&a, ST_OK, "");
-	docker_network_remove(docker, "n1", 0, on_done, &a);
+	docker_network_remove(docker, "t-n1", 0, on_done, &a);
 	expect(&a, ST_OK, "");
-	docker_network_remove(docker, "n1", 0, on_done, &a);
-	expect(&a, ST_NOT_FOUND, "network n1 not found");
+	docker_network_remove(docker, "t-n1", 0, on_done, &a);
+	expect(&a, ST_NOT_FOUND, "network t-n1 not found");
 }
 
 static void secrets_and_configs(void **state)
@@ -328,12 +328,12 @@ static void secrets_and_configs(void **state)
 	for (int i = 0; i < 2; i++) {
 		enum docker_kind k = i ? DOCKER_CONFIG : DOCKER_SECRET;
 		struct answer a = {0};
-		json_t *spec = json_pack("{s:s s:{s:s} s:s}", "Name", "o1", "Labels", "stack",
+		json_t *spec = json_pack("{s:s s:{s:s} s:s}", "Name", "t-o1", "Labels", "stack",
 			"one", "Data", "aGVsbG8=");
 		docker_object_create(docker, k, spec, 0, on_id, &a);
 		expect(&a, ST_OK, "");
 		docker_object_create(docker, k, spec, 0, on_id, &a);
-		expect(&a, ST_ALREADY_EXISTS, "o1 already exists");
+		expect(&a, ST_ALREADY_EXISTS, "t-o1 already exists");
 		(void)json_object_set_new(spec, "Name", json_string("a b"));
 		docker_object_create(docker, k, spec, 0, on_id, &a);
 		expect(&a, ST_INVALID_ARGUMENT, "invalid name");
@@ -341,13 +341,13 @@ static void secrets_and_configs(void **state)
 		docker_object_list(docker, k, &of_one, 0, on_objects, &a);
 		expect(&a, ST_OK, "");
 		assert_int_equal(a.n, 1);
-		docker_object_inspect(docker, k, "o1", 0, on_objects, &a);
+		docker_object_inspect(docker, k, "t-o1", 0, on_objects, &a);
 		expect(&a, ST_OK, "");
-		assert_string_equal(a.words, k == DOCKER_CONFIG ? "o1=hello" : "o1=");
+		assert_string_equal(a.words, k == DOCKER_CONFIG ? "t-o1=hello" : "t-o1=");
 		docker_object_remove(docker, k, a.id, 0, on_done, &a);
 		expect(&a, ST_OK, "");
-		docker_object_inspect(docker, k, "o1", 0, on_objects, &a);
-		expect(&a, ST_NOT_FOUND, "o1 not found");
+		docker_object_inspect(docker, k, "t-o1", 0, on_objects, &a);
+		expect(&a, ST_NOT_FOUND, "t-o1 not found");
 	}
 }
 
@@ -371,7 +371,8 @@ static void wait_task(struct answer *a, const struct docker_task_filter *f, cons
 static void services(void **state)
 {
 	struct answer a = {0};
-	json_t *spec = service_spec("w", "echo out; echo err >&2; exec busybox sleep 1000");
+	/* The Engine takes a short name for the beginning of an id: no id has a hyphen. */
+	json_t *spec = service_spec("t-w", "echo out; echo err >&2; exec busybox sleep 1000");
 	const struct docker_task_filter tasks = {
 		.labels = (const char *const[]){"stack=one", NULL}, .desired_state = "running"};
 	(void)state;
@@ -379,7 +380,7 @@ static void services(void **state)
 	expect(&a, ST_OK, "");
 	assert_int_equal(strlen(a.id), 25);
 	docker_service_create(docker, spec, NULL, 0, on_id, &a);
-	expect(&a, ST_ALREADY_EXISTS, "service w already exists");
+	expect(&a, ST_ALREADY_EXISTS, "service t-w already exists");
 	wait_task(&a, &tasks, "running");
 	assert_int_equal(a.number, -1);
 	docker_service_list(docker, &of_one, 0, on_services, &a);
@@ -388,16 +389,16 @@ static void services(void **state)
 	assert_int_equal(a.number, 1);
 	assert_string_equal(a.words, "w bb:1");
 	uint64_t version = a.version;
-	docker_service_update(docker, "w", version + 1000, spec, NULL, 0, on_id, &a);
+	docker_service_update(docker, "t-w", version + 1000, spec, NULL, 0, on_id, &a);
 	expect(&a, ST_ABORTED, "update out of sequence");
 	(void)json_object_set_new(json_object_get(spec, "Labels"), "x", json_string("y"));
-	docker_service_update(docker, "w", version, spec, NULL, 0, on_id, &a);
+	docker_service_update(docker, "t-w", version, spec, NULL, 0, on_id, &a);
 	expect(&a, ST_OK, "");
-	docker_service_inspect(docker, "w", 0, on_services, &a);
+	docker_service_inspect(docker, "t-w", 0, on_services, &a);
 	expect(&a, ST_OK, "");
 	assert_true(a.version > version);
 	json_decref(spec);
-	while (!strstr(seen.ptr, "2:create:w;") || !strstr(seen.ptr, "2:update:w;"))
+	while (!strstr(seen.ptr, "2:create:t-w;") || !strstr(seen.ptr, "2:update:t-w;"))
 		loop_turn(loop);
 }
 
@@ -429,7 +430,7 @@ static void services_are_refused(void **state)
 static void logs(void **state)
 {
 	struct answer a = {0};
-	const struct docker_logs all = {.service = "w", .tail = -1, .on_line = on_line};
+	const struct docker_logs all = {.service = "t-w", .tail = -1, .on_line = on_line};
 	(void)state;
 	docker_logs(docker, &all, 0, on_done, &a);
 	wait_done(&a);
@@ -437,7 +438,7 @@ static void logs(void **state)
 	assert_non_null(strstr(a.text.ptr, "2:err;"));
 	expect(&a, ST_OK, "");
 	const struct docker_logs follow = {
-		.service = "w", .tail = 1, .follow = true, .on_line = on_line};
+		.service = "t-w", .tail = 1, .follow = true, .on_line = on_line};
 	struct docker_call *c = docker_logs(docker, &follow, 0, on_done, &a);
 	while (a.text.len == 0)
 		loop_turn(loop);
@@ -451,8 +452,8 @@ static void logs(void **state)
 static void a_task_that_fails(void **state)
 {
 	struct answer a = {0};
-	json_t *spec = service_spec("f", "echo bye; exit 3");
-	const struct docker_task_filter tasks = {.services = (const char *const[]){"f", NULL}};
+	json_t *spec = service_spec("t-f", "echo bye; exit 3");
+	const struct docker_task_filter tasks = {.services = (const char *const[]){"t-f", NULL}};
 	(void)state;
 	docker_service_create(docker, spec, NULL, 0, on_id, &a);
 	expect(&a, ST_OK, "");
@@ -469,7 +470,7 @@ static void a_task_that_fails(void **state)
 
 static void removal(void **state)
 {
-	static const char *const names[] = {"w", "f"};
+	static const char *const names[] = {"t-w", "t-f"};
 	struct answer a = {0};
 	(void)state;
 	for (size_t i = 0; i < 2; i++) {
