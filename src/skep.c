@@ -13,7 +13,7 @@ int main(int argc, char **argv)
 		.in = stdin,
 		.out = stdout,
 		.err = stderr,
-		.environ = (const char *const *)environ,
+		.env = (const char *const *)environ,
 		.out_is_terminal = isatty(STDOUT_FILENO) == 1,
 		.err_is_terminal = isatty(STDERR_FILENO) == 1,
 	};

@@ -102,11 +102,11 @@ const char *cli_request_id(struct cli *c)
 
 /* ---- the run ---- */
 
-static bool says_utf8(const char *const *environ)
+static bool says_utf8(const char *const *env)
 {
 	static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		const char *value = env_get(environ, names[i]);
+		const char *value = env_get(env, names[i]);
 		if (value && *value)
 			return strcasestr(value, "utf-8") || strcasestr(value, "utf8");
 	}
@@ -120,8 +120,8 @@ static void take_looks(struct cli *c)
 		enum cli_format format;
 	} formats[] = {{"json", FORMAT_JSON}, {"yaml", FORMAT_YAML}, {"name", FORMAT_NAME}, {"table", FORMAT_TABLE}};
 	const struct cli_host *h = c->host;
-	const char *output = cli_option(c, "output"), *no_color = env_get(h->environ, "NO_COLOR");
-	const char *term = env_get(h->environ, "TERM");
+	const char *output = cli_option(c, "output"), *no_color = env_get(h->env, "NO_COLOR");
+	const char *term = env_get(h->env, "TERM");
 	bool dumb = term && strcmp(term, "dumb") == 0;
 	bool colors = !cli_flag(c, "no-color") && !(no_color && *no_color) && !dumb;
 	c->quiet = cli_flag(c, "quiet");
@@ -132,7 +132,7 @@ static void take_looks(struct cli *c)
 	c->color = h->out_is_terminal && colors;
 	c->color_err = h->err_is_terminal && colors;
 	c->live = h->out_is_terminal && !dumb;
-	c->utf8 = says_utf8(h->environ);
+	c->utf8 = says_utf8(h->env);
 }
 
 static int run_command(struct cli *c)
@@ -143,7 +143,7 @@ static int run_command(struct cli *c)
 			  strcmp(c->args.command->path, "completion") == 0;
 	struct status st = status_ok();
 	if (!is_offline) /* a broken context file can be mended by these */
-		st = settings_resolve(c->arena, &given, c->host->environ, &c->settings);
+		st = settings_resolve(c->arena, &given, c->host->env, &c->settings);
 	if (!status_is_ok(&st))
 		return cli_fail(c, &st);
 	int code = c->args.command->run(c);

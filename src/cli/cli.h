@@ -24,7 +24,7 @@ enum cli_format { FORMAT_TABLE, FORMAT_JSON, FORMAT_YAML, FORMAT_NAME };
 struct cli_host {
 	struct loop *loop; /* NULL: cli_main makes its own */
 	FILE *in, *out, *err;
-	const char *const *environ; /* "K=V", NULL-terminated */
+	const char *const *env; /* "K=V", NULL-terminated */
 	bool out_is_terminal, err_is_terminal;
 	unsigned columns, rows; /* of the terminal; 0: ask it */
 };

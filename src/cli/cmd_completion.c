@@ -72,7 +72,7 @@ static void ask_daemon(struct cli *c, enum cli_names names, const char *front, c
 
 static void add_contexts(struct cli *c, const char *front, const char *typed, struct buf *b)
 {
-	const char *path = settings_path(c->arena, c->host->environ), *name;
+	const char *path = settings_path(c->arena, c->host->env), *name;
 	json_t *config, *context;
 	if (!path)
 		return;
@@ -94,7 +94,7 @@ static void adopt_options(struct cli *c)
 	struct settings_given given = {command_option(&typed, "host"), command_option(&typed, "token"),
 		command_option(&typed, "project"), command_option(&typed, "context")};
 	struct settings settings;
-	st = settings_resolve(c->arena, &given, c->host->environ, &settings);
+	st = settings_resolve(c->arena, &given, c->host->env, &settings);
 	if (status_is_ok(&st))
 		c->settings = settings;
 }

@@ -8,7 +8,7 @@
 static int read_config(struct cli *c, const char **ret_path, json_t **ret_config)
 {
 	struct status st;
-	*ret_path = settings_path(c->arena, c->host->environ);
+	*ret_path = settings_path(c->arena, c->host->env);
 	if (!*ret_path)
 		return cli_usage(c, "no place for a context file: set SKEP_CONFIG or HOME");
 	st = settings_read(c->arena, *ret_path, ret_config);

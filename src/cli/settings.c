@@ -10,28 +10,28 @@
 
 #define CONFIG_MAX ((size_t)1 << 20)
 
-const char *env_get(const char *const *environ, const char *name)
+const char *env_get(const char *const *env, const char *name)
 {
 	size_t len = strlen(name);
 	const char *value = NULL;
-	for (; environ && *environ; environ++)
-		if (strncmp(*environ, name, len) == 0 && (*environ)[len] == '=')
-			value = *environ + len + 1;
+	for (; env && *env; env++)
+		if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
+			value = *env + len + 1;
 	return value;
 }
 
 /* A variable that is set to nothing counts as not set. */
-static const char *env_text(const char *const *environ, const char *name)
+static const char *env_text(const char *const *env, const char *name)
 {
-	const char *value = env_get(environ, name);
+	const char *value = env_get(env, name);
 	return value && *value ? value : NULL;
 }
 
-const char *settings_path(struct arena *a, const char *const *environ)
+const char *settings_path(struct arena *a, const char *const *env)
 {
-	const char *given = env_text(environ, "SKEP_CONFIG");
-	const char *xdg = env_text(environ, "XDG_CONFIG_HOME");
-	const char *home = env_text(environ, "HOME");
+	const char *given = env_text(env, "SKEP_CONFIG");
+	const char *xdg = env_text(env, "XDG_CONFIG_HOME");
+	const char *home = env_text(env, "HOME");
 	if (given)
 		return given;
 	if (xdg && xdg[0] == '/')
@@ -136,9 +136,9 @@ static struct status find_context(struct arena *a, const char *name, const char 
 }
 
 static struct status use_context(
-	struct arena *a, const char *name, const char *const *environ, struct settings *ret)
+	struct arena *a, const char *name, const char *const *env, struct settings *ret)
 {
-	const char *path = settings_path(a, environ);
+	const char *path = settings_path(a, env);
 	json_t *config = NULL;
 	struct status st = status_ok();
 	if (path)
@@ -154,17 +154,17 @@ static struct status use_context(
 }
 
 struct status settings_resolve(
-	struct arena *a, const struct settings_given *g, const char *const *environ, struct settings *ret)
+	struct arena *a, const struct settings_given *g, const char *const *env, struct settings *ret)
 {
-	const char *host = g->host || g->context ? g->host : env_text(environ, "SKEP_HOST");
-	const char *token = g->token ? g->token : env_text(environ, "SKEP_TOKEN");
-	const char *project = g->project ? g->project : env_text(environ, "SKEP_PROJECT");
-	const char *context = g->context ? g->context : env_text(environ, "SKEP_CONTEXT");
+	const char *host = g->host || g->context ? g->host : env_text(env, "SKEP_HOST");
+	const char *token = g->token ? g->token : env_text(env, "SKEP_TOKEN");
+	const char *project = g->project ? g->project : env_text(env, "SKEP_PROJECT");
+	const char *context = g->context ? g->context : env_text(env, "SKEP_CONTEXT");
 	*ret = (struct settings){.address = SETTINGS_ADDRESS, .token = "", .project = "", .context = ""};
 	if (host) {
 		ret->address = host;
 	} else {
-		struct status st = use_context(a, context, environ, ret);
+		struct status st = use_context(a, context, env, ret);
 		if (!status_is_ok(&st))
 			return st;
 	}

@@ -22,11 +22,11 @@ struct settings {
 	const char *context;         /* the one in use; "" = none */
 };
 
-/* environ: "K=V", NULL-terminated. The last of equal names wins. NULL = not set. */
-const char *env_get(const char *const *environ, const char *name);
+/* env: "K=V", NULL-terminated. The last of equal names wins. NULL = not set. */
+const char *env_get(const char *const *env, const char *name);
 
 /* NULL: there is no home to put it in. */
-const char *settings_path(struct arena *a, const char *const *environ);
+const char *settings_path(struct arena *a, const char *const *env);
 /* The context file, or an empty one ({"contexts": {}}) when there is none. The caller owns *ret_config. */
 struct status settings_read(struct arena *a, const char *path, json_t **ret_config)
 	__attribute__((warn_unused_result));
@@ -34,5 +34,5 @@ struct status settings_read(struct arena *a, const char *path, json_t **ret_conf
 struct status settings_write(struct arena *a, const char *path, const json_t *config)
 	__attribute__((warn_unused_result));
 
-struct status settings_resolve(struct arena *a, const struct settings_given *g, const char *const *environ,
+struct status settings_resolve(struct arena *a, const struct settings_given *g, const char *const *env,
 	struct settings *ret) __attribute__((warn_unused_result));

@@ -110,7 +110,7 @@ static int read_env_files(struct upload *u)
 static void want(void *data, const char *name)
 {
 	struct upload *u = data;
-	const char *value = env_get(u->c->host->environ, name);
+	const char *value = env_get(u->c->host->env, name);
 	if (map_gets(&u->wanted, name))
 		return;
 	if (!value)
@@ -191,7 +191,7 @@ static bool read_file(struct upload *u, const struct compose_file_ref *ref)
 	static const char *const kinds[] = {"env_file", "secret", "config"};
 	struct str content;
 	bool missing;
-	const char *home = env_get(u->c->host->environ, "HOME");
+	const char *home = env_get(u->c->host->env, "HOME");
 	const char *path = file_join(u->arena, u->folder, ref->path, home);
 	struct status st = file_read(u->arena, path, FILE_LIMIT, &content, &missing);
 	if (missing && ref->optional)

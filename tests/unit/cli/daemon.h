@@ -62,7 +62,7 @@ struct world {
 	size_t out_len, err_len;
 	bool terminal;
 	const char *input;
-	const char *environ[16];
+	const char *env[16];
 };
 
 static inline struct world *world_of(struct rpc_call *call)
@@ -370,9 +370,9 @@ static inline int world_setup(void **state)
 	w->job.kind = SKEP__V1__JOB_KIND__JOB_KIND_DEPLOY;
 	w->job.state = SKEP__V1__JOB_STATE__JOB_STATE_SUCCEEDED;
 	w->job.release = 3;
-	w->environ[0] = w->host;
-	w->environ[1] = w->config;
-	w->environ[2] = "SKEP_PROJECT=shop";
+	w->env[0] = w->host;
+	w->env[1] = w->config;
+	w->env[2] = "SKEP_PROJECT=shop";
 	timer_init(&w->guard, w->loop, guard_fired);
 	timer_set(&w->guard, GUARD_MS);
 	timer_init(&w->again, w->loop, daemon_again);
@@ -423,7 +423,7 @@ static inline int skep(struct world *w, const char *line)
 		.in = fmemopen(S(input), strlen(input), "r"),
 		.out = open_memstream(&w->out, &w->out_len),
 		.err = open_memstream(&w->err, &w->err_len),
-		.environ = w->environ,
+		.env = w->env,
 		.out_is_terminal = w->terminal,
 		.err_is_terminal = w->terminal,
 		.columns = 80,

@@ -75,7 +75,7 @@ static void test_stack_views(void **state)
 	assert_has(w->out, "\x1b[33mdegraded\x1b[0m");
 	assert_int_equal(skep(w, "stack services web --no-color"), CLI_DONE);
 	assert_lacks(w->out, "\x1b");
-	w->environ[3] = "NO_COLOR=1";
+	w->env[3] = "NO_COLOR=1";
 	assert_int_equal(skep(w, "stack services web"), CLI_DONE);
 	assert_lacks(w->out, "\x1b");
 }
@@ -178,7 +178,7 @@ static void test_usage(void **state)
 	assert_int_equal(skep(w, "job ls --limit many"), CLI_USAGE);
 	assert_int_equal(skep(w, "stack deploy --wait-timeout x web"), CLI_USAGE);
 	assert_has(w->err, "--wait-timeout x: expected a time");
-	w->environ[2] = NULL; /* no project, and the caller's token has none */
+	w->env[2] = NULL; /* no project, and the caller's token has none */
 	assert_int_equal(skep(w, "stack get web"), CLI_USAGE);
 	assert_has(w->err, "which project?");
 }
@@ -187,7 +187,7 @@ static void test_a_full_disk(void **state)
 {
 	struct world *w = *state;
 	struct cli_host host = {.loop = w->loop, .in = stdin, .out = fopen("/dev/full", "we"),
-		.err = open_memstream(&w->err, &w->err_len), .environ = w->environ};
+		.err = open_memstream(&w->err, &w->err_len), .env = w->env};
 	const char *argv[] = {"skep", "version", "--client"};
 	assert_int_equal(cli_main(&host, 3, argv), CLI_FAILED);
 	(void)fclose(host.out);
@@ -200,8 +200,8 @@ static void test_a_full_disk(void **state)
 static void test_contexts(void **state)
 {
 	struct world *w = *state;
-	w->environ[0] = w->config;
-	w->environ[1] = NULL;
+	w->env[0] = w->config;
+	w->env[1] = NULL;
 	assert_int_equal(skep(w, "context use prod"), CLI_FAILED);
 	assert_has(w->err, "context \"prod\" does not exist");
 	assert_int_equal(skep(w, arena_fmt(w->arena, "context set here --host unix://%s -p blog", w->socket)), CLI_DONE);

@@ -44,7 +44,7 @@ static void test_drawn_in_place_on_a_terminal(void **state)
 	assert_has(w->out, "deploy web  \x1b[32msucceeded\x1b[0m");
 	assert_has(w->out, "\x1b[K\n");
 	assert_has(w->err, "\x1b[33mwarning:\x1b[0m service web");
-	w->environ[3] = "TERM=dumb";
+	w->env[3] = "TERM=dumb";
 	assert_int_equal(deploy(w, happy, "stack deploy -c - web"), CLI_DONE);
 	assert_lacks(w->out, "\x1b");
 	assert_has(w->out, happy_lines);
@@ -219,10 +219,10 @@ static void test_files_and_variables_travel(void **state)
 	write_file("app.env", "A=${INNER}\nFROM_ENV\n");
 	write_file("key", "s3cret");
 	write_file(".env", "APP=app\nTAG=dotenv\nUNUSED=1\nINNER='in ner'\n");
-	w->environ[3] = "TAG=environment";
-	w->environ[4] = "BARE=b";
-	w->environ[5] = "FROM_ENV=f";
-	w->environ[6] = "HOME=/root";
+	w->env[3] = "TAG=environment";
+	w->env[4] = "BARE=b";
+	w->env[5] = "FROM_ENV=f";
+	w->env[6] = "HOME=/root";
 	w->scenes = happy;
 	assert_int_equal(skep(w, "stack deploy -e GIVEN=x=y -e HOME -d web"), CLI_DONE);
 	assert_string_equal(w->deploy->compose[0]->name, "compose.yaml");
@@ -240,7 +240,7 @@ static void test_files_and_variables_travel(void **state)
 	assert_string_equal(file(w, "key"), "s3cret");
 	assert_int_equal(w->deploy->n_files, 2);
 	write_file("my.env", "APP=app\nTAG=mine\n");
-	w->environ[3] = "X=";
+	w->env[3] = "X=";
 	assert_int_equal(skep(w, "stack deploy --env-file my.env -d --on-failure pause --namespace ns web"), CLI_DONE);
 	assert_string_equal(variable(w, "TAG"), "mine");
 	assert_null(variable(w, "INNER")); /* .env is not read then */

@@ -53,9 +53,9 @@ static void write_config(struct world *w, const char *text)
 static void test_defaults(void **state)
 {
 	struct world *w = *state;
-	const char *const environ[] = {w->variable, NULL};
+	const char *const env[] = {w->variable, NULL};
 	struct settings s;
-	struct status st = settings_resolve(w->a, &(struct settings_given){0}, environ, &s);
+	struct status st = settings_resolve(w->a, &(struct settings_given){0}, env, &s);
 	assert_int_equal(st.code, ST_OK);
 	assert_string_equal(s.address, "unix:///run/skep/skep.sock");
 	assert_string_equal(s.token, "");
@@ -103,17 +103,17 @@ static void test_a_bad_context_file(void **state)
 {
 	struct world *w = *state;
 	struct settings s;
-	const char *const environ[] = {w->variable, NULL};
+	const char *const env[] = {w->variable, NULL};
 	write_config(w, "{\"contexts\": {}}");
-	struct status st = settings_resolve(w->a, &(struct settings_given){.context = "nix"}, environ, &s);
+	struct status st = settings_resolve(w->a, &(struct settings_given){.context = "nix"}, env, &s);
 	assert_int_equal(st.code, ST_NOT_FOUND);
 	assert_non_null(strstr(st.message, "\"nix\""));
 	write_config(w, "{\"contexts\": 3}");
-	st = settings_resolve(w->a, &(struct settings_given){0}, environ, &s);
+	st = settings_resolve(w->a, &(struct settings_given){0}, env, &s);
 	assert_int_equal(st.code, ST_INVALID_ARGUMENT);
 	FILE *f = fopen(w->config, "we");
 	assert_true(f && fputs("{\n  nonsense", f) >= 0 && fclose(f) == 0);
-	st = settings_resolve(w->a, &(struct settings_given){0}, environ, &s);
+	st = settings_resolve(w->a, &(struct settings_given){0}, env, &s);
 	assert_int_equal(st.code, ST_INVALID_ARGUMENT);
 	assert_non_null(strstr(st.message, w->config));
 }
