@@ -71,18 +71,26 @@ static const struct docker_task *task_of_slot(const struct converge_look *l, con
 	return best;
 }
 
-static bool is_failure(const struct docker_task *t)
+static bool ends(const struct converge *c, const struct docker_service *s)
 {
-	return t->state == DOCKER_TASK_FAILED || t->state == DOCKER_TASK_REJECTED;
+	return c->completes || s->mode == DOCKER_REPLICATED_JOB || s->mode == DOCKER_GLOBAL_JOB;
+}
+
+/* Of a service that is to stay, an end with code 0 is none either: so end those that fail their health check and take
+ * SIGTERM well. */
+static bool is_failure(const struct docker_task *t, bool may_end)
+{
+	return t->state == DOCKER_TASK_FAILED || t->state == DOCKER_TASK_REJECTED || (t->state == DOCKER_TASK_COMPLETE && !may_end);
 }
 
 /* Failures of the slot that `of` belongs to; *ret_last is the newest. */
-static int failures_of_slot(const struct converge_look *l, const struct docker_task *of, const struct docker_task **ret_last)
+static int failures_of_slot(
+	const struct converge_look *l, const struct docker_task *of, bool may_end, const struct docker_task **ret_last)
 {
 	int n = 0;
 	for (size_t i = 0; i < l->n_tasks; i++) {
 		const struct docker_task *t = &l->tasks[i];
-		if (!counts(l, t) || !same_slot(t, of) || !is_failure(t))
+		if (!counts(l, t) || !same_slot(t, of) || !is_failure(t, may_end))
 			continue;
 		n++;
 		if (!*ret_last || t->state_us > (*ret_last)->state_us)
@@ -103,7 +111,7 @@ static void tally_slot(struct tally *y, const struct converge_look *l, const str
 		return;
 	}
 	const struct docker_task *last = NULL;
-	int failures = failures_of_slot(l, t, &last);
+	int failures = failures_of_slot(l, t, y->job, &last);
 	int limit = last && last->state == DOCKER_TASK_REJECTED ? CONVERGE_REJECTIONS : CONVERGE_FAILURES;
 	if (failures >= limit && failures > y->crashes) {
 		y->crashes = failures;
@@ -120,7 +128,7 @@ static void tally_slot(struct tally *y, const struct converge_look *l, const str
 static struct tally tally_tasks(const struct converge *c, const struct converge_look *l)
 {
 	const struct docker_service *s = l->service;
-	struct tally y = {.job = c->completes || s->mode == DOCKER_REPLICATED_JOB || s->mode == DOCKER_GLOBAL_JOB};
+	struct tally y = {.job = ends(c, s)};
 	int slots = 0;
 	for (size_t i = 0; i < l->n_tasks; i++) {
 		const struct docker_task *t = &l->tasks[i];
@@ -187,7 +195,7 @@ static void remember_failure(struct converge *c, const struct converge_look *l)
 	const struct docker_task *newest = NULL;
 	for (size_t i = 0; i < l->n_tasks; i++) {
 		const struct docker_task *t = &l->tasks[i];
-		if (counts(l, t) && is_failure(t) && (!newest || t->state_us > newest->state_us))
+		if (counts(l, t) && is_failure(t, ends(c, l->service)) && (!newest || t->state_us > newest->state_us))
 			newest = t;
 	}
 	if (!newest)
@@ -231,11 +239,21 @@ static enum converge_verdict judge_update(struct converge *c, const struct docke
 	return CONVERGE_FAILED;
 }
 
+static const char *name_crash(const struct docker_service *s, const struct docker_task *t)
+{
+	if (t->state == DOCKER_TASK_REJECTED)
+		return "cannot start";
+	if (t->state == DOCKER_TASK_FAILED)
+		return "crash loop";
+	return json_at(s->spec, "TaskTemplate.ContainerSpec.Healthcheck.Test") ? "ends again and again; it may fail its health check" :
+										 "ends again and again";
+}
+
 static enum converge_verdict judge_missing_tasks(struct converge *c, const struct converge_look *l, const struct tally *y)
 {
 	uint64_t now = l->now_ms;
 	if (y->crashed) {
-		blame(c, l, y->crashed, y->crashed->state == DOCKER_TASK_REJECTED ? "cannot start" : "crash loop");
+		blame(c, l, y->crashed, name_crash(l->service, y->crashed));
 		return CONVERGE_FAILED;
 	}
 	if (has_outlasted(&c->orphan_since_ms, y->orphan != NULL, now, CONVERGE_ORPHAN_MS)) {

@@ -30,10 +30,16 @@ static json_t *keep_json(struct arena *a, const json_t *j)
 	return kept;
 }
 
+static void look_up_hidden_networks(struct stack_run *sr, struct world *w);
+
 static void part_done(struct stack_run *sr, struct world *w, const struct status *st)
 {
 	if (!status_is_ok(st) && status_is_ok(&w->st))
 		w->st = *st;
+	if (w->waiting == 1 && !w->listed && status_is_ok(&w->st)) {
+		w->listed = true;
+		look_up_hidden_networks(sr, w);
+	}
 	if (--w->waiting == 0)
 		w->done(sr, w->data, &w->st);
 }
@@ -93,6 +99,51 @@ static void on_networks(void *data, const struct status *st, const struct docker
 	part_done(sr, w, st);
 }
 
+/* Takes the place of the local one of that name. Gone by now: then the service that named it is written anew. */
+static void on_hidden_network(void *data, const struct status *st, const struct docker_network *networks, size_t n)
+{
+	static const struct status ok;
+	struct stack_run *sr;
+	void *world;
+	if (!stack_op_end(data, &sr, &world))
+		return;
+	struct world *w = world;
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < w->n_networks; k++)
+			if (strcmp(w->networks[k].name, networks[i].name) == 0 && !w->networks[k].ours) {
+				w->networks[k].id = arena_strdup(w->arena, networks[i].id);
+				w->networks[k].scope = "swarm";
+			}
+	part_done(sr, w, st->code == ST_NOT_FOUND ? &ok : st);
+}
+
+static bool is_listed(const struct world *w, const char *network_id)
+{
+	for (size_t i = 0; i < w->n_networks; i++)
+		if (strcmp(w->networks[i].id, network_id) == 0)
+			return true;
+	return false;
+}
+
+/* What stands in the Swarm for the Engine's own networks (host, bridge) is in no list, yet services name it by its id. */
+static void look_up_hidden_networks(struct stack_run *sr, struct world *w)
+{
+	const char *asked = "";
+	for (size_t i = 0; i < w->n_services; i++) {
+		const json_t *entry, *attached = json_at(w->services[i].spec, "TaskTemplate.Networks");
+		size_t k;
+		json_array_foreach(attached, k, entry) {
+			const char *id = json_text(entry, "Target", "");
+			if (!id[0] || is_listed(w, id) || strstr(asked, id))
+				continue;
+			asked = arena_fmt(w->arena, "%s %s", asked, id);
+			w->waiting++;
+			struct stack_op *op = stack_op_begin(sr, w);
+			op->docker = docker_network_inspect(sr->docker, id, 0, on_hidden_network, op);
+		}
+	}
+}
+
 static struct world_object *copy_objects(struct stack_run *sr, struct arena *a, const struct docker_object *objects, size_t n)
 {
 	struct world_object *copy = arena_array(a, struct world_object, n + 1);
@@ -138,6 +189,7 @@ void world_read(struct world *w, struct stack_run *sr, void (*done)(struct stack
 	w->done = done;
 	w->data = data;
 	w->waiting = 4;
+	w->listed = false;
 	w->n_services = w->n_networks = w->n_secrets = w->n_configs = 0;
 	struct stack_op *op = stack_op_begin(sr, w);
 	op->docker = docker_service_list(d, &ours, 0, on_services, op);

@@ -1,6 +1,6 @@
 /* world: what the Engine holds at one moment, as far as one stack is concerned: the services of
  * its namespace, and all networks, secrets, configs (external ones are looked up by name). Read by
- * four requests at once. Everything lives in the world's own arena until it is read again. */
+ * four requests at once, and one for each network that services name and no list shows. Everything lives in the world's own arena until it is read again. */
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
@@ -32,6 +32,7 @@ struct world {
 	size_t n_services, n_networks, n_secrets, n_configs;
 	/* private: a read under way */
 	unsigned waiting;
+	bool listed;
 	struct status st;
 	void (*done)(struct stack_run *sr, void *data, const struct status *st);
 	void *data;
