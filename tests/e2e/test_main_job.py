@@ -167,11 +167,20 @@ def test_crash_loop_tells_code_and_log(project, engine):
 
 
 def test_failing_health_check(project, engine):
-    check = {'test': ['CMD', '/hello', '--health'], 'interval': '300ms', 'timeout': '2s', 'retries': 1}
+    check = {'test': ['CMD', '/hello', '--health'], 'interval': '200ms', 'timeout': '2s', 'retries': 1}
     project.deploy({'app': hello(healthcheck=check)})
     ended = project.deploy({'app': hello(healthcheck=check, arguments=['UNHEALTHY_AFTER=0'])}, expect='FAILED')
-    assert 'unhealthy' in ended.job.error
+    assert 'service app' in ended.job.error and 'on node' in ended.job.error
+    assert 'hello: stopping' in ended.job.error, 'the log tells more'
     assert project.status() == 'RUNNING' and project.releases()[0] == (2, 'FAILED')
+
+
+def test_failing_health_check_on_first_deploy(project, engine):
+    """It takes SIGTERM well and exits with 0: the Engine itself never calls that a failure."""
+    check = {'test': ['CMD', '/hello', '--health'], 'interval': '200ms', 'timeout': '2s', 'retries': 1}
+    ended = project.deploy({'app': hello(healthcheck=check, arguments=['UNHEALTHY_AFTER=0'])}, expect='FAILED')
+    assert 'it may fail its health check' in ended.job.error and 'exit code 0' in ended.job.error
+    assert engine.objects(project.namespace()) == {}
 
 
 def test_unschedulable(project, engine):
@@ -326,7 +335,7 @@ def test_what_others_made_is_left_alone(project, engine):
     name = f'{project.namespace()}_default'
     made = engine.call('POST', '/networks/create', {'Name': name, 'Driver': 'overlay', 'Labels': {}})['Id']
     try:
-        ended = project.deploy({'app': hello()}, expect='FAILED')
+        ended = project.deploy({'app': hello(networks=['default'])}, expect='FAILED')
         assert f'network "{name}" exists and is not this stack\'s' in ended.job.error
         assert engine.call('GET', f'/networks/{made}')['Name'] == name
     finally:
