@@ -387,7 +387,7 @@ static void services(void **state)
 	expect(&a, ST_OK, "");
 	assert_int_equal(a.n, 1);
 	assert_int_equal(a.number, 1);
-	assert_string_equal(a.words, "w bb:1");
+	assert_string_equal(a.words, "t-w bb:1");
 	uint64_t version = a.version;
 	docker_service_update(docker, "t-w", version + 1000, spec, NULL, 0, on_id, &a);
 	expect(&a, ST_ABORTED, "update out of sequence");
