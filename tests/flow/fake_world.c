@@ -1,0 +1,175 @@
+#include "fake_world.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/clock.h"
+
+#define LEASE_MS   15000
+#define LIMIT_MS   (6 * 3600 * UINT64_C(1000))
+#define STALL_MS   20000
+#define HOLD_MS    5000
+
+/* A generator with a seed, so that a run can be repeated (xorshift64*). */
+struct seeded {
+	struct rng base;
+	uint64_t x;
+};
+
+static void seeded_fill(struct rng *r, void *p, size_t len)
+{
+	struct seeded *s = container_of(r, struct seeded, base);
+	for (size_t i = 0; i < len; i++) {
+		s->x ^= s->x >> 12;
+		s->x ^= s->x << 25;
+		s->x ^= s->x >> 27;
+		((unsigned char *)p)[i] = (unsigned char)((s->x * UINT64_C(0x2545F4914F6CDD1D)) >> 56);
+	}
+}
+
+struct world *world_create(void)
+{
+	struct world *w = mem_new(struct world);
+	struct seeded *r = mem_new(struct seeded);
+	r->base.fill = seeded_fill;
+	r->x = 88172645463325252ULL;
+	w->rng = &r->base;
+	w->loop = loop_create();
+	loop_set_watchdog(w->loop, 0);
+	w->arena = arena_create();
+	w->script.loop = w->loop;
+	w->swarm = swarm_create(w->loop);
+	w->store = store_create(w->loop);
+	return w;
+}
+
+static void on_drained(void *data)
+{
+	struct world_daemon *d = data;
+	d->drained = true;
+}
+
+void world_drain(struct world *w, struct world_daemon *d, uint64_t grace_ms)
+{
+	if (d->gone)
+		return;
+	if (d->dead) /* its runs find out as soon as they ask */
+		grace_ms = 0;
+	job_worker_drain(d->worker, grace_ms, on_drained, d);
+	uint64_t until = loop_now_ms(w->loop) + LIMIT_MS;
+	while (!d->drained && loop_now_ms(w->loop) < until)
+		world_turn(w);
+	assert_true(d->drained);
+	job_worker_destroy(d->worker);
+	d->gone = true;
+}
+
+/* Whatever happened: no job ended twice, no older epoch wrote over a newer one. */
+void world_destroy(struct world *w)
+{
+	for (size_t i = 0; i < w->n_daemons; i++)
+		world_drain(w, &w->daemons[i], 1000);
+	for (size_t i = 0; i < w->store->n_jobs; i++)
+		assert_true(w->store->jobs[i].ends <= 1);
+	assert_int_equal(w->swarm->epoch_breaches, 0);
+	swarm_destroy(w->swarm);
+	store_destroy(w->store);
+	fake_script_finish(&w->script);
+	arena_destroy(w->arena);
+	loop_destroy(w->loop);
+	free(container_of(w->rng, struct seeded, base));
+	free(w);
+}
+
+struct world_daemon *world_start(struct world *w)
+{
+	struct world_daemon *d = &w->daemons[w->n_daemons++];
+	assert_true(w->n_daemons <= WORLD_DAEMONS);
+	*d = (struct world_daemon){0};
+	fake_docker_init(&d->docker, &w->script, w->swarm);
+	d->docker.log = w->log ? w->log : "";
+	d->docker.logs_hang = w->logs_hang;
+	fake_db_init(&d->db, &w->script, w->store);
+	d->stacks = (struct stacks){.docker = &d->docker.base, .clock = clock_system(), .stall_ms = STALL_MS, .hold_ms = HOLD_MS};
+	char owner[16];
+	(void)snprintf(owner, sizeof(owner), "daemon%zu", w->n_daemons);
+	const struct job_worker_options o = {.loop = w->loop, .db = &d->db.base, .rng = w->rng, .owner = owner,
+		.kinds = stacks_kinds, .context = &d->stacks, .lease_ms = LEASE_MS};
+	d->worker = job_worker_create(&o);
+	job_worker_start(d->worker);
+	return d;
+}
+
+void world_kill(struct world *w, struct world_daemon *d)
+{
+	(void)w;
+	d->dead = true;
+	fake_front_kill(&d->docker.front);
+	fake_front_kill(&d->db.front);
+}
+
+void world_turn(struct world *w)
+{
+	(void)loop_skip(w->loop);
+	loop_turn(w->loop);
+}
+
+void world_wake(struct world *w)
+{
+	for (size_t i = 0; i < w->n_daemons; i++)
+		if (!w->daemons[i].dead && !w->daemons[i].gone)
+			job_worker_wake(w->daemons[i].worker);
+}
+
+void world_run(struct world *w, struct store_job *j)
+{
+	uint64_t until = loop_now_ms(w->loop) + LIMIT_MS;
+	world_wake(w);
+	while (!job_state_is_end(j->row.state) && loop_now_ms(w->loop) < until)
+		world_turn(w);
+	if (!job_state_is_end(j->row.state))
+		fail_msg("job %s never ends: step \"%s\"%s, events:\n%s", job_kind_name(j->row.kind), j->step,
+			j->row.undoing ? " (undoing)" : "", j->events.ptr);
+}
+
+void world_run_ms(struct world *w, uint64_t ms)
+{
+	uint64_t until = loop_now_ms(w->loop) + ms;
+	while (loop_now_ms(w->loop) < until)
+		world_turn(w);
+}
+
+void world_prepare(struct world *w, const char *compose)
+{
+	struct store_job *j = store_deploy(w->store, compose, ON_FAILURE_ROLLBACK, 1);
+	struct world_daemon *d = world_start(w);
+	world_run(w, j);
+	if (j->row.state != JOB_SUCCEEDED)
+		fail_msg("preparing failed: %s", j->error);
+	world_drain(w, d, 1000);
+	w->n_daemons--;
+	w->script.calls = 0;
+	w->script.trace.len = 0;
+}
+
+char *world_text(struct world *w)
+{
+	return swarm_text(w->swarm, w->arena);
+}
+
+bool world_said(const struct store_job *j, const char *text)
+{
+	return j->events.len && strstr(j->events.ptr, text) != NULL;
+}
+
+char *world_writes(struct world *w)
+{
+	static const char *const writes[] = {"docker service_create", "docker service_update", "docker service_remove",
+		"docker network_create", "docker network_remove", "docker secret_create", "docker secret_remove",
+		"docker config_create", "docker config_remove", "db step", "db undo", "db store_rendered", "db set_status",
+		"db activate", "db fail_release", "db removed", "db set_networks", "db finish", "db requeue", NULL};
+	return fake_trace(&w->script, w->arena, writes);
+}
