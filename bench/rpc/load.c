@@ -124,13 +124,14 @@ static void on_reply(struct link *l, const struct frame *f, uint64_t now)
 static void on_frame(struct link *l, struct str bytes, uint64_t now)
 {
 	struct frame f;
-	struct status st = frame_parse(bytes, &f);
-	if (status_is_ok(&st) && f.kind == FRAME_GOAWAY)
-		st = status_err(ST_UNAVAILABLE, "the server sent a goaway");
-	if (!status_is_ok(&st))
+	const char *wrong = frame_parse(bytes, &f);
+	if (wrong || f.kind == FRAME_GOAWAY) {
+		struct status st = status_err(ST_UNAVAILABLE, "the server sent %s%s",
+			wrong ? "a malformed frame: " : "a goaway", wrong ? wrong : "");
 		stop(l->run, &st);
-	else if (f.kind == FRAME_FINISH)
+	} else if (f.kind == FRAME_FINISH) {
 		on_reply(l, &f, now);
+	}
 }
 
 static size_t feed(struct link *l, const char *bytes, size_t len)

@@ -282,14 +282,14 @@ static void pump(struct rpc_call *call)
 
 static bool breaks_order(struct rpc_call *call, bool has_payload)
 {
-	struct status st = status_ok();
+	struct status st;
 	if (call->ended)
 		st = status_err(ST_INVALID_ARGUMENT,
 			"data after the end: the client had already said that it sends no more");
 	else if (has_payload && call->n_received++ > 0 && !call->method->client_streaming)
 		st = status_err(ST_INVALID_ARGUMENT, "%s takes one message; a second one came",
 			call->method->path);
-	if (status_is_ok(&st))
+	else
 		return false;
 	call_abort(call, &st, NULL);
 	return true;

@@ -406,10 +406,11 @@ static void on_call_frame(struct rpc_client *c, const struct frame *f)
 void client_on_frame(struct rpc_client *c, struct str bytes)
 {
 	struct frame f;
-	struct status st = frame_parse(bytes, &f);
-	if (!status_is_ok(&st)) {
-		st = status_err(ST_INTERNAL, "%s sent what is not Skep's protocol: %s", c->address,
-			st.message);
+	const char *wrong = frame_parse(bytes, &f);
+	if (wrong) {
+		struct status st = status_err(ST_INTERNAL,
+			"%s sent what is not Skep's protocol: malformed frame: %s", c->address,
+			wrong);
 		link_drop(c, &st);
 		return;
 	}

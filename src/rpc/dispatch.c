@@ -95,33 +95,37 @@ void dispatch_authorised(struct rpc_call *call)
 	call_abort(call, &st, NULL);
 }
 
-static struct status check_room(const struct rpc_call *call)
+/* True: refused, and *ret_st says why. */
+static bool is_refused(const struct rpc_call *call, struct status *ret_st)
 {
 	const struct rpc_server *s = call->server;
 	if (call->conn->draining)
-		return status_err(
+		*ret_st = status_err(
 			ST_UNAVAILABLE, "this connection takes no more calls; open another one");
-	if (call->conn->n_unfinished > s->o.limits.max_streams)
-		return status_err(ST_RESOURCE_EXHAUSTED,
+	else if (call->conn->n_unfinished > s->o.limits.max_streams)
+		*ret_st = status_err(ST_RESOURCE_EXHAUSTED,
 			"%u calls are open on this connection, which is its limit",
 			s->o.limits.max_streams);
-	if (s->counters.open_calls > s->o.limits.max_calls)
-		return status_err(
+	else if (s->counters.open_calls > s->o.limits.max_calls)
+		*ret_st = status_err(
 			ST_RESOURCE_EXHAUSTED, "too many calls are open; try again later");
-	return status_ok();
+	else
+		return false;
+	return true;
 }
 
 void dispatch_open(
 	struct rpc_call *call, struct str path, bool has_payload, struct str payload, bool end)
 {
-	struct status st = check_room(call);
-	if (status_is_ok(&st)) {
-		call->method = find_method(call->server, path);
-		if (!call->method)
-			st = status_err(ST_UNIMPLEMENTED, "there is no method \"" STR_FMT "\"",
-				STR_ARG(path));
+	struct status st;
+	if (is_refused(call, &st)) {
+		call_abort(call, &st, NULL);
+		return;
 	}
-	if (!status_is_ok(&st)) {
+	call->method = find_method(call->server, path);
+	if (!call->method) {
+		st = status_err(
+			ST_UNIMPLEMENTED, "there is no method \"" STR_FMT "\"", STR_ARG(path));
 		call_abort(call, &st, NULL);
 		return;
 	}

@@ -19,11 +19,6 @@ uint64_t frame_peek_call(struct str bytes)
 
 /* ---- reading ---- */
 
-static struct status malformed(const char *what)
-{
-	return status_err(ST_INVALID_ARGUMENT, "malformed frame: %s", what);
-}
-
 /* A map's entry: key = 1, value = 2, either may be absent. */
 static bool read_entry(struct str bytes, struct str *ret_name, struct str *ret_value)
 {
@@ -191,7 +186,7 @@ static const char *read_kind(struct frame *f, const struct pb_field *kind)
 	return wrong;
 }
 
-struct status frame_parse(struct str bytes, struct frame *ret_frame)
+const char *frame_parse(struct str bytes, struct frame *ret_frame)
 {
 	struct pb_reader r = pb_reader(bytes);
 	struct pb_field p;
@@ -199,30 +194,29 @@ struct status frame_parse(struct str bytes, struct frame *ret_frame)
 	*ret_frame = (struct frame){0};
 	while (!pb_done(&r)) {
 		if (!pb_read(&r, &p))
-			return malformed("cut off or not protobuf");
+			return "cut off or not protobuf";
 		if (p.number == 1) {
 			if (p.wire != PB_VARINT)
-				return malformed("call has the wrong wire type");
+				return "call has the wrong wire type";
 			ret_frame->call = p.value;
 			continue;
 		}
 		if (p.number < FRAME_OPEN || p.number > FRAME_GOAWAY)
 			continue;
 		if (p.wire != PB_LEN)
-			return malformed("its kind has the wrong wire type");
+			return "its kind has the wrong wire type";
 		if (ret_frame->kind)
-			return malformed("more than one kind");
+			return "more than one kind";
 		wrong = read_kind(ret_frame, &p);
 		if (wrong)
-			return malformed(wrong);
+			return wrong;
 	}
 	if (!ret_frame->kind)
-		return malformed("no known kind");
+		return "no known kind";
 	bool of_connection = ret_frame->kind == FRAME_PING || ret_frame->kind == FRAME_GOAWAY;
-	if ((ret_frame->call == 0) != of_connection)
-		return malformed(of_connection ? "ping and goaway belong to call 0"
-					       : "a call's number starts at 1");
-	return status_ok();
+	if ((ret_frame->call == 0) == of_connection)
+		return NULL;
+	return of_connection ? "ping and goaway belong to call 0" : "a call's number starts at 1";
 }
 
 bool frame_metadata_next(

@@ -40,8 +40,8 @@ struct frame {
 
 /* The header's length; false when the flags are not 0 (ret_len is set all the same). */
 bool frame_header(const char *bytes, size_t *ret_len);
-/* The bytes behind the header. INVALID_ARGUMENT: which part is malformed. */
-struct status frame_parse(struct str bytes, struct frame *ret_frame)
+/* The bytes behind the header. NULL, or which part is malformed, in static words. */
+const char *frame_parse(struct str bytes, struct frame *ret_frame)
 	__attribute__((warn_unused_result));
 /* The call id from a frame's first bytes, for one that is too long to be read; 0 = not to be had.
  */

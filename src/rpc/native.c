@@ -86,18 +86,21 @@ static void copy_metadata(struct rpc_call *call, const struct frame *f)
 	call->n_metadata = n;
 }
 
-static struct status check_size(const struct rpc_conn *c, const struct frame *f)
+/* True: refused, and *ret_st says why. (Left alone otherwise: a status is large.) */
+static bool is_too_large(const struct rpc_conn *c, const struct frame *f, struct status *ret_st)
 {
 	const struct rpc_limits *l = &c->server->o.limits;
 	if (f->payload.len > l->max_message)
-		return status_err(ST_RESOURCE_EXHAUSTED,
+		*ret_st = status_err(ST_RESOURCE_EXHAUSTED,
 			"the message has %zu bytes; at most %zu are allowed", f->payload.len,
 			l->max_message);
-	if (f->n_metadata > METADATA_MAX || f->metadata_len > l->max_metadata)
-		return status_err(ST_RESOURCE_EXHAUSTED,
+	else if (f->n_metadata > METADATA_MAX || f->metadata_len > l->max_metadata)
+		*ret_st = status_err(ST_RESOURCE_EXHAUSTED,
 			"the metadata has %u entries and %zu bytes; at most %d and %zu are allowed",
 			f->n_metadata, f->metadata_len, METADATA_MAX, l->max_metadata);
-	return status_ok();
+	else
+		return false;
+	return true;
 }
 
 static void on_open(struct rpc_conn *c, struct native *n, const struct frame *f)
@@ -115,8 +118,8 @@ static void on_open(struct rpc_conn *c, struct native *n, const struct frame *f)
 	call->send_credit = f->credit ? f->credit : FRAME_FIRST_CREDIT;
 	call->receive_credit = FRAME_FIRST_CREDIT;
 	list_push(&n->calls[f->call % BUCKETS], &call->id_node);
-	struct status st = check_size(c, f);
-	if (!status_is_ok(&st)) {
+	struct status st;
+	if (is_too_large(c, f, &st)) {
 		call_abort(call, &st, NULL);
 		return;
 	}
@@ -129,11 +132,14 @@ static void on_open(struct rpc_conn *c, struct native *n, const struct frame *f)
 
 static void on_data(struct rpc_conn *c, struct rpc_call *call, const struct frame *f)
 {
-	struct status st = check_size(c, f);
-	if (status_is_ok(&st) && f->has_payload && call->receive_credit <= 0)
+	struct status st;
+	if (f->has_payload && call->receive_credit <= 0) {
 		st = status_err(ST_RESOURCE_EXHAUSTED,
 			"the client sent more than its credit: it must wait for a credit frame");
-	if (!status_is_ok(&st)) {
+		call_abort(call, &st, NULL);
+		return;
+	}
+	if (is_too_large(c, f, &st)) {
 		call_abort(call, &st, NULL);
 		return;
 	}
@@ -173,13 +179,19 @@ static void on_call_frame(struct rpc_conn *c, struct native *n, const struct fra
 	}
 }
 
+static void broke_rules(struct rpc_conn *c, const char *what)
+{
+	struct status st = status_err(ST_INVALID_ARGUMENT, "malformed frame: %s", what);
+	conn_fail(c, &st);
+}
+
 static void on_frame(struct rpc_conn *c, struct native *n, struct str bytes)
 {
 	struct frame f;
-	struct status st = frame_parse(bytes, &f);
+	const char *wrong = frame_parse(bytes, &f);
 	conn_spoke(c);
-	if (!status_is_ok(&st)) {
-		conn_fail(c, &st);
+	if (wrong) {
+		broke_rules(c, wrong);
 		return;
 	}
 	switch (f.kind) {
@@ -192,8 +204,7 @@ static void on_frame(struct rpc_conn *c, struct native *n, struct str bytes)
 		on_call_frame(c, n, &f);
 		return;
 	case FRAME_FINISH:
-		st = status_err(ST_INVALID_ARGUMENT, "a finish frame from the client");
-		conn_fail(c, &st);
+		broke_rules(c, "a finish frame from the client");
 		return;
 	case FRAME_PING:
 		if (!f.ack) {

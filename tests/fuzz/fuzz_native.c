@@ -140,8 +140,7 @@ static void parse_only(const uint8_t *data, size_t size)
 	struct status st;
 	struct frame f;
 	size_t pos = 0, n = 0;
-	st = frame_parse(bytes, &f);
-	if (status_is_ok(&st) && f.n_metadata) {
+	if (!frame_parse(bytes, &f) && f.n_metadata) {
 		while (frame_metadata_next(&f, &pos, &name, &value))
 			n++;
 		assert(n == f.n_metadata);
