@@ -43,7 +43,7 @@ struct cli {
 	bool write_failed;     /* stdout is gone */
 	struct rpc_client *client; /* made by the first call */
 	bool reached;              /* the daemon has answered once: what fails now may come back */
-	int interrupt;             /* signalfd of SIGINT; -1 = not yet */
+	int interrupt;             /* signalfd of SIGINT; -1 = none */
 	bool was_blocked;          /* SIGINT, before us */
 };
 

@@ -1,4 +1,5 @@
 #include "cli/commands.h"
+#include <stdlib.h>
 #include "base/arena.h"
 #include "cli/cli.h"
 #include "cli/connect.h"
@@ -71,20 +72,44 @@ int cmd_stack_services(struct cli *c)
 
 /* ---- tasks ---- */
 
+/* By slot and node, those that are to run first, then the latest: as `docker stack ps` has them. */
+static int compare_tasks(const void *a, const void *b)
+{
+	const Skep__V1__Task *x = *(Skep__V1__Task *const *)a, *y = *(Skep__V1__Task *const *)b;
+	int64_t tx = message_time_us(x->since), ty = message_time_us(y->since);
+	int node = x->slot ? 0 : strcmp(x->node, y->node);
+	bool past_x = strcmp(x->desired_state, "shutdown") == 0, past_y = strcmp(y->desired_state, "shutdown") == 0;
+	if (x->slot != y->slot)
+		return x->slot < y->slot ? -1 : 1;
+	if (node)
+		return node;
+	if (past_x != past_y)
+		return past_x ? 1 : -1;
+	return tx == ty ? 0 : tx > ty ? -1 : 1;
+}
+
+static void service_rows(struct cli *c, const Skep__V1__Service *s, struct table *t)
+{
+	if (s->n_tasks > 0)
+		qsort(s->tasks, s->n_tasks, sizeof(*s->tasks), compare_tasks);
+	for (size_t i = 0; i < s->n_tasks; i++) {
+		const Skep__V1__Task *task = s->tasks[i], *before = i ? s->tasks[i - 1] : NULL;
+		bool same = before && before->slot == task->slot && (task->slot || strcmp(before->node, task->node) == 0);
+		const char *front = same ? " \\_ " : "";
+		if (task->slot)
+			table_fmt(t, "%s%s.%d", front, s->name, task->slot);
+		else
+			table_fmt(t, "%s%s", front, s->name); /* one a node */
+		view_task.row(c, &task->base, t);
+	}
+}
+
 static void tasks_table(struct cli *c, const Skep__V1__Stack *s)
 {
 	struct buf b = {0};
 	struct table *t = table_create(c->arena, view_task.headers);
-	for (size_t i = 0; i < s->n_services; i++) {
-		for (size_t k = 0; k < s->services[i]->n_tasks; k++) {
-			const Skep__V1__Task *task = s->services[i]->tasks[k];
-			if (task->slot)
-				table_fmt(t, "%s.%d", s->services[i]->name, task->slot);
-			else
-				table_cell(t, s->services[i]->name); /* one a node */
-			view_task.row(c, &task->base, t);
-		}
-	}
+	for (size_t i = 0; i < s->n_services; i++)
+		service_rows(c, s->services[i], t);
 	table_print(t, c->color, &b);
 	cli_write(c, &b);
 }

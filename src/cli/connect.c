@@ -19,10 +19,12 @@
 
 /* ---- Ctrl-C ---- */
 
+/* Unless whoever started us wants it ignored, as shells do for what runs in the background. */
 static void catch_interrupt(struct cli *c)
 {
+	struct sigaction now;
 	sigset_t set, before;
-	if (c->interrupt >= 0)
+	if (c->interrupt >= 0 || sigaction(SIGINT, NULL, &now) != 0 || now.sa_handler == SIG_IGN)
 		return;
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGINT);
@@ -34,7 +36,7 @@ static void catch_interrupt(struct cli *c)
 static bool was_interrupted(const struct cli *c)
 {
 	struct signalfd_siginfo info;
-	return read(c->interrupt, &info, sizeof(info)) == (ssize_t)sizeof(info);
+	return c->interrupt >= 0 && read(c->interrupt, &info, sizeof(info)) == (ssize_t)sizeof(info);
 }
 
 static void release_interrupt(struct cli *c)

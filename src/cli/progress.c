@@ -106,7 +106,10 @@ static void take_service(struct progress *p, const Skep__V1__Event *e, struct bu
 static void take_step(struct progress *p, const Skep__V1__Event *e, struct buf *b)
 {
 	bool undo = strcmp(e->kind, "job.undo") == 0;
-	bool changed = SET_TEXT(p->step, e->step) | (undo != p->undoing);
+	char *step = arena_strdup(p->scratch, e->step);
+	for (char *at = step; *at; at++)
+		*at = *at == '_' ? ' ' : *at; /* steps have the names of functions */
+	bool changed = SET_TEXT(p->step, step) | (undo != p->undoing);
 	p->undoing = undo;
 	if (!changed)
 		return;
@@ -300,7 +303,7 @@ static void draw_header(const struct progress *p, const struct progress_look *lo
 	if (look->trouble) {
 		put(l, TONE_PLAIN, "  ");
 		put(l, TONE_BAD, look->trouble);
-	} else if (*p->message && !p->ended) {
+	} else if (*p->message) {
 		put(l, TONE_PLAIN, "  ");
 		put(l, TONE_PLAIN, p->message);
 	}

@@ -131,10 +131,13 @@ void view_list(struct cli *c, const struct cli_view *v, const struct cli_items *
 
 /* ---- one ---- */
 
-/* "created_at" → "Created at" */
+/* "created_at" → "Created at", "job_id" → "Job ID" */
 static char *label_of(struct arena *a, const char *name)
 {
+	size_t len = strlen(name);
 	char *label = arena_strdup(a, name);
+	if (strcmp(name, "id") == 0 || (len > 3 && strcmp(name + len - 3, "_id") == 0))
+		memcpy(label + len - 2, "ID", 2);
 	label[0] = (char)toupper((unsigned char)label[0]);
 	for (char *p = label; *p; p++)
 		if (*p == '_')

@@ -67,11 +67,13 @@ static const char *const stack_headers[] = {
 	"PROJECT", "NAME", "STATUS", "SERVICES", "RELEASE", "UPDATED", "MESSAGE", NULL};
 const struct cli_view view_stack = {stack_headers, row_stack, name_stack};
 
+/* Neighbours that are alike count once. */
 static char *joined(struct arena *a, char *const *items, size_t n)
 {
 	struct buf b = {0};
 	for (size_t i = 0; i < n; i++)
-		buf_fmt(&b, "%s%s", i ? ", " : "", items[i]);
+		if (i == 0 || strcmp(items[i], items[i - 1]) != 0)
+			buf_fmt(&b, "%s%s", i ? ", " : "", items[i]);
 	char *text = str_dup(a, buf_str(&b));
 	buf_finish(&b);
 	return text;
@@ -97,7 +99,7 @@ static const char *const service_headers[] = {
 	"NAME", "MODE", "REPLICAS", "STATE", "IMAGE", "PORTS", "MESSAGE", NULL};
 const struct cli_view view_service = {service_headers, row_service, name_service};
 
-/* A task's row stands behind its service's name: see task_rows of cmd_stack.c. */
+/* A task's row stands behind its service's name: see service_rows of cmd_stack.c. */
 static void row_task(struct cli *c, const ProtobufCMessage *m, struct table *t)
 {
 	const Skep__V1__Task *k = (const Skep__V1__Task *)m;
@@ -106,12 +108,10 @@ static void row_task(struct cli *c, const ProtobufCMessage *m, struct table *t)
 	table_tone(t, tone_of(k->state), k->state);
 	table_cell(t, k->desired_state);
 	cell_age(c, t, k->since);
-	if (k->exit_code && *k->error)
-		table_fmt(t, "%s (exit code %d)", k->error, k->exit_code);
-	else if (k->exit_code)
+	if (k->exit_code && !*k->error)
 		table_fmt(t, "exit code %d", k->exit_code);
 	else
-		table_cell(t, k->error);
+		table_cell(t, k->error); /* the Engine's words have the code in them */
 }
 static const char *name_task(struct cli *c, const ProtobufCMessage *m)
 {

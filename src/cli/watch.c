@@ -11,6 +11,8 @@
 #include "skep/v1/jobs.pb-c.h"
 #include "skep/v1/messages.h"
 
+#define WAIT_MS 600000 /* for what a command started, without --wait-timeout */
+
 struct watch {
 	struct cli *c;
 	const Skep__V1__Job *job;   /* as it began */
@@ -19,10 +21,11 @@ struct watch {
 	struct progress progress;
 	struct screen screen;
 	uint64_t start_ms, event_ms; /* loop time of the first turn, of the last event */
-	bool shows, troubled;
+	bool draws, prints, dumps; /* in place; a line a change; events as JSON or YAML */
+	bool troubled;
 };
 
-/* "deploy shop", "deploy shop in project web" when nobody said which. */
+/* "deploy shop" */
 static const char *title_of(struct cli *c, const Skep__V1__Job *j)
 {
 	const char *kind = enum_word(c->arena, &skep__v1__job_kind__descriptor, (int)j->kind);
@@ -55,12 +58,10 @@ static void on_message(void *data, const ProtobufCMessage *message)
 		w->request.after_sequence = m->event->sequence;
 		w->event_ms = loop_now_ms(w->c->loop);
 		progress_event(&w->progress, m->event, &line);
-		if (w->c->format == FORMAT_JSON || w->c->format == FORMAT_YAML) {
-			if (w->shows)
-				view_json_next(w->c, message_json(&skep_v1_msg_event, &m->event->base));
-		} else if (w->shows && !w->c->live) {
+		if (w->dumps)
+			view_json_next(w->c, message_json(&skep_v1_msg_event, &m->event->base));
+		if (w->prints)
 			cli_write(w->c, &line);
-		}
 	}
 	if (m->job && is_ended(m->job))
 		w->ended = (const Skep__V1__Job *)message_copy(w->c->arena, &skep_v1_msg_job, &m->job->base);
@@ -78,10 +79,10 @@ static void turn(void *data, const char *trouble)
 	struct watch *w = data;
 	if (w->ended)
 		return; /* the last picture is drawn at the end */
-	if (trouble && !w->troubled && !(w->shows && w->c->live))
+	if (trouble && !w->troubled && !w->draws)
 		cli_error(w->c, "%s; trying again", trouble);
 	w->troubled = trouble != NULL;
-	if (w->shows && w->c->live)
+	if (w->draws)
 		screen_draw(&w->screen, &w->progress, elapsed_ms(w), trouble, false);
 }
 
@@ -123,25 +124,34 @@ static void say_error(struct watch *w)
 	buf_finish(&b);
 }
 
+static void draw_end(struct watch *w)
+{
+	struct progress *p = &w->progress;
+	const char *state = enum_word(w->c->arena, &skep__v1__job_state__descriptor, (int)w->ended->state);
+	bool good = w->ended->state == SKEP__V1__JOB_STATE__JOB_STATE_SUCCEEDED;
+	p->ended = true;
+	(void)snprintf(p->state, sizeof(p->state), "%s", state);
+	p->message[0] = '\0';
+	if (good && w->ended->release)
+		(void)snprintf(p->message, sizeof(p->message), "release %lld", (long long)w->ended->release);
+	screen_draw(&w->screen, p, elapsed_ms(w), NULL, true);
+}
+
 static int end_of_job(struct watch *w)
 {
 	struct cli *c = w->c;
-	bool good = w->ended->state == SKEP__V1__JOB_STATE__JOB_STATE_SUCCEEDED;
-	if (w->shows && c->live) {
-		const char *state = enum_word(c->arena, &skep__v1__job_state__descriptor, (int)w->ended->state);
-		w->progress.ended = true;
-		(void)snprintf(w->progress.state, sizeof(w->progress.state), "%s", state);
-		screen_draw(&w->screen, &w->progress, elapsed_ms(w), NULL, true);
-	} else if (c->format == FORMAT_TABLE) {
+	if (w->draws)
+		draw_end(w);
+	else if (c->format == FORMAT_TABLE)
 		say_outcome(w);
-	}
-	if (c->format != FORMAT_TABLE && w->shows)
+	else if (w->dumps)
 		view_json_next(c, message_json(&skep_v1_msg_job, &w->ended->base));
-	else if (c->format != FORMAT_TABLE)
+	else
 		view_one(c, &view_job, &skep_v1_msg_job, &w->ended->base);
-	if (!good)
-		say_error(w);
-	return good ? CLI_DONE : CLI_FAILED;
+	if (w->ended->state == SKEP__V1__JOB_STATE__JOB_STATE_SUCCEEDED)
+		return CLI_DONE;
+	say_error(w);
+	return CLI_FAILED;
 }
 
 static int end_of_watch(struct watch *w, enum cli_end end, uint64_t timeout_ms)
@@ -164,10 +174,12 @@ static int end_of_watch(struct watch *w, enum cli_end end, uint64_t timeout_ms)
 	return CLI_FAILED;
 }
 
-/* `shows`: events are wanted in JSON and YAML too. */
-static int watch(struct cli *c, const Skep__V1__Job *job, uint64_t timeout_ms, bool shows)
+/* `events`: they are wanted in JSON and YAML too, not only the job. */
+static int watch(struct cli *c, const Skep__V1__Job *job, uint64_t timeout_ms, bool events)
 {
-	struct watch w = {.c = c, .job = job, .shows = shows, .start_ms = loop_now_ms(c->loop)};
+	bool is_table = c->format == FORMAT_TABLE, is_name = c->format == FORMAT_NAME;
+	struct watch w = {.c = c, .job = job, .start_ms = loop_now_ms(c->loop), .draws = is_table && c->live,
+		.prints = is_table && !c->live, .dumps = events && !is_table && !is_name};
 	skep__v1__watch_job_request__init(&w.request);
 	w.request.id = job->id;
 	w.screen.c = c;
@@ -189,7 +201,7 @@ static int watch(struct cli *c, const Skep__V1__Job *job, uint64_t timeout_ms, b
 
 int watch_job(struct cli *c, const Skep__V1__Job *job, uint64_t timeout_ms)
 {
-	return watch(c, job, timeout_ms, c->format != FORMAT_NAME);
+	return watch(c, job, timeout_ms, true);
 }
 
 bool watch_timeout(struct cli *c, uint64_t *ret_ms)
@@ -208,8 +220,7 @@ int watch_started(struct cli *c, const Skep__V1__Job *job)
 	if (!watch_timeout(c, &timeout_ms))
 		return CLI_USAGE;
 	if (!cli_flag(c, "detach"))
-		return watch(c, job, cli_option(c, "wait-timeout") ? timeout_ms : 600000,
-			c->format == FORMAT_TABLE);
+		return watch(c, job, cli_option(c, "wait-timeout") ? timeout_ms : WAIT_MS, false);
 	if (c->format == FORMAT_TABLE)
 		cli_print(c, "%s: job %s started. Follow it with: skep job watch %s\n", title_of(c, job), job->id,
 			job->id);

@@ -58,7 +58,7 @@ static void test_stack_views(void **state)
 	assert_int_equal(skep(w, "stack ps web"), CLI_DONE);
 	assert_string_equal(w->out,
 		"TASK   ID            NODE    STATE   DESIRED   SINCE  ERROR\n"
-		"web.2  abcdefghijkl  node-1  failed  shutdown         task: non-zero exit (3) (exit code 3)\n");
+		"web.2  abcdefghijkl  node-1  failed  shutdown         task: non-zero exit (3)\n");
 	assert_int_equal(skep(w, "stack ps web -o json"), CLI_DONE);
 	assert_has(w->out, "\"service\": \"web\"");
 	assert_has(w->out, "\"exitCode\": 3");

@@ -42,6 +42,7 @@ static void test_drawn_in_place_on_a_terminal(void **state)
 	assert_int_equal(deploy(w, happy, "stack deploy -c - web"), CLI_DONE);
 	assert_lacks(w->out, "started\n");
 	assert_has(w->out, "deploy web  \x1b[32msucceeded\x1b[0m");
+	assert_has(w->out, "  release 3\x1b[K\n");
 	assert_has(w->out, "\x1b[K\n");
 	assert_has(w->err, "\x1b[33mwarning:\x1b[0m service web");
 	w->env[3] = "TERM=dumb";
@@ -72,6 +73,7 @@ static void test_job_watch_in_json(void **state)
 {
 	struct world *w = *state;
 	size_t lines = 0;
+	w->terminal = true; /* which is not drawn on then */
 	assert_int_equal(deploy(w, happy, "job watch " JOB_ID " -o json"), CLI_DONE);
 	struct str rest = str_of(w->out);
 	while (rest.len) {
@@ -165,11 +167,16 @@ static void test_interrupt_detaches(void **state)
 	};
 	struct world *w = *state;
 	sigset_t now;
+	(void)signal(SIGINT, SIG_DFL); /* whatever started this test */
 	assert_int_equal(deploy(w, scenes, "stack deploy -c - web"), CLI_INTERRUPTED);
 	assert_has(w->err, "detached; the job goes on. Come back with: skep job watch " JOB_ID
 			   "; stop it with: skep job cancel " JOB_ID "\n");
 	(void)sigprocmask(SIG_BLOCK, NULL, &now);
 	assert_int_equal(sigismember(&now, SIGINT), 0); /* as it was before */
+	(void)signal(SIGINT, SIG_IGN); /* as a shell does for what runs in the background */
+	assert_int_equal(deploy(w, scenes, "stack deploy -c - --wait-timeout 200ms web"), CLI_FAILED);
+	assert_has(w->err, "not done after");
+	(void)signal(SIGINT, SIG_DFL);
 }
 
 static void test_wait_timeout(void **state)

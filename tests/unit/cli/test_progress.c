@@ -70,8 +70,8 @@ static void test_lines(void **state)
 	start(&p);
 	assert_event(&p, event("job.created"), "  0.0s  waiting for a worker\n");
 	assert_event(&p, event("job.started"), "  1.0s  started\n");
-	assert_event(&p, step("job.step", "load", 10), "  2.0s  load (10%)\n");
-	assert_event(&p, step("job.step", "load", 10), ""); /* nothing new */
+	assert_event(&p, step("job.step", "load_stack", 10), "  2.0s  load stack (10%)\n");
+	assert_event(&p, step("job.step", "load_stack", 10), ""); /* nothing new */
 	assert_event(&p, service("web", "converging", 0, 2, "pulling"), "  4.0s  web: converging 0/2: pulling\n");
 	assert_event(&p, service("web", "converging", 0, 2, "pulling"), "");
 	assert_event(&p, service("web", "converging", 1, 2, "pulling"), "  6.0s  web: converging 1/2: pulling\n");
