@@ -18,7 +18,7 @@ os.environ.setdefault('SKEP_BIN_DIR', f'{ROOT}/build/release')
 import native_client  # noqa: E402
 from servers import Engine, Postgres, Redis  # noqa: E402
 
-__all__ = ['Bed', 'Counter', 'machine', 'save', 'cpu_seconds']
+__all__ = ['Bed', 'Counter', 'build_dir', 'machine', 'save', 'cpu_seconds']
 
 REQUEST = re.compile(rb'(?:^|\n)(?:GET|POST|HEAD|PUT|DELETE) /\S+ HTTP/1\.1\r\n')
 
@@ -81,6 +81,10 @@ class Bed:
                 server.stop()
                 server.remove()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def build_dir():
+    return os.environ['SKEP_BIN_DIR']
 
 
 def machine():

@@ -20,10 +20,12 @@ static void on_caller(void *data, const struct status *st, const struct auth_cal
 	struct rpc_caller caller = {.role = RPC_ROLE_NONE};
 	if (status_is_ok(st)) {
 		caller.role = (enum rpc_role)c->role;
-		(void)snprintf(caller.name, sizeof(caller.name), "%.*s", RPC_NAME_MAX, c->name);
+		/* A token's name may be longer than a caller's: cut at a character, not inside one. */
+		size_t fits = strlen(c->name) < RPC_NAME_MAX ? strlen(c->name) : RPC_NAME_MAX;
+		memcpy(caller.name, c->name, str_utf8_valid_upto(str_make(c->name, fits)));
 		memcpy(caller.project_id, c->project_id.text, sizeof(c->project_id.text));
 	}
-	rpc_call_authenticated(call, st, &caller, 0);
+	rpc_call_authenticated(call, st, &caller, status_is_ok(st) ? c->expires_us : 0);
 }
 
 void api_authenticate(void *context, struct rpc_call *call, struct str bearer)

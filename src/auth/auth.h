@@ -23,6 +23,7 @@ struct auth_caller {
 	char name[416];         /* for people and the audit log: "unix:root", "token:ci" */
 	struct uuid project_id; /* "" = every project */
 	char project[48];       /* its name */
+	int64_t expires_us;     /* of the token; 0 = never */
 };
 
 /* ---- token secrets: "skep_" and 43 characters of base64url ---- */
