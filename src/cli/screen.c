@@ -30,12 +30,6 @@ static void add_wiped(struct buf *b, struct str picture)
 	}
 }
 
-static void go_up(const struct screen *s, struct buf *b)
-{
-	if (s->lines > 0)
-		buf_fmt(b, "\r\x1b[%uA", s->lines);
-}
-
 void screen_draw(struct screen *s, const struct progress *p, uint64_t elapsed_ms, const char *trouble, bool now)
 {
 	struct cli *c = s->c;
@@ -47,21 +41,12 @@ void screen_draw(struct screen *s, const struct progress *p, uint64_t elapsed_ms
 		.frame = s->frame++, .trouble = trouble};
 	size_of_terminal(c, &look.columns, &look.rows);
 	look.columns--; /* a full line would wrap before its rest is wiped */
-	go_up(s, &b);
+	if (s->lines > 0)
+		buf_fmt(&b, "\r\x1b[%uA", s->lines);
 	s->lines = progress_draw(p, &look, &picture);
 	s->drawn_ms = ms;
 	add_wiped(&b, buf_str(&picture));
 	buf_adds(&b, "\x1b[J");
 	buf_finish(&picture);
 	cli_write(c, &b);
-}
-
-void screen_clear(struct screen *s)
-{
-	struct buf b = {0};
-	go_up(s, &b);
-	if (s->lines > 0)
-		buf_adds(&b, "\x1b[J");
-	s->lines = 0;
-	cli_write(s->c, &b);
 }

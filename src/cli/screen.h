@@ -14,5 +14,3 @@ struct screen {
 
 /* At most ten times a second, unless `now`. */
 void screen_draw(struct screen *s, const struct progress *p, uint64_t elapsed_ms, const char *trouble, bool now);
-/* Takes the picture away. */
-void screen_clear(struct screen *s);

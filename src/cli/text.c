@@ -118,11 +118,10 @@ char *text_age(struct arena *a, int64_t now_us, int64_t then_us)
 {
 	if (then_us == 0)
 		return arena_strdup(a, "");
-	int64_t seconds = (now_us - then_us) / 1000000;
-	bool future = seconds < 0;
+	int64_t us = now_us - then_us;
+	bool future = us < 0;
+	int64_t seconds = future ? (999999 - us) / 1000000 : us / 1000000; /* what was made to last a day has one left */
 	size_t i = 0;
-	if (future)
-		seconds = -seconds;
 	if (seconds == 0)
 		return arena_strdup(a, "just now");
 	while (seconds < units[i].seconds ||

@@ -30,7 +30,7 @@
 #define S(text)  ((char *)(uintptr_t)(text))
 
 /* What happens in a watch, one after another. */
-enum act { ACT_NONE, ACT_EVENT, ACT_LEAVE, ACT_INTERRUPT, ACT_END, ACT_ENDS_WITHOUT_JOB, ACT_HANG };
+enum act { ACT_NONE, ACT_EVENT, ACT_LEAVE, ACT_INTERRUPT, ACT_END, ACT_ENDS_WITHOUT_JOB, ACT_FAIL, ACT_HANG };
 struct scene {
 	enum act act;
 	const char *kind, *service, *state, *message;
@@ -49,12 +49,13 @@ struct world {
 	const struct scene *scenes;
 	size_t scene;
 	Skep__V1__Job job;
-	bool not_ready, refuses, keeps_quiet, leaves_in_deploy;
+	bool not_ready, refuses, keeps_quiet, leaves_in_deploy, leaves_in_token;
 	unsigned projects;
+	const char *own_project; /* of the caller */
 	/* what it was asked */
 	Skep__V1__DeployStackRequest *deploy;
 	char request_ids[4][64];
-	unsigned deploys, watches, pages;
+	unsigned deploys, watches, pages, tokens;
 	int64_t after[8];
 	struct rpc_caller caller;
 	/* what the command said */
@@ -102,6 +103,7 @@ static inline void handle_whoami(struct rpc_call *call, const ProtobufCMessage *
 	(void)request;
 	world_of(call)->caller = *rpc_call_caller(call);
 	r.name = S("unix:root");
+	r.project = S(world_of(call)->own_project ? world_of(call)->own_project : "");
 	r.role = SKEP__V1__ROLE__ROLE_ADMIN;
 	rpc_call_reply(call, &r.base);
 }
@@ -204,7 +206,7 @@ static inline void handle_watch(struct rpc_call *call, const ProtobufCMessage *r
 {
 	const Skep__V1__WatchJobRequest *q = (const Skep__V1__WatchJobRequest *)request;
 	struct world *w = world_of(call);
-	struct status ok = status_ok();
+	struct status ok = status_ok(), gone_for_good;
 	w->after[w->watches++ % 8] = q->after_sequence;
 	for (; w->scenes[w->scene].act != ACT_NONE; w->scene++) {
 		const struct scene *s = &w->scenes[w->scene];
@@ -231,6 +233,10 @@ static inline void handle_watch(struct rpc_call *call, const ProtobufCMessage *r
 			r.job = &w->job;
 			rpc_call_send(call, &r.base);
 			rpc_call_finish(call, &ok);
+			return;
+		case ACT_FAIL:
+			gone_for_good = status_err(ST_NOT_FOUND, "job \"x\" does not exist");
+			rpc_call_finish(call, &gone_for_good);
 			return;
 		case ACT_ENDS_WITHOUT_JOB:
 			w->scene++;
@@ -300,6 +306,13 @@ static inline void handle_token(struct rpc_call *call, const ProtobufCMessage *r
 {
 	const Skep__V1__CreateTokenRequest *q = (const Skep__V1__CreateTokenRequest *)request;
 	Skep__V1__CreateTokenResponse r = SKEP__V1__CREATE_TOKEN_RESPONSE__INIT;
+	world_of(call)->tokens++;
+	if (world_of(call)->leaves_in_token) {
+		rpc_call_on_cancel(call, gone);
+		defer_post(&world_of(call)->leaving);
+		timer_set(&world_of(call)->again, 20);
+		return;
+	}
 	r.secret = arena_fmt(rpc_call_arena(call), "skep_%s_%d_%lld_%s", q->name, (int)q->role, (long long)q->ttl_seconds,
 		q->project);
 	rpc_call_reply(call, &r.base);

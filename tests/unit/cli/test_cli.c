@@ -112,6 +112,20 @@ static void test_tokens(void **state)
 	assert_has(w->err, "--ttl soon");
 }
 
+/* It has no request id: sent twice it would make two tokens, one of which nobody knows. */
+static void test_tokens_are_not_asked_for_twice(void **state)
+{
+	struct world *w = *state;
+	w->env[2] = NULL;
+	w->own_project = "mine"; /* asked first, so that the daemon has been reached */
+	assert_int_equal(skep(w, "token create ci --role viewer"), CLI_DONE);
+	assert_string_equal(w->out, "skep_ci_1_0_mine\n");
+	w->leaves_in_token = true;
+	assert_int_equal(skep(w, "token create ci --role viewer"), CLI_FAILED);
+	assert_has(w->err, "closed the connection");
+	assert_int_equal(w->tokens, 2);
+}
+
 /* ---- what goes wrong ---- */
 
 static void test_violations_stand_on_lines_of_their_own(void **state)
@@ -251,6 +265,7 @@ int main(void)
 		T(test_stack_views),
 		T(test_stack_watch),
 		T(test_tokens),
+		T(test_tokens_are_not_asked_for_twice),
 		T(test_violations_stand_on_lines_of_their_own),
 		T(test_nobody_there),
 		T(test_tokens_that_are_wrong),

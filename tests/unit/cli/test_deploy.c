@@ -45,6 +45,16 @@ static void test_drawn_in_place_on_a_terminal(void **state)
 	assert_has(w->out, "  release 3\x1b[K\n");
 	assert_has(w->out, "\x1b[K\n");
 	assert_has(w->err, "\x1b[33mwarning:\x1b[0m service web");
+	static const struct scene slow[] = {
+		{ACT_EVENT, "service.state", "api", "converging", "pulling", 60, 0, 2, 0},
+		{ACT_LEAVE, NULL, NULL, NULL, NULL, 0, 0, 0, 250},
+		{ACT_END, NULL, NULL, NULL, NULL, 0, 0, 0, 0},
+		{0},
+	};
+	assert_int_equal(deploy(w, slow, "stack deploy -c - web"), CLI_DONE);
+	assert_has(w->out, "\r\x1b[2A"); /* up over the header and the one service */
+	assert_has(w->out, "connection lost");
+	assert_lacks(w->err, "trying again"); /* which would break the picture */
 	w->env[3] = "TERM=dumb";
 	assert_int_equal(deploy(w, happy, "stack deploy -c - web"), CLI_DONE);
 	assert_lacks(w->out, "\x1b");
@@ -141,6 +151,19 @@ static void test_watch_goes_on_after_a_restart(void **state)
 	assert_int_equal(w->after[0], 0);
 	assert_int_equal(w->after[1], 2);
 	assert_int_equal(w->after[2], 4);
+}
+
+static void test_what_cannot_come_back_ends_the_watch(void **state)
+{
+	static const struct scene scenes[] = {
+		{ACT_EVENT, "job.started", NULL, "running", NULL, 0, 0, 0, 0},
+		{ACT_FAIL, NULL, NULL, NULL, NULL, 0, 0, 0, 0},
+		{0},
+	};
+	struct world *w = *state;
+	assert_int_equal(deploy(w, scenes, "stack deploy -c - web"), CLI_FAILED);
+	assert_has(w->err, "skep: job \"x\" does not exist\n");
+	assert_int_equal(w->watches, 1);
 }
 
 static void test_deploy_is_sent_again_with_the_same_id(void **state)
@@ -293,6 +316,9 @@ static void test_what_is_not_there(void **state)
 	assert_has(w->err, "skep: compose.yaml:5:9: env_file ./a.env: No such file or directory\n");
 	assert_has(w->err, "secret ./nix: No such file or directory\n"); /* all at once */
 	assert_lacks(w->err, "b.env");
+	write_file("compose.yaml", "services:\n  web:\n    image: x\n    env_file: [{path: ., required: false}]\n");
+	assert_int_equal(skep(w, "stack deploy web"), CLI_FAILED); /* optional, but there, and no file */
+	assert_has(w->err, "is a directory");
 	write_file("compose.yaml", "services:\n  web: [\n");
 	assert_int_equal(skep(w, "stack deploy web"), CLI_FAILED);
 	assert_has(w->err, "skep: the Compose text has 1 error\n  compose.yaml:");
@@ -311,6 +337,7 @@ int main(void)
 		T(test_failure_tells_the_whole_story),
 		T(test_refused),
 		T(test_watch_goes_on_after_a_restart),
+		T(test_what_cannot_come_back_ends_the_watch),
 		T(test_deploy_is_sent_again_with_the_same_id),
 		T(test_interrupt_detaches),
 		T(test_wait_timeout),

@@ -67,6 +67,7 @@ static void test_ages(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
 		assert_string_equal(text_age(a, now, now - cases[i].seconds * 1000000), cases[i].text);
+	assert_string_equal(text_age(a, now, now + 86399900000), "in 1 day");
 	assert_string_equal(text_age(a, now, 0), "");
 	assert_string_equal(text_span(a, 0), "0.0s");
 	assert_string_equal(text_span(a, 12340), "12.3s");
