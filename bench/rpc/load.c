@@ -6,6 +6,7 @@
 #include <uv.h>
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "loop/loop.h"
 #include "net/transport.h"
 #include "rpc/details.h"
@@ -47,7 +48,7 @@ struct run {
 static double cpu_of(pid_t pid)
 {
 	char path[64], text[1024];
-	unsigned long user, system;
+	uint64_t user = 0, system = 0;
 	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	FILE *f = fopen(path, "re");
 	if (!f)
@@ -56,8 +57,10 @@ static double cpu_of(pid_t pid)
 	(void)fclose(f);
 	text[n] = '\0';
 	const char *p = strrchr(text, ')'); /* the name may hold anything */
-	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
-			  &system) != 2)
+	struct str rest = str_of(p ? p + 2 : "");
+	for (int field = 3; field < 14; field++)
+		(void)str_cut(&rest, ' ');
+	if (!str_to_u64(str_cut(&rest, ' '), &user) || !str_to_u64(str_cut(&rest, ' '), &system))
 		return -1;
 	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }

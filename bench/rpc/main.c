@@ -209,6 +209,7 @@ int main(int argc, char **argv)
 		.max_requests = MAX_REQUESTS};
 	int id;
 	log_configure(LOG_ERROR, LOG_KEY_VALUE);
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
 	while ((id = getopt_long(argc, argv, "h", options, NULL)) != -1)
 		set_option(&a, id == 'h' ? O_HELP : id);
 	if (a.help) {

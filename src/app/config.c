@@ -10,51 +10,59 @@
 #define MS         1000000 /* ns */
 
 struct option {
-	const char *key;
-	enum config_type type;
-	const char *otherwise;
-	int64_t min, max;         /* of `number` */
-	const char *choices;      /* "a|b|c" */
-	bool live, secret;
+	const char *key, *otherwise;
+	int64_t min, max;    /* of `number` */
+	const char *choices; /* "a|b|c" */
 	const char *doc;
+	enum config_type type;
+	bool live, secret;
 };
 
 static const struct option options[CONFIG_COUNT] = {
-	[CONFIG_LISTEN] = {"listen", CONFIG_TEXT, "127.0.0.1:7700", 0, 0, NULL, false, false,
-		"address and port for clients; port 0: any; empty: none"},
-	[CONFIG_SOCKET] = {"socket", CONFIG_TEXT, "/run/skep/skep.sock", 0, 0, NULL, false, false,
-		"unix socket for clients; root and the daemon's own user are admin there; empty: none"},
-	[CONFIG_SOCKET_MODE] = {"socket_mode", CONFIG_MODE, "0660", 0, 0777, NULL, false, false, "permissions of the socket, octal"},
-	[CONFIG_POSTGRES] = {"postgres", CONFIG_TEXT, "host=/var/run/postgresql dbname=skep user=skep", 0, 0, NULL, false, true,
-		"where the truth is kept: a libpq connection string or postgresql:// URL"},
-	[CONFIG_POSTGRES_POOL] = {"postgres_pool", CONFIG_NUMBER, "4", 1, 64, NULL, false, false, "connections to PostgreSQL at most"},
-	[CONFIG_REDIS] = {"redis", CONFIG_TEXT, "redis://127.0.0.1:6379", 0, 0, NULL, false, true,
-		"wakes the workers: redis://[:password@]host:port[/db] or unix:///path; empty: only PostgreSQL wakes them"},
-	[CONFIG_DOCKER] = {"docker", CONFIG_TEXT, "unix:///var/run/docker.sock", 0, 0, NULL, false, false,
-		"a manager's Engine: unix:///path or tcp://host:port"},
-	[CONFIG_KEY_FILE] = {"key_file", CONFIG_TEXT, "/var/lib/skep/keys", 0, 0, NULL, false, false,
-		"the keys that seal texts and secrets; made at the first start, mode 0600; lose it and they are lost"},
-	[CONFIG_LOG_LEVEL] = {"log_level", CONFIG_CHOICE, "info", 0, 0, "debug|info|warn|error", true, false, "what is logged"},
-	[CONFIG_LOG_FORMAT] = {"log_format", CONFIG_CHOICE, "text", 0, 0, "text|json", true, false, "key=value or JSON lines"},
-	[CONFIG_JOB_SLOTS] = {"job_slots", CONFIG_NUMBER, "16", 1, 1024, NULL, false, false, "jobs that run here at a time"},
-	[CONFIG_JOB_LEASE] = {"job_lease", CONFIG_DURATION, "15s", 1000, 600000, NULL, false, false,
-		"how long after a daemon's death another takes its jobs over"},
-	[CONFIG_STALL_LIMIT] = {"stall_limit", CONFIG_DURATION, "60s", 1000, 86400000, NULL, false, false,
-		"a deploy that makes no progress for so long has failed"},
-	[CONFIG_HOLD] = {"hold", CONFIG_DURATION, "5s", 0, 3600000, NULL, false, false,
-		"how long a service must stay as wanted, where update_config.monitor does not say"},
-	[CONFIG_DRAIN_GRACE] = {"drain_grace", CONFIG_DURATION, "10s", 0, 600000, NULL, false, false,
-		"on SIGTERM: how long jobs and calls may go on before they are handed back and cancelled"},
-	[CONFIG_MAX_MESSAGE] = {"max_message", CONFIG_SIZE, "4MiB", 1024, 268435456, NULL, false, false, "size of one message"},
-	[CONFIG_MAX_CONNECTIONS] = {"max_connections", CONFIG_NUMBER, "4096", 1, 1000000, NULL, false, false, "client connections"},
-	[CONFIG_MAX_STREAMS] = {"max_streams", CONFIG_NUMBER, "256", 1, 65536, NULL, false, false, "calls open on one connection"},
-	[CONFIG_IDLE_TIMEOUT] = {"idle_timeout", CONFIG_DURATION, "10m", 1000, 86400000, NULL, false, false,
-		"a connection without a call is closed after it"},
-	[CONFIG_STALL_TIMEOUT] = {"stall_timeout", CONFIG_DURATION, "30s", 100, 3600000, NULL, false, false,
-		"a client that takes nothing of what waits for it is closed after it"},
-	[CONFIG_HANDSHAKE_TIMEOUT] = {"handshake_timeout", CONFIG_DURATION, "10s", 100, 600000, NULL, false, false,
-		"a connection that has said nothing whole is closed after it"},
-	[CONFIG_MIGRATE] = {"migrate", CONFIG_BOOL, "true", 0, 1, NULL, false, false, "bring the database up to date at start"},
+	[CONFIG_LISTEN] = {"listen", "127.0.0.1:7700", 0, 0, NULL,
+		"address and port for clients; port 0: any; empty: none", CONFIG_TEXT, false, false},
+	[CONFIG_SOCKET] = {"socket", "/run/skep/skep.sock", 0, 0, NULL,
+		"unix socket for clients; root and the daemon's own user are admin there; empty: none", CONFIG_TEXT, false, false},
+	[CONFIG_SOCKET_MODE] = {"socket_mode", "0660", 0, 0777, NULL,
+		"permissions of the socket, octal", CONFIG_MODE, false, false},
+	[CONFIG_POSTGRES] = {"postgres", "host=/var/run/postgresql dbname=skep user=skep", 0, 0, NULL,
+		"where the truth is kept: a libpq connection string or postgresql:// URL", CONFIG_TEXT, false, true},
+	[CONFIG_POSTGRES_POOL] = {"postgres_pool", "4", 1, 64, NULL,
+		"connections to PostgreSQL at most", CONFIG_NUMBER, false, false},
+	[CONFIG_REDIS] = {"redis", "redis://127.0.0.1:6379", 0, 0, NULL,
+		"wakes the workers: redis://[:password@]host:port[/db] or unix:///path; empty: only PostgreSQL wakes them", CONFIG_TEXT, false, true},
+	[CONFIG_DOCKER] = {"docker", "unix:///var/run/docker.sock", 0, 0, NULL,
+		"a manager's Engine: unix:///path or tcp://host:port", CONFIG_TEXT, false, false},
+	[CONFIG_KEY_FILE] = {"key_file", "/var/lib/skep/keys", 0, 0, NULL,
+		"the keys that seal texts and secrets; made at the first start, mode 0600; lose it and they are lost", CONFIG_TEXT, false, false},
+	[CONFIG_LOG_LEVEL] = {"log_level", "info", 0, 0, "debug|info|warn|error",
+		"what is logged", CONFIG_CHOICE, true, false},
+	[CONFIG_LOG_FORMAT] = {"log_format", "text", 0, 0, "text|json",
+		"key=value or JSON lines", CONFIG_CHOICE, true, false},
+	[CONFIG_JOB_SLOTS] = {"job_slots", "16", 1, 1024, NULL,
+		"jobs that run here at a time", CONFIG_NUMBER, false, false},
+	[CONFIG_JOB_LEASE] = {"job_lease", "15s", 1000, 600000, NULL,
+		"how long after a daemon's death another takes its jobs over", CONFIG_DURATION, false, false},
+	[CONFIG_STALL_LIMIT] = {"stall_limit", "60s", 1000, 86400000, NULL,
+		"a deploy that makes no progress for so long has failed", CONFIG_DURATION, false, false},
+	[CONFIG_HOLD] = {"hold", "5s", 0, 3600000, NULL,
+		"how long a service must stay as wanted, where update_config.monitor does not say", CONFIG_DURATION, false, false},
+	[CONFIG_DRAIN_GRACE] = {"drain_grace", "10s", 0, 600000, NULL,
+		"on SIGTERM: how long jobs and calls may go on before they are handed back and cancelled", CONFIG_DURATION, false, false},
+	[CONFIG_MAX_MESSAGE] = {"max_message", "4MiB", 1024, 268435456, NULL,
+		"size of one message", CONFIG_SIZE, false, false},
+	[CONFIG_MAX_CONNECTIONS] = {"max_connections", "4096", 1, 1000000, NULL,
+		"client connections", CONFIG_NUMBER, false, false},
+	[CONFIG_MAX_STREAMS] = {"max_streams", "256", 1, 65536, NULL,
+		"calls open on one connection", CONFIG_NUMBER, false, false},
+	[CONFIG_IDLE_TIMEOUT] = {"idle_timeout", "10m", 1000, 86400000, NULL,
+		"a connection without a call is closed after it", CONFIG_DURATION, false, false},
+	[CONFIG_STALL_TIMEOUT] = {"stall_timeout", "30s", 100, 3600000, NULL,
+		"a client that takes nothing of what waits for it is closed after it", CONFIG_DURATION, false, false},
+	[CONFIG_HANDSHAKE_TIMEOUT] = {"handshake_timeout", "10s", 100, 600000, NULL,
+		"a connection that has said nothing whole is closed after it", CONFIG_DURATION, false, false},
+	[CONFIG_MIGRATE] = {"migrate", "true", 0, 1, NULL,
+		"bring the database up to date at start", CONFIG_BOOL, false, false},
 };
 
 const char *config_key(enum config_option o)

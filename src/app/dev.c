@@ -25,7 +25,8 @@
 
 #define LOOK_MS     30
 #define STOP_MS     20000
-#define PG_BIN      "/usr/lib/postgresql/15/bin"
+#define INITDB      "/usr/lib/postgresql/15/bin/initdb"
+#define POSTGRESD   "/usr/lib/postgresql/15/bin/postgres"
 #define SOCKET_ROOM 70 /* bytes of a directory whose sockets still fit into sockaddr_un */
 
 enum server_kind { POSTGRES, REDIS, ENGINE, SERVERS };
@@ -167,6 +168,18 @@ static bool is_reachable(struct arena *a, const char *path)
 	return true;
 }
 
+/* PostgreSQL refuses to run as root. */
+static bool find_postgres_user(struct dev *dev)
+{
+	struct passwd entry, *found = NULL;
+	char text[1024];
+	if (geteuid() != 0 || getpwnam_r("postgres", &entry, text, sizeof(text), &found) != 0 || !found)
+		return false;
+	dev->pg_uid = entry.pw_uid;
+	dev->pg_gid = entry.pw_gid;
+	return true;
+}
+
 static enum flow_next make_dirs(struct flow *f)
 {
 	struct dev *dev = dev_of(f);
@@ -183,23 +196,20 @@ static enum flow_next make_dirs(struct flow *f)
 	const char *mark = str_hex(a, digest, 4);
 	dev->run = strlen(real) <= SOCKET_ROOM ? arena_fmt(a, "%s/run", real) : arena_fmt(a, "/tmp/skep-%s", mark);
 	dev->data = dev->dir;
-	const struct passwd *pw = geteuid() == 0 ? getpwnam("postgres") : NULL;
-	if (pw) {
-		dev->pg_uid = pw->pw_uid;
-		dev->pg_gid = pw->pw_gid;
-		if (!is_reachable(a, real)) {
-			dev->data = arena_fmt(a, "/var/tmp/skep-%s", mark);
-			dev->run = arena_fmt(a, "/tmp/skep-%s", mark);
-		}
+	bool as_postgres = find_postgres_user(dev);
+	if (as_postgres && !is_reachable(a, real)) {
+		dev->data = arena_fmt(a, "/var/tmp/skep-%s", mark);
+		dev->run = arena_fmt(a, "/tmp/skep-%s", mark);
 	}
 	const char *pg = arena_fmt(a, "%s/postgres", dev->data);
-	const char *const dirs[] = {dev->data, dev->run, pg, NULL};
-	for (size_t i = 0; dirs[i]; i++) {
-		f->st = make_dir(dirs[i], i == 2 ? 0700 : 0755);
-		if (!status_is_ok(&f->st))
-			return FLOW_FAIL;
-	}
-	if (pw && (chown(pg, dev->pg_uid, dev->pg_gid) != 0 || chown(dev->run, dev->pg_uid, dev->pg_gid) != 0)) {
+	f->st = make_dir(dev->data, 0755);
+	if (status_is_ok(&f->st))
+		f->st = make_dir(dev->run, 0755);
+	if (status_is_ok(&f->st))
+		f->st = make_dir(pg, 0700);
+	if (!status_is_ok(&f->st))
+		return FLOW_FAIL;
+	if (as_postgres && (chown(pg, dev->pg_uid, dev->pg_gid) != 0 || chown(dev->run, dev->pg_uid, dev->pg_gid) != 0)) {
 		f->st = status_err(ST_PERMISSION_DENIED, "cannot give %s to the user postgres", pg);
 		return FLOW_FAIL;
 	}
@@ -212,7 +222,7 @@ static enum flow_next init_database(struct flow *f)
 	struct stat sb;
 	if (stat(arena_fmt(dev->arena, "%s/postgres/PG_VERSION", dev->data), &sb) == 0)
 		return FLOW_NEXT;
-	const char *const argv[] = {PG_BIN "/initdb", "-D", arena_fmt(dev->arena, "%s/postgres", dev->data), "-U", "postgres", "-A", "trust",
+	const char *const argv[] = {INITDB, "-D", arena_fmt(dev->arena, "%s/postgres", dev->data), "-U", "postgres", "-A", "trust",
 		"-E", "UTF8", "--no-locale", "--no-sync", NULL};
 	return run_once(dev, argv, true);
 }
@@ -229,7 +239,7 @@ static enum flow_next start_postgres(struct flow *f)
 			return look_again(dev);
 		}
 		(void)unlink(arena_fmt(a, "%s.lock", s->socket));
-		const char *const argv[] = {"setpriv", "--pdeathsig", "INT", "--", PG_BIN "/postgres", "-D",
+		const char *const argv[] = {"setpriv", "--pdeathsig", "INT", "--", POSTGRESD, "-D",
 			arena_fmt(a, "%s/postgres", dev->data), "-k", dev->run, "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700",
 			"-c", "max_connections=100", NULL};
 		f->st = start_server(dev, POSTGRES, argv, true);
@@ -267,7 +277,7 @@ static enum flow_next start_redis(struct flow *f)
 
 static const char *engine_there(struct dev *dev)
 {
-	const char *host = dev->options.docker ? dev->options.docker : getenv("DOCKER_HOST");
+	const char *host = dev->options.docker ? dev->options.docker : secure_getenv("DOCKER_HOST");
 	if (host && host[0])
 		return host;
 	return socket_answers("/var/run/docker.sock") ? "unix:///var/run/docker.sock" : NULL;
