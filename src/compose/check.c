@@ -404,7 +404,8 @@ static bool is_extra(const char *key)
 static void unknown_key(struct loader *l, const struct node_entry *e,
 	const struct schema_key *table, const struct path *up, const struct path *path)
 {
-	const char *near = schema_nearest(table, e->key);
+	bool kept = l->errors->len < l->limits.problems; /* or nobody reads the hint */
+	const char *near = kept ? schema_nearest(table, e->key) : NULL;
 	loader_error(l, e->at, path, near ? arena_fmt(l->a, "did you mean \"%s\"?", near) : NULL,
 		"%s Additional property %s is not allowed", dots(l, up), e->key);
 }

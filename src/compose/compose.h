@@ -36,6 +36,8 @@ struct compose_limits {  /* 0 = the default */
 	size_t bytes;    /* all texts together: 1 MiB */
 	size_t depth;    /* of nesting: 100 */
 	size_t nodes;    /* after aliases are expanded: 200,000 */
+	size_t added;    /* bytes that aliases and files put in, each as often as it is named: 16 MiB */
+	size_t objects;  /* services; networks, volumes, secrets, configs likewise: 500 each */
 	size_t problems; /* errors kept, and warnings kept: 100 each */
 };
 

@@ -187,10 +187,13 @@ static void decode_data(struct loader *l, const struct node *n, const char *what
 		if (!value)
 			loader_error(l, environment->at, path, "give it with the request",
 				"%s %s: variable %s is not set", what, s->key, environment->text);
-		s->data = str_of(value);
+		if (loader_add_bytes(l, environment->at, path, str_of(value).len))
+			s->data = str_of(value);
 	} else if (node_is(file, NODE_STRING)) {
 		const struct compose_upload *u = loader_upload(l, file->text);
 		const char *dir = file->text[0] == '/' || !l->in->dir ? NULL : l->in->dir;
+		if (u && !loader_add_bytes(l, file->at, path, u->bytes.len))
+			return;
 		if (!u)
 			loader_error(l, file->at, path,
 				l->in->compat ? NULL : "send it along with the text",

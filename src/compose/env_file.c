@@ -3,6 +3,8 @@
 #include "compose/loader.h"
 #include <string.h>
 
+#define LINE_COST ((size_t)64)
+
 struct env {
 	struct loader *l;
 	const struct compose_upload *file;
@@ -114,6 +116,14 @@ static bool read_line(struct env *e, struct str s, size_t line)
 	return true;
 }
 
+static size_t count_lines(struct str s)
+{
+	size_t lines = 1;
+	for (size_t i = 0; i < s.len; i++)
+		lines += s.ptr[i] == '\n';
+	return lines;
+}
+
 static void read_file(struct env *e)
 {
 	struct str text = e->file->bytes;
@@ -125,6 +135,9 @@ static void read_file(struct env *e)
 			"%s: invalid utf8 bytes or a NUL byte in it", e->file->path);
 		return;
 	}
+	/* A line is a value, however short. */
+	if (!loader_add_bytes(e->l, e->at->at, e->path, text.len + count_lines(text) * LINE_COST))
+		return;
 	while (text.len) {
 		struct str s = str_cut(&text, '\n');
 		if (s.len && s.ptr[s.len - 1] == '\r')
@@ -180,7 +193,9 @@ static struct node *resolve(struct loader *l, const char *key, struct node *valu
 	bool asks = value->kind == NODE_NULL ||
 		    (l->in->compat && node_is(value, NODE_STRING) && *value->text == '\0');
 	const char *given = asks && value->tag == NODE_PLAIN ? loader_variable(l, key) : NULL;
-	return given ? node_string(l->a, given, value->at) : value;
+	if (!given || !loader_add_bytes(l, value->at, NULL, strlen(given)))
+		return value;
+	return node_string(l->a, given, value->at);
 }
 
 static void apply(struct loader *l, struct node *service, struct path *path)
@@ -219,10 +234,7 @@ void env_files_apply(struct loader *l, struct node *root)
 struct compose_strings compose_env_file_keys(struct arena *a, struct str bytes)
 {
 	struct compose_strings keys = {0};
-	size_t lines = 1;
-	for (size_t i = 0; i < bytes.len; i++)
-		lines += bytes.ptr[i] == '\n';
-	keys.items = arena_array(a, const char *, lines);
+	keys.items = arena_array(a, const char *, count_lines(bytes));
 	while (bytes.len) {
 		struct str s = str_trim(str_cut(&bytes, '\n'));
 		if (s.len && s.ptr[0] != '#' && !memchr(s.ptr, '=', s.len) && !has_space(s))

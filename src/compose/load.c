@@ -67,6 +67,24 @@ static void sort_problems(const struct loader *l, struct compose_problems *list)
 	list->items = sorted;
 }
 
+/* Each is a request to the Engine, and a row. */
+static bool within_objects(struct loader *l, const struct node *root)
+{
+	static const char *const sections[] = {
+		"services", "networks", "volumes", "secrets", "configs"};
+	bool ok = true;
+	for (size_t i = 0; i < sizeof(sections) / sizeof(*sections); i++) {
+		const struct node *n = node_get(root, sections[i]);
+		struct path path = {.key = sections[i]};
+		if (!node_is(n, NODE_MAP) || n->map.len <= l->limits.objects)
+			continue;
+		loader_error(l, n->at, &path, "split it into several stacks",
+			"%zu %s; %zu are allowed", n->map.len, sections[i], l->limits.objects);
+		ok = false;
+	}
+	return ok;
+}
+
 static struct compose_project *load_all(struct loader *l)
 {
 	struct node **roots = read_texts(l), *merged = NULL;
@@ -92,6 +110,8 @@ static struct compose_project *load_all(struct loader *l)
 			merge_text(l, merged, roots[i]);
 	}
 	merge_finish(merged);
+	if (!l->in->compat && !within_objects(l, merged))
+		return NULL;
 	if (!l->in->compat)
 		env_files_apply(l, merged);
 	struct compose_project *p = decode_project(l, merged);

@@ -6,6 +6,8 @@ enum {
 	DEFAULT_BYTES = 1024 * 1024,
 	DEFAULT_DEPTH = 100,
 	DEFAULT_NODES = 200000,
+	DEFAULT_ADDED = 16 * 1024 * 1024,
+	DEFAULT_OBJECTS = 500,
 	DEFAULT_PROBLEMS = 100,
 };
 
@@ -17,6 +19,8 @@ void loader_init(struct loader *l, struct arena *a, const struct compose_input *
 	l->limits.bytes = given->bytes ? given->bytes : DEFAULT_BYTES;
 	l->limits.depth = given->depth ? given->depth : DEFAULT_DEPTH;
 	l->limits.nodes = given->nodes ? given->nodes : DEFAULT_NODES;
+	l->limits.added = given->added ? given->added : DEFAULT_ADDED;
+	l->limits.objects = given->objects ? given->objects : DEFAULT_OBJECTS;
 	l->limits.problems = given->problems ? given->problems : DEFAULT_PROBLEMS;
 	*errors = (struct compose_problems){0};
 	*warnings = (struct compose_problems){0};
@@ -109,4 +113,18 @@ void loader_warn(struct loader *l, struct compose_mark at, const struct path *pa
 	va_start(ap, fmt);
 	add(l, l->warnings, at, path, hint, fmt, ap);
 	va_end(ap);
+}
+
+bool loader_add_bytes(
+	struct loader *l, struct compose_mark at, const struct path *path, size_t bytes)
+{
+	bool before = l->added <= l->limits.added;
+	l->added += bytes;
+	if (l->added <= l->limits.added)
+		return true;
+	if (before)
+		loader_error(l, at, path, NULL,
+			"aliases and files make the text longer than %zu MiB",
+			l->limits.added / 1024 / 1024);
+	return false;
 }

@@ -13,6 +13,7 @@ struct loader {
 	struct map variables; /* name → value */
 	size_t nodes;         /* made so far, all texts together */
 	size_t expanded;      /* bytes that substitution made so far */
+	size_t added;         /* bytes that aliases and files put in so far */
 };
 
 void loader_init(struct loader *l, struct arena *a, const struct compose_input *in,
@@ -24,6 +25,10 @@ void loader_error(struct loader *l, struct compose_mark at, const struct path *p
 	const char *hint, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 void loader_warn(struct loader *l, struct compose_mark at, const struct path *path,
 	const char *hint, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* Counts what a short text makes long: bytes named once more. False: they are too many, which was
+ * reported the first time. */
+bool loader_add_bytes(
+	struct loader *l, struct compose_mark at, const struct path *path, size_t bytes);
 /* NULL when the variable is not set. */
 const char *loader_variable(const struct loader *l, const char *name);
 /* The bytes of an upload by the path that the text gives; NULL when it did not come along. */

@@ -98,6 +98,14 @@ static struct node *make(struct yaml *y, enum node_kind kind, struct compose_mar
 	return node_new(y->l->a, kind, at);
 }
 
+static bool add_text(struct yaml *y, const char *text, struct compose_mark alias)
+{
+	if (loader_add_bytes(y->l, alias, NULL, strlen(text)))
+		return true;
+	y->failed = true;
+	return false;
+}
+
 /* An alias stands for a copy: every node has one parent. */
 static struct node *copy(
 	struct yaml *y, const struct node *from, size_t depth, struct compose_mark alias)
@@ -110,6 +118,8 @@ static struct node *copy(
 		return NULL;
 	if (node_is_scalar(from)) {
 		*n = *from;
+		if (n->kind == NODE_STRING && !add_text(y, n->text, alias))
+			return NULL;
 	} else if (from->kind == NODE_SEQ) {
 		for (size_t i = 0; i < from->seq.len; i++) {
 			struct node *item = copy(y, from->seq.items[i], depth + 1, alias);
@@ -121,7 +131,7 @@ static struct node *copy(
 		for (size_t i = 0; i < from->map.len; i++) {
 			const struct node_entry *e = &from->map.entries[i];
 			struct node *value = copy(y, e->value, depth + 1, alias);
-			if (!value)
+			if (!value || !add_text(y, e->key, alias))
 				return NULL;
 			node_put(y->l->a, n, e->key, e->at, value);
 		}

@@ -208,6 +208,72 @@ static void test_bombs(void **state)
 	buf_finish(&b);
 }
 
+/* A short text that stands for a long one. */
+static void test_what_is_named_often_is_bounded(void **state)
+{
+	static const char too_long[] = "aliases and files make the text longer than 16 MiB";
+	struct buf b = {0};
+	(void)state;
+	buf_adds(&b, "x: [&a \"");
+	repeat(&b, "v", 100000);
+	buf_adds(&b, "\"");
+	repeat(&b, ", *a", 1000);
+	buf_adds(&b, "]\nservices: {a: {image: x}}\n");
+	bomb(b.ptr, b.len, too_long);
+	b.len = 0;
+	buf_adds(&b, "x: [&a {");
+	repeat(&b, "k", 1000);
+	buf_adds(&b, ": 1}");
+	repeat(&b, ", *a", 20000);
+	buf_adds(&b, "]\nservices: {a: {image: x}}\n");
+	bomb(b.ptr, b.len, too_long);
+	b.len = 0;
+	buf_adds(&b, "services:\n");
+	for (int i = 0; i < 501; i++)
+		buf_fmt(&b, "  s%d: {image: x}\n", i);
+	bomb(b.ptr, b.len, "501 services; 500 are allowed");
+	b.len = 0;
+	buf_adds(&b, "services: {a: {image: x}}\nnetworks:\n");
+	for (int i = 0; i < 501; i++)
+		buf_fmt(&b, "  n%d: {}\n", i);
+	bomb(b.ptr, b.len, "501 networks; 500 are allowed");
+	buf_finish(&b);
+}
+
+/* The same file in many places; each use is a copy in the Engine. */
+static void test_files_named_often_are_bounded(void **state)
+{
+	struct buf file = {0}, text = {0};
+	(void)state;
+	for (int i = 0; file.len < 500000; i++)
+		buf_fmt(&file, "K%d=v\n", i);
+	for (int use = 0; use < 2; use++) {
+		struct arena *a = arena_create();
+		struct compose_problems errors, warnings;
+		struct compose_project *p;
+		text.len = 0;
+		buf_adds(&text, use ? "services: {a: {image: x}}\nconfigs:\n" : "services:\n");
+		for (int i = 0; i < 200; i++)
+			buf_fmt(&text, "  k%d: {%s}\n", i,
+				use ? "file: f" : "image: x, env_file: [f]");
+		const struct compose_text t = {"c.yml", buf_str(&text)};
+		const struct compose_upload f = {"f", buf_str(&file)};
+		const struct compose_input in = {.name = "x",
+			.texts = &t,
+			.texts_len = 1,
+			.uploads = &f,
+			.uploads_len = 1};
+		assert_false(compose_load(a, &in, &p, &errors, &warnings));
+		assert_int_equal(errors.len, 1);
+		assert_string_equal(errors.items[0].message,
+			"aliases and files make the text longer than 16 MiB");
+		assert_true(arena_used(a) < 256 * 1024 * 1024);
+		arena_destroy(a);
+	}
+	buf_finish(&file);
+	buf_finish(&text);
+}
+
 static void test_variables_are_bounded(void **state)
 {
 	struct fixture f = {.a = arena_create()};
@@ -452,6 +518,8 @@ int main(void)
 		cmocka_unit_test(test_all_at_once),
 		cmocka_unit_test(test_problems_are_bounded),
 		cmocka_unit_test(test_bombs),
+		cmocka_unit_test(test_what_is_named_often_is_bounded),
+		cmocka_unit_test(test_files_named_often_are_bounded),
 		cmocka_unit_test(test_variables_are_bounded),
 		cmocka_unit_test(test_interpolation),
 		cmocka_unit_test(test_merge),
