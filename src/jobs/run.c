@@ -2,11 +2,14 @@
 
 #include <string.h>
 #include "base/arena.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "jobs/retry.h"
 
 /* How soon a write that did not reach the database is tried again. */
 #define AGAIN_MS 300
+/* What is stored as the step before the first one is run. */
+#define BEGUN "begun"
 
 struct run_events {
 	struct arena *arena;
@@ -14,8 +17,10 @@ struct run_events {
 	size_t len, cap;
 };
 
-static void end_tick(struct job_run *run);
-static void start_leaving(struct job_run *run, enum run_outcome outcome);
+static void send_events(struct job_run *run);
+static void send_end(struct job_run *run);
+static void store_step(struct job_run *run);
+static void start_steps(struct job_run *run);
 
 static struct run_events *events_create(void)
 {
@@ -49,6 +54,12 @@ static const struct db_job *job_copy(struct arena *a, const struct db_job *j)
 	return c;
 }
 
+/* Some daemon may have done something that must be taken back. */
+static bool has_begun(const struct job_run *run)
+{
+	return run->job->step[0] || run->job->undoing;
+}
+
 /* ---- holding ---- */
 
 void job_run_hold(struct job_run *run)
@@ -78,9 +89,50 @@ static void start_leaving(struct job_run *run, enum run_outcome outcome)
 	run->phase = RUN_LEAVING;
 	run->outcome = outcome;
 	timer_stop(&run->again);
+	timer_stop(&run->lease);
 	defer_cancel(&run->flush);
 	if (run->holds == 0)
 		defer_post(&run->leave);
+}
+
+/* ---- what waits for the database ---- */
+
+static bool is_lost(const struct status *st)
+{
+	return st->code == ST_ABORTED || st->code == ST_NOT_FOUND;
+}
+
+static bool may_pass(const struct status *st)
+{
+	return retry_is_transient(st->code) || st->code == ST_DEADLINE_EXCEEDED || st->code == ST_CANCELLED;
+}
+
+/* Sends what is not under way already: the step, events, and behind the last events, so that a watcher
+ * sees them first, the end. */
+static void pump(struct job_run *run)
+{
+	if (run->phase == RUN_LEAVING)
+		return;
+	if (run->step_to_store && !run->storing)
+		store_step(run);
+	if (!run->sent && run->queued->len > 0) {
+		run->sent = run->queued;
+		run->queued = events_create();
+	}
+	if (run->sent && !run->sending)
+		send_events(run);
+	if (run->phase == RUN_ENDING && !run->sent && !run->ended)
+		send_end(run);
+}
+
+static void on_flush(struct defer *d)
+{
+	pump(container_of(d, struct job_run, flush));
+}
+
+static void on_again(struct timer *t)
+{
+	pump(container_of(t, struct job_run, again));
 }
 
 /* ---- events ---- */
@@ -88,40 +140,30 @@ static void start_leaving(struct job_run *run, enum run_outcome outcome)
 static void on_progress(void *data, const struct status *st)
 {
 	struct job_run *run = data;
-	if (status_is_ok(st)) {
+	bool done = status_is_ok(st);
+	run->sending = false;
+	if (!done && !is_lost(st) && !may_pass(st)) {
+		log_warn("events of a job are lost", "job", run->job->id.text, "error", st->message, NULL);
+		done = true; /* or the job would never end */
+	}
+	if (done) {
 		events_destroy(run->sent);
 		run->sent = NULL;
 	}
-	bool lost = st->code == ST_ABORTED || st->code == ST_NOT_FOUND;
-	if (run->phase != RUN_LEAVING) {
-		if (lost)
-			job_run_abandon(run);
-		else if (!status_is_ok(st))
-			timer_set(&run->again, AGAIN_MS);
-		else if (run->queued->len > 0)
-			defer_post(&run->flush);
-		else if (run->phase == RUN_ENDING)
-			end_tick(run);
-	}
+	if (done)
+		pump(run);
+	else if (is_lost(st))
+		job_run_abandon(run);
+	else if (run->phase != RUN_LEAVING)
+		timer_set(&run->again, AGAIN_MS);
 	job_run_release(run);
 }
 
 static void send_events(struct job_run *run)
 {
+	run->sending = true;
 	job_run_hold(run);
 	run->db->jobs->progress(run->db, run->job->id.text, run->job->epoch, run->sent->items, run->sent->len, on_progress, run);
-}
-
-static void on_flush(struct defer *d)
-{
-	struct job_run *run = container_of(d, struct job_run, flush);
-	if (run->sent || run->phase == RUN_LEAVING)
-		return; /* on_progress comes back here */
-	if (run->queued->len == 0)
-		return;
-	run->sent = run->queued;
-	run->queued = events_create();
-	send_events(run);
 }
 
 void job_run_event(struct job_run *run, const struct db_event *e)
@@ -161,7 +203,8 @@ void job_run_say(struct job_run *run, const char *fmt, ...)
 
 void job_run_story(struct job_run *run, const char *story)
 {
-	run->story = arena_strdup(run->arena, story);
+	const char **at = run->flow->state == FLOW_UNDOING ? &run->undo_story : &run->story;
+	*at = arena_strdup(run->arena, story);
 }
 
 /* ---- the end ---- */
@@ -169,10 +212,11 @@ void job_run_story(struct job_run *run, const char *story)
 static void on_ended(void *data, const struct status *st)
 {
 	struct job_run *run = data;
+	run->ended = false;
 	if (run->phase == RUN_ENDING) {
 		if (status_is_ok(st))
 			start_leaving(run, run->ending == END_FINISH ? RUN_FINISHED : RUN_REQUEUED);
-		else if (st->code == ST_ABORTED || st->code == ST_NOT_FOUND)
+		else if (is_lost(st))
 			job_run_abandon(run);
 		else
 			timer_set(&run->again, AGAIN_MS); /* same epoch, same outcome: harmless twice */
@@ -180,75 +224,71 @@ static void on_ended(void *data, const struct status *st)
 	job_run_release(run);
 }
 
+static const char *failure_text(const struct job_run *run)
+{
+	return run->story ? run->story : run->flow->st.message;
+}
+
 /* The whole story of a failed or cancelled run: what failed, then what taking back did. */
 static const char *error_text(struct job_run *run)
 {
 	const struct flow *f = run->flow;
-	const char *what = run->story ? run->story : f->st.message;
 	if (status_is_ok(&f->undo_st))
-		return what;
-	return arena_fmt(run->arena, "%s\ntaking it back failed too: %s", what, f->undo_st.message);
+		return failure_text(run);
+	return arena_fmt(run->arena, "%s\ntaking it back failed too: %s", failure_text(run),
+		run->undo_story ? run->undo_story : f->undo_st.message);
 }
 
-static void end_tick(struct job_run *run)
+static enum job_state state_of(const struct status *st)
 {
-	struct db *db = run->db;
+	if (status_is_ok(st))
+		return JOB_SUCCEEDED;
+	return st->code == ST_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
+}
+
+static void send_end(struct job_run *run)
+{
+	const struct db_job_ops *jobs = run->db->jobs;
 	const struct db_job *j = run->job;
 	const struct status *st = &run->flow->st;
+	uint64_t delay = retry_delay_ms(j->attempt, run->rng);
+	bool keep_step = run->flow == &run->prelude; /* nothing was undone */
+	run->ended = true;
 	job_run_hold(run);
 	switch (run->ending) {
-	case END_FINISH: {
-		enum job_state state = status_is_ok(st) ? JOB_SUCCEEDED : run->cancelled ? JOB_CANCELLED : JOB_FAILED;
-		const char *text = status_is_ok(st) ? "" : error_text(run);
-		db->jobs->finish(db, j->id.text, j->epoch, state, st, text, on_ended, run);
+	case END_FINISH:
+		jobs->finish(run->db, j->id.text, j->epoch, state_of(st), st, status_is_ok(st) ? "" : error_text(run), on_ended, run);
 		break;
-	}
-	case END_REQUEUE: {
-		uint64_t delay = retry_delay_ms(j->attempt, run->rng);
-		bool keep_step = run->flow == &run->prelude; /* nothing was undone */
-		db->jobs->requeue(db, j->id.text, j->epoch, delay, true, keep_step, st, on_ended, run);
+	case END_REQUEUE:
+		jobs->requeue(run->db, j->id.text, j->epoch, delay, true, keep_step, st, on_ended, run);
 		break;
-	}
+	case END_SNOOZE:
+		jobs->requeue(run->db, j->id.text, j->epoch, delay, false, true, st, on_ended, run);
+		break;
 	case END_HAND_BACK:
-		db->jobs->requeue(db, j->id.text, j->epoch, 0, false, true, st, on_ended, run);
+		jobs->requeue(run->db, j->id.text, j->epoch, 0, false, true, st, on_ended, run);
 		break;
 	}
 }
 
-/* The last events first, so that a watcher sees them before the end. */
 static void start_ending(struct job_run *run, enum run_ending ending)
 {
 	run->phase = RUN_ENDING;
 	run->ending = ending;
-	if (run->queued->len > 0 || run->sent)
-		defer_post(&run->flush);
-	else
-		end_tick(run);
-}
-
-static void store_step(struct job_run *run);
-
-static void on_again(struct timer *t)
-{
-	struct job_run *run = container_of(t, struct job_run, again);
-	if (loop_now_ms(run->loop) >= run->trusted_until_ms) {
-		job_run_abandon(run);
-		return;
-	}
-	if (run->step_to_store)
-		store_step(run);
-	if (run->sent)
-		send_events(run);
-	else if (run->phase == RUN_ENDING)
-		end_tick(run);
+	run->step_to_store = NULL;
+	defer_post(&run->flush);
 }
 
 static void end_of_flow(struct job_run *run)
 {
 	const struct flow *f = run->flow;
-	bool again = retry_is_transient(f->st.code) && status_is_ok(&f->undo_st) && !run->cancelled &&
-		run->job->attempt < run->job->max_attempts;
-	start_ending(run, again ? END_REQUEUE : END_FINISH);
+	bool transient = retry_is_transient(f->st.code) && status_is_ok(&f->undo_st);
+	if (f == &run->prelude && has_begun(run) && (transient || f->st.code == ST_DEADLINE_EXCEEDED))
+		start_ending(run, END_SNOOZE); /* what was begun is neither done nor taken back */
+	else if (transient && !run->cancelled && run->job->attempt < run->job->max_attempts)
+		start_ending(run, END_REQUEUE);
+	else
+		start_ending(run, END_FINISH);
 }
 
 /* ---- the flows ---- */
@@ -257,21 +297,25 @@ static void on_step(struct flow *f, const char *name, unsigned index, unsigned c
 {
 	struct job_run *run = f->data;
 	bool undo = f->state == FLOW_UNDOING;
-	int percent = undo ? -1 : (int)(100 * index / (count ? count : 1));
+	int percent = undo || f == &run->prelude ? -1 : (int)(100 * index / (count ? count : 1));
 	job_run_event(run, &(struct db_event){.kind = undo ? "job.undo" : "job.step", .step = name, .percent = percent});
 }
 
 static void on_step_stored(void *data, const struct status *st)
 {
 	struct job_run *run = data;
+	run->storing = false;
 	if (run->phase == RUN_STEPS) {
-		if (st->code == ST_ABORTED || st->code == ST_NOT_FOUND) {
+		if (is_lost(st)) {
 			job_run_abandon(run);
 		} else if (!status_is_ok(st)) {
 			timer_set(&run->again, AGAIN_MS);
 		} else {
 			run->step_to_store = NULL;
-			flow_persisted(&run->steps, st);
+			if (run->steps.state == FLOW_IDLE)
+				start_steps(run);
+			else
+				flow_persisted(&run->steps, st);
 		}
 	}
 	job_run_release(run);
@@ -280,6 +324,7 @@ static void on_step_stored(void *data, const struct status *st)
 static void store_step(struct job_run *run)
 {
 	const struct db_job *j = run->job;
+	run->storing = true;
 	job_run_hold(run);
 	run->db->jobs->step(run->db, j->id.text, j->epoch, run->step_to_store, run->storing_undo, on_step_stored, run);
 }
@@ -287,9 +332,11 @@ static void store_step(struct job_run *run)
 static void on_persist(struct flow *f, const char *name, bool undo)
 {
 	struct job_run *run = f->data;
+	if (undo) /* db keeps it as the job's error: the reason outlives this daemon */
+		job_run_event(run, &(struct db_event){.kind = "job.failed", .state = "failed", .message = failure_text(run), .percent = -1});
 	run->step_to_store = name;
 	run->storing_undo = undo;
-	store_step(run);
+	pump(run);
 }
 
 static void on_interrupt(struct flow *f)
@@ -306,19 +353,49 @@ static void on_steps_end(struct flow *f)
 		end_of_flow(run);
 }
 
-/* The step behind the last completed one: where a crash may have left something half done. */
-static const char *step_to_undo(const struct job_run *run)
+/* The last step that is known to be done; NULL: none. */
+static const char *last_step(const struct job_run *run)
+{
+	const char *step = run->job->step;
+	return step[0] && strcmp(step, BEGUN) != 0 ? step : NULL;
+}
+
+/* The step behind it: where a crash may have left something half done. */
+static const char *step_under_way(const struct job_run *run)
 {
 	const struct flow_step *s = run->kind->steps;
-	while (s->name && strcmp(s->name, run->job->step) != 0)
+	const char *last = last_step(run);
+	if (!last)
+		return s->name;
+	while (s->name && strcmp(s->name, last) != 0)
 		s++;
-	return s->name && s[1].name ? s[1].name : run->job->step;
+	return s->name && s[1].name ? s[1].name : last;
+}
+
+static bool is_no_return(const struct job_run *run, const char *step)
+{
+	return step && run->kind->no_return && strcmp(run->kind->no_return, step) == 0;
+}
+
+static void start_steps(struct job_run *run)
+{
+	const struct db_job *j = run->job;
+	struct flow *f = &run->steps;
+	if (j->undoing) {
+		f->st = status_err(run->cancelled ? ST_CANCELLED : ST_UNKNOWN, "%s", j->error[0] ? j->error : "interrupted");
+		run->story = j->error[0] ? j->error : NULL;
+		flow_start(f, j->step, true);
+	} else if (run->cancelled && !is_no_return(run, step_under_way(run))) {
+		f->st = status_err(ST_CANCELLED, "cancelled");
+		flow_start(f, step_under_way(run), true);
+	} else {
+		flow_start(f, last_step(run), false);
+	}
 }
 
 static void on_prelude_end(struct flow *f)
 {
 	struct job_run *run = f->data;
-	const struct db_job *j = run->job;
 	if (run->phase != RUN_PRELUDE)
 		return;
 	if (!status_is_ok(&f->st)) {
@@ -327,15 +404,13 @@ static void on_prelude_end(struct flow *f)
 	}
 	run->phase = RUN_STEPS;
 	run->flow = &run->steps;
-	if (j->undoing) {
-		run->steps.st = status_err(ST_ABORTED, "%s", j->error[0] ? j->error : "interrupted while taking it back");
-		flow_start(&run->steps, j->step, true);
-	} else if (run->cancelled) {
-		run->steps.st = status_err(ST_CANCELLED, "cancelled");
-		flow_start(&run->steps, step_to_undo(run), true);
-	} else {
-		flow_start(&run->steps, j->step[0] ? j->step : NULL, false);
+	if (has_begun(run)) {
+		start_steps(run);
+		return;
 	}
+	run->step_to_store = BEGUN;
+	run->storing_undo = false;
+	pump(run);
 }
 
 static const struct flow_ops prelude_ops = {.on_step = on_step, .interrupt = on_interrupt, .on_end = on_prelude_end};
@@ -343,6 +418,18 @@ static const struct flow_ops steps_ops = {
 	.on_step = on_step, .persist = on_persist, .interrupt = on_interrupt, .on_end = on_steps_end};
 
 /* ---- life ---- */
+
+static void on_lease(struct timer *t)
+{
+	job_run_abandon(container_of(t, struct job_run, lease));
+}
+
+void job_run_trust(struct job_run *run, uint64_t until_ms)
+{
+	uint64_t now = loop_now_ms(run->loop);
+	if (run->phase != RUN_LEAVING)
+		timer_set(&run->lease, until_ms > now ? until_ms - now : 0);
+}
 
 struct job_run *job_run_create(struct loop *l, struct db *db, struct rng *rng, const struct job_kind_def *kind, void *context,
 	const struct db_job *job)
@@ -361,6 +448,7 @@ struct job_run *job_run_create(struct loop *l, struct db *db, struct rng *rng, c
 	run->queued = events_create();
 	list_init(&run->node);
 	timer_init(&run->again, l, on_again);
+	timer_init(&run->lease, l, on_lease);
 	defer_init(&run->flush, l, on_flush);
 	defer_init(&run->leave, l, on_leave);
 	flow_init(&run->prelude, l, kind->prelude, &prelude_ops, run);
@@ -368,11 +456,6 @@ struct job_run *job_run_create(struct loop *l, struct db *db, struct rng *rng, c
 	run->flow = &run->prelude;
 	kind->begin(run);
 	return run;
-}
-
-static bool has_begun(const struct job_run *run)
-{
-	return run->job->step[0] || run->job->undoing;
 }
 
 void job_run_start(struct job_run *run)
@@ -388,6 +471,7 @@ void job_run_start(struct job_run *run)
 void job_run_destroy(struct job_run *run)
 {
 	timer_stop(&run->again);
+	timer_stop(&run->lease);
 	defer_cancel(&run->flush);
 	defer_cancel(&run->leave);
 	events_destroy(run->queued);
@@ -395,10 +479,18 @@ void job_run_destroy(struct job_run *run)
 	arena_destroy(run->arena);
 }
 
+/* Its effect may be known already: taking back would contradict it. */
+static bool is_behind_return(const struct job_run *run)
+{
+	const struct flow *f = &run->steps;
+	bool downward = f->state == FLOW_RUNNING || f->state == FLOW_PERSISTING;
+	return run->phase == RUN_STEPS && downward && (!f->steps[f->at].name || is_no_return(run, f->steps[f->at].name));
+}
+
 void job_run_cancel(struct job_run *run)
 {
 	struct status why = status_err(ST_CANCELLED, "cancelled");
-	if (run->cancelled || run->phase >= RUN_ENDING)
+	if (run->cancelled || run->phase >= RUN_ENDING || is_behind_return(run))
 		return;
 	run->cancelled = true;
 	/* What a dead daemon began must be taken back, and that needs what the prelude finds. */

@@ -1,13 +1,15 @@
 /* run: one claimed job on its way to its end. Made by the worker after a claim; drives two flows of the
  * job's kind: the prelude (loads and looks, writes nothing, is run again at every resume) and the
- * steps (persisted one by one, undone upward on failure or cancel). It owns its arena; it is
- * freed by the worker after on_over.
+ * steps (persisted one by one, undone upward on failure or cancel). Before the first step it stores that the
+ * job has begun, so that whoever takes it over knows that something may have to be taken back. It owns its
+ * arena; it is freed by the worker after on_over.
  *
  *	claimed ─► prelude ─► steps ──────────────► finish (succeeded)
  *	              │          │ failure, cancel
  *	              │          └─► undo ─────────► finish (failed, cancelled) or requeue (transient)
  *	              └─ failure ──────────────────► finish (failed) or requeue (transient)
  *	any time: another owner's epoch, lease not renewed in time ─► abandoned: nothing more is written
+ *	a job that has begun and whose prelude finds no Engine in time goes back to the queue as it is
  */
 #pragma once
 #include "db/jobs.h"
@@ -28,6 +30,9 @@ struct job_kind_def {
 	void (*interrupt)(struct job_run *run);
 	/* The run is over (also when abandoned): releases what the arena does not. May be NULL. */
 	void (*end)(struct job_run *run);
+	/* The step that makes the outcome known to all: once it has begun, cancelling is too late, and a daemon that
+	 * takes over goes on with it. NULL: every step may be taken back. */
+	const char *no_return;
 };
 
 enum run_outcome { RUN_FINISHED, RUN_REQUEUED, RUN_ABANDONED };
@@ -46,22 +51,22 @@ struct job_run {
 	struct list node;
 	void *owner;
 	void (*on_over)(struct job_run *run, enum run_outcome outcome);
-	uint64_t trusted_until_ms; /* loop time: behind it the lease may be somebody else's */
 
 	/* private */
 	const struct job_kind_def *kind;
 	struct rng *rng;
 	struct flow prelude, steps;
 	enum run_phase { RUN_PRELUDE, RUN_STEPS, RUN_ENDING, RUN_LEAVING } phase;
-	enum run_ending { END_FINISH, END_REQUEUE, END_HAND_BACK } ending;
+	enum run_ending { END_FINISH, END_REQUEUE, END_SNOOZE, END_HAND_BACK } ending;
 	enum run_outcome outcome;
 	bool cancelled;
 	unsigned holds; /* operations whose completion is still to come */
-	const char *story;
-	struct run_events *queued, *sent; /* events not yet sent, and those under way */
-	const char *step_to_store; /* until the database has it */
+	const char *story, *undo_story;
+	struct run_events *queued, *sent; /* events not yet sent, and those that the database does not have yet */
+	const char *step_to_store;        /* until the database has it */
 	bool storing_undo;
-	struct timer again;
+	bool sending, storing, ended; /* writes under way: sent, step_to_store, the end */
+	struct timer again, lease;
 	struct defer flush, leave;
 	int percent;
 };
@@ -72,10 +77,17 @@ struct job_run *job_run_create(struct loop *l, struct db *db, struct rng *rng, c
 void job_run_start(struct job_run *run);
 void job_run_destroy(struct job_run *run);
 
-/* Stop and take back; ends as cancelled. Twice: nothing happens. */
+/* Loop time: behind it the lease may be somebody else's, and the run is abandoned. */
+void job_run_trust(struct job_run *run, uint64_t until_ms);
+/* Stop and take back; ends as cancelled. Twice, while it is taken back, or behind no_return: nothing happens. */
 void job_run_cancel(struct job_run *run);
 /* Stop writing at once: the job is somebody else's. */
 void job_run_abandon(struct job_run *run);
+/* Finished, requeued or abandoned; on_over comes as soon as nothing holds it. */
+static inline bool job_run_is_over(const struct job_run *run)
+{
+	return run->phase == RUN_LEAVING;
+}
 /* Stop and give it back to the queue with its step, for another daemon (drain). */
 void job_run_hand_back(struct job_run *run);
 
@@ -87,5 +99,6 @@ void job_run_release(struct job_run *run);
 /* Adds a live event: copied; sent in batches, once a turn. percent < 0: unchanged. */
 void job_run_event(struct job_run *run, const struct db_event *e);
 void job_run_say(struct job_run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The whole story of a failure, in place of flow.st.message, as long as it needs to be. In the run's arena. */
+/* The whole story of a failure, in place of flow.st.message (while undoing: of undo_st.message), as long as it
+ * needs to be. Copied. */
 void job_run_story(struct job_run *run, const char *story);

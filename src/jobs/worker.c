@@ -112,7 +112,7 @@ static struct job_run *start_run(struct job_worker *w, const struct db_job *job)
 	struct job_run *run = job_run_create(w->loop, w->db, w->rng, kind, w->context, job);
 	run->owner = w;
 	run->on_over = on_run_over;
-	run->trusted_until_ms = trust_until(w, w->claim_started_ms);
+	job_run_trust(run, trust_until(w, w->claim_started_ms));
 	list_push(&w->runs, &run->node);
 	w->n_runs++;
 	log_info("job run begins", "job", job->id.text, "kind", job_kind_name(job->kind), "stack", job->stack, "after_step",
@@ -186,7 +186,7 @@ static void on_renewed(void *data, const struct status *st, const struct db_job 
 		struct job_run *run = run_of(w, jobs[i].id.text);
 		if (!run || run->job->epoch != jobs[i].epoch)
 			continue;
-		run->trusted_until_ms = trust_until(w, w->renew_started_ms);
+		job_run_trust(run, trust_until(w, w->renew_started_ms));
 		if (jobs[i].cancel_requested)
 			job_run_cancel(run);
 	}
@@ -199,7 +199,7 @@ static void send_renewal(struct job_worker *w)
 	size_t n = 0;
 	list_for_each (&w->runs, node) {
 		const struct job_run *run = container_of(node, struct job_run, node);
-		if (n < SLOTS_MAX) {
+		if (n < SLOTS_MAX && !job_run_is_over(run)) {
 			ids[n] = run->job->id;
 			epochs[n++] = run->job->epoch;
 		}
@@ -211,12 +211,6 @@ static void send_renewal(struct job_worker *w)
 static void on_renewal(struct timer *t)
 {
 	struct job_worker *w = container_of(t, struct job_worker, renewal);
-	uint64_t now = loop_now_ms(w->loop);
-	list_for_each (&w->runs, n) {
-		struct job_run *run = container_of(n, struct job_run, node);
-		if (now >= run->trusted_until_ms)
-			job_run_abandon(run);
-	}
 	if (w->n_runs > 0 && !w->renew)
 		send_renewal(w);
 	timer_set(&w->renewal, w->lease_ms / 5);

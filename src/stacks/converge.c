@@ -1,6 +1,7 @@
 #include "stacks/converge.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/json.h"
 
@@ -15,148 +16,196 @@ struct tally {
 	const struct docker_task *orphan;   /* ended, without a successor */
 	const struct docker_task *crashed;  /* the newest failure of a slot that failed too often */
 	int crashes;
-	uint64_t signature;
+	uint64_t reached; /* how far all slots are on their way, together */
 };
 
-static bool node_is_down(const struct converge_look *l, const char *node_id)
+/* ---- tasks in order ---- */
+
+/* docker's choice of the task that stands for a slot: lowest desired state, then lowest state; here the newest
+ * breaks a tie. */
+static int compare_standing(const struct docker_task *a, const struct docker_task *b)
+{
+	if (a->desired_state != b->desired_state)
+		return a->desired_state < b->desired_state ? -1 : 1;
+	if (a->state != b->state)
+		return a->state < b->state ? -1 : 1;
+	if (a->created_us != b->created_us)
+		return a->created_us > b->created_us ? -1 : 1;
+	return strcmp(a->id, b->id);
+}
+
+static int compare_tasks(const void *left, const void *right)
+{
+	const struct docker_task *a = left, *b = right;
+	int order = strcmp(a->service_id, b->service_id);
+	if (order == 0)
+		order = (a->slot > b->slot) - (a->slot < b->slot);
+	if (order == 0)
+		order = strcmp(a->node_id, b->node_id);
+	return order != 0 ? order : compare_standing(a, b);
+}
+
+void converge_sort(struct docker_task *tasks, size_t n)
+{
+	if (n > 0)
+		qsort(tasks, n, sizeof(*tasks), compare_tasks);
+}
+
+const struct docker_task *converge_tasks(const struct docker_task *sorted, size_t n, const char *service_id, size_t *ret_n)
+{
+	size_t low = 0, high = n;
+	*ret_n = 0;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (strcmp(sorted[middle].service_id, service_id) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (size_t i = low; i < n && strcmp(sorted[i].service_id, service_id) == 0; i++)
+		++*ret_n;
+	return sorted + low;
+}
+
+static const struct docker_node *node_of(const struct converge_look *l, const char *node_id)
 {
 	for (size_t i = 0; i < l->n_nodes; i++)
 		if (strcmp(l->nodes[i].id, node_id) == 0)
-			return l->nodes[i].state == DOCKER_NODE_DOWN;
-	return false;
+			return &l->nodes[i];
+	return NULL;
+}
+
+static bool node_is_down(const struct converge_look *l, const char *node_id)
+{
+	const struct docker_node *n = node_of(l, node_id);
+	return n && n->state == DOCKER_NODE_DOWN;
 }
 
 static const char *node_name(const struct converge_look *l, const char *node_id)
 {
-	for (size_t i = 0; i < l->n_nodes; i++)
-		if (strcmp(l->nodes[i].id, node_id) == 0)
-			return l->nodes[i].hostname;
-	return node_id;
+	const struct docker_node *n = node_of(l, node_id);
+	return n ? n->hostname : node_id;
 }
 
-static bool same_slot(const struct docker_task *a, const struct docker_task *b)
-{
-	if (strcmp(a->service_id, b->service_id) != 0)
-		return false;
-	if (a->slot != 0 || b->slot != 0)
-		return a->slot == b->slot;
-	return strcmp(a->node_id, b->node_id) == 0;
-}
+/* ---- counting ---- */
 
-static bool counts(const struct converge_look *l, const struct docker_task *t)
-{
-	const struct docker_service *s = l->service;
-	return strcmp(t->service_id, s->id) == 0 && (s->job_iteration < 0 || t->job_iteration == s->job_iteration);
-}
-
-/* docker's choice of the task that stands for a slot: lowest desired state, then lowest state; here the newest
- * breaks a tie. */
-static bool stands_before(const struct docker_task *a, const struct docker_task *b)
-{
-	if (a->desired_state != b->desired_state)
-		return a->desired_state < b->desired_state;
-	if (a->state != b->state)
-		return a->state < b->state;
-	return a->created_us > b->created_us;
-}
-
-static const struct docker_task *task_of_slot(const struct converge_look *l, const struct docker_task *of)
-{
-	const struct docker_task *best = NULL;
-	for (size_t i = 0; i < l->n_tasks; i++) {
-		const struct docker_task *t = &l->tasks[i];
-		if (counts(l, t) && same_slot(t, of) && (!best || stands_before(t, best)))
-			best = t;
-	}
-	return best;
-}
-
-static bool ends(const struct converge *c, const struct docker_service *s)
+static bool may_end(const struct converge *c, const struct docker_service *s)
 {
 	return c->completes || s->mode == DOCKER_REPLICATED_JOB || s->mode == DOCKER_GLOBAL_JOB;
 }
 
-/* Of a service that is to stay, an end with code 0 is none either: so end those that fail their health check and take
- * SIGTERM well. */
-static bool is_failure(const struct docker_task *t, bool may_end)
+static bool counts(const struct docker_service *s, const struct docker_task *t)
 {
-	return t->state == DOCKER_TASK_FAILED || t->state == DOCKER_TASK_REJECTED || (t->state == DOCKER_TASK_COMPLETE && !may_end);
+	return s->job_iteration < 0 || t->job_iteration == s->job_iteration;
 }
 
-/* Failures of the slot that `of` belongs to; *ret_last is the newest. */
-static int failures_of_slot(
-	const struct converge_look *l, const struct docker_task *of, bool may_end, const struct docker_task **ret_last)
+/* Since the service was last written: what an earlier attempt with the same spec left in the history says nothing about
+ * this one. Of a service that is to stay, an end with code 0 is a failure too: so end those that fail their health check
+ * and take SIGTERM well. */
+static bool is_failure(const struct docker_service *s, const struct docker_task *t, bool job)
 {
-	int n = 0;
-	for (size_t i = 0; i < l->n_tasks; i++) {
-		const struct docker_task *t = &l->tasks[i];
-		if (!counts(l, t) || !same_slot(t, of) || !is_failure(t, may_end))
-			continue;
-		n++;
-		if (!*ret_last || t->state_us > (*ret_last)->state_us)
-			*ret_last = t;
-	}
-	return n;
+	bool old = s->previous_spec && t->created_us < s->updated_us;
+	bool bad = t->state == DOCKER_TASK_FAILED || t->state == DOCKER_TASK_REJECTED || (t->state == DOCKER_TASK_COMPLETE && !job);
+	return bad && !old && counts(s, t);
 }
 
-static void tally_slot(struct tally *y, const struct converge_look *l, const struct docker_task *t)
+static void count_failures(struct tally *y, const struct docker_service *s, const struct docker_task *slot, size_t n)
 {
-	bool placed = t->node_id[0] && !node_is_down(l, t->node_id);
-	if (t->state == DOCKER_TASK_RUNNING && t->desired_state == DOCKER_TASK_RUNNING && placed) {
-		y->running++;
-		return;
-	}
-	if (t->state == DOCKER_TASK_COMPLETE && y->job) {
-		y->completed++;
-		return;
-	}
 	const struct docker_task *last = NULL;
-	int failures = failures_of_slot(l, t, y->job, &last);
+	int failures = 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct docker_task *t = &slot[i];
+		if (!is_failure(s, t, y->job))
+			continue;
+		failures++;
+		if (!last || t->state_us > last->state_us)
+			last = t;
+	}
 	int limit = last && last->state == DOCKER_TASK_REJECTED ? CONVERGE_REJECTIONS : CONVERGE_FAILURES;
 	if (failures >= limit && failures > y->crashes) {
 		y->crashes = failures;
 		y->crashed = last;
 	}
+}
+
+/* On a node that is down, or where the Engine itself ended it (a drained node), a global service's task is not
+ * wanted. */
+static bool is_wanted(const struct converge_look *l, const struct docker_task *t)
+{
+	if (node_is_down(l, t->node_id) || t->state == DOCKER_TASK_SHUTDOWN || t->state >= DOCKER_TASK_REMOVE)
+		return false;
+	return t->desired_state <= DOCKER_TASK_RUNNING || docker_task_state_ended(t->state);
+}
+
+static bool is_started_again(const struct docker_service *s)
+{
+	return strcmp(json_text(s->spec, "TaskTemplate.RestartPolicy.Condition", "any"), "any") == 0;
+}
+
+/* `slot`: the tasks of one slot, of which `t` stands for it. */
+static void tally_slot(struct tally *y, const struct converge *c, const struct converge_look *l, const struct docker_task *t,
+	const struct docker_task *slot, size_t n)
+{
+	bool placed = t->node_id[0] && !node_is_down(l, t->node_id);
+	if (t->state == DOCKER_TASK_RUNNING && t->desired_state == DOCKER_TASK_RUNNING && placed) {
+		y->running++;
+		y->reached += DOCKER_TASK_RUNNING;
+		return;
+	}
+	if (t->state == DOCKER_TASK_COMPLETE && (y->job || (c->once && !is_started_again(l->service)))) {
+		y->completed++;
+		y->reached += DOCKER_TASK_COMPLETE;
+		return;
+	}
+	count_failures(y, l->service, slot, n);
 	if (t->state == DOCKER_TASK_PENDING && t->err[0])
 		y->pending = t;
 	if (t->state == DOCKER_TASK_PREPARING)
 		y->pulling = true;
 	if (docker_task_state_ended(t->state) && t->state != DOCKER_TASK_SHUTDOWN)
 		y->orphan = t;
+	else
+		y->reached += t->state;
+}
+
+static bool same_slot(const struct docker_task *a, const struct docker_task *b, bool global)
+{
+	return a->slot == b->slot && (!global || strcmp(a->node_id, b->node_id) == 0);
 }
 
 static struct tally tally_tasks(const struct converge *c, const struct converge_look *l)
 {
 	const struct docker_service *s = l->service;
-	struct tally y = {.job = ends(c, s)};
-	int slots = 0;
-	for (size_t i = 0; i < l->n_tasks; i++) {
-		const struct docker_task *t = &l->tasks[i];
-		if (!counts(l, t))
+	bool global = s->mode == DOCKER_GLOBAL || s->mode == DOCKER_GLOBAL_JOB;
+	struct tally y = {.job = may_end(c, s)};
+	for (size_t i = 0, next; i < l->n_tasks; i = next) {
+		const struct docker_task *stands = NULL;
+		for (next = i; next < l->n_tasks && same_slot(&l->tasks[i], &l->tasks[next], global); next++) {
+			const struct docker_task *t = &l->tasks[next];
+			if (counts(s, t) && (!stands || compare_standing(t, stands) < 0))
+				stands = t;
+		}
+		if (!stands || (global && !is_wanted(l, stands)))
 			continue;
-		y.signature = y.signature * 31 + (uint64_t)t->state + (uint64_t)t->created_us;
-		if (task_of_slot(l, t) != t)
-			continue;
-		slots++;
-		tally_slot(&y, l, t);
+		y.wanted++;
+		tally_slot(&y, c, l, stands, &l->tasks[i], next - i);
 	}
-	y.wanted = s->replicas >= 0 ? (int)s->replicas : slots;
-	y.signature = y.signature * 31 + (uint64_t)s->update.state;
+	if (s->replicas >= 0)
+		y.wanted = (int)s->replicas;
 	return y;
 }
 
-/* The service's own words on how long it may take: its health check, its monitor. */
+/* The service's own words on how long it may show no progress: its health check, the pauses of an update, the time that
+ * an old task may take to stop. */
 static uint64_t patience_ms(const struct converge *c, const struct docker_service *s)
 {
-	const char *base = "TaskTemplate.ContainerSpec.Healthcheck.";
-	char path[96];
-	int64_t value[4];
-	static const char *const keys[] = {"StartPeriod", "Interval", "Timeout", "Retries"};
-	for (int i = 0; i < 4; i++) {
-		(void)snprintf(path, sizeof(path), "%s%s", base, keys[i]);
-		value[i] = json_int(s->spec, path, 0);
-	}
-	int64_t ns = value[0] + (value[1] + value[2]) * (value[3] > 0 ? value[3] : 1);
+	const json_t *task = json_at(s->spec, "TaskTemplate");
+	const json_t *health = json_at(task, "ContainerSpec.Healthcheck");
+	int64_t retries = json_int(health, "Retries", 0);
+	int64_t ns = json_int(health, "StartPeriod", 0) +
+		(json_int(health, "Interval", 0) + json_int(health, "Timeout", 0)) * (retries > 0 ? retries : 1) +
+		json_int(s->spec, "UpdateConfig.Delay", 0) + json_int(s->spec, "UpdateConfig.Monitor", 0) +
+		json_int(task, "RestartPolicy.Delay", 0) + json_int(task, "ContainerSpec.StopGracePeriod", 0);
 	return c->stall_ms + (ns > 0 ? (uint64_t)(ns / NS_PER_MS) : 0);
 }
 
@@ -166,36 +215,39 @@ static uint64_t hold_ms(const struct converge *c, const struct docker_service *s
 	return ns > 0 ? (uint64_t)(ns / NS_PER_MS) : c->hold_ms;
 }
 
-/* "task web.1 on node n1 failed: its error (exit code 3)" */
+/* ---- judging ---- */
+
+/* "task web.2 on node alpha failed: its error (exit code 3)" */
 static void tell(char *ret, size_t size, const struct converge *c, const struct converge_look *l, const struct docker_task *t)
 {
-	char where[200] = "", code[40] = "";
+	char where[200] = "", code[40] = "", slot[32] = "";
 	if (t->node_id[0])
 		(void)snprintf(where, sizeof(where), " on node %s", node_name(l, t->node_id));
 	if (t->exit_code >= 0)
 		(void)snprintf(code, sizeof(code), " (exit code %lld)", (long long)t->exit_code);
-	char slot[32] = "";
 	if (t->slot > 0)
 		(void)snprintf(slot, sizeof(slot), ".%lld", (long long)t->slot);
 	(void)snprintf(ret, size, "task %s%s%s %s: %s%s", c->name, slot, where, docker_task_state_name(t->state),
 		t->err[0] ? t->err : t->message, code);
 }
 
-static void blame(struct converge *c, const struct converge_look *l, const struct docker_task *t, const char *what)
+static enum converge_verdict blame(struct converge *c, const struct converge_look *l, const struct docker_task *t, const char *what)
 {
 	char story[sizeof(c->last_failure)];
 	tell(story, sizeof(story), c, l, t);
 	(void)snprintf(c->message, sizeof(c->message), "%s: %s", what, story);
 	(void)snprintf(c->failed_task, sizeof(c->failed_task), "%s", t->id);
+	return CONVERGE_FAILED;
 }
 
 /* Of any slot, however often it failed. */
 static void remember_failure(struct converge *c, const struct converge_look *l)
 {
 	const struct docker_task *newest = NULL;
+	bool job = may_end(c, l->service);
 	for (size_t i = 0; i < l->n_tasks; i++) {
 		const struct docker_task *t = &l->tasks[i];
-		if (counts(l, t) && is_failure(t, ends(c, l->service)) && (!newest || t->state_us > newest->state_us))
+		if (is_failure(l->service, t, job) && (!newest || t->state_us > newest->state_us))
 			newest = t;
 	}
 	if (!newest)
@@ -204,13 +256,13 @@ static void remember_failure(struct converge *c, const struct converge_look *l)
 	(void)snprintf(c->last_failed, sizeof(c->last_failed), "%s", newest->id);
 }
 
-static bool has_outlasted(uint64_t *since, bool condition, uint64_t now, uint64_t limit)
+static bool has_outlasted(const struct converge *c, uint64_t *since, bool condition, uint64_t now, uint64_t limit)
 {
 	if (!condition)
 		*since = 0;
 	else if (*since == 0)
 		*since = now;
-	return condition && now - *since >= limit;
+	return condition && (c->once || now - *since >= limit);
 }
 
 static enum converge_verdict fail(struct converge *c, const char *text)
@@ -239,6 +291,31 @@ static enum converge_verdict judge_update(struct converge *c, const struct docke
 	return CONVERGE_FAILED;
 }
 
+/* Progress is what was never reached before: a task that fails and is started again, again and again, is none. */
+static bool has_stalled(struct converge *c, const struct converge_look *l, const struct tally *y, uint64_t *ret_limit)
+{
+	bool moves = y->reached > c->best || l->service->update.state != c->update || (y->job && y->running > 0);
+	if (c->progress_ms == 0 || moves)
+		c->progress_ms = l->now_ms;
+	if (y->reached > c->best)
+		c->best = y->reached;
+	c->update = l->service->update.state;
+	*ret_limit = patience_ms(c, l->service);
+	if (y->pulling && *ret_limit < CONVERGE_PULL_MS)
+		*ret_limit = CONVERGE_PULL_MS;
+	return l->now_ms - c->progress_ms >= *ret_limit;
+}
+
+static enum converge_verdict say_stalled(struct converge *c, const struct converge_look *l, const struct tally *y, uint64_t limit_ms)
+{
+	if (y->pending)
+		return blame(c, l, y->pending, "cannot be scheduled");
+	(void)snprintf(c->message, sizeof(c->message), "no progress for %llu s: %d of %d tasks are running%s%s",
+		(unsigned long long)(limit_ms / 1000), y->running + y->completed, y->wanted, c->last_failure[0] ? "; " : "", c->last_failure);
+	(void)snprintf(c->failed_task, sizeof(c->failed_task), "%s", c->last_failed);
+	return CONVERGE_FAILED;
+}
+
 static const char *name_crash(const struct docker_service *s, const struct docker_task *t)
 {
 	if (t->state == DOCKER_TASK_REJECTED)
@@ -251,87 +328,79 @@ static const char *name_crash(const struct docker_service *s, const struct docke
 
 static enum converge_verdict judge_missing_tasks(struct converge *c, const struct converge_look *l, const struct tally *y)
 {
-	uint64_t now = l->now_ms;
-	if (y->crashed) {
-		blame(c, l, y->crashed, name_crash(l->service, y->crashed));
-		return CONVERGE_FAILED;
-	}
-	if (has_outlasted(&c->orphan_since_ms, y->orphan != NULL, now, CONVERGE_ORPHAN_MS)) {
-		blame(c, l, y->orphan, "ended, and its restart policy does not start it again");
-		return CONVERGE_FAILED;
-	}
+	uint64_t now = l->now_ms, limit;
+	if (y->crashed)
+		return blame(c, l, y->crashed, name_crash(l->service, y->crashed));
+	if (has_outlasted(c, &c->orphan_since_ms, y->orphan != NULL, now, CONVERGE_ORPHAN_MS))
+		return blame(c, l, y->orphan, "ended, and its restart policy does not start it again");
 	uint64_t unschedulable = c->stall_ms < CONVERGE_UNSCHEDULABLE_MS ? c->stall_ms : CONVERGE_UNSCHEDULABLE_MS;
-	if (has_outlasted(&c->unschedulable_since_ms, y->pending != NULL, now, unschedulable)) {
-		blame(c, l, y->pending, "cannot be scheduled");
-		return CONVERGE_FAILED;
-	}
-	uint64_t limit = patience_ms(c, l->service);
-	if (y->pulling && limit < CONVERGE_PULL_MS)
-		limit = CONVERGE_PULL_MS;
-	if (now - c->progress_ms >= limit) {
-		if (y->pending) {
-			blame(c, l, y->pending, "cannot be scheduled");
-			return CONVERGE_FAILED;
-		}
-		(void)snprintf(c->message, sizeof(c->message), "no progress for %llu s: %d of %d tasks are running",
-			(unsigned long long)(limit / 1000), y->running + y->completed, y->wanted);
-		return CONVERGE_FAILED;
-	}
+	if (has_outlasted(c, &c->unschedulable_since_ms, y->pending != NULL, now, unschedulable))
+		return blame(c, l, y->pending, "cannot be scheduled");
+	if (has_stalled(c, l, y, &limit))
+		return say_stalled(c, l, y, limit);
 	if (y->pending)
 		(void)snprintf(c->message, sizeof(c->message), "waits for a node: %s", y->pending->err);
 	else
-		(void)snprintf(c->message, sizeof(c->message), "%d of %d tasks are running", y->running + y->completed, y->wanted);
+		(void)snprintf(c->message, sizeof(c->message), "%d of %d tasks are %s", y->running + y->completed, y->wanted,
+			y->job ? "running or complete" : "running");
 	return CONVERGE_WAIT;
+}
+
+static enum converge_verdict judge_hold(struct converge *c, const struct converge_look *l, bool job)
+{
+	uint64_t hold = hold_ms(c, l->service);
+	if (c->good_since_ms == 0)
+		c->good_since_ms = l->now_ms;
+	c->orphan_since_ms = c->unschedulable_since_ms = c->progress_ms = 0;
+	c->message[0] = '\0';
+	if (job || c->gate || c->once || l->now_ms - c->good_since_ms >= hold)
+		return CONVERGE_DONE;
+	bool whole = hold % 1000 == 0;
+	(void)snprintf(c->message, sizeof(c->message), "running; verifying that it stays so for %llu %s",
+		(unsigned long long)(whole ? hold / 1000 : hold), whole ? "s" : "ms");
+	return CONVERGE_HOLD;
 }
 
 static enum converge_verdict judge(struct converge *c, const struct converge_look *l)
 {
 	const struct docker_service *s = l->service;
+	c->failed_task[0] = '\0';
 	if (!s)
 		return fail(c, "the service is gone: somebody else removed it");
 	struct tally y = tally_tasks(c, l);
 	c->running = y.running + y.completed;
 	c->wanted = y.wanted;
-	if (c->progress_ms == 0 || y.signature != c->signature) {
-		c->signature = y.signature;
-		c->progress_ms = l->now_ms;
-	}
 	remember_failure(c, l);
 	if (judge_update(c, s) == CONVERGE_FAILED)
 		return CONVERGE_FAILED;
-	bool enough = y.job ? y.completed >= y.wanted : y.running >= y.wanted;
 	bool global = s->mode == DOCKER_GLOBAL || s->mode == DOCKER_GLOBAL_JOB;
-	bool good = enough && s->update.state != DOCKER_UPDATE_UPDATING && (!global || y.wanted > 0);
-	if (!good) {
-		c->good_since_ms = 0;
-		return judge_missing_tasks(c, l, &y);
-	}
-	if (c->good_since_ms == 0)
-		c->good_since_ms = l->now_ms;
-	c->orphan_since_ms = c->unschedulable_since_ms = 0;
-	(void)snprintf(c->message, sizeof(c->message), "%s", "");
-	bool held = y.job || c->gate || l->now_ms - c->good_since_ms >= hold_ms(c, s);
-	return held ? CONVERGE_DONE : CONVERGE_HOLD;
+	bool enough = y.job ? y.completed >= y.wanted : y.running + y.completed == y.wanted;
+	c->completed = y.completed > 0 && y.running == 0;
+	if (enough && s->update.state != DOCKER_UPDATE_UPDATING && (!global || y.wanted > 0))
+		return judge_hold(c, l, y.job);
+	c->good_since_ms = 0;
+	return judge_missing_tasks(c, l, &y);
 }
 
-bool converge_judge(struct converge *c, const struct converge_look *look)
+void converge_interrupted(struct converge *c)
 {
-	int running = c->running, wanted = c->wanted;
-	enum converge_verdict before = c->verdict;
-	char message[sizeof(c->message)];
-	memcpy(message, c->message, sizeof(message));
-	c->verdict = judge(c, look);
-	return running != c->running || wanted != c->wanted || before != c->verdict || strcmp(message, c->message) != 0;
+	c->good_since_ms = c->progress_ms = c->orphan_since_ms = c->unschedulable_since_ms = 0;
 }
 
-enum service_state converge_state(const struct converge *c, enum docker_mode mode)
+enum converge_verdict converge_judge(struct converge *c, const struct converge_look *look)
+{
+	c->verdict = judge(c, look);
+	return c->verdict;
+}
+
+enum service_state converge_state(const struct converge *c)
 {
 	switch (c->verdict) {
 	case CONVERGE_WAIT:
 		return SERVICE_CONVERGING;
 	case CONVERGE_HOLD:
 	case CONVERGE_DONE:
-		return mode == DOCKER_REPLICATED_JOB || mode == DOCKER_GLOBAL_JOB ? SERVICE_COMPLETED : SERVICE_RUNNING;
+		return c->completed ? SERVICE_COMPLETED : SERVICE_RUNNING;
 	case CONVERGE_FAILED:
 		return SERVICE_FAILED;
 	}

@@ -21,38 +21,51 @@ enum converge_verdict {
 struct converge {
 	const char *key, *name; /* in the text, in the Engine */
 	bool gate;              /* a dependency: as wanted is enough, no hold */
+	bool once;              /* there is one look only: no hold; what needs time to be believed is believed; an end
+				 * that the restart policy takes for good is good */
 	bool completes;         /* others wait for its successful end: an ended task is what is wanted, as for jobs */
 	uint64_t stall_ms, hold_ms;
 
 	enum converge_verdict verdict;
 	int running, wanted;
+	bool completed;              /* as wanted, by having ended well */
 	char message[400];           /* what it waits for, or why it failed */
 	char failed_task[64];        /* whose log tells more; "" = none */
 	/* private */
-	uint64_t good_since_ms, progress_ms, orphan_since_ms, unschedulable_since_ms, signature;
+	uint64_t good_since_ms, progress_ms, orphan_since_ms, unschedulable_since_ms, best;
+	enum docker_update_state update;
 	char last_failure[320], last_failed[64]; /* the newest that was seen, and its task: the Engine's own roll-back hides it */
 };
 
 struct converge_look {
 	const struct docker_service *service; /* NULL: it is not there */
-	const struct docker_task *tasks;      /* of the present spec, of any service */
+	const struct docker_task *tasks;      /* of this service's present spec, sorted (converge_sort) */
 	size_t n_tasks;
 	const struct docker_node *nodes;
 	size_t n_nodes;
 	uint64_t now_ms;
 };
-/* True when running, wanted, verdict or message changed. */
-bool converge_judge(struct converge *c, const struct converge_look *look);
+/* By service, slot and node: the tasks of one slot are neighbours. */
+void converge_sort(struct docker_task *tasks, size_t n);
+/* Those of one service, of a sorted list. */
+const struct docker_task *converge_tasks(const struct docker_task *sorted, size_t n, const char *service_id, size_t *ret_n);
 
-/* The state for people: verdict, counts and mode together. */
-enum service_state converge_state(const struct converge *c, enum docker_mode mode);
+/* The verdict; running, wanted and message beside it. */
+enum converge_verdict converge_judge(struct converge *c, const struct converge_look *look);
+/* Nothing could be seen for a while: neither holding nor stalling goes on from before. */
+void converge_interrupted(struct converge *c);
 
-/* How often a slot may fail before it counts as a crash loop. */
+/* The state for people. */
+enum service_state converge_state(const struct converge *c);
+
+/* How often a slot may fail, since the service was last written, before it counts as a crash loop. */
 #define CONVERGE_FAILURES   3
 #define CONVERGE_REJECTIONS 2
 /* A slot whose last task ended and has no successor for so long will not get one. */
 #define CONVERGE_ORPHAN_MS 3000
 /* The scheduler has said for so long that no node suits. */
 #define CONVERGE_UNSCHEDULABLE_MS 15000
-/* Pulling an image shows no progress: its own limit. */
+/* A service without progress for stall_ms, and the times that its own spec asks for (health check, delays, grace
+ * periods), has failed. Pulling an image shows no progress: it has its own limit; a job's task may run as long as it
+ * likes. */
 #define CONVERGE_PULL_MS 600000

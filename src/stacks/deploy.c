@@ -74,7 +74,8 @@ static void on_status_taken_back(void *data, const struct status *st)
 static enum flow_next mark_failed(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
-	bool back = sr->has_previous && status_is_ok(&f->undo_st) && sr->on_failure != ON_FAILURE_PAUSE;
+	bool paused = sr->on_failure == ON_FAILURE_PAUSE && f->st.code != ST_CANCELLED;
+	bool back = sr->has_previous && !sr->unrestored && !paused;
 	enum stack_status status = back ? STACK_RUNNING : sr->has_previous ? STACK_DEGRADED : STACK_FAILED;
 	struct stack_op *op = stack_op_begin(sr, NULL);
 	op->db = sr->db->stacks->set_status(
@@ -119,48 +120,93 @@ static void on_phase(struct stack_run *sr, const struct status *st)
 	flow_step_done(sr->run->flow, st);
 }
 
-static enum flow_next run_phase(struct flow *f, enum rollout_phase phase)
+static enum flow_next run_phase(
+	struct flow *f, enum rollout_phase phase, void (*done)(struct stack_run *sr, const struct status *st))
 {
 	struct stack_run *sr = stack_run_of(f);
 	sr->forward.target = &sr->target;
-	rollout_run(&sr->forward, (unsigned)phase, on_phase);
+	rollout_run(&sr->forward, (unsigned)phase, done);
 	return FLOW_WAIT;
 }
 
 static enum flow_next networks(struct flow *f)
 {
-	return run_phase(f, ROLLOUT_NETWORKS);
+	return run_phase(f, ROLLOUT_NETWORKS, on_phase);
 }
 
 static enum flow_next objects(struct flow *f)
 {
-	return run_phase(f, ROLLOUT_OBJECTS);
+	return run_phase(f, ROLLOUT_OBJECTS, on_phase);
+}
+
+static void on_services(struct stack_run *sr, const struct status *st)
+{
+	const struct rollout *ro = &sr->forward;
+	if (status_is_ok(st))
+		job_run_say(sr->run, "services: %u created, %u updated, %u unchanged", ro->created, ro->updated, ro->kept);
+	flow_step_done(sr->run->flow, st);
 }
 
 static enum flow_next services(struct flow *f)
 {
-	return run_phase(f, ROLLOUT_SERVICES);
+	return run_phase(f, ROLLOUT_SERVICES, on_services);
 }
 
 static enum flow_next converge(struct flow *f)
 {
-	const struct rollout *ro = &stack_run_of(f)->forward;
-	job_run_say(f->data, "services: %u created, %u updated, %u unchanged", ro->created, ro->updated, ro->kept);
-	return run_phase(f, ROLLOUT_CONVERGE);
+	return run_phase(f, ROLLOUT_CONVERGE, on_phase);
 }
 
 static enum flow_next prune(struct flow *f)
 {
-	return run_phase(f, ROLLOUT_PRUNE);
+	return run_phase(f, ROLLOUT_PRUNE, on_phase);
+}
+
+static void on_activated(void *data, const struct status *st)
+{
+	struct stack_run *sr;
+	if (!stack_op_end(data, &sr, NULL))
+		return;
+	if (status_is_ok(st))
+		rollout_say_result(&sr->forward);
+	stack_step_done(sr, st);
+}
+
+static void on_looked(struct stack_run *sr, const struct status *st)
+{
+	if (status_is_ok(st))
+		flow_resume(sr->run->flow);
+	else
+		flow_step_done(sr->run->flow, st);
+}
+
+static void store_active(struct stack_run *sr)
+{
+	size_t n;
+	struct db_service *seen = rollout_services(&sr->forward, sr->run->arena, &n);
+	struct stack_op *op = stack_op_begin(sr, NULL);
+	op->db = sr->db->stacks->activate(sr->db, sr->run->job, sr->deployment_id, seen, n, stack_op_step_done, op);
+}
+
+static void on_seen_again(struct stack_run *sr, const struct status *st)
+{
+	if (status_is_ok(st))
+		store_active(sr);
+	else
+		flow_step_done(sr->run->flow, st);
 }
 
 static enum flow_next activate(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
-	size_t n;
-	struct db_service *seen = rollout_services(&sr->forward, sr->run->arena, &n);
-	struct stack_op *op = stack_op_begin(sr, NULL);
-	op->db = sr->db->stacks->activate(sr->db, sr->run->job, sr->deployment_id, seen, n, stack_op_step_done, op);
+	if (sr->forward.watched) {
+		store_active(sr);
+		return FLOW_WAIT;
+	}
+	/* It was a daemon that is dead now that saw it converge. */
+	sr->forward.target = &sr->target;
+	sr->forward.brief = true;
+	rollout_run(&sr->forward, ROLLOUT_CONVERGE, on_seen_again);
 	return FLOW_WAIT;
 }
 
@@ -179,11 +225,11 @@ static const struct flow_step deploy_steps[] = {
 	{"services", services, NULL, 3600},
 	{"converge", converge, NULL, 3600},
 	{"prune", prune, NULL, 300},
-	{"activate", activate, NULL, 60},
+	{"activate", activate, NULL, 0}, /* it may be done though nobody says so: no limit, no return */
 	{0},
 };
 
 const struct job_kind_def stacks_deploy_kind = {
-	JOB_DEPLOY, deploy_prelude, deploy_steps, stack_run_begin, stack_run_interrupt, stack_run_end};
+	JOB_DEPLOY, deploy_prelude, deploy_steps, stack_run_begin, stack_run_interrupt, stack_run_end, "activate"};
 const struct job_kind_def stacks_update_kind = {
-	JOB_UPDATE, deploy_prelude, deploy_steps, stack_run_begin, stack_run_interrupt, stack_run_end};
+	JOB_UPDATE, deploy_prelude, deploy_steps, stack_run_begin, stack_run_interrupt, stack_run_end, "activate"};

@@ -42,6 +42,12 @@ static const json_t *hold_json(struct arena *a, const json_t *j)
 	return held;
 }
 
+static int compare_names(const void *left, const void *right)
+{
+	const struct docker_service *a = left, *b = right;
+	return strcmp(a->name, b->name);
+}
+
 void picture_set_services(struct picture *p, const struct docker_service *s, size_t n)
 {
 	struct arena *a = p->arena;
@@ -54,10 +60,12 @@ void picture_set_services(struct picture *p, const struct docker_service *s, siz
 		c->image = arena_strdup(a, s[i].image);
 		c->update.message = arena_strdup(a, s[i].update.message);
 		c->spec = hold_json(a, s[i].spec);
-		c->previous_spec = NULL;
+		c->previous_spec = hold_json(a, s[i].previous_spec);
 		c->labels = (struct docker_pairs){0};
 	}
 	p->n_services = n;
+	if (n > 0)
+		qsort(p->services, n, sizeof(*p->services), compare_names);
 }
 
 void picture_set_tasks(struct picture *p, const struct docker_task *t, size_t n)
@@ -77,6 +85,7 @@ void picture_set_tasks(struct picture *p, const struct docker_task *t, size_t n)
 		c->spec = NULL;
 	}
 	p->n_tasks = n;
+	converge_sort(p->tasks, n);
 }
 
 void picture_set_nodes(struct picture *p, const struct docker_node *m, size_t n)
@@ -95,46 +104,43 @@ void picture_set_nodes(struct picture *p, const struct docker_node *m, size_t n)
 
 const struct docker_service *picture_service(const struct picture *p, const char *name)
 {
-	for (size_t i = 0; i < p->n_services; i++)
-		if (strcmp(p->services[i].name, name) == 0)
-			return &p->services[i];
-	return NULL;
+	const struct docker_service key = {.name = name};
+	return p->n_services ? bsearch(&key, p->services, p->n_services, sizeof(key), compare_names) : NULL;
 }
 
-static enum service_state state_of(const struct converge *c, const struct docker_service *seen)
+struct converge_look picture_look(const struct picture *p, const char *name)
 {
-	bool job = seen->mode == DOCKER_REPLICATED_JOB || seen->mode == DOCKER_GLOBAL_JOB;
-	switch (c->verdict) {
-	case CONVERGE_HOLD:
-	case CONVERGE_DONE:
-		return job ? SERVICE_COMPLETED : SERVICE_RUNNING;
-	case CONVERGE_WAIT:
-		return c->running > 0 && c->running < c->wanted ? SERVICE_DEGRADED : SERVICE_CONVERGING;
-	case CONVERGE_FAILED:
-		return c->running > 0 ? SERVICE_DEGRADED : SERVICE_FAILED;
-	}
-	return SERVICE_CONVERGING;
+	struct converge_look l = {.service = picture_service(p, name), .nodes = p->nodes, .n_nodes = p->n_nodes, .now_ms = 1};
+	if (l.service)
+		l.tasks = converge_tasks(p->tasks, p->n_tasks, l.service->id, &l.n_tasks);
+	return l;
+}
+
+/* Some of the tasks run: people can still use it. */
+static enum service_state state_of(const struct converge *c)
+{
+	bool some = c->running > 0 && (c->verdict == CONVERGE_FAILED || (c->verdict == CONVERGE_WAIT && c->running < c->wanted));
+	return some ? SERVICE_DEGRADED : converge_state(c);
 }
 
 static struct db_service judge_service(struct arena *a, const struct picture *p, const struct db_service *known)
 {
 	struct db_service now = *known;
-	const struct docker_service *seen = picture_service(p, known->engine_name);
+	const struct converge_look look = picture_look(p, known->engine_name);
+	const struct docker_service *seen = look.service;
 	if (!seen) {
 		now.state = SERVICE_MISSING;
 		now.running = 0;
 		now.message = "gone from the Engine: somebody removed it";
 		return now;
 	}
-	struct converge c = {.key = known->service, .name = known->engine_name, .gate = true, .stall_ms = UINT64_MAX / 4};
-	c.completes = known->state == SERVICE_COMPLETED;
-	const struct converge_look look = {seen, p->tasks, p->n_tasks, p->nodes, p->n_nodes, 1};
+	struct converge c = {.key = known->service, .name = known->engine_name, .once = true, .stall_ms = UINT64_MAX / 4};
 	(void)converge_judge(&c, &look);
 	now.engine_id = seen->id;
 	now.image = seen->image;
 	now.running = c.running;
 	now.wanted = c.wanted;
-	now.state = state_of(&c, seen);
+	now.state = state_of(&c);
 	now.message = now.state == SERVICE_RUNNING || now.state == SERVICE_COMPLETED ? "" : arena_strdup(a, c.message);
 	return now;
 }

@@ -15,11 +15,16 @@ struct picture {
 struct picture *picture_create(void);
 void picture_destroy(struct picture *p);
 void picture_reset(struct picture *p);
-/* Copy what judging and the api need; label lists are left out. */
+/* Copy what judging and the api need; label lists are left out. Services are kept in order of their names, tasks as
+ * converge_sort puts them. */
 void picture_set_services(struct picture *p, const struct docker_service *s, size_t n);
 void picture_set_tasks(struct picture *p, const struct docker_task *t, size_t n);
 void picture_set_nodes(struct picture *p, const struct docker_node *m, size_t n);
 
+struct converge;
+struct converge_look;
+/* What there is to see of one service, nodes and time aside. */
+struct converge_look picture_look(const struct picture *p, const char *name);
 const struct docker_service *picture_service(const struct picture *p, const char *name); /* NULL: not there */
 
 struct judged_stack {

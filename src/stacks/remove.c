@@ -15,14 +15,17 @@ static enum flow_next announce(struct flow *f)
 static enum flow_next take_back_status(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
-	enum stack_status status = status_is_ok(&f->undo_st) ? (sr->has_previous ? STACK_RUNNING : STACK_PENDING) : STACK_DEGRADED;
+	enum stack_status status = !sr->has_previous ? STACK_FAILED : sr->unrestored ? STACK_DEGRADED : STACK_RUNNING;
 	struct stack_op *op = stack_op_begin(sr, NULL);
-	op->db = sr->db->stacks->set_status(sr->db, sr->run->job, status, "", stack_op_step_done, op);
+	op->db = sr->db->stacks->set_status(
+		sr->db, sr->run->job, status, status == STACK_RUNNING ? "" : f->st.message, stack_op_step_done, op);
 	return FLOW_WAIT;
 }
 
 static void on_pruned(struct stack_run *sr, const struct status *st)
 {
+	if (status_is_ok(st))
+		job_run_say(sr->run, "%u service%s removed", sr->forward.removed, sr->forward.removed == 1 ? "" : "s");
 	flow_step_done(sr->run->flow, st);
 }
 
@@ -32,6 +35,12 @@ static enum flow_next objects(struct flow *f)
 	sr->forward.target = &sr->target; /* the empty release */
 	rollout_run(&sr->forward, ROLLOUT_PRUNE, on_pruned);
 	return FLOW_WAIT;
+}
+
+/* Of a stack that never had a good release nothing can be brought back. */
+static enum flow_next restore(struct flow *f)
+{
+	return stack_run_of(f)->has_previous ? stack_restore(f) : FLOW_NEXT;
 }
 
 static enum flow_next forget(struct flow *f)
@@ -49,10 +58,10 @@ static const struct flow_step remove_prelude[] = {
 };
 static const struct flow_step remove_steps[] = {
 	{"announce", announce, take_back_status, 60},
-	{"objects", objects, stack_restore, 600},
-	{"forget", forget, NULL, 60},
+	{"objects", objects, restore, 600},
+	{"forget", forget, NULL, 0}, /* it may be done though nobody says so: no limit, no return */
 	{0},
 };
 
 const struct job_kind_def stacks_remove_kind = {
-	JOB_REMOVE, remove_prelude, remove_steps, stack_run_begin, stack_run_interrupt, stack_run_end};
+	JOB_REMOVE, remove_prelude, remove_steps, stack_run_begin, stack_run_interrupt, stack_run_end, "forget"};

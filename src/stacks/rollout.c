@@ -8,6 +8,8 @@
  * just made before they are believed. Other transient failures are tried until the step's time limit. */
 #define AGAIN_MS  300
 #define TRIES_MAX 20
+/* The same for an Engine that says that something inside it broke. */
+#define TRIES_INTERNAL 3
 
 static void run_phase(struct rollout *ro);
 
@@ -48,6 +50,9 @@ static void run_phase(struct rollout *ro)
 	case ROLLOUT_PRUNE:
 		rollout_prune(ro);
 		break;
+	case ROLLOUT_LOOK:
+		rollout_look_once(ro);
+		break;
 	case ROLLOUT_ALL:
 		break;
 	}
@@ -59,6 +64,8 @@ static void next_phase(struct rollout *ro)
 	if (lowest == 0) {
 		void (*done)(struct stack_run *, const struct status *) = ro->done;
 		ro->stopped = true;
+		if (!status_is_ok(&ro->first))
+			ro->st = ro->first;
 		done(ro->sr, &ro->st);
 		return;
 	}
@@ -67,7 +74,7 @@ static void next_phase(struct rollout *ro)
 	run_phase(ro);
 }
 
-static bool may_pass(struct rollout *ro)
+static bool may_pass(const struct rollout *ro)
 {
 	switch (ro->st.code) {
 	case ST_UNAVAILABLE:
@@ -77,6 +84,8 @@ static bool may_pass(struct rollout *ro)
 	case ST_NOT_FOUND:
 	case ST_ALREADY_EXISTS:
 		return ro->tries < TRIES_MAX;
+	case ST_INTERNAL:
+		return ro->tries < TRIES_INTERNAL;
 	case ST_OK:
 	case ST_CANCELLED:
 	case ST_UNKNOWN:
@@ -86,7 +95,6 @@ static bool may_pass(struct rollout *ro)
 	case ST_FAILED_PRECONDITION:
 	case ST_OUT_OF_RANGE:
 	case ST_UNIMPLEMENTED:
-	case ST_INTERNAL:
 	case ST_DATA_LOSS:
 	case ST_UNAUTHENTICATED:
 		break;
@@ -105,10 +113,24 @@ static void on_again(struct timer *t)
 	next_phase(ro);
 }
 
-static void on_pause(struct timer *t)
+static void phase_done(struct rollout *ro)
 {
-	struct rollout *ro = container_of(t, struct rollout, pause);
-	ro->next(ro);
+	if (ro->phase >= ro->tried) /* not one that was only run again for the sake of a later one */
+		ro->tries = 0;
+	ro->sr->trouble = status_ok();
+	ro->phases &= ~(unsigned)ro->phase;
+	if (ro->phase == ROLLOUT_CONVERGE)
+		ro->stale = true;
+	next_phase(ro);
+}
+
+static void phase_failed(struct rollout *ro)
+{
+	bool go_on = ro->thorough && ro->phase == ROLLOUT_CONVERGE;
+	ro->first = ro->st;
+	ro->phases = go_on ? ro->phases & ROLLOUT_PRUNE : 0;
+	ro->stale = true;
+	next_phase(ro);
 }
 
 void rollout_phase_over(struct rollout *ro)
@@ -116,19 +138,20 @@ void rollout_phase_over(struct rollout *ro)
 	if (ro->stopped)
 		return;
 	if (status_is_ok(&ro->st)) {
-		ro->tries = 0;
-		ro->phases &= ~(unsigned)ro->phase;
-		if (ro->phase == ROLLOUT_CONVERGE)
-			ro->stale = true;
-		next_phase(ro);
-	} else if (may_pass(ro)) {
-		if (ro->tries++ == 0)
-			job_run_say(ro->sr->run, "trying again: %s", ro->st.message);
-		timer_set(&ro->again, AGAIN_MS);
-	} else {
-		ro->phases = 0;
-		next_phase(ro);
+		phase_done(ro);
+		return;
 	}
+	if (ro->phase != ro->tried)
+		ro->tries = 0;
+	ro->tried = ro->phase;
+	if (!may_pass(ro)) {
+		phase_failed(ro);
+		return;
+	}
+	ro->sr->trouble = ro->st;
+	if (ro->tries++ == 0)
+		job_run_say(ro->sr->run, "trying again: %s", ro->st.message);
+	timer_set(&ro->again, AGAIN_MS);
 }
 
 void rollout_await(struct rollout *ro)
@@ -138,6 +161,8 @@ void rollout_await(struct rollout *ro)
 
 void rollout_part(struct rollout *ro, const struct status *st)
 {
+	if (ro->stopped)
+		return;
 	if (!status_is_ok(st) && (status_is_ok(&ro->st) || ro->st.code == ST_UNAVAILABLE))
 		ro->st = *st;
 	if (--ro->waiting > 0)
@@ -153,7 +178,6 @@ void rollout_init(struct rollout *ro, struct stack_run *sr)
 	*ro = (struct rollout){.sr = sr, .mode = ROLLOUT_RELEASE, .stopped = true};
 	rollout_watch_init(ro);
 	timer_init(&ro->again, sr->run->loop, on_again);
-	timer_init(&ro->pause, sr->run->loop, on_pause);
 }
 
 void rollout_finish(struct rollout *ro)
@@ -168,8 +192,11 @@ void rollout_run(struct rollout *ro, unsigned phases, void (*done)(struct stack_
 	ro->done = done;
 	ro->stopped = false;
 	ro->waiting = ro->tries = 0;
-	ro->st = status_ok();
-	ro->phase = 0;
+	ro->st = ro->first = status_ok();
+	ro->phase = ro->tried = 0;
+	ro->busy = false;
+	ro->busy_rounds = 0;
+	ro->sr->trouble = status_ok();
 	timer_set(&ro->again, 0); /* never from inside */
 }
 
@@ -177,8 +204,8 @@ void rollout_stop(struct rollout *ro)
 {
 	ro->stopped = true;
 	timer_stop(&ro->again);
-	timer_stop(&ro->pause);
 	timer_stop(&ro->poll);
+	timer_stop(&ro->log_limit);
 }
 
 bool rollout_includes(const struct rollout *ro, const char *key)

@@ -5,7 +5,8 @@
  * step's time limit.
  *
  * Every service that is written carries the job's id and epoch as labels; a service whose label shows our
- * job at a later epoch ends the rollout with ABORTED: the job is somebody else's now. */
+ * job at a later epoch ends the run: the job is somebody else's now. What does not carry the stack's label is never
+ * changed or removed. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,6 +27,7 @@ enum rollout_phase {
 	ROLLOUT_CONVERGE = 8,
 	ROLLOUT_PRUNE = 16,   /* what carries the namespace and is not in the release */
 	ROLLOUT_ALL = 31,
+	ROLLOUT_LOOK = 32,    /* only looks how the services are, for rollout_services */
 };
 /* What a service's body is made of. */
 enum rollout_mode {
@@ -41,6 +43,7 @@ struct rollout {
 	const struct release *target;
 	const json_t *replicas;   /* SCALE: {"service": n}; borrowed */
 	const char *const *only;  /* service keys, NULL-terminated; NULL = all of the target */
+	bool thorough;            /* prunes also when a service did not converge; the failure is reported all the same */
 	unsigned created, updated, kept, removed; /* services */
 
 	bool stale;               /* sr->world must be read before anything is compared */
@@ -48,10 +51,11 @@ struct rollout {
 	/* private */
 	unsigned phases; /* still to run, the present one included */
 	enum rollout_phase phase;
+	enum rollout_phase tried; /* the one that `tries` counts for */
 	unsigned level, waiting, tries;
 	bool stopped;
-	struct status st;
-	struct timer again, pause; /* pause: then `next` */
+	struct status st, first; /* first: the failure in spite of which the rest is done */
+	struct timer again;
 	void (*next)(struct rollout *ro); /* when nothing is waited for any more */
 	void (*done)(struct stack_run *sr, const struct status *st);
 	const char **written; /* names of services that this job has written: they must hold, others need only be well */
@@ -59,14 +63,20 @@ struct rollout {
 	/* prune: services that were removed, whose tasks may still be there */
 	const char **leaving;
 	size_t n_leaving;
+	bool busy;             /* something that was to go is still in use */
+	unsigned busy_rounds;
 	/* watch: see rollout_watch.c */
+	bool brief; /* what runs has been held before: to run is enough */
 	struct converge *watched;
 	size_t n_watched;
 	unsigned looks, look_waiting;
+	bool look_at_all; /* tasks of earlier specs and of removed services too */
+	void (*on_seen)(struct rollout *ro);
 	struct status look_st;
 	struct picture *seen, *seen_nodes;
 	struct buf log_text;
-	struct timer poll;
+	struct timer poll, log_limit;
+	struct stack_op *log;
 };
 
 void rollout_init(struct rollout *ro, struct stack_run *sr);
@@ -74,7 +84,11 @@ void rollout_finish(struct rollout *ro);
 /* Runs the phases in their order. `done` fires once, later; never after rollout_stop. */
 void rollout_run(struct rollout *ro, unsigned phases, void (*done)(struct stack_run *sr, const struct status *st));
 void rollout_stop(struct rollout *ro);
-/* The services as the converge phase saw them last, for db. */
+/* "service web: 1 of 2 tasks are running": the first one that is watched and not yet as wanted; NULL: none. */
+const char *rollout_waits_for(struct rollout *ro);
+/* Says how many services run. */
+void rollout_say_result(struct rollout *ro);
+/* The services as they were seen last (by CONVERGE or LOOK), for db. */
 struct db_service *rollout_services(struct rollout *ro, struct arena *a, size_t *ret_n);
 
 /* ---- between the files of the rollout ---- */
@@ -91,6 +105,13 @@ void rollout_prune(struct rollout *ro);
 /* Watches these (in the run's arena) until all are done or one failed; then `next`, or the story of the failure. */
 void rollout_watch(struct rollout *ro, struct converge *watched, size_t n, void (*next)(struct rollout *ro));
 void rollout_watch_all(struct rollout *ro);
+/* Looks at the services, and at all tasks, of the namespace and at the nodes (into seen, seen_nodes); then on_seen. While no
+ * Engine answers it tries again; then, or when asked to, after ms. */
+void rollout_look(struct rollout *ro, void (*on_seen)(struct rollout *ro));
+void rollout_look_again(struct rollout *ro, uint64_t ms);
+void rollout_look_once(struct rollout *ro);
+/* A service's state for watchers; only what differs from what they know is sent. */
+void rollout_tell(struct rollout *ro, const char *key, enum service_state state, int running, int wanted, const char *message);
 void rollout_watch_init(struct rollout *ro);
 void rollout_watch_finish(struct rollout *ro);
 bool rollout_includes(const struct rollout *ro, const char *key);

@@ -5,11 +5,13 @@
 
 #include <string.h>
 #include "base/arena.h"
+#include "stacks/judge.h"
 #include "stacks/stack_run.h"
 
 #define LOOK_MS 200
-
-static void wait_for_tasks(struct rollout *ro);
+/* So often what is still in use (a container outside the stack in its network) is waited for, before a release that
+ * runs well leaves it behind. */
+#define BUSY_ROUNDS 20
 
 static const struct release_object *object_named(const struct release_object *objects, size_t n, const char *name)
 {
@@ -42,12 +44,14 @@ static void on_removed(void *data, const struct status *st)
 static void on_object_removed(void *data, const struct status *st)
 {
 	struct stack_run *sr;
-	void *ro;
-	if (!stack_op_end(data, &sr, &ro))
+	void *rollout;
+	if (!stack_op_end(data, &sr, &rollout))
 		return;
+	struct rollout *ro = rollout;
 	struct status again = status_err(ST_UNAVAILABLE, "%s", st->message);
 	struct status ok = status_ok();
 	bool busy = st->code == ST_FAILED_PRECONDITION || st->code == ST_INVALID_ARGUMENT || st->code == ST_ABORTED;
+	ro->busy |= busy;
 	rollout_part(ro, busy ? &again : st->code == ST_NOT_FOUND ? &ok : st);
 }
 
@@ -119,33 +123,41 @@ static bool is_leaving(const struct rollout *ro, const char *service_id)
 	return false;
 }
 
-static void on_tasks(void *data, const struct status *st, const struct docker_task *t, size_t n)
+static bool node_is_down(const struct picture *p, const char *node_id)
 {
-	struct stack_run *sr;
-	void *rollout;
-	if (!stack_op_end(data, &sr, &rollout))
-		return;
-	struct rollout *ro = rollout;
+	for (size_t i = 0; i < p->n_nodes; i++)
+		if (strcmp(p->nodes[i].id, node_id) == 0)
+			return p->nodes[i].state == DOCKER_NODE_DOWN;
+	return false;
+}
+
+/* A node that is down cannot say that its tasks have ended; it will end them when it is back. */
+static void on_tasks_seen(struct rollout *ro)
+{
+	const struct picture *p = ro->seen;
 	bool left = false;
-	for (size_t i = 0; i < n; i++)
-		left |= is_leaving(ro, t[i].service_id) && !docker_task_state_ended(t[i].state);
-	if (!status_is_ok(st)) {
-		ro->st = *st;
-		rollout_phase_over(ro);
-	} else if (left) {
-		ro->next = wait_for_tasks;
-		timer_set(&ro->pause, LOOK_MS);
-	} else {
-		remove_the_rest(ro);
+	for (size_t i = 0; i < p->n_tasks; i++) {
+		const struct docker_task *t = &p->tasks[i];
+		left |= is_leaving(ro, t->service_id) && !docker_task_state_ended(t->state) && !node_is_down(ro->seen_nodes, t->node_id);
 	}
+	if (left)
+		rollout_look_again(ro, LOOK_MS);
+	else
+		remove_the_rest(ro);
 }
 
 static void wait_for_tasks(struct rollout *ro)
 {
-	const char *labels[] = {arena_fmt(ro->sr->run->arena, "%s=%s", LABEL_NAMESPACE, ro->sr->namespace_), NULL};
-	const struct docker_task_filter f = {.labels = labels};
-	struct stack_op *op = stack_op_begin(ro->sr, ro);
-	op->docker = docker_task_list(ro->sr->docker, &f, 0, on_tasks, op);
+	rollout_look(ro, on_tasks_seen);
+}
+
+/* Something outside the stack holds what is left: no reason to take a good release back. */
+static bool gives_up(struct rollout *ro)
+{
+	if (ro->busy)
+		ro->busy_rounds++;
+	ro->busy = false;
+	return ro->busy_rounds >= BUSY_ROUNDS && ro->target->n_services > 0;
 }
 
 void rollout_prune(struct rollout *ro)
@@ -153,6 +165,11 @@ void rollout_prune(struct rollout *ro)
 	struct stack_run *sr = ro->sr;
 	const struct world *w = &sr->world;
 	size_t n = 0;
+	if (gives_up(ro)) {
+		job_run_say(sr->run, "left behind: %s", sr->trouble.message);
+		rollout_phase_over(ro);
+		return;
+	}
 	const char **leaving = arena_array(sr->run->arena, const char *, w->n_services + ro->n_leaving + 1);
 	for (size_t i = 0; i < ro->n_leaving; i++)
 		leaving[n++] = ro->leaving[i];

@@ -46,7 +46,7 @@ static bool on_log_line(void *data, const struct docker_log_line *line)
 {
 	const struct stack_op *op = data;
 	struct rollout *ro = op->data;
-	if (!op->cancelled && ro->log_text.len + line->text.len < LOG_BYTES) {
+	if (!op->cancelled && ro->log && ro->log_text.len + line->text.len < LOG_BYTES) {
 		buf_adds(&ro->log_text, "  ");
 		buf_add_str(&ro->log_text, line->text);
 		buf_addc(&ro->log_text, '\n');
@@ -59,8 +59,19 @@ static void on_log_end(void *data, const struct status *st)
 	struct stack_run *sr;
 	void *rollout;
 	(void)st; /* no log is no reason to say less about the failure */
-	if (stack_op_end(data, &sr, &rollout))
-		tell_story(rollout);
+	if (!stack_op_end(data, &sr, &rollout))
+		return;
+	struct rollout *ro = rollout;
+	ro->log = NULL;
+	timer_stop(&ro->log_limit);
+	tell_story(ro);
+}
+
+/* A log of a node that is away opens and never ends. */
+static void on_log_limit(struct timer *t)
+{
+	struct rollout *ro = container_of(t, struct rollout, log_limit);
+	docker_cancel(ro->sr->docker, ro->log->docker);
 }
 
 static void failed(struct rollout *ro)
@@ -73,34 +84,53 @@ static void failed(struct rollout *ro)
 	}
 	struct stack_op *op = stack_op_begin(ro->sr, ro);
 	const struct docker_logs l = {.task = c->failed_task, .tail = LOG_LINES, .on_line = on_log_line};
+	ro->log = op;
+	timer_set(&ro->log_limit, LOG_MS);
 	op->docker = docker_logs(ro->sr->docker, &l, LOG_MS, on_log_end, op);
 }
 
 /* ---- looking ---- */
 
-static const struct docker_service *seen_service(const struct rollout *ro, const char *name)
+void rollout_tell(struct rollout *ro, const char *key, enum service_state state, int running, int wanted, const char *message)
 {
-	return picture_service(ro->seen, name);
+	struct stack_run *sr = ro->sr;
+	struct arena *a = sr->run->arena;
+	struct service_told *told = NULL;
+	for (size_t i = 0; i < sr->n_told && !told; i++)
+		if (strcmp(sr->told[i].key, key) == 0)
+			told = &sr->told[i];
+	if (told && told->state == state && told->running == running && told->wanted == wanted && strcmp(told->message, message) == 0)
+		return;
+	if (!told) {
+		struct service_told *more = arena_array(a, struct service_told, sr->n_told + 1);
+		if (sr->n_told)
+			memcpy(more, sr->told, sr->n_told * sizeof(*more));
+		sr->told = more;
+		told = &more[sr->n_told++];
+	}
+	*told = (struct service_told){key, arena_strdup(a, message), state, running, wanted};
+	job_run_event(sr->run, &(struct db_event){.kind = "service.state", .service = key, .message = message,
+		.state = service_state_name(state), .running = running, .wanted = wanted, .percent = -1});
 }
 
 static void judge_all(struct rollout *ro)
 {
 	bool waits = false, holds = false, fails = false;
-	struct converge_look look = {.tasks = ro->seen->tasks, .n_tasks = ro->seen->n_tasks, .nodes = ro->seen_nodes->nodes,
-		.n_nodes = ro->seen_nodes->n_nodes, .now_ms = loop_now_ms(ro->sr->run->loop)};
 	for (size_t i = 0; i < ro->n_watched; i++) {
 		struct converge *c = &ro->watched[i];
-		look.service = seen_service(ro, c->name);
-		if (converge_judge(c, &look)) {
-			enum docker_mode mode = look.service ? look.service->mode : DOCKER_REPLICATED;
-			job_run_event(ro->sr->run, &(struct db_event){.kind = "service.state", .service = c->key, .message = c->message,
-				.state = service_state_name(converge_state(c, mode)), .running = c->running, .wanted = c->wanted, .percent = -1});
-		}
-		waits |= c->verdict == CONVERGE_WAIT;
-		holds |= c->verdict == CONVERGE_HOLD;
-		fails |= c->verdict == CONVERGE_FAILED;
+		struct converge_look look = picture_look(ro->seen, c->name);
+		look.nodes = ro->seen_nodes->nodes;
+		look.n_nodes = ro->seen_nodes->n_nodes;
+		look.now_ms = loop_now_ms(ro->sr->run->loop);
+		enum converge_verdict verdict = converge_judge(c, &look);
+		rollout_tell(ro, c->key, converge_state(c), c->running, c->wanted, c->message);
+		waits |= verdict == CONVERGE_WAIT;
+		holds |= verdict == CONVERGE_HOLD;
+		fails |= verdict == CONVERGE_FAILED;
 	}
-	if (fails)
+	if (ro->phase == ROLLOUT_LOOK)
+		ro->next(ro);
+	else if (fails)
 		failed(ro);
 	else if (waits || holds)
 		timer_set(&ro->poll, waits ? LOOK_MS : LOOK_HOLD_MS);
@@ -115,11 +145,12 @@ static void look_part(struct rollout *ro, const struct status *st)
 	if (--ro->look_waiting > 0)
 		return;
 	if (status_is_ok(&ro->look_st)) {
-		judge_all(ro);
+		ro->sr->trouble = status_ok();
+		ro->on_seen(ro);
 	} else if (ro->look_st.code == ST_UNAVAILABLE || ro->look_st.code == ST_DEADLINE_EXCEEDED) {
-		/* The Engine is away: nothing was seen, so neither holding nor stalling counts. */
 		for (size_t i = 0; i < ro->n_watched; i++)
-			ro->watched[i].good_since_ms = ro->watched[i].progress_ms = 0;
+			converge_interrupted(&ro->watched[i]);
+		ro->sr->trouble = ro->look_st;
 		timer_set(&ro->poll, LOOK_HOLD_MS);
 	} else {
 		ro->st = ro->look_st;
@@ -170,7 +201,7 @@ static void look_now(struct rollout *ro)
 	picture_reset(ro->seen);
 	labels[0] = arena_fmt(ro->seen->arena, "%s=%s", LABEL_NAMESPACE, sr->namespace_);
 	const struct docker_filter services = {.labels = labels};
-	const struct docker_task_filter tasks = {.labels = labels, .up_to_date = true};
+	const struct docker_task_filter tasks = {.labels = labels, .up_to_date = !ro->look_at_all};
 	ro->look_st = status_ok();
 	ro->look_waiting = 2;
 	struct stack_op *op = stack_op_begin(sr, ro);
@@ -184,6 +215,20 @@ static void look_now(struct rollout *ro)
 	}
 }
 
+void rollout_look(struct rollout *ro, void (*on_seen)(struct rollout *ro))
+{
+	ro->n_watched = 0;
+	ro->looks = 0;
+	ro->look_at_all = true;
+	ro->on_seen = on_seen;
+	look_now(ro);
+}
+
+void rollout_look_again(struct rollout *ro, uint64_t ms)
+{
+	timer_set(&ro->poll, ms);
+}
+
 static void on_poll(struct timer *t)
 {
 	look_now(container_of(t, struct rollout, poll));
@@ -194,11 +239,13 @@ void rollout_watch_init(struct rollout *ro)
 	ro->seen = picture_create();
 	ro->seen_nodes = picture_create();
 	timer_init(&ro->poll, ro->sr->run->loop, on_poll);
+	timer_init(&ro->log_limit, ro->sr->run->loop, on_log_limit);
 }
 
 void rollout_watch_finish(struct rollout *ro)
 {
 	timer_stop(&ro->poll);
+	timer_stop(&ro->log_limit);
 	buf_finish(&ro->log_text);
 	picture_destroy(ro->seen);
 	picture_destroy(ro->seen_nodes);
@@ -215,6 +262,8 @@ void rollout_watch(struct rollout *ro, struct converge *watched, size_t n, void 
 	ro->n_watched = n;
 	ro->next = next;
 	ro->looks = 0;
+	ro->look_at_all = false;
+	ro->on_seen = judge_all;
 	if (n == 0)
 		next(ro);
 	else
@@ -241,7 +290,7 @@ static bool is_unchanged(const struct rollout *ro, const char *name)
 	return seen && strcmp(seen->label_job, ro->sr->run->job->id.text) != 0;
 }
 
-void rollout_watch_all(struct rollout *ro)
+static void watch_all(struct rollout *ro, bool once)
 {
 	const struct release *r = ro->target;
 	struct converge *all = arena_array(ro->sr->run->arena, struct converge, r->n_services + 1);
@@ -249,37 +298,77 @@ void rollout_watch_all(struct rollout *ro)
 	for (size_t i = 0; i < r->n_services; i++) {
 		const struct release_object *o = &r->services[i].object;
 		if (rollout_includes(ro, o->key))
-			all[n++] = (struct converge){.key = o->key, .name = o->name, .gate = is_unchanged(ro, o->name),
+			all[n++] = (struct converge){.key = o->key, .name = o->name, .once = once, .gate = is_unchanged(ro, o->name),
 				.completes = someone_awaits_end(r, o->key)};
 	}
 	rollout_watch(ro, all, n, rollout_phase_over);
 }
 
+void rollout_watch_all(struct rollout *ro)
+{
+	watch_all(ro, false);
+}
+
+void rollout_look_once(struct rollout *ro)
+{
+	watch_all(ro, true);
+}
+
+/* ---- what was seen ---- */
+
+const char *rollout_waits_for(struct rollout *ro)
+{
+	for (size_t i = 0; i < ro->n_watched; i++) {
+		const struct converge *c = &ro->watched[i];
+		if (c->verdict == CONVERGE_WAIT || c->verdict == CONVERGE_HOLD)
+			return arena_fmt(ro->sr->run->arena, "service %s: %s", c->key, c->message);
+	}
+	return NULL;
+}
+
+void rollout_say_result(struct rollout *ro)
+{
+	unsigned run = 0, ended = 0;
+	for (size_t i = 0; i < ro->n_watched; i++) {
+		bool completed = converge_state(&ro->watched[i]) == SERVICE_COMPLETED;
+		ended += completed;
+		run += !completed;
+	}
+	struct buf text = {0};
+	if (run > 0 || ended == 0)
+		buf_fmt(&text, "%u service%s", run, run == 1 ? " runs" : "s run");
+	if (ended > 0)
+		buf_fmt(&text, "%s%u complete", run > 0 ? ", " : "", ended);
+	job_run_say(ro->sr->run, "%s", text.ptr);
+	buf_finish(&text);
+}
+
+static struct db_service service_of(struct arena *a, const struct release_service *s, const struct docker_service *seen,
+	const struct converge *c)
+{
+	return (struct db_service){
+		.service = s->object.key,
+		.engine_id = arena_strdup(a, seen->id),
+		.engine_name = s->object.name,
+		.image = arena_strdup(a, seen->image),
+		.mode = s->mode,
+		.message = "",
+		.state = converge_state(c),
+		.running = c->running,
+		.wanted = c->wanted,
+	};
+}
+
 struct db_service *rollout_services(struct rollout *ro, struct arena *a, size_t *ret_n)
 {
-	const struct release *r = ro->target;
-	struct db_service *out = arena_array(a, struct db_service, r->n_services + 1);
+	struct db_service *out = arena_array(a, struct db_service, ro->n_watched + 1);
 	*ret_n = 0;
-	for (size_t i = 0; i < r->n_services; i++) {
-		const struct release_service *s = &r->services[i];
-		const struct docker_service *seen = seen_service(ro, s->object.name);
-		const struct converge *c = NULL;
-		for (size_t k = 0; k < ro->n_watched; k++)
-			if (strcmp(ro->watched[k].key, s->object.key) == 0)
-				c = &ro->watched[k];
-		if (!seen || !c)
-			continue;
-		out[(*ret_n)++] = (struct db_service){
-			.service = s->object.key,
-			.engine_id = arena_strdup(a, seen->id),
-			.engine_name = s->object.name,
-			.image = arena_strdup(a, seen->image),
-			.mode = s->mode,
-			.message = "",
-			.state = converge_state(c, seen->mode),
-			.running = c->running,
-			.wanted = c->wanted,
-		};
+	for (size_t i = 0; i < ro->n_watched; i++) {
+		const struct converge *c = &ro->watched[i];
+		const struct release_service *s = release_service_find(ro->target, c->key);
+		const struct docker_service *seen = picture_service(ro->seen, c->name);
+		if (s && seen)
+			out[(*ret_n)++] = service_of(a, s, seen, c);
 	}
 	return out;
 }

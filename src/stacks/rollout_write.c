@@ -202,6 +202,24 @@ static void force(json_t *body)
 	json_object_set_new(task, "ForceUpdate", json_integer(json_int(task, "ForceUpdate", 0) + 1));
 }
 
+/* An update of the Engine's went wrong here once, and it says so until the next one: only writing the service makes
+ * its state mean something again. */
+static bool is_marked(const struct world_service *seen)
+{
+	switch (seen->update) {
+	case DOCKER_UPDATE_NONE:
+	case DOCKER_UPDATE_UPDATING:
+	case DOCKER_UPDATE_COMPLETED:
+		return false;
+	case DOCKER_UPDATE_PAUSED:
+	case DOCKER_ROLLBACK_STARTED:
+	case DOCKER_ROLLBACK_PAUSED:
+	case DOCKER_ROLLBACK_COMPLETED:
+		break;
+	}
+	return true;
+}
+
 /* The body to write, or NULL: the service is as it should be. */
 static json_t *body_for(struct rollout *ro, const struct release_service *s, const struct world_service *seen, bool *ret_replace)
 {
@@ -217,7 +235,7 @@ static json_t *body_for(struct rollout *ro, const struct release_service *s, con
 			return body; /* what cannot be resolved is the Engine's to refuse */
 		compose_plan(a, COMPOSE_SERVICE, body, seen->spec, &options, &diff);
 		*ret_replace = diff.verdict == COMPOSE_REPLACE;
-		if (diff.verdict == COMPOSE_KEEP && seen->update != DOCKER_UPDATE_PAUSED && seen->update != DOCKER_ROLLBACK_PAUSED)
+		if (diff.verdict == COMPOSE_KEEP && !is_marked(seen))
 			return NULL;
 		for (size_t i = 0; i < diff.len && i < 8; i++)
 			job_run_say(ro->sr->run, "%s: %s changes", s->object.key, diff.changes[i].path);
@@ -264,11 +282,6 @@ static void on_replaced(void *data, const struct status *st)
 	rollout_part(m->ro, status_is_ok(st) ? &again : st);
 }
 
-static void say_state(struct rollout *ro, const char *key, const char *message)
-{
-	job_run_event(ro->sr->run, &(struct db_event){.kind = "service.state", .service = key, .state = "converging", .message = message, .percent = -1});
-}
-
 static void remember_written(struct rollout *ro, const char *name)
 {
 	const char **more = arena_array(ro->sr->run->arena, const char *, ro->n_written + 1);
@@ -283,8 +296,7 @@ static void write_service(struct rollout *ro, const struct release_service *s)
 	struct stack_run *sr = ro->sr;
 	const struct world_service *seen = world_service_find(&sr->world, s->object.name);
 	if (seen && is_written_by_us(ro, seen) && seen->label_epoch > sr->run->job->epoch) {
-		struct status st = status_err(ST_FAILED_PRECONDITION, "service %s was written by a later owner of this job", s->object.name);
-		refuse(ro, &st);
+		job_run_abandon(sr->run); /* a later owner of this job has written it */
 		return;
 	}
 	if (!seen && ro->mode != ROLLOUT_RELEASE) {
@@ -312,15 +324,15 @@ static void write_service(struct rollout *ro, const struct release_service *s)
 	struct stack_op *op = begin(ro, s->object.name, COMPOSE_SERVICE);
 	if (!seen) {
 		ro->created++;
-		say_state(ro, s->object.key, "created");
+		rollout_tell(ro, s->object.key, SERVICE_CONVERGING, 0, 0, "created");
 		op->docker = docker_service_create(sr->docker, body, NULL, 0, on_written, op);
 	} else if (replace) {
 		ro->removed++;
-		say_state(ro, s->object.key, "replaced: its mode changed");
+		rollout_tell(ro, s->object.key, SERVICE_CONVERGING, 0, 0, "replaced: its mode changed");
 		op->docker = docker_service_remove(sr->docker, seen->id, 0, on_replaced, op);
 	} else {
 		ro->updated++;
-		say_state(ro, s->object.key, "updated");
+		rollout_tell(ro, s->object.key, SERVICE_CONVERGING, 0, 0, "updated");
 		op->docker = docker_service_update(sr->docker, seen->id, seen->version, body, NULL, 0, on_written, op);
 	}
 }
@@ -361,7 +373,7 @@ static void write_level(struct rollout *ro)
 {
 	ro->next = ro->mode == ROLLOUT_RELEASE && ro->level + 1 < ro->target->n_levels ? open_gate : next_level;
 	rollout_await(ro);
-	for (size_t i = 0; i < ro->target->n_services; i++) {
+	for (size_t i = 0; i < ro->target->n_services && !ro->stopped; i++) {
 		const struct release_service *s = &ro->target->services[i];
 		bool now = ro->mode != ROLLOUT_RELEASE || s->level == ro->level;
 		if (now && rollout_includes(ro, s->object.key))

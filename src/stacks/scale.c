@@ -64,9 +64,16 @@ static enum flow_next scale_back(struct flow *f)
 	return FLOW_WAIT;
 }
 
+static void on_converged(struct stack_run *sr, const struct status *st)
+{
+	if (status_is_ok(st))
+		rollout_say_result(&sr->forward);
+	flow_step_done(sr->run->flow, st);
+}
+
 static enum flow_next converge(struct flow *f)
 {
-	rollout_run(&stack_run_of(f)->forward, ROLLOUT_CONVERGE, on_phase);
+	rollout_run(&stack_run_of(f)->forward, ROLLOUT_CONVERGE, on_converged);
 	return FLOW_WAIT;
 }
 
@@ -83,4 +90,4 @@ static const struct flow_step scale_steps[] = {
 };
 
 const struct job_kind_def stacks_scale_kind = {
-	JOB_SCALE, scale_prelude, scale_steps, stack_run_begin, stack_run_interrupt, stack_run_end};
+	JOB_SCALE, scale_prelude, scale_steps, stack_run_begin, stack_run_interrupt, stack_run_end, NULL};

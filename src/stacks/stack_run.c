@@ -30,9 +30,25 @@ void stack_run_begin(struct job_run *run)
 	run->state = sr;
 }
 
+/* A step that took too long has failed by what it was waiting for: that is what people must hear. */
+static void explain_limit(struct stack_run *sr)
+{
+	struct flow *f = sr->run->flow;
+	struct status *st = f->state == FLOW_UNDOING ? &f->undo_st : &f->st;
+	const char *waits = rollout_waits_for(f->state == FLOW_UNDOING ? &sr->back : &sr->forward);
+	if (f->state == FLOW_ENDED || st->code != ST_DEADLINE_EXCEEDED)
+		return;
+	struct status limit = *st;
+	if (!status_is_ok(&sr->trouble))
+		*st = status_err(sr->trouble.code, "%s: %s", limit.message, sr->trouble.message);
+	else if (waits)
+		*st = status_err(limit.code, "%s: %s", limit.message, waits);
+}
+
 void stack_run_interrupt(struct job_run *run)
 {
 	struct stack_run *sr = run->state;
+	explain_limit(sr);
 	timer_stop(&sr->retry);
 	rollout_stop(&sr->forward);
 	rollout_stop(&sr->back);
@@ -84,12 +100,15 @@ bool stack_op_end(struct stack_op *op, struct stack_run **ret_sr, void **ret_dat
 
 void stack_step_done(struct stack_run *sr, const struct status *st)
 {
-	if (st->code == ST_UNAVAILABLE || st->code == ST_DEADLINE_EXCEEDED)
+	sr->trouble = status_ok();
+	if (st->code == ST_UNAVAILABLE || st->code == ST_DEADLINE_EXCEEDED) {
+		sr->trouble = *st;
 		timer_set(&sr->retry, RETRY_MS);
-	else if (st->code == ST_ABORTED)
+	} else if (st->code == ST_ABORTED) {
 		job_run_abandon(sr->run);
-	else
+	} else {
 		flow_step_done(sr->run->flow, st);
+	}
 }
 
 void stack_op_step_done(void *op, const struct status *st)
@@ -173,6 +192,7 @@ enum flow_next stack_look(struct flow *f)
 static void on_restored(struct stack_run *sr, const struct status *st)
 {
 	struct status wrapped = status_wrap(st, sr->has_previous ? "going back to the release before" : "removing what was begun");
+	sr->unrestored = !status_is_ok(st);
 	if (status_is_ok(st))
 		job_run_say(sr->run, "%s", sr->has_previous ? "back at the release before" : "what was begun is removed");
 	flow_step_done(sr->run->flow, &wrapped);
@@ -184,8 +204,10 @@ enum flow_next stack_restore(struct flow *f)
 	if (sr->on_failure == ON_FAILURE_PAUSE && f->st.code != ST_CANCELLED)
 		return FLOW_NEXT;
 	job_run_say(sr->run, "%s", sr->has_previous ? "going back to the release before" : "removing what was begun");
+	sr->unrestored = true;
 	sr->back.target = &sr->previous;
 	sr->back.stale = true;
+	sr->back.thorough = true;
 	rollout_run(&sr->back, ROLLOUT_ALL, on_restored);
 	return FLOW_WAIT;
 }

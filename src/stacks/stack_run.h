@@ -25,6 +25,15 @@ struct stack_run {
 	struct world world;
 	struct rollout forward, back;
 	struct timer retry; /* runs the present step again */
+	struct status trouble; /* what the present step waits to pass; OK: nothing */
+	bool unrestored;    /* stack_restore has begun and has not succeeded */
+	struct service_told *told; /* what watchers know of each service: see rollout_tell */
+	size_t n_told;
+};
+struct service_told {
+	const char *key, *message;
+	enum service_state state;
+	int running, wanted;
 };
 
 static inline struct stack_run *stack_run_of(const struct flow *f)
