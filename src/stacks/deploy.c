@@ -180,33 +180,16 @@ static void on_looked(struct stack_run *sr, const struct status *st)
 		flow_step_done(sr->run->flow, st);
 }
 
-static void store_active(struct stack_run *sr)
-{
-	size_t n;
-	struct db_service *seen = rollout_services(&sr->forward, sr->run->arena, &n);
-	struct stack_op *op = stack_op_begin(sr, NULL);
-	op->db = sr->db->stacks->activate(sr->db, sr->run->job, sr->deployment_id, seen, n, stack_op_step_done, op);
-}
-
-static void on_seen_again(struct stack_run *sr, const struct status *st)
-{
-	if (status_is_ok(st))
-		store_active(sr);
-	else
-		flow_step_done(sr->run->flow, st);
-}
-
+/* The last look of `prune` was at what leaves, and a daemon that takes over has seen nothing yet. */
 static enum flow_next activate(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
-	if (sr->forward.watched) {
-		store_active(sr);
-		return FLOW_WAIT;
-	}
-	/* It was a daemon that is dead now that saw it converge. */
-	sr->forward.target = &sr->target;
-	sr->forward.brief = true;
-	rollout_run(&sr->forward, ROLLOUT_CONVERGE, on_seen_again);
+	size_t n;
+	if (sr->forward.phase != ROLLOUT_LOOK)
+		return run_phase(f, ROLLOUT_LOOK, on_looked);
+	struct db_service *seen = rollout_services(&sr->forward, sr->run->arena, &n);
+	struct stack_op *op = stack_op_begin(sr, NULL);
+	op->db = sr->db->stacks->activate(sr->db, sr->run->job, sr->deployment_id, seen, n, on_activated, op);
 	return FLOW_WAIT;
 }
 

@@ -66,7 +66,6 @@ struct rollout {
 	bool busy;             /* something that was to go is still in use */
 	unsigned busy_rounds;
 	/* watch: see rollout_watch.c */
-	bool brief; /* what runs has been held before: to run is enough */
 	struct converge *watched;
 	size_t n_watched;
 	unsigned looks, look_waiting;
