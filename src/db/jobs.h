@@ -90,7 +90,9 @@ struct db_job_ops {
 	struct db_call *(*step)(struct db *db, const char *id, int epoch, const char *step,
 		bool undoing, db_done done, void *data);
 	/* Appends events (numbered by the job's row) and sets percent and message from the last one
-	 * that has them (> 0, not ""). An event without percent gets the job's. The same events
+	 * that has them (> 0, not ""; a message of the job, not of a service). The message of a
+	 * "job.failed" becomes the job's error, for a daemon that takes over while it is taken back. An
+	 * event without percent gets the job's. The same events
 	 * twice in a row are a repetition after a lost reply: appended once. */
 	struct db_call *(*progress)(struct db *db, const char *id, int epoch,
 		const struct db_event *events, size_t n, db_done done, void *data);

@@ -255,13 +255,30 @@ static void events_are_numbered_without_gaps(void **state)
 	assert_string_equal(all.events[4].message, "caf\xc3\xa9 \xef\xbf\xbd \"quoted\"");
 	struct db_job now = get(w, &j);
 	assert_int_equal(now.percent, 40);
-	assert_string_equal(now.message, all.events[4].message);
+	assert_string_equal(now.message, "services"); /* not a service's */
 	assert_int_equal(now.last_sequence, 5);
 	assert_string_equal(notified(w), j.id.text);
 	/* A page from the middle. */
 	struct answer page = RUN_OK(w, JOBS->events(w->db, &admin, j.id.text, 3, 1, on_events, &a));
 	assert_int_equal(page.n, 1);
 	assert_int_equal(page.events[0].sequence, 4);
+}
+
+static void a_failure_is_kept_while_it_is_taken_back(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	struct db_job j = claim(w, "d1");
+	struct db_event e[] = {
+		{.kind = "job.failed", .message = "service web: crash loop", .state = "failed"},
+		{.kind = "job.message", .message = "going back"},
+	};
+	RUN_OK(w, JOBS->progress(w->db, j.id.text, j.epoch, e, 2, on_done, &a));
+	struct db_job now = get(w, &j);
+	assert_string_equal(now.error, "service web: crash loop");
+	assert_string_equal(now.message, "going back");
+	assert_int_equal(now.state, JOB_RUNNING);
 }
 
 static void a_repeated_progress_is_appended_once(void **state)
@@ -504,6 +521,7 @@ int main(void)
 		TEST(a_dead_daemons_job_is_taken_over),
 		TEST(renew_extends_and_tells_of_cancel),
 		TEST(events_are_numbered_without_gaps),
+		TEST(a_failure_is_kept_while_it_is_taken_back),
 		TEST(a_repeated_progress_is_appended_once),
 		TEST(an_end_may_be_repeated),
 		TEST(an_end_wakes_the_next_of_its_stack),
