@@ -12,7 +12,7 @@
 struct job_watch {
 	struct rpc_call *call;
 	struct api_subscription news;
-	const char *id;
+	struct uuid id; /* as news has it: in lower case */
 	int64_t after;
 	bool reading; /* a read is under way */
 	bool dirty;   /* and there was news since it began */
@@ -84,7 +84,7 @@ static void on_events(void *data, const struct status *st, const struct db_event
 	struct db *db = api_of(w->call)->db;
 	struct db_scope scope = api_scope(w->call);
 	w->reading = true;
-	db->jobs->get(db, &scope, w->id, on_job, w);
+	db->jobs->get(db, &scope, w->id.text, on_job, w);
 }
 
 static void read_events(struct job_watch *w)
@@ -93,7 +93,7 @@ static void read_events(struct job_watch *w)
 	struct db_scope scope = api_scope(w->call);
 	w->reading = true;
 	w->dirty = false;
-	db->jobs->events(db, &scope, w->id, w->after, BATCH, on_events, w);
+	db->jobs->events(db, &scope, w->id.text, w->after, BATCH, on_events, w);
 }
 
 static void on_news(struct api_subscription *s)
@@ -127,12 +127,12 @@ void api_jobs_watch(struct rpc_call *call, const ProtobufCMessage *request)
 	const Skep__V1__WatchJobRequest *q = (const void *)request;
 	struct job_watch *w = arena_new(rpc_call_arena(call), struct job_watch);
 	w->call = call;
-	w->id = q->id;
+	(void)uuid_parse(q->id, &w->id); /* the field rules say that it is one */
 	w->after = q->after_sequence;
 	w->news.on_news = on_news;
 	rpc_call_set_data(call, w);
 	rpc_call_on_cancel(call, on_cancel);
 	rpc_call_on_writable(call, on_writable);
-	api_hub_subscribe(api_of(call)->hub, w->id, &w->news);
+	api_hub_subscribe(api_of(call)->hub, w->id.text, &w->news);
 	read_events(w);
 }

@@ -7,7 +7,8 @@
 #include "base/arena.h"
 #include "base/json.h"
 
-#define ATTEMPTS 3
+#define ATTEMPTS         3
+#define SERVICE_NAME_MAX 63 /* the Engine's; Restart has it in its field rules */
 
 struct db_stack_ref api_stack_ref(const Skep__V1__StackRef *r)
 {
@@ -112,9 +113,27 @@ static void submit(struct rpc_call *call, const ProtobufCMessage *request, char 
 		db->stacks->submit(db, &scope, &job, api_reply_new_job, call);
 }
 
+/* The field rules cannot speak of a map's keys. */
+static bool check_names(struct rpc_call *call, const Skep__V1__ScaleStackRequest *q)
+{
+	for (size_t i = 0; i < q->n_replicas; i++) {
+		size_t len = strlen(q->replicas[i]->key);
+		if (len > 0 && len <= SERVICE_NAME_MAX)
+			continue;
+		struct status st = status_err(ST_INVALID_ARGUMENT,
+			"replicas: a service's name has 1 to %d bytes; one has %zu", SERVICE_NAME_MAX, len);
+		const struct rpc_violation v = {"replicas", st.message};
+		rpc_call_fail_fields(call, &st, &v, 1);
+		return false;
+	}
+	return true;
+}
+
 void api_stacks_scale(struct rpc_call *call, const ProtobufCMessage *request)
 {
 	const Skep__V1__ScaleStackRequest *q = (const void *)request;
+	if (!check_names(call, q))
+		return;
 	json_t *replicas = json_object();
 	for (size_t i = 0; i < q->n_replicas; i++)
 		json_object_set_new(replicas, q->replicas[i]->key, json_integer(q->replicas[i]->value));

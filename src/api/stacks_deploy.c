@@ -40,8 +40,9 @@ static void refuse(struct deploy *d, const struct compose_problems *errors)
 	for (size_t i = 0; i < errors->len; i++) {
 		const struct compose_problem *p = &errors->items[i];
 		v[i].field = p->line ? arena_fmt(a, "%s:%u:%u", p->file, p->line, p->column) : p->file[0] ? p->file : "compose";
-		v[i].description = arena_fmt(a, "%s%s%s%s%s%s", p->path, p->path[0] ? ": " : "", p->message, p->hint[0] ? " (" : "",
-			p->hint, p->hint[0] ? ")" : "");
+		bool named = strncmp(p->message, "services.", 9) == 0; /* docker's words name the place themselves */
+		v[i].description = arena_fmt(a, "%s%s%s%s%s%s", named ? "" : p->path, named || !p->path[0] ? "" : ": ", p->message,
+			p->hint[0] ? " (" : "", p->hint, p->hint[0] ? ")" : "");
 	}
 	struct status st = status_err(ST_INVALID_ARGUMENT, "the Compose text has %zu error%s; nothing was stored",
 		errors->len + errors->more, errors->len + errors->more == 1 ? "" : "s");
