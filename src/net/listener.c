@@ -144,6 +144,18 @@ static struct status clear_stale(const char *path)
 	return status_ok();
 }
 
+/* libuv calls it EACCES when the folder is not there. */
+static int bind_error(const char *path, int err)
+{
+	char folder[sizeof(((struct sockaddr_un *)0)->sun_path)] = "";
+	const char *slash = strrchr(path, '/');
+	struct stat sb;
+	if (err != UV_EACCES || !slash || slash == path)
+		return err;
+	memcpy(folder, path, (size_t)(slash - path));
+	return stat(folder, &sb) != 0 && errno == ENOENT ? UV_ENOENT : err;
+}
+
 struct status listener_unix(struct transport_env *env, const char *path, mode_t mode,
 	listener_accept on_accept, void *data, struct listener **ret_listener)
 {
@@ -155,7 +167,7 @@ struct status listener_unix(struct transport_env *env, const char *path, mode_t 
 	if (!status_is_ok(&st))
 		return st;
 	struct listener *l = listener_create(env, true, on_accept, data);
-	int err = uv_pipe_bind(&l->uv.pipe, path);
+	int err = bind_error(path, uv_pipe_bind(&l->uv.pipe, path));
 	if (!err && chmod(path, mode) != 0)
 		err = -errno;
 	if (!err)
