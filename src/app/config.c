@@ -185,6 +185,13 @@ static int find(struct str name)
 
 /* ---- the file: `key: value` lines, a flat YAML mapping ---- */
 
+/* Behind a value only a comment may stand. */
+static bool is_rest(struct str s)
+{
+	struct str rest = str_trim(s);
+	return rest.len == 0 || (rest.ptr[0] == '#' && rest.ptr != s.ptr);
+}
+
 static struct str unquote(struct reading *r, struct str s, const char *where)
 {
 	if (s.len >= 1 && (s.ptr[0] == '"' || s.ptr[0] == '\'')) {
@@ -194,6 +201,8 @@ static struct str unquote(struct reading *r, struct str s, const char *where)
 			complain(r, where, "the quote is not closed");
 			return s;
 		}
+		if (!is_rest(str_make(end + 1, (size_t)(inner.ptr + inner.len - end - 1))))
+			complain(r, where, "something stands behind the closing quote");
 		return str_make(inner.ptr, (size_t)(end - inner.ptr));
 	}
 	for (size_t i = 1; i < s.len; i++)
@@ -206,6 +215,10 @@ static void read_file(struct reading *r, const struct config_input *in)
 {
 	bool seen[CONFIG_COUNT] = {false};
 	struct str rest = in->file;
+	if (rest.len && memchr(rest.ptr, '\0', rest.len)) {
+		complain(r, in->path, "is no text: it holds a NUL byte");
+		return;
+	}
 	for (unsigned line = 1; rest.len > 0; line++) {
 		struct str text = str_cut(&rest, '\n');
 		const char *where = arena_fmt(r->a, "%s:%u", in->path, line);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
@@ -19,7 +20,8 @@
 #include "loop/loop.h"
 #include "pg/pg.h"
 
-#define EXIT_USAGE 2
+#define EXIT_USAGE      2
+#define CONFIG_FILE_MAX ((size_t)1 << 20)
 
 static const char usage[] =
 	"usage: skepd [--config FILE] [--OPTION=VALUE …]     run the daemon\n"
@@ -56,18 +58,19 @@ extern char **environ;
 
 /* ---- configuration ---- */
 
-static bool read_whole(const char *path, struct buf *ret_text)
+/* 0, or errno. */
+static int read_whole(const char *path, struct buf *ret_text)
 {
 	FILE *f = fopen(path, "re");
 	char piece[4096];
 	size_t n;
 	if (!f)
-		return false;
-	while ((n = fread(piece, 1, sizeof(piece), f)) > 0)
+		return errno;
+	while ((n = fread(piece, 1, sizeof(piece), f)) > 0 && ret_text->len <= CONFIG_FILE_MAX)
 		buf_add(ret_text, piece, n);
-	bool ok = !ferror(f);
+	int error = ferror(f) ? errno : ret_text->len > CONFIG_FILE_MAX ? EFBIG : 0;
 	(void)fclose(f);
-	return ok;
+	return error;
 }
 
 /* False: every error stands on stderr. */
@@ -77,11 +80,12 @@ static bool read_config(struct daemon *d, struct config *ret_config)
 	struct buf text = {0};
 	struct config_errors errors;
 	struct config_input in = {.env = (const char *const *)environ, .flags = d->flags};
-	if (read_whole(path, &text)) {
+	int error = read_whole(path, &text);
+	if (error == 0) {
 		in.path = path;
-		in.file = str_of(arena_strdup(d->arena, text.ptr ? text.ptr : ""));
-	} else if (d->config_path) {
-		(void)fprintf(stderr, "skepd: cannot read %s: %s\n", path, uv_strerror(uv_translate_sys_error(errno)));
+		in.file = str_make(str_dup(d->arena, buf_str(&text)), text.len);
+	} else if (d->config_path || error != ENOENT) { /* one that is not asked for need not be there */
+		(void)fprintf(stderr, "skepd: cannot read %s: %s\n", path, uv_strerror(uv_translate_sys_error(error)));
 		buf_finish(&text);
 		return false;
 	}
@@ -120,6 +124,16 @@ static void reload(struct daemon *d)
 }
 
 /* ---- the daemon ---- */
+
+/* Each client is a descriptor; the usual soft limit of 1024 is there for select(2). */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 static void close_signals(struct daemon *d)
 {
@@ -223,6 +237,7 @@ static void on_dev_ready(void *data, const struct status *st, const struct dev_s
 static int run(struct daemon *d)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+	raise_descriptors();
 	d->loop = loop_create();
 	for (size_t i = 0; i < 3; i++) {
 		uv_signal_init(loop_uv(d->loop), &d->signals[i]);
