@@ -97,7 +97,7 @@ const struct rpc_message skep_v1_msg_field_rules = { &skep__v1__field_rules__des
 
 static const struct rpc_field skep_v1_msg_page_fields[] = {
 	{ .name = "page_size", .json_name = "pageSize", .has_min = true, .min = INT64_C(0), .has_max = true, .max = INT64_C(500) },
-	{ .name = "page_token", .json_name = "pageToken", .max_len = 512 },
+	{ .name = "page_token", .json_name = "pageToken", .max_len = 512, .pattern = "^([0-9A-Fa-f-]{36})$", .pattern_help = "the next_page_token of the page before" },
 };
 const struct rpc_message skep_v1_msg_page = { &skep__v1__page__descriptor, skep_v1_msg_page_fields, 2, RPC_WKT_NONE };
 
@@ -138,7 +138,7 @@ const struct rpc_message skep_v1_msg_token = { &skep__v1__token__descriptor, ske
 
 static const struct rpc_field skep_v1_msg_create_token_request_fields[] = {
 	{ .name = "project", .json_name = "project", .max_len = 64 },
-	{ .name = "name", .json_name = "name", .required = true, .max_len = 100 },
+	{ .name = "name", .json_name = "name", .required = true, .max_len = 100, .pattern = "^([A-Za-z0-9]([A-Za-z0-9 ._@+-]*[A-Za-z0-9])\077)$", .pattern_help = "letters, digits, spaces and . _ @ + -, starting and ending with a letter or digit" },
 	{ .name = "role", .json_name = "role", .required = true },
 	{ .name = "ttl_seconds", .json_name = "ttlSeconds", .has_min = true, .min = INT64_C(0), .has_max = true, .max = INT64_C(315360000) },
 };
@@ -396,7 +396,7 @@ const struct rpc_message skep_v1_msg_scale_stack_request_replicas_entry = { &ske
 
 static const struct rpc_field skep_v1_msg_restart_stack_request_fields[] = {
 	{ .name = "stack", .json_name = "stack", .message = &skep_v1_msg_stack_ref, .required = true },
-	{ .name = "services", .json_name = "services", .max_items = 256 },
+	{ .name = "services", .json_name = "services", .max_len = 63, .max_items = 256 },
 	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
 };
 const struct rpc_message skep_v1_msg_restart_stack_request = { &skep__v1__restart_stack_request__descriptor, skep_v1_msg_restart_stack_request_fields, 3, RPC_WKT_NONE };

@@ -10,6 +10,7 @@
 #include "skep/v1/auth.pb-c.h"
 #include "skep/v1/jobs.pb-c.h"
 #include "skep/v1/messages.h"
+#include "skep/v1/projects.pb-c.h"
 #include "skep/v1/stacks.pb-c.h"
 
 struct found {
@@ -87,17 +88,32 @@ static void nested_paths(void **state)
 
 static void lengths_count_characters(void **state)
 {
+	Skep__V1__CreateProjectRequest r = SKEP__V1__CREATE_PROJECT_REQUEST__INIT;
+	char text[1003] = {0};
+	(void)state;
+	r.name = (char *)"demo";
+	for (size_t i = 0; i < 500; i++)
+		memcpy(text + 2 * i, "é", 2);
+	r.description = text;
+	expect_good(&skep_v1_msg_create_project_request, &r.base);
+	text[1000] = 'x';
+	expect(&skep_v1_msg_create_project_request, &r.base, "description",
+		"is 501 characters long; at most 500");
+}
+
+/* Names of tokens stand in the audit log and on terminals. */
+static void names_of_tokens_are_plain(void **state)
+{
+	static const char *const bad[] = {"a\n", "a\x1b[31m", "\xd1\x81i", " ci", "ci ", "-ci", "a\"b"};
 	Skep__V1__CreateTokenRequest r = SKEP__V1__CREATE_TOKEN_REQUEST__INIT;
-	char name[203] = {0};
 	(void)state;
 	r.role = SKEP__V1__ROLE__ROLE_VIEWER;
-	for (size_t i = 0; i < 100; i++)
-		memcpy(name + 2 * i, "é", 2);
-	r.name = name;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		r.name = (char *)bad[i];
+		expect(&skep_v1_msg_create_token_request, &r.base, "name", "must be letters, digits");
+	}
+	r.name = (char *)"ci@build-7.example v2";
 	expect_good(&skep_v1_msg_create_token_request, &r.base);
-	name[200] = 'x';
-	expect(&skep_v1_msg_create_token_request, &r.base, "name",
-		"is 101 characters long; at most 100");
 	r.name = (char *)"";
 	expect(&skep_v1_msg_create_token_request, &r.base, "name", "is required");
 	r.name = (char *)"ci";
@@ -196,6 +212,7 @@ int main(void)
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(nested_paths),
 		cmocka_unit_test(lengths_count_characters),
+		cmocka_unit_test(names_of_tokens_are_plain),
 		cmocka_unit_test(maps_check_their_values),
 		cmocka_unit_test(all_are_reported_up_to_a_hundred),
 		cmocka_unit_test(times_are_times),
