@@ -223,7 +223,7 @@ static void tell(char *ret, size_t size, const struct converge *c, const struct 
 	char where[200] = "", code[40] = "", slot[32] = "";
 	if (t->node_id[0])
 		(void)snprintf(where, sizeof(where), " on node %s", node_name(l, t->node_id));
-	if (t->exit_code >= 0)
+	if (t->exit_code >= 0 && !strstr(t->err, "exit")) /* the Engine often says it itself */
 		(void)snprintf(code, sizeof(code), " (exit code %lld)", (long long)t->exit_code);
 	if (t->slot > 0)
 		(void)snprintf(slot, sizeof(slot), ".%lld", (long long)t->slot);
