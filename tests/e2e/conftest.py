@@ -3,6 +3,8 @@ one project a test. A module that wants its daemon otherwise defines a fixture `
 
 import itertools
 import os
+import shutil
+import struct
 import sys
 
 import pytest
@@ -11,7 +13,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import native_client  # noqa: E402
 from daemon import Project, Skepd  # noqa: E402
-from servers import Engine, Postgres, Redis, binary  # noqa: E402
+from proxy import Proxy  # noqa: E402
+from servers import Engine, Postgres, Redis, binary, short_dir  # noqa: E402
 
 numbers = itertools.count(1)
 daemons = []
@@ -56,19 +59,59 @@ def engine():
 
 @pytest.fixture(scope='session')
 def new_daemon(postgres, redis, engine):
-    """Makes daemons, by default on the session's servers and a database of their own. Not started yet."""
-    def make(**options):
-        if 'postgres' not in options:
+    """Makes daemons on the session's servers. Without `database` it has a new one; pg_directory: where PostgreSQL's socket is."""
+    def make(database=None, pg_directory=None, **options):
+        if not database:
             database = f'skep{next(numbers)}'
             postgres.query(f'create database {database}')
-            options['postgres'] = postgres.conninfo(database)
-        made = Skepd(**{'redis': redis.url, 'docker': engine.host, **options})
-        made.database = dict(word.split('=') for word in made.options['postgres'].split())['dbname']
+        servers = {'postgres': postgres.conninfo(database, pg_directory), 'redis': redis.url, 'docker': engine.host}
+        made = Skepd(**{**servers, **options})
+        made.database = database
         daemons.append(made)
         return made
     yield make
     for made in daemons:
+        made.kill9()
         made.remove()
+
+
+class Between:
+    """Proxies between daemons and the Engine and PostgreSQL."""
+
+    def __init__(self, engine, postgres):
+        self.dir = short_dir('fault')
+        self.engine = Proxy(f'{self.dir}/d', engine.socket)
+        self.postgres = Proxy(f'{self.dir}/.s.PGSQL.5432', postgres.socket)
+
+    def options(self):
+        return {'docker': f'unix://{self.dir}/d', 'pg_directory': self.dir}
+
+    def reset(self):
+        self.engine.reset()
+        self.postgres.reset()
+
+    def close(self):
+        self.engine.close()
+        self.postgres.close()
+        shutil.rmtree(self.dir)
+
+    def hold_step(self, step, after=False, undoing=False):
+        """The write of a job's completed step (undoing: of the turn downwards behind it)."""
+        words = b''.join(struct.pack('!i', len(w)) + w for w in (step.encode(), b't' if undoing else b'f'))
+        return self.postgres.hold(b'job_step.', words, after=after)
+
+    def hold_statement(self, name, after=False, nth=1):
+        return self.postgres.hold(name.encode() + b'.', after=after, nth=nth)
+
+    def hold_engine(self, verb, path, after=True, nth=1):
+        return self.engine.hold(verb.encode() + b' /', path.encode(), after=after, nth=nth)
+
+
+@pytest.fixture(scope='module')
+def between(engine, postgres):
+    made = Between(engine, postgres)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope='module')

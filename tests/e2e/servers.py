@@ -316,7 +316,7 @@ class Engine(Server):
 def binary(name):
     """skepd or skep of the build directory SKEP_BIN_DIR."""
     build = os.environ.get('SKEP_BIN_DIR') or f'{ROOT}/build/asan'
-    path = f'{build}/src/{name}'
+    path = f'{os.path.abspath(build)}/src/{name}'
     if not os.path.exists(path):
         raise FileNotFoundError(f'there is no {path}: build first (cmake --preset asan && cmake --build --preset asan), '
                                 'or name another build directory in SKEP_BIN_DIR')
