@@ -41,7 +41,7 @@ static const struct pg_stmt sql[] = {
 		"   last_sequence = last_sequence + 1"
 		"  from picked p where j.id = p.id returning j.*, p.resumed),"
 		" e as (" EVENT_OF_J("case when resumed then 'job.resumed' else 'job.started' end",
-			"format('%s, attempt %s of %s', $1::text, attempt, max_attempts)") ")"
+			"format('attempt %s of %s', attempt, max_attempts)") ")"
 		" select " JOB_COLUMNS ", pg_notify('skep_events', j.id::text)"
 		" from j join projects p on p.id = j.project_id order by j.run_at, j.id"},
 	/* $1 owner, $2 ids, $3 epochs, $4 lease in ms */

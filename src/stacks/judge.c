@@ -185,6 +185,8 @@ void judge_stack(struct arena *a, const struct picture *p, const struct db_stack
 	}
 	bool busy = s->status == STACK_DEPLOYING || s->status == STACK_REMOVING;
 	j.moving |= busy;
+	if (s->status == STACK_REMOVING) /* what is gone now is meant to be gone */
+		j.differs = false;
 	j.differs |= !busy && (j.status != s->status || strcmp(j.message, s->status_message) != 0);
 	*ret = j;
 }
