@@ -83,6 +83,13 @@ static void count_traffic(struct rpc_conn *c)
 	c->buffered = buffered;
 }
 
+static void count_input(struct rpc_conn *c)
+{
+	size_t received = c->closing ? 0 : c->in.len;
+	c->server->counters.received += received - c->received;
+	c->received = received;
+}
+
 static void lose_calls(struct list *calls)
 {
 	while (!list_empty(calls))
@@ -96,6 +103,7 @@ static void close_with(struct rpc_conn *c, const struct status *why, bool send_r
 	c->closing = true;
 	log_close(c, why);
 	count_traffic(c);
+	count_input(c);
 	c->server->counters.closed++;
 	c->server->counters.connections--;
 	timer_stop(&c->timer);
@@ -246,6 +254,19 @@ static void hold_when_pressed(struct rpc_conn *c)
 	transport_pause(c->transport);
 }
 
+/* Of those who send much at a time, when all together have sent too much. */
+static bool has_room(struct rpc_conn *c)
+{
+	count_input(c);
+	if (c->received <= KEEP_CAPACITY ||
+		c->server->counters.received <= c->server->o.limits.max_buffered_total)
+		return true;
+	struct status st = status_err(ST_RESOURCE_EXHAUSTED,
+		"too many long messages are being sent at a time; try again later");
+	conn_fail(c, &st);
+	return false;
+}
+
 static void feed(struct rpc_conn *c, const char *bytes, size_t len)
 {
 	size_t used = 0;
@@ -259,7 +280,7 @@ static void feed(struct rpc_conn *c, const char *bytes, size_t len)
 		if (!c->closing)
 			buf_drop(&c->in, used);
 	}
-	if (c->closing)
+	if (c->closing || !has_room(c))
 		return;
 	if (c->in.len == 0 && c->in.cap > KEEP_CAPACITY)
 		buf_finish(&c->in);
@@ -298,6 +319,7 @@ static void on_drain(void *data)
 		if (c->closing)
 			return;
 		buf_drop(&c->in, used);
+		count_input(c);
 		hold_when_pressed(c);
 		watch_partial(c);
 	}

@@ -51,7 +51,8 @@ struct rpc_conn {
 	struct list gone;      /* … and those it no longer does, whose handlers have not ended */
 	unsigned n_unfinished; /* both */
 	struct rpc_caller trusted; /* role NONE: no trust by peer credentials */
-	size_t buffered;           /* what of its output the server's counters know of */
+	size_t buffered;           /* what of its output the server's counters know of … */
+	size_t received;           /* … and of `in` */
 	uint64_t bytes_in, bytes_out;
 };
 

@@ -240,6 +240,34 @@ static void hard_limit_closes(void **state)
 	world_destroy(w);
 }
 
+/* Halves of long messages, none of which breaks a limit of its connection. */
+static void long_halves_are_bounded_in_all(void **state)
+{
+	struct rpc_limits l = {.max_buffered_total = 1000000};
+	struct world *w = world_create(&l, false);
+	struct peer p[4], other;
+	static char half[300000] = "\0\0\x08\0\0"; /* of 512 KiB */
+	(void)state;
+	peer_connect(&other, w);
+	for (size_t i = 0; i < 3; i++) {
+		peer_connect(&p[i], w);
+		peer_send(&p[i], half, sizeof(half));
+	}
+	WAIT(w, rpc_server_counters(w->server)->received == 3 * sizeof(half));
+	peer_connect(&p[3], w);
+	peer_send(&p[3], half, sizeof(half));
+	peer_expect_goaway(&p[3], ST_RESOURCE_EXHAUSTED, "too many long messages");
+	peer_call(&other, 1, "/t.T/Echo", 7); /* a short one finds room */
+	peer_expect_reply(&other, 1, 7);
+	assert_int_equal(rpc_server_counters(w->server)->received, 3 * sizeof(half));
+	for (size_t i = 0; i < 3; i++)
+		peer_close(&p[i]);
+	WAIT(w, rpc_server_counters(w->server)->received == 0);
+	peer_close(&p[3]);
+	peer_close(&other);
+	world_destroy(w);
+}
+
 static void greedy_handler_loses_its_call(void **state)
 {
 	struct rpc_limits l = {.max_buffered = 100000, .max_message = 100000};
@@ -274,6 +302,7 @@ int main(void)
 		cmocka_unit_test(peer_that_reads_nothing_is_closed),
 		cmocka_unit_test(pressed_output_drains),
 		cmocka_unit_test(hard_limit_closes),
+		cmocka_unit_test(long_halves_are_bounded_in_all),
 		cmocka_unit_test(greedy_handler_loses_its_call),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
