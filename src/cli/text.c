@@ -73,6 +73,18 @@ void text_clean(struct buf *b, struct str s, bool lines)
 	}
 }
 
+void text_escape(struct buf *b, struct str json)
+{
+	size_t len;
+	for (size_t i = 0; i < json.len; i += len) {
+		uint32_t c = character(str_make(json.ptr + i, json.len - i), &len);
+		if (c >= 0x7f && is_control(c))
+			buf_fmt(b, "\\u%04x", (unsigned)c);
+		else
+			buf_add(b, json.ptr + i, len);
+	}
+}
+
 char *text_line(struct arena *a, const char *s)
 {
 	struct buf b = {0};

@@ -13,6 +13,9 @@ size_t text_width(struct str s);
 /* Appends it so that it can do nothing to a terminal: what is not UTF-8 becomes U+FFFD, control
  * characters a space (and runs of them one). With `lines`, line breaks and tabs stay. */
 void text_clean(struct buf *b, struct str s, bool lines);
+/* JSON (or YAML whose strings are JSON's) with what a terminal would obey escaped (\u009b): JSON itself
+ * escapes only what is below U+0020. */
+void text_escape(struct buf *b, struct str json);
 /* A cleaned copy on one line. */
 char *text_line(struct arena *a, const char *s);
 /* Appends at most so many columns of it, the last one "…" (or "~") when it was longer. */

@@ -83,7 +83,10 @@ static void write_json(struct cli *c, json_t *j, bool stream)
 		free(text);
 	}
 	json_decref(j);
-	cli_write(c, &b);
+	struct buf shown = {0};
+	text_escape(&shown, buf_str(&b));
+	buf_finish(&b);
+	cli_write(c, &shown);
 }
 
 void view_json(struct cli *c, json_t *j)

@@ -35,6 +35,15 @@ static void test_cleaning(void **state)
 	arena_destroy(a);
 }
 
+static void test_escaping(void **state)
+{
+	struct buf b = {0};
+	(void)state;
+	text_escape(&b, STR("{\"a\": \"é\xc2\x9b" "31m\x7f\xe2\x80\xae\\u001b\"}\n"));
+	assert_string_equal(b.ptr, "{\"a\": \"é\\u009b31m\\u007f\\u202e\\u001b\"}\n");
+	buf_finish(&b);
+}
+
 static void assert_cut(const char *text, size_t columns, bool utf8, const char *expected)
 {
 	struct buf b = {0};
@@ -134,6 +143,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_width),
 		cmocka_unit_test(test_cleaning),
+		cmocka_unit_test(test_escaping),
 		cmocka_unit_test(test_cutting),
 		cmocka_unit_test(test_ages),
 		cmocka_unit_test(test_spans_are_read),
