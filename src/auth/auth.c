@@ -63,18 +63,6 @@ struct status auth_bearer_hash(struct str authorization, unsigned char ret_hash[
 
 /* ---- callers ---- */
 
-bool auth_unix_caller(unsigned uid, unsigned daemon_uid, struct auth_caller *ret_caller)
-{
-	if (uid != 0 && uid != daemon_uid)
-		return false;
-	*ret_caller = (struct auth_caller){.role = AUTH_ADMIN};
-	if (uid == 0)
-		(void)snprintf(ret_caller->name, sizeof ret_caller->name, "unix:root");
-	else
-		(void)snprintf(ret_caller->name, sizeof ret_caller->name, "unix:%u", uid);
-	return true;
-}
-
 struct lookup {
 	auth_done done;
 	void *data;

@@ -45,10 +45,6 @@ struct status auth_bearer_hash(struct str authorization, unsigned char ret_hash[
 
 /* ---- callers ---- */
 
-/* A peer of the unix socket: root ("unix:root") and the daemon's own user ("unix:1000") are
- * administrators, everybody else needs a token (false). */
-bool auth_unix_caller(unsigned uid, unsigned daemon_uid, struct auth_caller *ret_caller);
-
 typedef void (*auth_done)(void *data, const struct status *st, const struct auth_caller *caller);
 /* Looks the token up. done, later and exactly once: UNAUTHENTICATED, UNAVAILABLE (no database) or
  * the caller. Returns the call for db_cancel; NULL never. */

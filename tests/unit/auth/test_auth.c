@@ -1,4 +1,4 @@
-/* auth: secrets, bearer values, unix peers, what may be given out; the look-up against a table of
+/* auth: secrets, bearer values, what may be given out; the look-up against a table of
  * operations of our own. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -83,20 +83,6 @@ static void what_is_no_bearer_value_is_refused_without_repeating_it(void **state
 	}
 	struct status st = auth_bearer_hash((struct str){"Bearer \0\0", 9}, hash);
 	assert_int_equal(st.code, ST_UNAUTHENTICATED);
-}
-
-static void root_and_our_own_user_are_administrators(void **state)
-{
-	struct auth_caller c;
-	(void)state;
-	assert_true(auth_unix_caller(0, 1000, &c));
-	assert_string_equal(c.name, "unix:root");
-	assert_int_equal(c.role, AUTH_ADMIN);
-	assert_string_equal(c.project_id.text, "");
-	assert_true(auth_unix_caller(1000, 1000, &c));
-	assert_string_equal(c.name, "unix:1000");
-	assert_false(auth_unix_caller(1001, 1000, &c));
-	assert_false(auth_unix_caller(UINT32_MAX, 1000, &c));
 }
 
 static void nobody_gives_more_than_he_has(void **state)
@@ -208,7 +194,6 @@ int main(void)
 		cmocka_unit_test(two_secrets_differ),
 		cmocka_unit_test(a_bearer_value_is_hashed),
 		cmocka_unit_test(what_is_no_bearer_value_is_refused_without_repeating_it),
-		cmocka_unit_test(root_and_our_own_user_are_administrators),
 		cmocka_unit_test(nobody_gives_more_than_he_has),
 		cmocka_unit_test(a_token_becomes_a_caller),
 		cmocka_unit_test(a_failed_look_up_is_passed_on),
