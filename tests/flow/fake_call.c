@@ -69,7 +69,7 @@ static enum fault fault_of(struct fake_script *s, const char *name)
 }
 
 /* Sets what the call ends with; returns after how many ms. */
-static uint64_t act(struct fake_call *c, uint64_t ms)
+static uint64_t act(struct fake_call *c, const char *name, uint64_t ms)
 {
 	switch (c->fault) {
 	case FAULT_REFUSED:
@@ -79,6 +79,8 @@ static uint64_t act(struct fake_call *c, uint64_t ms)
 		c->st = status_err(ST_ABORTED, "somebody else was first");
 		return 0;
 	case FAULT_GONE:
+		if (strstr(name, "_remove ")) /* somebody else removed it */
+			(void)c->effect(c).code;
 		c->st = status_err(ST_NOT_FOUND, "it is not there");
 		return 0;
 	case FAULT_INTERNAL:
@@ -117,15 +119,13 @@ void fake_call_start(struct fake_call *c, uint64_t ms, struct status (*effect)(s
 	c->effect = effect;
 	c->deliver = deliver;
 	unsigned number = ++s->calls;
-	if (!c->front->dead && s->before)
-		s->before(s->data, number, name.ptr);
 	if (c->front->dead) {
 		struct status st = status_err(c->front->dead_code, "the daemon is dead");
 		cut(c, &st);
 	} else {
 		buf_fmt(&s->trace, "%s\n", name.ptr);
 		c->fault = fault_of(s, name.ptr);
-		timer_set(&c->timer, act(c, ms));
+		timer_set(&c->timer, act(c, name.ptr, ms));
 		if (s->after)
 			s->after(s->data, number, name.ptr);
 	}

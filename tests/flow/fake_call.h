@@ -15,7 +15,7 @@ enum fault {
 	FAULT_REFUSED,     /* UNAVAILABLE before anything was done */
 	FAULT_LOST,        /* done, but the reply is lost: UNAVAILABLE */
 	FAULT_CONFLICT,    /* ABORTED, nothing was done */
-	FAULT_GONE,        /* NOT_FOUND, nothing was done */
+	FAULT_GONE,        /* NOT_FOUND, nothing was done; what was to be removed is gone */
 	FAULT_INTERNAL,    /* INTERNAL, nothing was done */
 	FAULT_SLOW,        /* done and answered, 2 s later */
 	FAULT_SILENT,      /* nothing is done, and nobody answers until the deadline */
@@ -30,8 +30,7 @@ struct fake_script {
 	unsigned at, last; /* the calls `at` to `last` fail; 0 = none */
 	enum fault fault;
 	const char *only; /* fail only calls whose name begins so; NULL = any (then `at` counts all) */
-	/* Before the call's effect, and after it; may kill, cancel, anything. May be NULL. */
-	void (*before)(void *data, unsigned number, const char *name);
+	/* After the call's effect; may kill, cancel, anything. May be NULL. */
 	void (*after)(void *data, unsigned number, const char *name);
 	void *data;
 	unsigned failed;  /* calls that were made to fail */

@@ -102,9 +102,13 @@ struct store_job *store_submit(struct store *s, enum job_kind kind, const char *
 
 void store_cancel(struct store *s, struct store_job *j)
 {
-	(void)s;
 	if (j->row.state == JOB_PENDING && !j->step[0]) {
 		j->row.state = JOB_CANCELLED;
+		(void)snprintf(j->error, sizeof(j->error), "cancelled");
+		(void)snprintf(j->error_code, sizeof(j->error_code), "CANCELLED");
+		struct store_release *r = store_release_find(s, j->row.deployment_id.text);
+		if (r && r->row.state == RELEASE_PENDING)
+			r->row.state = RELEASE_FAILED;
 		j->ends++;
 	} else if (j->row.state <= JOB_RUNNING) {
 		j->row.cancel_requested = true;

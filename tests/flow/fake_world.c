@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/clock.h"
@@ -11,7 +12,7 @@
 #define LEASE_MS   15000
 #define LIMIT_MS   (6 * 3600 * UINT64_C(1000))
 #define STALL_MS   20000
-#define HOLD_MS    5000
+#define HOLD_MS    800
 
 /* A generator with a seed, so that a run can be repeated (xorshift64*). */
 struct seeded {
@@ -32,6 +33,7 @@ static void seeded_fill(struct rng *r, void *p, size_t len)
 
 struct world *world_create(void)
 {
+	log_configure(LOG_ERROR, LOG_KEY_VALUE);
 	struct world *w = mem_new(struct world);
 	struct seeded *r = mem_new(struct seeded);
 	r->base.fill = seeded_fill;

@@ -1,9 +1,10 @@
+/* Deploys: of a stack that is not there, and over one that runs. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include "fake_world.h"
+#include "fake_sweep.h"
 
 static const char *const shop =
 	"services:\n"
@@ -17,24 +18,50 @@ static const char *const shop =
 	"configs:\n"
 	"  site: {content: one}\n";
 
-static void a_deploy_writes_this_in_this_order(void **state)
+static struct store_job *submit_shop(struct world *w)
+{
+	return store_deploy(w->store, shop, ON_FAILURE_ROLLBACK, 3);
+}
+
+static const struct scenario deploy = {.name = "deploy", .submit = submit_shop};
+
+static void writes_in_this_order(void **state)
 {
 	(void)state;
-	struct world *w = world_create();
-	struct store_job *j = store_deploy(w->store, shop, ON_FAILURE_ROLLBACK, 1);
-	world_start(w);
-	world_run(w, j);
-	puts(world_writes(w));
-	puts(world_text(w));
-	puts(j->events.ptr);
-	puts(j->error);
+	struct world *w = scenario_run(&deploy);
+	assert_string_equal(world_writes(w),
+		"db step begun\n"
+		"db set_status deploying\n"
+		"db step announce\n"
+		"db store_rendered\n"
+		"db step store\n"
+		"db set_networks\n"
+		"db step assign_networks\n"
+		"docker network_create acme-shop_default\n"
+		"db step networks\n"
+		"docker config_create acme-shop_site_e513572c4e1b\n"
+		"db step objects\n"
+		"docker service_create acme-shop_db\n"
+		"docker service_create acme-shop_web\n"
+		"db step services\n"
+		"db step converge\n"
+		"db step prune\n"
+		"db activate\n"
+		"db step activate\n"
+		"db finish succeeded\n");
+	assert_string_equal(world_text(w),
+		"config acme-shop_site_e513572c4e1b\n"
+		"network acme-shop_default\n"
+		"service acme-shop_db postgres:1 1/1 acme-shop_default\n"
+		"service acme-shop_web nginx:1 2/2 acme-shop_site_e513572c4e1b acme-shop_default\n");
 	world_destroy(w);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_deploy_writes_this_in_this_order),
+		cmocka_unit_test(writes_in_this_order),
 	};
-	return cmocka_run_group_tests_name("deploy", tests, NULL, NULL);
+	static const struct scenario *const scenarios[] = {&deploy, NULL};
+	return sweep_main("deploy", tests, sizeof(tests) / sizeof(tests[0]), scenarios);
 }
