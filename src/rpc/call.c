@@ -25,6 +25,8 @@
 #define FREE_CALLS 512
 #endif
 
+#define LONG_MESSAGE ((size_t)64 * 1024) /* shorter ones always find room */
+
 static void on_deadline(struct timer *t);
 static void on_events(struct defer *d);
 
@@ -54,11 +56,17 @@ struct rpc_call *call_create(struct rpc_conn *c, const struct rpc_protocol *p,
 	return call;
 }
 
+static void message_free(struct rpc_call *call, struct call_message *m)
+{
+	call->server->counters.received -= m->len;
+	free(m);
+}
+
 static void drop_inbox(struct rpc_call *call)
 {
 	struct list *node;
 	while ((node = list_pop(&call->inbox)))
-		free(container_of(node, struct call_message, node));
+		message_free(call, container_of(node, struct call_message, node));
 }
 
 void call_release(struct rpc_call *call)
@@ -251,8 +259,18 @@ static void deliver(struct rpc_call *call, struct str payload)
 	arena_reset(call->message_arena);
 }
 
+/* Until its caller is known, or its handler listens. */
 static void keep(struct rpc_call *call, struct str payload)
 {
+	struct rpc_server *s = call->server;
+	if (payload.len > LONG_MESSAGE &&
+		s->counters.received + payload.len > s->o.limits.max_buffered_total) {
+		struct status st = status_err(ST_RESOURCE_EXHAUSTED,
+			"too many long messages are waiting; try again later");
+		call_abort(call, &st, NULL);
+		return;
+	}
+	s->counters.received += payload.len;
 	struct call_message *m = mem_alloc(sizeof(*m) + payload.len);
 	m->len = payload.len;
 	if (payload.len)
@@ -272,7 +290,7 @@ static void pump(struct rpc_call *call)
 		struct list *node = list_pop(&call->inbox);
 		struct call_message *m = container_of(node, struct call_message, node);
 		deliver(call, str_make(m->bytes, m->len));
-		free(m);
+		message_free(call, m);
 	}
 	if (listens(call) && call->ended && !call->end_told) {
 		call->end_told = true;
@@ -325,7 +343,7 @@ void call_allowed(struct rpc_call *call)
 		struct list *node = list_pop(&call->inbox);
 		struct call_message *m = container_of(node, struct call_message, node);
 		run(call, str_make(m->bytes, m->len));
-		free(m);
+		message_free(call, m);
 	} else if (call->ended) {
 		run(call, STR(""));
 	}

@@ -27,7 +27,7 @@ struct rpc_limits {
 	size_t max_buffered; /* bytes waiting to be sent on a connection: reading pauses: 1 MiB */
 	size_t max_buffered_hard;  /* … and the connection is closed: 32 MiB */
 	size_t max_buffered_total; /* … of all connections; whoever adds to it over max_buffered is
-				      closed: 256 MiB. The same for parts of messages that have come */
+				      closed: 256 MiB. The same for what has come and waits */
 	uint64_t handshake_ms;     /* from accept to the first whole frame: 10 s */
 	uint64_t frame_ms; /* from a frame's first byte to its last: 30 s, and 1 s more for each 64
 			      KiB */
@@ -80,6 +80,6 @@ struct rpc_counters {
 	uint64_t calls, failed;             /* calls opened; ended with another status than OK */
 	uint64_t bytes_in, bytes_out;
 	uint64_t connections, open_calls, buffered, received; /* now; bytes sent and not taken, and
-								 of frames that are incomplete */
+								 of what has come and waits */
 };
 const struct rpc_counters *rpc_server_counters(const struct rpc_server *s);

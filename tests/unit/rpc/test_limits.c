@@ -268,6 +268,36 @@ static void long_halves_are_bounded_in_all(void **state)
 	world_destroy(w);
 }
 
+/* Whole messages of callers that nobody knows yet. */
+static void long_messages_are_bounded_while_the_caller_is_asked_for(void **state)
+{
+	struct rpc_limits l = {.max_buffered_total = 160000};
+	struct world *w = world_create(&l, true);
+	struct rpc_caller viewer = {.role = RPC_ROLE_VIEWER, .name = "late"};
+	struct status ok = status_ok();
+	static char text[70001];
+	Skep__V1__Event e = SKEP__V1__EVENT__INIT;
+	struct peer p;
+	struct buf b = {0};
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	e.message = text;
+	w->answer_by_hand = true;
+	peer_connect(&p, w);
+	for (uint64_t i = 1; i <= 3; i++) {
+		put_open(&b, i, "/t.T/Echo", &e.base, true, "Bearer t");
+		peer_send_buf(&p, &b);
+		WAIT(w, i == 3 || rpc_server_counters(w->server)->received > i * 70000);
+	}
+	peer_expect_finish(&p, 3, ST_RESOURCE_EXHAUSTED, "too many long messages");
+	rpc_call_authenticated(w->asking, &ok, &viewer, 0);
+	peer_expect_reply(&p, 1, 0);
+	peer_expect_reply(&p, 2, 0);
+	assert_int_equal(rpc_server_counters(w->server)->received, 0);
+	peer_close(&p);
+	world_destroy(w);
+}
+
 static void greedy_handler_loses_its_call(void **state)
 {
 	struct rpc_limits l = {.max_buffered = 100000, .max_message = 100000};
@@ -303,6 +333,7 @@ int main(void)
 		cmocka_unit_test(pressed_output_drains),
 		cmocka_unit_test(hard_limit_closes),
 		cmocka_unit_test(long_halves_are_bounded_in_all),
+		cmocka_unit_test(long_messages_are_bounded_while_the_caller_is_asked_for),
 		cmocka_unit_test(greedy_handler_loses_its_call),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
