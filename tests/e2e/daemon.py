@@ -46,12 +46,12 @@ class Skepd(Server):
         self.socket = f'{self.dir}/skep.sock'
         self.options = {**OPTIONS, 'socket': self.socket, 'listen': '127.0.0.1:0', 'key_file': f'{self.dir}/keys', **options}
 
-    def start(self, ready=True, **options):
+    def start(self, *arguments, ready=True, **options):
         self.options.update(options)
-        env = {k: v for k, v in os.environ.items() if not k.startswith('SKEP_')}
+        env = {k: v for k, v in os.environ.items() if k == 'PATH' or k.endswith('SAN_OPTIONS')}
         env.update({f'SKEP_{key.upper()}': str(value) for key, value in self.options.items()})
         self.started_at = len(self.log()) if os.path.exists(self.log_path) else 0
-        self.run([binary('skepd')], env=env, cwd='/', death=signal.SIGTERM)
+        self.run([binary('skepd'), *arguments], env=env, cwd='/', death=signal.SIGTERM)
         self.wait_up(self.is_ready if ready else lambda: self.call('System', 'Health') is not None)
         return self
 
@@ -60,6 +60,10 @@ class Skepd(Server):
 
     def is_ready(self):
         return self.call('System', 'Ready').ready
+
+    def not_up(self):
+        """{server it cannot use: why}"""
+        return {d.name: d.message for d in self.call('System', 'Ready').dependencies if not d.up}
 
     def stop(self):
         """Drains; what the sanitizers have to say is an error."""

@@ -81,10 +81,11 @@ class Server:
             self.process.send_signal(number)
 
     def end(self, number=signal.SIGTERM, timeout=30):
-        """The exit status; a process that does not end in time is killed, and that is an error."""
+        """The exit status; a process that does not end in time is killed, and that is an error. number None: ends by itself."""
         if self.process is None:
             return 0
-        self.send(number)
+        if number:
+            self.send(number)
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
