@@ -131,12 +131,16 @@ static void on_pg_stacks(void *data, const char *channel, const char *payload)
 
 /* ---- servers come and go ---- */
 
+/* With what to do about it. */
 static void log_state(const char *server, bool up, const struct status *why)
 {
+	struct buf advice = {0};
+	buf_fmt(&advice, "check that it runs and that `%s` in skepd.yaml names it", server);
 	if (up)
 		log_info("connected", "server", server, NULL);
 	else
-		log_warn("not connected; trying again", "server", server, "error", why->message, NULL);
+		log_warn("not connected; trying again", "server", server, "error", why->message, "advice", advice.ptr, NULL);
+	buf_finish(&advice);
 }
 
 static void on_pg_state(void *data, bool up, const struct status *why)

@@ -33,7 +33,7 @@ static const struct {
 	enum st_code code;
 } meanings[] = {
 	{"update out of sequence", ST_ABORTED},
-	{"not a swarm manager", ST_FAILED_PRECONDITION},
+	{"not a swarm manager", ST_UNAVAILABLE}, /* also of one that has just been started */
 	{"Swarm is encrypted and needs to be unlocked", ST_FAILED_PRECONDITION},
 	{"does not have a leader", ST_UNAVAILABLE},
 	{"has active endpoints", ST_FAILED_PRECONDITION},

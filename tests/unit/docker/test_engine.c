@@ -263,7 +263,7 @@ static void no_swarm_yet(void **state)
 	docker_info(docker, 0, on_info, &a);
 	expect(&a, ST_FAILED_PRECONDITION, "run `docker swarm init`");
 	docker_service_list(docker, NULL, 0, on_services, &a);
-	expect(&a, ST_FAILED_PRECONDITION,
+	expect(&a, ST_UNAVAILABLE,
 		"This node is not a swarm manager. Use \"docker swarm init\"");
 }
 

@@ -44,7 +44,7 @@ static const struct {
 	{503,
 		"{\"message\":\"This node is not a swarm manager. Use \\\"docker swarm init\\\" or "
 		"\\\"docker swarm join\\\" to connect\"}",
-		ST_FAILED_PRECONDITION,
+		ST_UNAVAILABLE,
 		"This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm "
 		"join\" to "
 		"connect"},
