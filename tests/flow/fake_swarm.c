@@ -14,6 +14,7 @@
 #define ONCE_MS   300
 #define DELAY_MS  100 /* before a failed task is started again */
 #define LINGER_MS 300 /* tasks of a removed service, removed networks */
+#define MONITOR_MS 300
 #define HISTORY   5
 
 struct swarm *swarm_create(struct loop *l)
@@ -218,6 +219,22 @@ static bool slot_step(struct swarm *w, struct swarm_service *s, int64_t slot, bo
 	return true;
 }
 
+/* An update is complete when all its tasks have run for the monitor time. */
+static bool update_step(struct swarm *w, struct swarm_service *s, bool well)
+{
+	uint64_t now = loop_now_ms(w->loop), monitor = (uint64_t)json_int(s->spec, "UpdateConfig.Monitor", 0) / 1000000;
+	if (!well)
+		s->well_ms = 0;
+	else if (s->well_ms == 0)
+		s->well_ms = now;
+	if (!well || now - s->well_ms < (monitor ? monitor : MONITOR_MS))
+		return false;
+	if (s->update != DOCKER_UPDATE_UPDATING && s->update != DOCKER_ROLLBACK_STARTED)
+		return false;
+	s->update = s->update == DOCKER_UPDATE_UPDATING ? DOCKER_UPDATE_COMPLETED : DOCKER_ROLLBACK_COMPLETED;
+	return true;
+}
+
 static bool service_step(struct swarm *w, struct swarm_service *s)
 {
 	bool job, well = true, changed = false;
@@ -232,11 +249,7 @@ static bool service_step(struct swarm *w, struct swarm_service *s)
 		t->since_ms = loop_now_ms(w->loop);
 		changed = true;
 	}
-	if (well && !changed && s->update == DOCKER_UPDATE_UPDATING)
-		s->update = DOCKER_UPDATE_COMPLETED, changed = true;
-	if (well && !changed && s->update == DOCKER_ROLLBACK_STARTED)
-		s->update = DOCKER_ROLLBACK_COMPLETED, changed = true;
-	return changed;
+	return changed || update_step(w, s, well);
 }
 
 static size_t later_in_slot(const struct swarm *w, size_t i)
@@ -372,6 +385,7 @@ struct status swarm_service_update(struct swarm *w, const char *id, uint64_t ver
 	bool changes = !json_equal(json_object_get(copy, "TaskTemplate"), template_of(s));
 	set_spec(w, s, copy);
 	s->update = changes ? DOCKER_UPDATE_UPDATING : DOCKER_UPDATE_NONE;
+	s->well_ms = 0;
 	s->update_message = "";
 	w->service_writes++;
 	swarm_advance(w);

@@ -23,6 +23,7 @@ struct swarm_service {
 	enum docker_update_state update;
 	const char *update_message;
 	uint64_t created_ms, updated_ms;
+	uint64_t well_ms; /* since when all its tasks run; 0 = they do not */
 };
 struct swarm_task {
 	char id[24], service_id[24], node_id[16];

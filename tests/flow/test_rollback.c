@@ -1,0 +1,358 @@
+/* Releases that do not come to run: what is told, and what is taken back. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include "fake_sweep.h"
+
+#define DB "services:\n  db:\n    image: postgres:1\n"
+
+static const char *const good = DB
+	"  web:\n"
+	"    image: nginx:1\n"
+	"    deploy: {replicas: 2}\n"
+	"  worker: {image: worker:1}\n";
+
+static const char *const bad = DB
+	"  web:\n"
+	"    image: nginx:crash\n"
+	"    deploy: {replicas: 2}\n"
+	"  cache: {image: 'redis:1', networks: [back]}\n"
+	"networks:\n"
+	"  back: {}\n";
+
+static struct store_job *submit_bad(struct world *w)
+{
+	return store_deploy(w->store, bad, ON_FAILURE_ROLLBACK, 3);
+}
+
+static const struct scenario bad_update = {.name = "bad update", .prepared = good, .submit = submit_bad, .fails = true};
+static const struct scenario bad_deploy = {.name = "bad deploy", .submit = submit_bad, .fails = true};
+
+/* Runs `text` over what is there. */
+static struct store_job *run(struct world *w, const char *text, enum failure_policy policy)
+{
+	struct store_job *j = store_deploy(w->store, text, policy, 1);
+	world_start(w);
+	world_run(w, j);
+	return j;
+}
+
+#define assert_in(text, part)                                                                                          \
+	do {                                                                                                           \
+		if (!strstr(text, part))                                                                               \
+			fail_msg("no \"%s\" in: %s", part, text);                                                      \
+	} while (0)
+
+static void an_update_is_taken_back_in_this_order(void **state)
+{
+	(void)state;
+	struct world *w = scenario_run(&bad_update);
+	assert_string_equal(world_writes(w),
+		"db step begun\n"
+		"db set_status deploying\n"
+		"db step announce\n"
+		"db store_rendered\n"
+		"db step store\n"
+		"db set_networks\n"
+		"db step assign_networks\n"
+		"docker network_create acme-shop_back\n"
+		"db step networks\n"
+		"db step objects\n"
+		"docker service_update acme-shop_web\n"
+		"docker service_create acme-shop_cache\n"
+		"db step services\n"
+		"db undo converge\n"
+		"docker service_update acme-shop_web\n"
+		"docker service_remove acme-shop_cache\n"
+		"docker network_remove acme-shop_back\n"
+		"db set_status running\n"
+		"db fail_release\n"
+		"db finish failed\n");
+	world_destroy(w);
+}
+
+static void a_first_deploy_leaves_nothing(void **state)
+{
+	(void)state;
+	struct world *w = scenario_run(&bad_deploy);
+	assert_string_equal(world_text(w), "");
+	assert_int_equal(w->store->stack.status, STACK_FAILED);
+	assert_in(w->store->status_message, "crash loop");
+	world_destroy(w);
+}
+
+static void the_failure_names_task_node_code_and_log(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	w->log = "starting\nboom: no such table\n";
+	struct store_job *j = run(w, bad, ON_FAILURE_ROLLBACK);
+	assert_int_equal(j->row.state, JOB_FAILED);
+	assert_in(j->error, "service web: crash loop: task acme-shop_web.");
+	assert_in(j->error, "on node ");
+	assert_in(j->error, "non-zero exit (1)");
+	assert_in(j->error, "boom: no such table");
+	assert_string_equal(j->error_code, "FAILED_PRECONDITION");
+	assert_null(strstr(j->error, "taking it back failed"));
+	assert_true(world_said(j, "job.failed|"));
+	assert_true(world_said(j, "what was begun is removed"));
+	world_destroy(w);
+}
+
+static void a_log_that_never_ends_is_not_waited_for(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	w->logs_hang = true;
+	uint64_t before = loop_now_ms(w->loop);
+	struct store_job *j = run(w, bad, ON_FAILURE_ROLLBACK);
+	assert_in(j->error, "crash loop");
+	assert_true(loop_now_ms(w->loop) - before < 60000);
+	world_destroy(w);
+}
+
+static void what_the_engine_rolled_back_has_failed(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	world_prepare(w, DB "  web: {image: 'nginx:1'}\n");
+	char *before = world_text(w);
+	struct store_job *j = run(w, DB
+		"  web:\n"
+		"    image: nginx:crash\n"
+		"    deploy: {update_config: {failure_action: rollback, monitor: 1s}}\n", ON_FAILURE_ROLLBACK);
+	assert_int_equal(j->row.state, JOB_FAILED);
+	assert_in(j->error, "service web: the Engine's update is rollback_");
+	assert_null(strstr(j->error, "taking it back failed"));
+	assert_string_equal(world_text(w), before);
+	assert_int_equal(w->store->stack.status, STACK_RUNNING);
+	world_destroy(w);
+}
+
+static void pausing_leaves_everything_as_it_is(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	world_prepare(w, good);
+	struct store_job *j = run(w, bad, ON_FAILURE_PAUSE);
+	assert_int_equal(j->row.state, JOB_FAILED);
+	assert_in(world_text(w), "nginx:crash");
+	assert_in(world_text(w), "acme-shop_cache");
+	assert_int_equal(w->store->stack.status, STACK_DEGRADED);
+	assert_int_equal(store_active(w->store), 1);
+	world_destroy(w);
+}
+
+static void each_way_not_to_run_is_told(void **state)
+{
+	static const struct {
+		const char *image, *deploy, *says;
+	} cases[] = {
+		{"x:reject", "{}", "cannot start: task acme-shop_web.1"},
+		{"x:nonode", "{}", "cannot be scheduled: task acme-shop_web.1 pending: no suitable node"},
+		{"x:once", "{restart_policy: {condition: none}}", "ended, and its restart policy does not start it again"},
+		{"x:crash", "{restart_policy: {condition: none}}", "ended, and its restart policy does not start it again"},
+		{"x:once", "{}", "ends again and again"},
+		{"x:slow", "{}", "no progress for 600 s: 0 of 1 tasks are running"},
+		{"x:crash", "{mode: replicated-job, restart_policy: {condition: none}}", "ended"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct world *w = world_create();
+		char *text = arena_fmt(w->arena, "services:\n  web:\n    image: %s\n    deploy: %s\n", cases[i].image, cases[i].deploy);
+		struct store_job *j = run(w, text, ON_FAILURE_ROLLBACK);
+		assert_int_equal(j->row.state, JOB_FAILED);
+		assert_in(j->error, cases[i].says);
+		assert_string_equal(world_text(w), "");
+		world_destroy(w);
+	}
+}
+
+static void jobs_and_what_others_wait_for_may_end(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	struct store_job *j = run(w,
+		"services:\n"
+		"  migrate:\n"
+		"    image: migrate:once\n"
+		"    deploy: {restart_policy: {condition: none}}\n"
+		"  batch:\n"
+		"    image: batch:once\n"
+		"    deploy: {mode: replicated-job, replicas: 3}\n"
+		"  web:\n"
+		"    image: nginx:1\n"
+		"    depends_on: {migrate: {condition: service_completed_successfully}}\n"
+		"  everywhere:\n"
+		"    image: agent:1\n"
+		"    deploy: {mode: global}\n", ON_FAILURE_ROLLBACK);
+	assert_string_equal(j->error, "");
+	assert_int_equal(j->row.state, JOB_SUCCEEDED);
+	assert_string_equal(j->message, "2 services run, 2 complete");
+	const struct db_stack *s = &w->store->stack;
+	assert_int_equal(s->n_services, 4);
+	for (size_t i = 0; i < 4; i++) {
+		bool ends = strstr(s->services[i].image, "once") != NULL;
+		assert_int_equal(s->services[i].state, ends ? SERVICE_COMPLETED : SERVICE_RUNNING);
+	}
+	world_destroy(w);
+}
+
+static void what_is_not_ours_is_left_alone(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	const char *id = "";
+	json_t *spec = json_pack("{s:s, s:{s:s}, s:{s:{s:s}}}", "Name", "acme-shop_web", "Labels", "com.docker.stack.namespace",
+		"acme-shop", "TaskTemplate", "ContainerSpec", "Image", "theirs:1");
+	struct status st = swarm_service_create(w->swarm, spec, &id);
+	assert_int_equal(st.code, ST_OK);
+	json_decref(spec);
+	struct store_job *j = run(w, good, ON_FAILURE_ROLLBACK);
+	assert_int_equal(j->row.state, JOB_FAILED);
+	assert_in(j->error, "acme-shop_web exists and is not this stack's");
+	assert_string_equal(world_text(w), "service acme-shop_web theirs:1 1/1\n");
+	world_destroy(w);
+}
+
+static void a_service_that_vanishes_meanwhile_has_failed(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	struct store_job *j = store_deploy(w->store, good, ON_FAILURE_ROLLBACK, 1);
+	world_start(w);
+	while (strcmp(j->step, "services") != 0)
+		world_turn(w);
+	struct status st = swarm_service_remove(w->swarm, "acme-shop_web");
+	assert_int_equal(st.code, ST_OK);
+	world_run(w, j);
+	assert_int_equal(j->row.state, JOB_FAILED);
+	assert_in(j->error, "service web: the service is gone: somebody else removed it");
+	world_run_ms(w, 1000);
+	assert_string_equal(world_text(w), "");
+	world_destroy(w);
+}
+
+/* A network of ours that something outside holds: no reason to take a good release back. */
+static void what_is_still_in_use_is_left_behind(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	world_prepare(w, DB "    networks: [back]\nnetworks:\n  back: {}\n");
+	struct swarm_object *o = swarm_object_find(w->swarm, SWARM_NETWORK, "acme-shop_back");
+	const char *id = "";
+	json_t *spec = json_pack("{s:s, s:{s:{s:s}, s:[{s:s}]}}", "Name", "guest", "TaskTemplate", "ContainerSpec", "Image", "guest:1",
+		"Networks", "Target", o->id);
+	struct status st = swarm_service_create(w->swarm, spec, &id);
+	assert_int_equal(st.code, ST_OK);
+	json_decref(spec);
+	struct store_job *j = run(w, DB, ON_FAILURE_ROLLBACK);
+	assert_string_equal(j->error, "");
+	assert_int_equal(j->row.state, JOB_SUCCEEDED);
+	assert_true(world_said(j, "left behind: acme-shop_back") || world_said(j, "left behind: "));
+	assert_in(world_text(w), "network acme-shop_back\n");
+	world_destroy(w);
+}
+
+static void an_engine_that_stays_away_is_told_with_its_words(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	w->script.at = 1;
+	w->script.last = UINT32_MAX;
+	w->script.fault = FAULT_REFUSED;
+	w->script.only = "docker";
+	struct store_job *j = run(w, good, ON_FAILURE_ROLLBACK);
+	assert_int_equal(j->row.state, JOB_FAILED);
+	assert_in(j->error, "took longer than 120 s: nobody answers");
+	assert_string_equal(j->error_code, "UNAVAILABLE");
+	world_destroy(w);
+}
+
+static void an_engine_that_goes_away_for_good_in_the_middle_too(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	struct store_job *j = store_deploy(w->store, good, ON_FAILURE_ROLLBACK, 1);
+	world_start(w);
+	while (strcmp(j->step, "assign_networks") != 0)
+		world_turn(w);
+	w->script.at = w->script.calls + 1;
+	w->script.last = UINT32_MAX;
+	w->script.fault = FAULT_REFUSED;
+	w->script.only = "docker";
+	world_run(w, j);
+	assert_int_equal(j->row.state, JOB_FAILED);
+	assert_in(j->error, "step \"networks\" took longer than 600 s: ");
+	assert_in(j->error, "nobody answers");
+	assert_in(j->error, "taking it back failed too: ");
+	world_destroy(w);
+}
+
+/* Taken over while it was taken back: the reason is not forgotten. */
+static void the_reason_outlives_the_daemon(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	world_prepare(w, good);
+	struct store_job *j = store_deploy(w->store, bad, ON_FAILURE_ROLLBACK, 3);
+	struct world_daemon *d = world_start(w);
+	while (!j->row.undoing)
+		world_turn(w);
+	world_run_ms(w, 100);
+	world_kill(w, d);
+	world_start(w);
+	world_run(w, j);
+	assert_int_equal(j->row.state, JOB_FAILED);
+	assert_int_equal(j->row.attempt, 1);
+	assert_in(j->error, "non-zero exit (1)");
+	assert_in(world_text(w), "nginx:1 2/2");
+	world_destroy(w);
+}
+
+static void progress_only_grows_and_says_each_thing_once(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	struct store_job *j = run(w, DB "  web: {image: 'nginx:1', depends_on: [db]}\n", ON_FAILURE_ROLLBACK);
+	assert_int_equal(j->row.state, JOB_SUCCEEDED);
+	assert_false(j->percent_fell);
+	assert_string_equal(j->message, "2 services run");
+	struct str rest = buf_str(&j->events), before = {0};
+	unsigned twice = 0;
+	while (rest.len > 0) {
+		struct str line = str_cut(&rest, '\n');
+		twice += str_eq(line, before);
+		before = line;
+	}
+	assert_int_equal(twice, 0);
+	assert_true(world_said(j, "service.state|db||running|1/1|"));
+	assert_true(world_said(j, "running; verifying that it stays so for 800 ms"));
+	world_destroy(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_update_is_taken_back_in_this_order),
+		cmocka_unit_test(a_first_deploy_leaves_nothing),
+		cmocka_unit_test(the_failure_names_task_node_code_and_log),
+		cmocka_unit_test(a_log_that_never_ends_is_not_waited_for),
+		cmocka_unit_test(what_the_engine_rolled_back_has_failed),
+		cmocka_unit_test(pausing_leaves_everything_as_it_is),
+		cmocka_unit_test(each_way_not_to_run_is_told),
+		cmocka_unit_test(jobs_and_what_others_wait_for_may_end),
+		cmocka_unit_test(what_is_not_ours_is_left_alone),
+		cmocka_unit_test(a_service_that_vanishes_meanwhile_has_failed),
+		cmocka_unit_test(what_is_still_in_use_is_left_behind),
+		cmocka_unit_test(an_engine_that_stays_away_is_told_with_its_words),
+		cmocka_unit_test(an_engine_that_goes_away_for_good_in_the_middle_too),
+		cmocka_unit_test(the_reason_outlives_the_daemon),
+		cmocka_unit_test(progress_only_grows_and_says_each_thing_once),
+	};
+	static const struct scenario *const scenarios[] = {&bad_update, &bad_deploy, NULL};
+	return sweep_main("rollback", tests, sizeof(tests) / sizeof(tests[0]), scenarios);
+}
