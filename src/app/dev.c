@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <pwd.h>
@@ -13,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <uv.h>
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -25,8 +27,6 @@
 
 #define LOOK_MS     30
 #define STOP_MS     20000
-#define INITDB      "/usr/lib/postgresql/15/bin/initdb"
-#define POSTGRESD   "/usr/lib/postgresql/15/bin/postgres"
 #define SOCKET_ROOM 70 /* bytes of a directory whose sockets still fit into sockaddr_un */
 
 enum server_kind { POSTGRES, REDIS, ENGINE, SERVERS };
@@ -45,6 +45,7 @@ struct dev {
 	struct dev_options options;
 	struct dev_servers servers;
 	const char *dir, *run, *data; /* data: what the postgres user can reach */
+	const char *pg_bin;           /* where initdb and postgres are */
 	uid_t pg_uid;
 	gid_t pg_gid;
 	struct server server[SERVERS];
@@ -152,7 +153,21 @@ static struct status make_dir(const char *path, mode_t mode)
 {
 	if ((mkdir(path, mode) == 0 && chmod(path, mode) == 0) || errno == EEXIST) /* chmod: whatever the umask is */
 		return status_ok();
-	return status_err(ST_FAILED_PRECONDITION, "cannot make the directory %s (errno %d)", path, errno);
+	return status_err(ST_FAILED_PRECONDITION, "cannot make the directory %s: %s", path, uv_strerror(uv_translate_sys_error(errno)));
+}
+
+/* And the folders above it that are not there. */
+static struct status make_path(struct arena *a, const char *path)
+{
+	char *p = arena_strdup(a, path);
+	for (char *slash = strchr(p + 1, '/'); *p && slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		struct status st = make_dir(p, 0755);
+		if (!status_is_ok(&st))
+			return st;
+		*slash = '/';
+	}
+	return make_dir(p, 0755);
 }
 
 /* May another user pass through every folder on the way? */
@@ -185,9 +200,12 @@ static enum flow_next make_dirs(struct flow *f)
 	struct dev *dev = dev_of(f);
 	struct arena *a = dev->arena;
 	char real[PATH_MAX];
-	(void)make_dir(dev->options.dir, 0755);
-	if (!realpath(dev->options.dir, real)) {
-		f->st = status_err(ST_FAILED_PRECONDITION, "cannot make or reach the directory %s; does its parent exist?", dev->options.dir);
+	f->st = make_path(a, dev->options.dir);
+	if (!status_is_ok(&f->st))
+		return FLOW_FAIL;
+	struct stat sb;
+	if (!realpath(dev->options.dir, real) || stat(real, &sb) != 0 || !S_ISDIR(sb.st_mode)) {
+		f->st = status_err(ST_FAILED_PRECONDITION, "--dir %s is no directory", dev->options.dir);
 		return FLOW_FAIL;
 	}
 	dev->dir = arena_strdup(a, real);
@@ -216,13 +234,34 @@ static enum flow_next make_dirs(struct flow *f)
 	return FLOW_NEXT;
 }
 
+/* The distributions keep one folder a version; the newest is taken. */
+static struct status find_postgres(struct dev *dev)
+{
+	glob_t found;
+	long newest = 0;
+	if (glob("/usr/lib/postgresql/*/bin/postgres", 0, NULL, &found) != 0)
+		return status_err(ST_FAILED_PRECONDITION, "no PostgreSQL is installed in /usr/lib/postgresql: apt install postgresql");
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		long version = strtol(found.gl_pathv[i] + strlen("/usr/lib/postgresql/"), NULL, 10);
+		if (version > newest) {
+			newest = version;
+			dev->pg_bin = arena_fmt(dev->arena, "/usr/lib/postgresql/%ld/bin", version);
+		}
+	}
+	globfree(&found);
+	return dev->pg_bin ? status_ok() : status_err(ST_FAILED_PRECONDITION, "/usr/lib/postgresql has no folder of a version");
+}
+
 static enum flow_next init_database(struct flow *f)
 {
 	struct dev *dev = dev_of(f);
 	struct stat sb;
+	f->st = find_postgres(dev);
+	if (!status_is_ok(&f->st))
+		return FLOW_FAIL;
 	if (stat(arena_fmt(dev->arena, "%s/postgres/PG_VERSION", dev->data), &sb) == 0)
 		return FLOW_NEXT;
-	const char *const argv[] = {INITDB, "-D", arena_fmt(dev->arena, "%s/postgres", dev->data), "-U", "postgres", "-A", "trust",
+	const char *const argv[] = {arena_fmt(dev->arena, "%s/initdb", dev->pg_bin), "-D", arena_fmt(dev->arena, "%s/postgres", dev->data), "-U", "postgres", "-A", "trust",
 		"-E", "UTF8", "--no-locale", "--no-sync", NULL};
 	return run_once(dev, argv, true);
 }
@@ -239,7 +278,7 @@ static enum flow_next start_postgres(struct flow *f)
 			return look_again(dev);
 		}
 		(void)unlink(arena_fmt(a, "%s.lock", s->socket));
-		const char *const argv[] = {"setpriv", "--pdeathsig", "INT", "--", POSTGRESD, "-D",
+		const char *const argv[] = {"setpriv", "--pdeathsig", "INT", "--", arena_fmt(a, "%s/postgres", dev->pg_bin), "-D",
 			arena_fmt(a, "%s/postgres", dev->data), "-k", dev->run, "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700",
 			"-c", "max_connections=100", NULL};
 		f->st = start_server(dev, POSTGRES, argv, true);
