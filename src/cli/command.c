@@ -128,6 +128,22 @@ static const char *nearest_command(
 	return n.name;
 }
 
+/* "deploy", for "stack deploy"; NULL: in no group, or in several. */
+static const char *command_of_a_group(const struct cli_program *p, const char *word)
+{
+	const char *path = NULL;
+	for (size_t i = 0; i < p->n_commands; i++) {
+		struct str of;
+		const char *last = last_word(&p->commands[i], &of);
+		if (p->commands[i].hidden || of.len == 0 || strcmp(last, word) != 0)
+			continue;
+		if (path)
+			return NULL;
+		path = p->commands[i].path;
+	}
+	return path;
+}
+
 /* ---- the line ---- */
 
 struct parse {
@@ -226,9 +242,10 @@ static struct status take_command(struct parse *ps, const char *word)
 		return status_ok();
 	const char *near = nearest_command(ps->p, r->group, word);
 	const char *front = r->group ? arena_fmt(ps->a, "%s ", r->group->name) : "";
-	if (near)
+	const char *under = near || r->group ? NULL : command_of_a_group(ps->p, word);
+	if (near || under)
 		return status_err(ST_INVALID_ARGUMENT, "unknown command \"%s%s\"; did you mean \"%s%s\"?",
-			front, word, front, near);
+			front, word, front, near ? near : under);
 	return status_err(ST_INVALID_ARGUMENT, "unknown command \"%s%s\" (%s -h lists them)", front,
 		word, path_of(ps));
 }

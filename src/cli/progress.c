@@ -132,7 +132,7 @@ static void take_state(struct progress *p, const Skep__V1__Event *e, struct buf 
 {
 	static const struct {
 		const char *kind, *words;
-	} kinds[] = {{"job.created", "waiting for a worker"}, {"job.started", "started"},
+	} kinds[] = {{"job.created", "queued"}, {"job.started", "started"},
 		{"job.resumed", "resumed after an interruption"}, {"job.requeued", "will be tried again"},
 		{"job.cancel_requested", "asked to stop"}};
 	const char *words = NULL;

@@ -57,7 +57,7 @@ static void add_hint(struct buf *b, const struct status *st, const struct settin
 		buf_adds(b, "Give a token: --token, SKEP_TOKEN, or a context that has one "
 			    "(skep context set -h). An owner makes one with: skep token create\n");
 	else if (st->code == ST_UNAUTHENTICATED)
-		buf_adds(b, "The token is unknown, revoked or expired. "
+		buf_adds(b, "Look where the token comes from: --token, SKEP_TOKEN or the context. "
 			    "An owner makes a new one with: skep token create\n");
 }
 

@@ -32,7 +32,7 @@ static const struct pg_stmt sql[] = {
 		" where id = (select stack_id from deployment_jobs where id = skep_uuid($1))"
 		" for no key update"},
 	[NOT_ENDED] = {"job_not_ended",
-		"select skep_raise(9, format('job %s has ended already: it is %s', id, state))"
+		"select skep_raise(9, format('job %s has ended already: its state is %s', id, state))"
 		" from deployment_jobs where id = skep_uuid($1)"
 		" and state in ('succeeded', 'failed', 'cancelled')"},
 	/* One that has not begun ends here. One that was handed back in the middle has something to
@@ -68,7 +68,7 @@ static const struct pg_stmt sql[] = {
 	[CAN_RETRY] = {"job_can_retry",
 		"select case"
 		" when j.state not in ('failed', 'cancelled') then skep_raise(9, format("
-		"  'only a failed or cancelled job can be retried: job %s is %s', j.id, j.state))"
+		"  'only a failed or cancelled job can be retried: the state of job %s is %s', j.id, j.state))"
 		" when j.stack_id is null and j.stack_name <> '' then skep_raise(9, format("
 		"  'stack \"%s\" of job %s was removed: deploy it again', j.stack_name, j.id))"
 		" when exists (select from deployments d"

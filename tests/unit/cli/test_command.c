@@ -89,6 +89,8 @@ static void test_what_is_wrong_is_named(void **state)
 	assert_refused("stack depoly", "did you mean \"stack deploy\"?");
 	assert_refused("stack rel web", "did you mean \"stack releases\"?");
 	assert_refused("versoin", "did you mean \"version\"?");
+	assert_refused("deploy web", "unknown command \"deploy\"; did you mean \"stack deploy\"?");
+	assert_refused("create web", "unknown command \"create\" (skep -h lists them)"); /* of what? */
 	assert_refused("frobnicate", "unknown command \"frobnicate\" (skep -h lists them)");
 	assert_refused("stack frobnicate", "(skep stack -h lists them)");
 	assert_refused("__complet", "skep -h"); /* what is hidden is not suggested */

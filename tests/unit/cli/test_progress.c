@@ -68,7 +68,7 @@ static void test_lines(void **state)
 	Skep__V1__Event e = event("job.ended");
 	(void)state;
 	start(&p);
-	assert_event(&p, event("job.created"), "  0.0s  waiting for a worker\n");
+	assert_event(&p, event("job.created"), "  0.0s  queued\n");
 	assert_event(&p, event("job.started"), "  1.0s  started\n");
 	assert_event(&p, step("job.step", "load_stack", 10), "  2.0s  load stack (10%)\n");
 	assert_event(&p, step("job.step", "load_stack", 10), ""); /* nothing new */

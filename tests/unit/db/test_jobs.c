@@ -390,7 +390,7 @@ static void a_pending_job_is_cancelled_at_once(void **state)
 	assert_value(w, "select state from deployments", "failed");
 	assert_string_equal(notified(w), j.id.text);
 	claim_none(w);
-	RUN_FAILS(w, ST_FAILED_PRECONDITION, "has ended already: it is cancelled",
+	RUN_FAILS(w, ST_FAILED_PRECONDITION, "has ended already: its state is cancelled",
 		JOBS->cancel(w->db, &admin, j.id.text, on_job, &a));
 	RUN_FAILS(w, ST_NOT_FOUND, "job \"nonsense\" does not exist", JOBS->cancel(w->db, &admin,
 		"nonsense", on_job, &a));
