@@ -388,7 +388,7 @@ struct node *yaml_load(struct loader *l, uint16_t file)
 		return fail(&y, (struct compose_mark){.line = 1, .column = 1, .file = file},
 			"out of memory");
 	yaml_parser_set_encoding(&y.parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&y.parser, (const unsigned char *)text.ptr, text.len);
+	yaml_parser_set_input_string(&y.parser, (const unsigned char *)(text.len ? text.ptr : ""), text.len);
 	map_init(&y.anchors);
 	struct node *root = read_document(&y);
 	yaml_event_delete(&y.event);
