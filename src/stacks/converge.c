@@ -271,24 +271,33 @@ static enum converge_verdict fail(struct converge *c, const char *text)
 	return CONVERGE_FAILED;
 }
 
-/* What the Engine's own update says; WAIT: nothing final. */
-static enum converge_verdict judge_update(struct converge *c, const struct docker_service *s)
+/* By the Engine itself, because of a task that failed. */
+static bool is_stopped(enum docker_update_state update)
 {
-	switch (s->update.state) {
+	switch (update) {
 	case DOCKER_UPDATE_NONE:
 	case DOCKER_UPDATE_UPDATING:
 	case DOCKER_UPDATE_COMPLETED:
-		return CONVERGE_WAIT;
+		return false;
 	case DOCKER_UPDATE_PAUSED:
 	case DOCKER_ROLLBACK_STARTED:
 	case DOCKER_ROLLBACK_PAUSED:
 	case DOCKER_ROLLBACK_COMPLETED:
 		break;
 	}
+	return true;
+}
+
+/* Services and tasks are two answers: the task that failed may stand in the next one only. */
+static enum converge_verdict judge_stopped(struct converge *c, const struct converge_look *l)
+{
+	const struct docker_service *s = l->service;
+	bool told = c->last_failure[0] != '\0';
 	(void)snprintf(c->message, sizeof(c->message), "the Engine's update is %s: %s", docker_update_state_name(s->update.state),
-		c->last_failure[0] ? c->last_failure : s->update.message);
+		told ? c->last_failure : s->update.message);
 	(void)snprintf(c->failed_task, sizeof(c->failed_task), "%s", c->last_failed);
-	return CONVERGE_FAILED;
+	bool waited = has_outlasted(c, &c->stopped_since_ms, true, l->now_ms, CONVERGE_STOPPED_MS);
+	return told || waited ? CONVERGE_FAILED : CONVERGE_WAIT;
 }
 
 /* Progress is what was never reached before: a task that fails and is started again, again and again, is none. */
@@ -371,8 +380,8 @@ static enum converge_verdict judge(struct converge *c, const struct converge_loo
 	c->running = y.running + y.completed;
 	c->wanted = y.wanted;
 	remember_failure(c, l);
-	if (judge_update(c, s) == CONVERGE_FAILED)
-		return CONVERGE_FAILED;
+	if (is_stopped(s->update.state))
+		return judge_stopped(c, l);
 	bool global = s->mode == DOCKER_GLOBAL || s->mode == DOCKER_GLOBAL_JOB;
 	bool enough = y.job ? y.completed >= y.wanted : y.running + y.completed == y.wanted;
 	c->completed = y.completed > 0 && y.running == 0;

@@ -32,7 +32,7 @@ struct converge {
 	char message[400];           /* what it waits for, or why it failed */
 	char failed_task[64];        /* whose log tells more; "" = none */
 	/* private */
-	uint64_t good_since_ms, progress_ms, orphan_since_ms, unschedulable_since_ms, best;
+	uint64_t good_since_ms, progress_ms, orphan_since_ms, unschedulable_since_ms, stopped_since_ms, best;
 	enum docker_update_state update;
 	char last_failure[320], last_failed[64]; /* the newest that was seen, and its task: the Engine's own roll-back hides it */
 };
@@ -63,6 +63,8 @@ enum service_state converge_state(const struct converge *c);
 #define CONVERGE_REJECTIONS 2
 /* A slot whose last task ended and has no successor for so long will not get one. */
 #define CONVERGE_ORPHAN_MS 3000
+/* The Engine has stopped its update, and the task that made it do so is not yet seen. */
+#define CONVERGE_STOPPED_MS 1000
 /* The scheduler has said for so long that no node suits. */
 #define CONVERGE_UNSCHEDULABLE_MS 15000
 /* A service without progress for stall_ms, and the times that its own spec asks for (health check, delays, grace
