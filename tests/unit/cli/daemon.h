@@ -125,7 +125,7 @@ static inline void handle_projects(struct rpc_call *call, const ProtobufCMessage
 		r.projects[r.n_projects++] = p;
 	}
 	if (from + 2 < w->projects)
-		r.next_page_token = arena_fmt(a, "%u", from + 2);
+		r.next_page_token = arena_fmt(a, "%036u", from + 2); /* as long as an id */
 	rpc_call_reply(call, &r.base);
 }
 
