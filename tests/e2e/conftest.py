@@ -140,5 +140,5 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.failed:
         for made in daemons:
-            if made.is_alive():
+            if made.process:
                 report.sections.append((f'log of {made.database}', made.log()[-6000:]))

@@ -71,7 +71,7 @@ class Skepd(Server):
         assert status == 0, f'skepd ended with {status}: {self.log()[-6000:]}'
 
     def port(self):
-        return int(re.findall(r'listening .*port=(\d+)', self.log_since_start())[-1])
+        return int(re.findall(r'listening.*port=(\d+)', self.log_since_start())[-1])
 
     def rss(self):
         with open(f'/proc/{self.process.pid}/status', encoding='ascii') as f:
