@@ -121,7 +121,7 @@ static const char *const state_names[] = {NULL, "pending", "running", "succeeded
 
 const char *job_kind_name(enum job_kind k)
 {
-	return k >= JOB_DEPLOY && k <= JOB_HOUSEKEEPING ? kind_names[k] : "";
+	return k >= JOB_DEPLOY && k < sizeof(kind_names) / sizeof(*kind_names) - 1 ? kind_names[k] : "";
 }
 
 const char *job_state_name(enum job_state s)
