@@ -15,6 +15,8 @@
 #define EMPTY_MS  10000
 #define DOWN_MS   1000
 #define PAGE      200
+/* How long after a change something is expected to go on moving. */
+#define MOVING_FOR_MS 10000
 
 struct observer {
 	struct loop *loop;
@@ -30,8 +32,10 @@ struct observer {
 	unsigned writing;  /* db writes under way */
 	struct status st;
 	bool engine_up, engine_known, nudged, moving, stopped;
+	uint64_t next_ms, changed_ms; /* loop time: of the next look, and of the last change */
 	size_t n_stacks;
 	char after[UUID_LEN + 1];
+	struct defer leave;
 	void (*on_stopped)(void *data);
 	void *stopped_data;
 };
@@ -40,11 +44,23 @@ static void look_now(struct observer *ob);
 
 static void check_stopped(struct observer *ob)
 {
-	if (ob->stopped && ob->on_stopped && ob->waiting == 0 && ob->writing == 0) {
-		void (*done)(void *) = ob->on_stopped;
-		ob->on_stopped = NULL;
+	if (ob->stopped && ob->waiting == 0 && ob->writing == 0)
+		defer_post(&ob->leave);
+}
+
+static void on_leave(struct defer *d)
+{
+	struct observer *ob = container_of(d, struct observer, leave);
+	void (*done)(void *) = ob->on_stopped;
+	ob->on_stopped = NULL;
+	if (done)
 		done(ob->stopped_data);
-	}
+}
+
+static void look_in(struct observer *ob, uint64_t ms)
+{
+	ob->next_ms = loop_now_ms(ob->loop) + ms;
+	timer_set(&ob->next, ms);
 }
 
 /* ---- the end of a pass ---- */
@@ -61,14 +77,15 @@ static void engine_is(struct observer *ob, bool up, const struct status *why)
 
 static void pass_over(struct observer *ob)
 {
-	uint64_t ms = ob->n_stacks == 0 ? EMPTY_MS : ob->moving ? MOVING_MS : STEADY_MS;
+	bool moving = ob->moving && loop_now_ms(ob->loop) - ob->changed_ms < MOVING_FOR_MS;
+	uint64_t ms = ob->n_stacks == 0 ? EMPTY_MS : moving ? MOVING_MS : STEADY_MS;
 	if (!status_is_ok(&ob->st))
 		ms = DOWN_MS;
 	if (ob->nudged)
 		ms = MOVING_MS;
 	ob->nudged = false;
 	if (!ob->stopped)
-		timer_set(&ob->next, ms);
+		look_in(ob, ms);
 	check_stopped(ob);
 }
 
@@ -87,6 +104,8 @@ static void on_watched(void *data, const struct status *st, const struct db_stac
 	struct observer *ob = data;
 	struct arena *a = arena_create();
 	ob->waiting--;
+	if (!status_is_ok(st))
+		ob->st = *st;
 	if (!status_is_ok(st) || ob->stopped)
 		n = 0, more = false;
 	for (size_t i = 0; i < n; i++) {
@@ -96,6 +115,7 @@ static void on_watched(void *data, const struct status *st, const struct db_stac
 		ob->n_stacks++;
 		if (!j.differs)
 			continue;
+		ob->changed_ms = loop_now_ms(ob->loop);
 		ob->writing++;
 		ob->db->stacks->observe(
 			ob->db, stacks[i].id.text, j.status, j.message, j.services, j.n_services, on_written, ob);
@@ -176,10 +196,11 @@ static void look_soon(struct observer *ob, uint64_t ms)
 {
 	if (ob->stopped)
 		return;
+	ob->changed_ms = loop_now_ms(ob->loop);
 	if (ob->waiting > 0)
 		ob->nudged = true;
-	else
-		timer_set(&ob->next, ms);
+	else if (!timer_is_set(&ob->next) || ob->next_ms > ob->changed_ms + ms) /* many events do not put it off */
+		look_in(ob, ms);
 }
 
 static void on_event(void *data, const struct docker_event *e)
@@ -187,7 +208,8 @@ static void on_event(void *data, const struct docker_event *e)
 	struct observer *ob = data;
 	if (e->type == DOCKER_EVENT_LOST)
 		engine_is(ob, false, e->why);
-	look_soon(ob, EVENT_MS);
+	if (strncmp(e->action, "exec_", 5) != 0) /* every health check is one */
+		look_soon(ob, EVENT_MS);
 }
 
 /* ---- public ---- */
@@ -202,13 +224,14 @@ struct observer *observer_create(const struct observer_options *o)
 	ob->picture = picture_create();
 	ob->reading = picture_create();
 	timer_init(&ob->next, o->loop, on_next);
+	defer_init(&ob->leave, o->loop, on_leave);
 	return ob;
 }
 
 void observer_start(struct observer *ob)
 {
 	ob->events = docker_events_start(ob->docker, on_event, ob);
-	timer_set(&ob->next, 0);
+	look_in(ob, 0);
 }
 
 void observer_stop(struct observer *ob, void (*done)(void *data), void *data)
@@ -227,6 +250,8 @@ void observer_destroy(struct observer *ob)
 {
 	if (!ob)
 		return;
+	timer_stop(&ob->next);
+	defer_cancel(&ob->leave);
 	picture_destroy(ob->picture);
 	picture_destroy(ob->reading);
 	free(ob);

@@ -295,7 +295,8 @@ static void write_service(struct rollout *ro, const struct release_service *s)
 {
 	struct stack_run *sr = ro->sr;
 	const struct world_service *seen = world_service_find(&sr->world, s->object.name);
-	if (seen && is_written_by_us(ro, seen) && seen->label_epoch > sr->run->job->epoch) {
+	bool by_us = seen && is_written_by_us(ro, seen);
+	if (by_us && seen->label_epoch > sr->run->job->epoch) {
 		job_run_abandon(sr->run); /* a later owner of this job has written it */
 		return;
 	}
@@ -313,7 +314,7 @@ static void write_service(struct rollout *ro, const struct release_service *s)
 	}
 	bool replace = false;
 	json_t *body = body_for(ro, s, seen, &replace);
-	if (body || is_written_by_us(ro, seen))
+	if (body || by_us)
 		remember_written(ro, s->object.name);
 	if (!body) {
 		ro->kept++;

@@ -33,6 +33,7 @@ struct store {
 	size_t n_jobs, n_releases;
 	const char *networks[STORE_MAX];
 	size_t n_networks;
+	bool many_stacks; /* jobs do not wait for each other */
 	unsigned fenced; /* writes that were refused: the job was somebody else's */
 	unsigned observed;
 };

@@ -44,7 +44,7 @@ static void deliver_jobs(struct fake_call *c, const struct status *st)
 
 static bool is_blocked(const struct store *s, const struct store_job *j)
 {
-	for (size_t i = 0; i < s->n_jobs; i++) {
+	for (size_t i = 0; i < s->n_jobs && !s->many_stacks; i++) {
 		const struct store_job *o = &s->jobs[i];
 		if (o != j && (o->row.state == JOB_RUNNING || (o->row.state == JOB_PENDING && o < j)))
 			return true;

@@ -495,10 +495,10 @@ static void events_stop(struct docker *d, struct docker_events *e)
 	fake(d)->on_event = NULL;
 }
 
-void fake_docker_event(struct fake_docker *d, enum docker_event_type type, const char *why)
+void fake_docker_event(struct fake_docker *d, enum docker_event_type type, const char *action, const char *why)
 {
 	struct status st = status_err(ST_UNAVAILABLE, "%s", why ? why : "");
-	const struct docker_event e = {.type = type, .why = type == DOCKER_EVENT_LOST ? &st : NULL, .action = "update", .id = "",
+	const struct docker_event e = {.type = type, .why = type == DOCKER_EVENT_LOST ? &st : NULL, .action = action, .id = "",
 		.name = "", .service_id = "", .task_id = "", .node_id = "", .exit_code = -1};
 	if (d->on_event && !d->front.dead)
 		d->on_event(d->event_data, &e);

@@ -99,7 +99,7 @@ struct world_daemon *world_start(struct world *w)
 	char owner[16];
 	(void)snprintf(owner, sizeof(owner), "daemon%zu", w->n_daemons);
 	const struct job_worker_options o = {.loop = w->loop, .db = &d->db.base, .rng = w->rng, .owner = owner,
-		.kinds = stacks_kinds, .context = &d->stacks, .lease_ms = LEASE_MS};
+		.kinds = w->kinds ? w->kinds : stacks_kinds, .context = &d->stacks, .slots = w->slots, .lease_ms = LEASE_MS};
 	d->worker = job_worker_create(&o);
 	job_worker_start(d->worker);
 	return d;
@@ -137,10 +137,17 @@ void world_run(struct world *w, struct store_job *j)
 			j->row.undoing ? " (undoing)" : "", j->events.ptr);
 }
 
+static void on_alarm(struct timer *t)
+{
+	(void)t;
+}
+
 void world_run_ms(struct world *w, uint64_t ms)
 {
-	uint64_t until = loop_now_ms(w->loop) + ms;
-	while (loop_now_ms(w->loop) < until)
+	struct timer alarm; /* or the clock would jump further */
+	timer_init(&alarm, w->loop, on_alarm);
+	timer_set(&alarm, ms);
+	while (timer_is_set(&alarm))
 		world_turn(w);
 }
 

@@ -24,8 +24,11 @@ struct world {
 	struct world_daemon daemons[WORLD_DAEMONS];
 	size_t n_daemons;
 	struct rng *rng;
+	/* for daemons that are started from now on */
 	const char *log;
 	bool logs_hang;
+	const struct job_kind_def *const *kinds; /* NULL = stacks_kinds */
+	unsigned slots;
 };
 struct world *world_create(void);
 /* Drains every daemon first; also asserts what must hold in every world (see fake_world.c). */
