@@ -55,7 +55,7 @@ static void ls_table(struct cli *c, const json_t *contexts, const char *current)
 int cmd_context_ls(struct cli *c)
 {
 	const char *path, *name;
-	json_t *config, *contexts, *context;
+	json_t *config = NULL, *contexts, *context;
 	int code = read_config(c, &path, &config);
 	if (code)
 		return code;
@@ -87,7 +87,7 @@ static int unknown(struct cli *c, const char *name, json_t *config)
 int cmd_context_use(struct cli *c)
 {
 	const char *path, *name = c->args.args[0];
-	json_t *config;
+	json_t *config = NULL;
 	int code = read_config(c, &path, &config);
 	if (code)
 		return code;
@@ -106,7 +106,7 @@ int cmd_context_set(struct cli *c)
 		const char *option, *key;
 	} keys[] = {{"host", "address"}, {"token", "token"}, {"project", "project"}};
 	const char *path, *name = c->args.args[0];
-	json_t *config, *contexts, *context;
+	json_t *config = NULL, *contexts, *context;
 	int code = read_config(c, &path, &config);
 	if (code)
 		return code;
@@ -132,7 +132,7 @@ int cmd_context_set(struct cli *c)
 int cmd_context_rm(struct cli *c)
 {
 	const char *path, *name = c->args.args[0];
-	json_t *config;
+	json_t *config = NULL;
 	int code = read_config(c, &path, &config);
 	if (code)
 		return code;

@@ -115,9 +115,9 @@ void table_print(const struct table *t, bool color, struct buf *b)
 			text_pad(b, t->widths[i] - strlen(t->headers[i]) + 2);
 	}
 	end_line(b);
-	for (size_t i = 0; i < t->len; i++) {
+	for (size_t i = 0, column = 0; i < t->len; i++) {
 		const struct cell *c = &t->cells[i];
-		bool last = (i + 1) % t->columns == 0, toned = color && c->tone != TONE_PLAIN;
+		bool last = column + 1 == t->columns, toned = color && c->tone != TONE_PLAIN;
 		if (toned)
 			buf_adds(b, tone_begin(c->tone));
 		buf_adds(b, c->text);
@@ -126,6 +126,7 @@ void table_print(const struct table *t, bool color, struct buf *b)
 		if (last)
 			end_line(b);
 		else
-			text_pad(b, t->widths[i % t->columns] - c->width + 2);
+			text_pad(b, t->widths[column] - c->width + 2);
+		column = last ? 0 : column + 1;
 	}
 }

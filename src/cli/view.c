@@ -139,8 +139,10 @@ static char *label_of(struct arena *a, const char *name)
 {
 	size_t len = strlen(name);
 	char *label = arena_strdup(a, name);
-	if (strcmp(name, "id") == 0 || (len > 3 && strcmp(name + len - 3, "_id") == 0))
-		memcpy(label + len - 2, "ID", 2);
+	if (strcmp(name, "id") == 0 || (len > 3 && strcmp(name + len - 3, "_id") == 0)) {
+		label[len - 2] = 'I';
+		label[len - 1] = 'D';
+	}
 	label[0] = (char)toupper((unsigned char)label[0]);
 	for (char *p = label; *p; p++)
 		if (*p == '_')

@@ -170,6 +170,7 @@ static void read_one(void *data, const struct node *path, bool optional)
 		loader_error(e->l, path->at, &here,
 			"send it along with the text, or say required: false",
 			"env file %s: no such file", path->text);
+	e->path = NULL; /* it stood on our stack */
 }
 
 void env_files_each(const struct node *service,

@@ -200,7 +200,7 @@ const char *form_port(struct arena *a, const char *text, struct compose_mark at,
 	for (size_t i = 0; i < n; i++) {
 		pairs[i].target = s.first == s.last ? s.first : s.first + (int64_t)i;
 		pairs[i].published = s.published ? s.host_first + (int64_t)i : 0;
-		snprintf(pairs[i].key, sizeof(pairs[i].key), "%lld", (long long)pairs[i].target);
+		(void)snprintf(pairs[i].key, sizeof(pairs[i].key), "%lld", (long long)pairs[i].target);
 	}
 	if (docker_order && s.first != s.last) /* docker sorts them as text: 100 before 99 */
 		qsort(pairs, n, sizeof(*pairs), by_key);

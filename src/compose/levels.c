@@ -39,44 +39,61 @@ struct graph *graph_create(struct arena *a, const struct compose_project *p)
 	return g;
 }
 
-/* A depth-first walk with its own stack: level = 1 + the deepest dependency's. GRAPH_OPEN while on
- * the stack. */
+/* 1 + the deepest dependency's; one that is still open closes a cycle and does not count. */
+static size_t level_of(const struct graph *g, size_t node)
+{
+	size_t level = 0;
+	for (size_t e = g->first[node]; e < g->first[node + 1]; e++) {
+		size_t below = g->level[g->to[e]];
+		if (below != GRAPH_OPEN && below >= level)
+			level = below + 1;
+	}
+	return level;
+}
+
+/* What the depth-first walk stands in: `next` is a node's first edge that was not followed yet. */
+struct walk {
+	size_t *stack, *next, depth;
+	size_t cycle;
+};
+
+/* GRAPH_OPEN while on the stack. */
+static void enter(struct graph *g, struct walk *w, size_t node)
+{
+	g->level[node] = GRAPH_OPEN;
+	w->next[node] = g->first[node];
+	w->stack[w->depth++] = node;
+}
+
+static void walk_from(struct graph *g, struct walk *w, size_t root)
+{
+	enter(g, w, root);
+	while (w->depth) {
+		size_t node = w->stack[w->depth - 1];
+		if (w->next[node] == g->first[node + 1]) {
+			g->level[node] = level_of(g, node);
+			w->depth--;
+			continue;
+		}
+		size_t to = g->to[w->next[node]++];
+		if (g->level[to] == GRAPH_OPEN)
+			w->cycle = to;
+		else if (g->level[to] == GRAPH_NEW)
+			enter(g, w, to);
+	}
+}
+
 size_t graph_levels(struct arena *a, struct graph *g)
 {
-	size_t *stack = arena_array(a, size_t, g->nodes + 1),
-	       *next = arena_array(a, size_t, g->nodes + 1);
-	size_t cycle = GRAPH_NONE;
+	struct walk w = {.stack = arena_array(a, size_t, g->nodes + 1),
+		.next = arena_array(a, size_t, g->nodes + 1),
+		.cycle = GRAPH_NONE};
 	for (size_t i = 0; i < g->nodes; i++)
 		g->level[i] = GRAPH_NEW;
-	for (size_t root = 0; root < g->nodes; root++) {
-		size_t depth = 0;
-		if (g->level[root] != GRAPH_NEW)
-			continue;
-		stack[depth++] = root;
-		g->level[root] = GRAPH_OPEN;
-		next[root] = g->first[root];
-		while (depth) {
-			size_t at = stack[depth - 1];
-			if (next[at] < g->first[at + 1]) {
-				size_t to = g->to[next[at]++];
-				if (g->level[to] == GRAPH_OPEN) {
-					cycle = to;
-				} else if (g->level[to] == GRAPH_NEW) {
-					g->level[to] = GRAPH_OPEN;
-					next[to] = g->first[to];
-					stack[depth++] = to;
-				}
-				continue;
-			}
-			size_t level = 0;
-			for (size_t e = g->first[at]; e < g->first[at + 1]; e++)
-				if (g->level[g->to[e]] != GRAPH_OPEN && g->level[g->to[e]] >= level)
-					level = g->level[g->to[e]] + 1;
-			g->level[at] = level;
-			depth--;
-		}
-	}
-	return cycle;
+	for (size_t i = 0; i < g->nodes; i++)
+		if (g->level[i] == GRAPH_NEW)
+			walk_from(g, &w, i);
+	return w.cycle;
 }
 
 void compose_levels(struct arena *a, const struct compose_project *p,

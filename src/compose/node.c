@@ -127,7 +127,7 @@ static const char *real_text(struct arena *a, double v)
 	char text[40];
 	int digits = 1;
 	for (; digits <= 17; digits++) {
-		snprintf(text, sizeof(text), "%.*e", digits - 1, v);
+		(void)snprintf(text, sizeof(text), "%.*e", digits - 1, v);
 		if (strtod(text, NULL) == v)
 			break;
 	}
@@ -166,31 +166,41 @@ static bool one_of(const char *text, const char *const *words)
 	return false;
 }
 
-/* A whole number with sign, prefix 0x 0o 0b or the octal 0, underscores dropped by the caller. */
+/* Skips the prefix: 0x 0o 0b or the octal 0. */
+static int take_base(const char **text)
+{
+	const char *p = *text;
+	if (p[0] != '0' || !p[1])
+		return 10;
+	int base = p[1] == 'x' || p[1] == 'X'   ? 16
+		   : p[1] == 'o' || p[1] == 'O' ? 8
+		   : p[1] == 'b' || p[1] == 'B' ? 2
+						: 0;
+	*text += base ? 2 : 1;
+	return base ? base : 8;
+}
+
+/* 99: no digit */
+static int digit_value(char c)
+{
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+				      : 99;
+}
+
+/* A whole number with sign and prefix; underscores dropped by the caller. */
 static bool parse_int(const char *text, int64_t *ret_value)
 {
 	bool negative = *text == '-';
 	if (*text == '-' || *text == '+')
 		text++;
-	int base = 10;
-	if (text[0] == '0' && text[1]) {
-		char p = text[1];
-		base = p == 'x' || p == 'X'   ? 16
-		       : p == 'o' || p == 'O' ? 8
-		       : p == 'b' || p == 'B' ? 2
-					      : 0;
-		text += base ? 2 : 1;
-		if (!base)
-			base = 8;
-	}
+	int base = take_base(&text);
 	if (!*text)
 		return false;
 	uint64_t v = 0;
 	for (; *text; text++) {
-		int d = *text >= '0' && *text <= '9'   ? *text - '0'
-			: *text >= 'a' && *text <= 'f' ? *text - 'a' + 10
-			: *text >= 'A' && *text <= 'F' ? *text - 'A' + 10
-						       : 99;
+		int d = digit_value(*text);
 		if (d >= base || __builtin_mul_overflow(v, (uint64_t)base, &v) ||
 			__builtin_add_overflow(v, (uint64_t)d, &v))
 			return false;
@@ -228,6 +238,29 @@ static bool looks_real(const char *p)
 	return *p == '\0';
 }
 
+/* Leaves a string that is no number as it is. */
+static void resolve_number(struct node *n, const char *text)
+{
+	char plain[64]; /* no number that fits 64 bits is longer */
+	size_t len = 0;
+	for (const char *p = text; *p; p++) {
+		if (*p == '_')
+			continue;
+		if (len + 1 == sizeof(plain))
+			return;
+		plain[len++] = *p;
+	}
+	plain[len] = '\0';
+	int64_t number;
+	if (parse_int(plain, &number)) {
+		n->kind = NODE_INT;
+		n->number = number;
+	} else if (looks_real(plain) && isfinite(strtod(plain, NULL))) {
+		n->kind = NODE_FLOAT;
+		n->real = strtod(plain, NULL);
+	}
+}
+
 void node_resolve(struct node *n, const char *text)
 {
 	static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL};
@@ -241,22 +274,6 @@ void node_resolve(struct node *n, const char *text)
 		n->kind = NODE_BOOL;
 		n->flag = text[0] == 't' || text[0] == 'T';
 	} else if (strchr("+-.0123456789", text[0])) {
-		char plain[64]; /* no number that fits 64 bits is longer */
-		size_t len = 0;
-		for (const char *p = text; *p; p++)
-			if (*p != '_') {
-				if (len + 1 == sizeof(plain))
-					return;
-				plain[len++] = *p;
-			}
-		plain[len] = '\0';
-		int64_t number;
-		if (parse_int(plain, &number)) {
-			n->kind = NODE_INT;
-			n->number = number;
-		} else if (looks_real(plain) && isfinite(strtod(plain, NULL))) {
-			n->kind = NODE_FLOAT;
-			n->real = strtod(plain, NULL);
-		}
+		resolve_number(n, text);
 	}
 }

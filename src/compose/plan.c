@@ -134,6 +134,18 @@ static bool is_pointer(const struct step *s)
 	       at(s, "Mode.Global") || at(s, "Mode.ReplicatedJob") || at(s, "Mode.GlobalJob");
 }
 
+static bool is_empty(const json_t *v, const struct step *s);
+
+static bool is_empty_object(const json_t *v, const struct step *s)
+{
+	const char *key;
+	json_t *child;
+	json_object_foreach ((json_t *)v, key, child)
+		if (!is_empty(child, &(struct step){.up = s, .key = key}))
+			return false;
+	return true;
+}
+
 static bool is_empty(const json_t *v, const struct step *s)
 {
 	if (!v || json_is_null(v))
@@ -143,14 +155,8 @@ static bool is_empty(const json_t *v, const struct step *s)
 	if (json_is_string(v))
 		return strcmp(json_string_value(v), "") == 0 ||
 		       strcmp(json_string_value(v), default_text(s)) == 0;
-	if (json_is_object(v)) {
-		const char *key;
-		json_t *child;
-		json_object_foreach((json_t *)v, key,
-			child) if (!is_empty(child,
-					   &(struct step){.up = s, .key = key})) return false;
-		return true;
-	}
+	if (json_is_object(v))
+		return is_empty_object(v, s);
 	if (json_is_array(v))
 		return json_array_size(v) == 0;
 	if (zero_counts(s))
@@ -213,35 +219,43 @@ static bool same_scalar(
 	return json_equal(want, have);
 }
 
-static void compare(struct plan *p, const struct step *s, const json_t *want, const json_t *have)
+static void compare(struct plan *p, const struct step *s, const json_t *want, const json_t *have);
+
+/* Either may be absent, then all of the other's fields are. */
+static void compare_objects(
+	struct plan *p, const struct step *s, const json_t *want, const json_t *have)
 {
 	const char *key;
 	json_t *v;
+	json_object_foreach ((json_t *)want, key, v)
+		compare(p, &(struct step){.up = s, .key = key}, v, json_object_get(have, key));
+	json_object_foreach ((json_t *)have, key, v)
+		if (!json_object_get(want, key))
+			compare(p, &(struct step){.up = s, .key = key}, NULL, v);
+}
+
+static void compare_arrays(
+	struct plan *p, const struct step *s, const json_t *want, const json_t *have)
+{
+	size_t n = json_array_size(want), m = json_array_size(have);
+	for (size_t i = 0; i < n || i < m; i++)
+		compare(p, &(struct step){.up = s, .index = i}, json_array_get(want, i),
+			json_array_get(have, i));
+}
+
+static void compare(struct plan *p, const struct step *s, const json_t *want, const json_t *have)
+{
 	if (left_to_engine(p, s, want))
 		return;
-	bool objects =
-		(json_is_object(want) && (!have || json_is_null(have) || json_is_object(have))) ||
-		(json_is_object(have) && (!want || json_is_null(want)));
-	if ((!s->key || is_pointer(s)) &&
-		(!want || json_is_null(want)) != (!have || json_is_null(have))) {
+	bool no_want = !want || json_is_null(want), no_have = !have || json_is_null(have);
+	if ((!s->key || is_pointer(s)) && no_want != no_have)
 		change(p, s, have, want);
-		return;
-	}
-	if (objects) {
-		json_object_foreach((json_t *)want, key, v) compare(
-			p, &(struct step){.up = s, .key = key}, v, json_object_get(have, key));
-		json_object_foreach((json_t *)have, key, v) if (!json_object_get(want, key))
-			compare(p, &(struct step){.up = s, .key = key}, NULL, v);
-		return;
-	}
-	if ((json_is_array(want) || json_is_array(have)) && (!want || !json_is_string(want))) {
-		size_t n = json_array_size(want), m = json_array_size(have);
-		for (size_t i = 0; i < n || i < m; i++)
-			compare(p, &(struct step){.up = s, .index = i}, json_array_get(want, i),
-				json_array_get(have, i));
-		return;
-	}
-	if (!same_scalar(p, s, want, have))
+	else if ((json_is_object(want) && (no_have || json_is_object(have))) ||
+		 (json_is_object(have) && no_want))
+		compare_objects(p, s, want, have);
+	else if ((json_is_array(want) || json_is_array(have)) && !json_is_string(want))
+		compare_arrays(p, s, want, have);
+	else if (!same_scalar(p, s, want, have))
 		change(p, s, have, want);
 }
 

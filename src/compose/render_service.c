@@ -424,7 +424,7 @@ static double as_float32(double v)
 {
 	char text[32];
 	for (int digits = 1; digits < 10; digits++) {
-		snprintf(text, sizeof(text), "%.*g", digits, v);
+		(void)snprintf(text, sizeof(text), "%.*g", digits, v);
 		if (strtof(text, NULL) == (float)v)
 			break;
 	}

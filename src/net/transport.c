@@ -388,17 +388,20 @@ static void describe_unix(struct transport *t, int fd)
 
 static void describe_tcp(struct transport *t, int fd)
 {
-	struct sockaddr_storage sa;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} sa = {.v6 = {.sin6_family = AF_UNSPEC}};
 	socklen_t len = sizeof(sa);
 	char ip[INET6_ADDRSTRLEN] = "?";
-	unsigned port = 0;
-	if (getpeername(fd, (struct sockaddr *)&sa, &len) == 0) {
-		uv_ip_name((struct sockaddr *)&sa, ip, sizeof(ip));
-		port = sa.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&sa)->sin6_port
-						: ((struct sockaddr_in *)&sa)->sin_port;
+	in_port_t port = 0;
+	if (getpeername(fd, &sa.any, &len) == 0) {
+		uv_ip_name(&sa.any, ip, sizeof(ip));
+		port = sa.any.sa_family == AF_INET6 ? sa.v6.sin6_port : sa.v4.sin_port;
 	}
-	(void)snprintf(t->peer, sizeof(t->peer), sa.ss_family == AF_INET6 ? "[%s]:%u" : "%s:%u", ip,
-		(unsigned)ntohs((uint16_t)port));
+	(void)snprintf(t->peer, sizeof(t->peer), sa.any.sa_family == AF_INET6 ? "[%s]:%u" : "%s:%u",
+		ip, (unsigned)ntohs(port));
 }
 
 const char *transport_peer(const struct transport *t)

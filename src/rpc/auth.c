@@ -64,6 +64,12 @@ static void wait_for(struct rpc_call *call, struct auth_token *t)
 	list_push(&t->waiting, &call->wait_node);
 }
 
+static enum auth_answer refuse(struct rpc_call *call, struct status st)
+{
+	call_abort(call, &st, NULL);
+	return AUTH_REFUSED;
+}
+
 enum auth_answer auth_ask(struct rpc_call *call, struct str bearer)
 {
 	struct rpc_server *s = call->server;
@@ -76,16 +82,13 @@ enum auth_answer auth_ask(struct rpc_call *call, struct str bearer)
 		wait_for(call, t);
 		return AUTH_ASKED;
 	}
-	struct status st = status_ok();
 	if (!s->o.authenticate)
-		st = status_err(ST_UNAUTHENTICATED, "this server accepts no tokens");
-	else if (!t && !(t = remember(s, bearer)))
-		st = status_err(
-			ST_RESOURCE_EXHAUSTED, "too many tokens are being checked; try again");
-	if (!status_is_ok(&st)) {
-		call_abort(call, &st, NULL);
-		return AUTH_REFUSED;
-	}
+		return refuse(call, status_err(ST_UNAUTHENTICATED, "this server accepts no tokens"));
+	if (!t)
+		t = remember(s, bearer);
+	if (!t)
+		return refuse(call, status_err(ST_RESOURCE_EXHAUSTED,
+					    "too many tokens are being checked; try again"));
 	t->asked = true;
 	call->asked = t;
 	wait_for(call, t);

@@ -40,20 +40,20 @@ static const struct {
 	{is_http, "HTTP", NULL},
 };
 
-static struct status sniff(struct rpc_conn *c, char first)
+/* NULL: *ret_why says what it is instead. */
+static const struct rpc_wire *sniff(char first, struct status *ret_why)
 {
 	for (size_t i = 0; i < sizeof(wires) / sizeof(wires[0]); i++) {
 		if (!wires[i].matches(first))
 			continue;
 		if (!wires[i].wire)
-			return status_err(ST_UNIMPLEMENTED,
+			*ret_why = status_err(ST_UNIMPLEMENTED,
 				"it speaks %s, which is not served here", wires[i].name);
-		c->wire = wires[i].wire;
-		c->wire->open(c);
-		return status_ok();
+		return wires[i].wire;
 	}
-	return status_err(ST_INVALID_ARGUMENT, "it speaks no known protocol (first byte 0x%02x)",
-		(unsigned)(unsigned char)first);
+	*ret_why = status_err(ST_INVALID_ARGUMENT,
+		"it speaks no known protocol (first byte 0x%02x)", (unsigned)(unsigned char)first);
+	return NULL;
 }
 
 /* ---- the end ---- */
@@ -292,11 +292,13 @@ static void on_data(void *data, char *bytes, size_t len)
 {
 	struct rpc_conn *c = data;
 	if (!c->wire) {
-		struct status st = sniff(c, bytes[0]);
-		if (!status_is_ok(&st)) {
-			conn_close(c, &st);
+		struct status why;
+		c->wire = sniff(bytes[0], &why);
+		if (!c->wire) {
+			conn_close(c, &why);
 			return;
 		}
+		c->wire->open(c);
 	}
 	feed(c, bytes, len);
 }
