@@ -165,7 +165,8 @@ def test_embedded_migrations_are_the_files_bytes(copy, tmp_path):
     ('common', 'max_len: 512', 'max: 512', 'skep.v1.Page.page_token: min and max are for integers'),
     ('common', 'min: 0, max: 500', 'max_len: 5', 'Page.page_size: min_len and max_len are for strings'),
     ('common', 'min: 0, max: 500', 'min: 9, max: 5', 'min is above max'),
-    ('common', 'max_len: 512', 'pattern: "a"', 'pattern and pattern_help come together'),
+    ('common', 'pattern_help: "the next_page_token of the page before"', 'min_len: 1',
+     'pattern and pattern_help come together'),
     ('jobs', 'max_items: 8', 'uuid: true', 'pattern and uuid are for strings'),
 ])
 def test_bad_option_is_refused_in_words(copy, file, old, new, words):
