@@ -1,5 +1,5 @@
-/* mem: malloc that never returns NULL (out of memory aborts, house rule 19).
- * The result belongs to the caller and goes to free(3). */
+/* mem: malloc that never returns NULL (out of memory aborts: every size that a
+ * caller controls has a limit instead). Called everywhere. The result belongs to the caller and goes to free(3). */
 #pragma once
 #include <stddef.h>
 

@@ -1,4 +1,5 @@
-/* views: the columns of each thing that is listed. */
+/* views: each thing that can be shown: its columns in a list, and the name that commands take for it. Static;
+ * handed to view.h's functions by the commands. */
 #pragma once
 #include "cli/view.h"
 

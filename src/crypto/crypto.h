@@ -1,5 +1,7 @@
-/* crypto: OpenSSL behind four verbs. Callers: auth (token hashes), db (sealed
- * columns), compose through jobs (content hashes). Nothing here blocks for long. */
+/* crypto: hash, compare, seal, open; the only place that knows OpenSSL. Callers: auth (token hashes), db
+ * (sealed columns), stacks (content hashes in the names of secrets and configs), api (fingerprints of
+ * requests), app (loads the key file). Nothing waits; only keyring_load touches the disk. Failures of OpenSSL
+ * itself abort. */
 #pragma once
 #include "base/status.h"
 #include "base/str.h"
