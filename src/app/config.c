@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/duration.h"
 #include "base/size.h"
+#include "redis/url.h"
 
 #define ERRORS_MAX 64
 #define MS         1000000 /* ns */
@@ -20,7 +21,7 @@ struct option {
 
 static const struct option options[CONFIG_COUNT] = {
 	[CONFIG_LISTEN] = {"listen", "127.0.0.1:7700", 0, 0, NULL,
-		"address and port for clients; port 0: any; empty: none", CONFIG_TEXT, false, false},
+		"address and port for clients; port 0: any; empty: none", CONFIG_ADDRESS, false, false},
 	[CONFIG_SOCKET] = {"socket", "/run/skep/skep.sock", 0, 0, NULL,
 		"unix socket for clients; root and the daemon's own user are admin there; empty: none", CONFIG_TEXT, false, false},
 	[CONFIG_SOCKET_MODE] = {"socket_mode", "0660", 0, 0777, NULL,
@@ -30,9 +31,9 @@ static const struct option options[CONFIG_COUNT] = {
 	[CONFIG_POSTGRES_POOL] = {"postgres_pool", "4", 1, 64, NULL,
 		"connections to PostgreSQL at most", CONFIG_NUMBER, false, false},
 	[CONFIG_REDIS] = {"redis", "redis://127.0.0.1:6379", 0, 0, NULL,
-		"wakes the workers: redis://[:password@]host:port[/db] or unix:///path; empty: only PostgreSQL wakes them", CONFIG_TEXT, false, true},
+		"wakes the workers: redis://[:password@]host:port[/db] or unix:///path; empty: only PostgreSQL wakes them", CONFIG_REDIS_URL, false, true},
 	[CONFIG_DOCKER] = {"docker", "unix:///var/run/docker.sock", 0, 0, NULL,
-		"a manager's Engine: unix:///path or tcp://host:port", CONFIG_TEXT, false, false},
+		"a manager's Engine: unix:///path or tcp://host:port", CONFIG_DOCKER_HOST, false, false},
 	[CONFIG_KEY_FILE] = {"key_file", "/var/lib/skep/keys", 0, 0, NULL,
 		"the keys that seal texts and secrets; made at the first start, mode 0600; lose it and they are lost", CONFIG_TEXT, false, false},
 	[CONFIG_LOG_LEVEL] = {"log_level", "info", 0, 0, "debug|info|warn|error",
@@ -109,6 +110,26 @@ static bool bool_of(struct str text, int64_t *ret_value)
 	return *ret_value || str_is(text, "false") || str_is(text, "no") || str_is(text, "off") || str_is(text, "0");
 }
 
+/* NULL: it is fine; else what it should be. Whether anybody answers there is seen at start. */
+static const char *parse_address(struct arena *a, enum config_type type, struct str text)
+{
+	struct redis_url url;
+	struct status st;
+	int64_t port;
+	if (type == CONFIG_DOCKER_HOST)
+		return str_starts(text, "unix:///") || str_starts(text, "tcp://") || str_starts(text, "http://")
+			? NULL : "unix:///path or tcp://host:port";
+	if (text.len == 0)
+		return NULL;
+	if (type == CONFIG_REDIS_URL) {
+		st = redis_url_parse(a, str_dup(a, text), &url);
+		return status_is_ok(&st) ? NULL : "redis://[:password@]host:port[/db] or unix:///path";
+	}
+	const char *colon = memrchr(text.ptr, ':', text.len);
+	return colon && str_to_i64(str_make(colon + 1, (size_t)(text.ptr + text.len - colon - 1)), &port) && port >= 0 && port <= 65535
+		? NULL : "host:port, such as 127.0.0.1:7700";
+}
+
 /* NULL: it is fine; else what it should be. */
 static const char *parse(struct arena *a, const struct option *o, struct str text, int64_t *ret_number)
 {
@@ -116,6 +137,10 @@ static const char *parse(struct arena *a, const struct option *o, struct str tex
 	switch (o->type) {
 	case CONFIG_TEXT:
 		return NULL;
+	case CONFIG_ADDRESS:
+	case CONFIG_REDIS_URL:
+	case CONFIG_DOCKER_HOST:
+		return parse_address(a, o->type, text);
 	case CONFIG_CHOICE:
 		return choice_of(o->choices, text, ret_number) ? NULL : arena_fmt(a, "one of %s", o->choices);
 	case CONFIG_BOOL:

@@ -19,10 +19,10 @@ static void values_may_be_quoted_and_commented(void **state)
 	static const struct {
 		const char *line, *value;
 	} good[] = {
-		{"docker: unix:///d # mine", "unix:///d"},
-		{"docker: \"unix:///d #1\"", "unix:///d #1"},
-		{"docker: 'unix:///d'   # mine", "unix:///d"},
-		{"docker: \"\"", ""},
+		{"key_file: /d # mine", "/d"},
+		{"key_file: \"/d #1\"", "/d #1"},
+		{"key_file: '/d'   # mine", "/d"},
+		{"key_file: \"\"", ""},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
@@ -30,7 +30,21 @@ static void values_may_be_quoted_and_commented(void **state)
 		struct config c;
 		struct config_errors errors;
 		assert_true(read_text(a, str_of(good[i].line), &c, &errors));
-		assert_string_equal(config_text(&c, CONFIG_DOCKER), good[i].value);
+		assert_string_equal(config_text(&c, CONFIG_KEY_FILE), good[i].value);
+		arena_destroy(a);
+	}
+}
+
+static void addresses(void **state)
+{
+	static const char *const good[] = {"listen: \"\"", "listen: 127.0.0.1:0", "listen: \"[::1]:7700\"", "redis: \"\"",
+		"redis: redis://:secret@r:6379/2", "redis: unix:///r", "docker: tcp://10.0.0.1:2376", "docker: unix:///d"};
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		struct arena *a = arena_create();
+		struct config c;
+		struct config_errors errors;
+		assert_true(read_text(a, str_of(good[i]), &c, &errors));
 		arena_destroy(a);
 	}
 }
@@ -41,16 +55,21 @@ static void what_is_wrong_is_said(void **state)
 		struct str file;
 		const char *where, *said;
 	} bad[] = {
-		{STR("docker: \"a\" b"), "c.yaml:1", "behind the closing quote"},
-		{STR("docker: \"a\"b"), "c.yaml:1", "behind the closing quote"},
-		{STR("docker: \"a\"#b"), "c.yaml:1", "behind the closing quote"},
-		{STR("docker: \"a"), "c.yaml:1", "not closed"},
+		{STR("key_file: \"a\" b"), "c.yaml:1", "behind the closing quote"},
+		{STR("key_file: \"a\"b"), "c.yaml:1", "behind the closing quote"},
+		{STR("key_file: \"a\"#b"), "c.yaml:1", "behind the closing quote"},
+		{STR("key_file: \"a"), "c.yaml:1", "not closed"},
 		{STR("log_level: info\0\nnonsense: 1\n"), "c.yaml", "NUL"},
 		{STR("\nnonsense: 1"), "c.yaml:2", "is no option"},
-		{STR("docker: a\ndocker: b"), "c.yaml:2", "stands twice"},
-		{STR(" docker: a"), "c.yaml:1", "key: value"},
+		{STR("key_file: a\nkey_file: b"), "c.yaml:2", "stands twice"},
+		{STR(" key_file: a"), "c.yaml:1", "key: value"},
 		{STR("job_slots: 0"), "c.yaml:1", "between 1 and 1024"},
 		{STR("hold: 5"), "c.yaml:1", "a duration"},
+		{STR("listen: localhost"), "c.yaml:1", "it must be host:port"},
+		{STR("listen: localhost:65536"), "c.yaml:1", "it must be host:port"},
+		{STR("redis: 127.0.0.1:6379"), "c.yaml:1", "redis is \"***\"; it must be redis://"},
+		{STR("docker: /var/run/docker.sock"), "c.yaml:1", "it must be unix:///path"},
+		{STR("docker: \"\""), "c.yaml:1", "it must be unix:///path"},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
@@ -69,6 +88,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_may_be_quoted_and_commented),
+		cmocka_unit_test(addresses),
 		cmocka_unit_test(what_is_wrong_is_said),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
