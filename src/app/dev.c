@@ -239,6 +239,7 @@ static struct status find_postgres(struct dev *dev)
 {
 	glob_t found;
 	long newest = 0;
+	// NOLINTNEXTLINE(concurrency-mt-unsafe): only ~ makes it so, which the pattern has not
 	if (glob("/usr/lib/postgresql/*/bin/postgres", 0, NULL, &found) != 0)
 		return status_err(ST_FAILED_PRECONDITION, "no PostgreSQL is installed in /usr/lib/postgresql: apt install postgresql");
 	for (size_t i = 0; i < found.gl_pathc; i++) {
