@@ -99,12 +99,19 @@ static bool counts(const struct docker_service *s, const struct docker_task *t)
 	return s->job_iteration < 0 || t->job_iteration == s->job_iteration;
 }
 
+/* When its spec was written. The Engine stamps the service anew whenever its update moves on, so that where there is one, its
+ * beginning counts. */
+static int64_t written_us(const struct docker_service *s)
+{
+	return s->update.started_us ? s->update.started_us : s->updated_us;
+}
+
 /* Since the service was last written: what an earlier attempt with the same spec left in the history says nothing about
  * this one. Of a service that is to stay, an end with code 0 is a failure too: so end those that fail their health check
  * and take SIGTERM well. */
 static bool is_failure(const struct docker_service *s, const struct docker_task *t, bool job)
 {
-	bool old = s->previous_spec && t->created_us < s->updated_us;
+	bool old = s->previous_spec && t->created_us < written_us(s);
 	bool bad = t->state == DOCKER_TASK_FAILED || t->state == DOCKER_TASK_REJECTED || (t->state == DOCKER_TASK_COMPLETE && !job);
 	return bad && !old && counts(s, t);
 }
