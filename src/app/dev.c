@@ -4,12 +4,14 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <limits.h>
+#include <mntent.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -442,11 +444,28 @@ static bool is_over(const struct dev *dev)
 	return over;
 }
 
+/* An Engine that ends while stacks run leaves its sandboxes mounted, and the directory could not be removed. */
+static void release_mounts(struct dev *dev)
+{
+	struct mntent entry;
+	char text[4096];
+	size_t len = strlen(dev->run);
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	if (!mounts)
+		return;
+	while (getmntent_r(mounts, &entry, text, sizeof(text)))
+		if (strncmp(entry.mnt_dir, dev->run, len) == 0 && entry.mnt_dir[len] == '/')
+			(void)umount2(entry.mnt_dir, MNT_DETACH);
+	(void)endmntent(mounts);
+}
+
 static void on_ended(struct defer *d)
 {
 	struct dev *dev = container_of(d, struct dev, ended);
 	if (!is_over(dev) || !dev->stopped)
 		return;
+	if (dev->servers.own_engine)
+		release_mounts(dev);
 	void (*stopped)(void *) = dev->stopped;
 	dev->stopped = NULL;
 	timer_stop(&dev->kill);
