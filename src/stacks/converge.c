@@ -135,13 +135,19 @@ static void count_failures(struct tally *y, const struct docker_service *s, cons
 	}
 }
 
+/* The tasks of jobs are desired to be complete. */
+static bool is_to_run(const struct docker_task *t)
+{
+	return t->desired_state <= DOCKER_TASK_COMPLETE;
+}
+
 /* On a node that is down, or where the Engine itself ended it (a drained node), a global service's task is not
  * wanted. */
 static bool is_wanted(const struct converge_look *l, const struct docker_task *t)
 {
 	if (node_is_down(l, t->node_id) || t->state == DOCKER_TASK_SHUTDOWN || t->state >= DOCKER_TASK_REMOVE)
 		return false;
-	return t->desired_state <= DOCKER_TASK_RUNNING || docker_task_state_ended(t->state);
+	return is_to_run(t) || docker_task_state_ended(t->state);
 }
 
 static bool is_started_again(const struct docker_service *s)
@@ -154,7 +160,7 @@ static void tally_slot(struct tally *y, const struct converge *c, const struct c
 	const struct docker_task *slot, size_t n)
 {
 	bool placed = t->node_id[0] && !node_is_down(l, t->node_id);
-	if (t->state == DOCKER_TASK_RUNNING && t->desired_state == DOCKER_TASK_RUNNING && placed) {
+	if (t->state == DOCKER_TASK_RUNNING && is_to_run(t) && placed) {
 		y->running++;
 		y->reached += DOCKER_TASK_RUNNING;
 		return;
