@@ -136,8 +136,8 @@ static struct db_service judge_service(struct arena *a, const struct picture *p,
 	}
 	struct converge c = {.key = known->service, .name = known->engine_name, .once = true, .stall_ms = UINT64_MAX / 4};
 	(void)converge_judge(&c, &look);
-	now.engine_id = seen->id;
-	now.image = seen->image;
+	now.engine_id = arena_strdup(a, seen->id);
+	now.image = arena_strdup(a, seen->image);
 	now.running = c.running;
 	now.wanted = c.wanted;
 	now.state = state_of(&c);
