@@ -168,6 +168,8 @@ static const char *parse(struct arena *a, const struct option *o, struct str tex
 		return NULL;
 	if (o->type == CONFIG_DURATION)
 		return arena_fmt(a, "between %s and %s", duration_text(a, o->min * MS), duration_text(a, o->max * MS));
+	if (o->type == CONFIG_MODE)
+		return arena_fmt(a, "between 0 and 0%llo", (unsigned long long)o->max);
 	return arena_fmt(a, "between %lld and %lld", (long long)o->min, (long long)o->max);
 }
 
