@@ -115,11 +115,6 @@ static enum flow_next assign_networks(struct flow *f)
 	return FLOW_WAIT;
 }
 
-static void on_phase(struct stack_run *sr, const struct status *st)
-{
-	flow_step_done(sr->run->flow, st);
-}
-
 static enum flow_next run_phase(
 	struct flow *f, enum rollout_phase phase, void (*done)(struct stack_run *sr, const struct status *st))
 {
@@ -131,12 +126,12 @@ static enum flow_next run_phase(
 
 static enum flow_next networks(struct flow *f)
 {
-	return run_phase(f, ROLLOUT_NETWORKS, on_phase);
+	return run_phase(f, ROLLOUT_NETWORKS, stack_on_rollout);
 }
 
 static enum flow_next objects(struct flow *f)
 {
-	return run_phase(f, ROLLOUT_OBJECTS, on_phase);
+	return run_phase(f, ROLLOUT_OBJECTS, stack_on_rollout);
 }
 
 static void on_services(struct stack_run *sr, const struct status *st)
@@ -154,12 +149,12 @@ static enum flow_next services(struct flow *f)
 
 static enum flow_next converge(struct flow *f)
 {
-	return run_phase(f, ROLLOUT_CONVERGE, on_phase);
+	return run_phase(f, ROLLOUT_CONVERGE, stack_on_rollout);
 }
 
 static enum flow_next prune(struct flow *f)
 {
-	return run_phase(f, ROLLOUT_PRUNE, on_phase);
+	return run_phase(f, ROLLOUT_PRUNE, stack_on_rollout);
 }
 
 static void on_activated(void *data, const struct status *st)

@@ -45,14 +45,9 @@ static enum flow_next check(struct flow *f)
 	return FLOW_NEXT;
 }
 
-static void on_phase(struct stack_run *sr, const struct status *st)
-{
-	flow_step_done(sr->run->flow, st);
-}
-
 static enum flow_next services(struct flow *f)
 {
-	rollout_run(&stack_run_of(f)->forward, ROLLOUT_SERVICES, on_phase);
+	rollout_run(&stack_run_of(f)->forward, ROLLOUT_SERVICES, stack_on_rollout);
 	return FLOW_WAIT;
 }
 
@@ -60,7 +55,7 @@ static enum flow_next scale_back(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
 	sr->back.stale = true;
-	rollout_run(&sr->back, ROLLOUT_SERVICES | ROLLOUT_CONVERGE, on_phase);
+	rollout_run(&sr->back, ROLLOUT_SERVICES | ROLLOUT_CONVERGE, stack_on_rollout);
 	return FLOW_WAIT;
 }
 

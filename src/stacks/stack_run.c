@@ -111,6 +111,11 @@ void stack_step_done(struct stack_run *sr, const struct status *st)
 	}
 }
 
+void stack_on_rollout(struct stack_run *sr, const struct status *st)
+{
+	flow_step_done(sr->run->flow, st);
+}
+
 void stack_op_step_done(void *op, const struct status *st)
 {
 	struct stack_run *sr;

@@ -61,6 +61,8 @@ bool stack_op_end(struct stack_op *op, struct stack_run **ret_sr, void **ret_dat
 /* Ends the present step; what may pass by itself (a server that is away) runs it again a little later, until its time
  * limit; a fence that says the job is somebody else's (ABORTED from db) gives the run up. */
 void stack_step_done(struct stack_run *sr, const struct status *st);
+/* The end of a rollout is the end of the present step: a `done` for rollout_run. */
+void stack_on_rollout(struct stack_run *sr, const struct status *st);
 /* The same as a db_done; data is the op. */
 void stack_op_step_done(void *op, const struct status *st);
 
