@@ -333,7 +333,7 @@ static void on_persist(struct flow *f, const char *name, bool undo)
 {
 	struct job_run *run = f->data;
 	if (undo) /* db keeps it as the job's error: the reason outlives this daemon */
-		job_run_event(run, &(struct db_event){.kind = "job.failed", .state = "failed", .message = failure_text(run), .percent = -1});
+		job_run_event(run, &(struct db_event){.kind = "job.failed", .state = job_state_name(state_of(&f->st)), .message = failure_text(run), .percent = -1});
 	run->step_to_store = name;
 	run->storing_undo = undo;
 	pump(run);

@@ -157,10 +157,8 @@ static void take_event(struct store_job *j, const struct db_event *e)
 	}
 	if (about_job && e->message && e->message[0])
 		(void)snprintf(j->message, sizeof(j->message), "%s", e->message);
-	if (strcmp(e->kind, "job.failed") == 0) {
+	if (strcmp(e->kind, "job.failed") == 0)
 		(void)snprintf(j->error, sizeof(j->error), "%s", e->message);
-		(void)snprintf(j->error_code, sizeof(j->error_code), "%s", e->state);
-	}
 }
 
 static struct status progress_effect(struct fake_call *c)
