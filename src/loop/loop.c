@@ -35,7 +35,8 @@ struct loop {
 	uv_idle_t idle;
 	struct heap timers;
 	uint64_t armed; /* what the uv timer is set to; NEVER = not set */
-	uint64_t ahead; /* ms that loop_skip has put before libuv's clock */
+	bool is_virtual; /* loop_skip moves the clock */
+	uint64_t virtual_ms;
 	struct list defers;
 	struct list running; /* this round's defers, while they run */
 	unsigned works;
@@ -334,17 +335,18 @@ struct uv_loop_s *loop_uv(struct loop *l)
 
 uint64_t loop_now_ms(const struct loop *l)
 {
-	return uv_now(&l->uv) + l->ahead;
+	return l->is_virtual ? l->virtual_ms : uv_now(&l->uv);
 }
 
 bool loop_skip(struct loop *l)
 {
 	struct heap_node *n = heap_min(&l->timers);
-	uint64_t now = loop_now_ms(l);
+	l->virtual_ms = loop_now_ms(l);
+	l->is_virtual = true;
 	if (n == NULL || n->key == NEVER || !list_empty(&l->defers))
 		return false;
-	if (n->key > now) {
-		l->ahead += n->key - now;
+	if (n->key > l->virtual_ms) {
+		l->virtual_ms = n->key;
 		l->armed = NEVER;
 	}
 	return true;

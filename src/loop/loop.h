@@ -31,7 +31,8 @@ struct uv_loop_s *loop_uv(struct loop *l);
 /* Monotonic, as of this turn (moved on after a callback of 1 ms or more). */
 uint64_t loop_now_ms(const struct loop *l);
 /* Virtual time, for tests and simulations without I/O: the loop's clock jumps to the first timer, so
- * that the next turn fires it. False: no timer is set, or a defer waits to run first. */
+ * that the next turn fires it. False: no timer is set, or a defer waits to run first. From the first
+ * call on the clock moves by this function alone, so that a run can be repeated exactly. */
 bool loop_skip(struct loop *l);
 
 /* The watchdog logs, with `name`, every callback that ran longer than this (default 20 ms;

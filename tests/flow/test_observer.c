@@ -52,7 +52,9 @@ static int setup(void **state)
 		.loop = c->w->loop, .docker = &c->docker.base, .db = &c->db.base, .on_engine = on_engine, .data = c};
 	c->observer = observer_create(&o);
 	observer_start(c->observer);
-	world_run_ms(c->w, 15000); /* until all is quiet */
+	world_run_ms(c->w, 15000); /* until all is quiet, */
+	while (!list_empty(&c->docker.front.calls) || !list_empty(&c->db.front.calls))
+		world_turn(c->w); /* and between two looks */
 	*state = c;
 	return 0;
 }
