@@ -117,8 +117,9 @@ static bool move(struct swarm_task *t, uint64_t now, uint64_t after, enum docker
 }
 
 /* One step of a task's own life; false: nothing happens before `now`. */
-static bool task_step(struct swarm_task *t, uint64_t now)
+static bool task_step(const struct swarm *w, struct swarm_task *t, uint64_t now)
 {
+	bool crashes = strstr(t->image, "crash") || (w->crashes && strstr(t->image, w->crashes));
 	if (t->desired > DOCKER_TASK_RUNNING)
 		return false;
 	if (t->state == DOCKER_TASK_NEW && strstr(t->image, "nonode"))
@@ -129,7 +130,7 @@ static bool task_step(struct swarm_task *t, uint64_t now)
 		return move(t, now, STEP_MS, DOCKER_TASK_REJECTED, "No such image", -1);
 	if (t->state == DOCKER_TASK_PREPARING && !strstr(t->image, "slow"))
 		return move(t, now, STEP_MS, DOCKER_TASK_RUNNING, "", -1);
-	if (t->state == DOCKER_TASK_RUNNING && strstr(t->image, "crash"))
+	if (t->state == DOCKER_TASK_RUNNING && crashes)
 		return move(t, now, CRASH_MS, DOCKER_TASK_FAILED, "task: non-zero exit (1)", 1);
 	if (t->state == DOCKER_TASK_RUNNING && strstr(t->image, "once"))
 		return move(t, now, ONCE_MS, DOCKER_TASK_COMPLETE, "", 0);
@@ -287,7 +288,7 @@ void swarm_advance(struct swarm *w)
 	while (changed) {
 		changed = false;
 		for (size_t i = 0; i < w->n_tasks; i++)
-			changed |= task_step(w->tasks[i], now);
+			changed |= task_step(w, w->tasks[i], now);
 		for (size_t i = 0; i < w->n_services; i++)
 			changed |= service_step(w, w->services[i]);
 		forget_old(w);

@@ -55,6 +55,7 @@ struct swarm {
 	size_t n_services, n_tasks, n_objects;
 	struct swarm_node nodes[2];
 	uint64_t index;
+	const char *crashes; /* tasks of images whose name holds this crash from now on; NULL = none */
 	unsigned service_writes; /* creates, updates, removes */
 	unsigned epoch_breaches; /* writes of a job's older epoch over a newer one */
 };

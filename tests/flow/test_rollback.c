@@ -313,6 +313,44 @@ static void the_reason_outlives_the_daemon(void **state)
 	world_destroy(w);
 }
 
+/* The old release does not run any more either: both stories are told, and what is not the old release's goes. */
+static void the_way_back_may_fail_too(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	world_prepare(w, good);
+	w->swarm->crashes = "nginx:1";
+	struct store_job *j = run(w, bad, ON_FAILURE_ROLLBACK);
+	assert_int_equal(j->row.state, JOB_FAILED);
+	const char *second = strstr(j->error, "\ntaking it back failed too: service web: ");
+	assert_non_null(second);
+	assert_ptr_equal(strstr(j->error, "service web: "), j->error);
+	assert_int_equal(w->store->stack.status, STACK_DEGRADED);
+	world_run_ms(w, 1000);
+	assert_null(strstr(world_text(w), "acme-shop_cache"));
+	assert_in(world_text(w), "service acme-shop_web nginx:1 ");
+	world_destroy(w);
+}
+
+/* What the Engine does not find may be the echo of something just made; not for ever. */
+static void what_is_never_found_is_believed_at_last(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	w->script.at = 1;
+	w->script.last = UINT32_MAX;
+	w->script.fault = FAULT_GONE;
+	w->script.only = "docker service_create";
+	uint64_t before = loop_now_ms(w->loop);
+	struct store_job *j = run(w, good, ON_FAILURE_ROLLBACK);
+	assert_int_equal(j->row.state, JOB_FAILED);
+	assert_string_equal(j->error_code, "NOT_FOUND");
+	assert_in(j->error, "service acme-shop_db: it is not there");
+	assert_in_range(loop_now_ms(w->loop) - before, 5000, 20000);
+	assert_string_equal(world_text(w), "");
+	world_destroy(w);
+}
+
 static void progress_only_grows_and_says_each_thing_once(void **state)
 {
 	(void)state;
@@ -351,6 +389,8 @@ int main(void)
 		cmocka_unit_test(an_engine_that_stays_away_is_told_with_its_words),
 		cmocka_unit_test(an_engine_that_goes_away_for_good_in_the_middle_too),
 		cmocka_unit_test(the_reason_outlives_the_daemon),
+		cmocka_unit_test(the_way_back_may_fail_too),
+		cmocka_unit_test(what_is_never_found_is_believed_at_last),
 		cmocka_unit_test(progress_only_grows_and_says_each_thing_once),
 	};
 	static const struct scenario *const scenarios[] = {&bad_update, &bad_deploy, NULL};
