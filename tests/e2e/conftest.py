@@ -3,6 +3,7 @@ one project a test. A module that wants its daemon otherwise defines a fixture `
 
 import itertools
 import os
+import re
 import shutil
 import struct
 import sys
@@ -117,21 +118,34 @@ def between(engine, postgres):
 @pytest.fixture(scope='module')
 def skepd(new_daemon):
     made = new_daemon()
+    made.projects_to_finish = []
     try:
         made.start()
         yield made
+        for project in made.projects_to_finish:
+            project.finish()
     finally:
+        for project in made.projects_to_finish:
+            project.sweep()
         made.stop()
 
 
 @pytest.fixture
-def project(skepd, engine):
-    made = Project(skepd, engine, f't{next(numbers)}')
+def project(request, skepd, engine):
+    """Taken down behind the test: at once, or (where no other test could mind) only begun, and over with the module's daemon."""
+    name = re.sub('[^a-z0-9]+', '-', request.node.name.removeprefix('test_').lower())
+    made = Project(skepd, engine, f't{next(numbers)}-{name}'[:30].strip('-'))
+    later = getattr(skepd, 'projects_to_finish', None)
     try:
         yield made
-        made.finish()
+        if later is None:
+            made.finish()
+        else:
+            later.append(made)
+            made.begin_to_finish()
     finally:
-        made.sweep()
+        if later is None:
+            made.sweep()
 
 
 @pytest.hookimpl(hookwrapper=True)

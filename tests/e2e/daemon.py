@@ -44,12 +44,12 @@ class Skepd(Server):
     def __init__(self, **options):
         super().__init__('skepd')
         self.socket = f'{self.dir}/skep.sock'
+        self.environment = {k: v for k, v in os.environ.items() if k == 'PATH' or k.endswith('SAN_OPTIONS')}
         self.options = {**OPTIONS, 'socket': self.socket, 'listen': '127.0.0.1:0', 'key_file': f'{self.dir}/keys', **options}
 
     def start(self, *arguments, ready=True, **options):
         self.options.update(options)
-        env = {k: v for k, v in os.environ.items() if k == 'PATH' or k.endswith('SAN_OPTIONS')}
-        env.update({f'SKEP_{key.upper()}': str(value) for key, value in self.options.items()})
+        env = {**self.environment, **{f'SKEP_{key.upper()}': str(value) for key, value in self.options.items()}}
         self.started_at = len(self.log()) if os.path.exists(self.log_path) else 0
         self.run([binary('skepd'), *arguments], env=env, cwd='/', death=signal.SIGTERM)
         self.wait_up(self.is_ready if ready else lambda: self.call('System', 'Health') is not None)
@@ -154,7 +154,7 @@ class Project:
     """A project of its own for one test; what it deployed is gone afterwards."""
 
     def __init__(self, skepd, engine, name):
-        self.skepd, self.engine, self.name = skepd, engine, name
+        self.skepd, self.engine, self.name, self.removals = skepd, engine, name, {}
         self.id = skepd.call('Projects', 'Create', name=name).id
 
     def namespace(self, stack='web'):
@@ -197,15 +197,21 @@ class Project:
         found = self.skepd.call('Stacks', 'Releases', stack=self.ref(stack)).releases
         return [(r.number, name_of('ReleaseState', r.state)) for r in found]
 
-    def finish(self):
-        """Through the API, as a user would: everything goes, and nothing stays in the Engine."""
-        names = [s.name for s in self.skepd.call('Stacks', 'List', project=self.name).stacks]
+    def begin_to_finish(self):
+        """Through the API, as a user would: what runs is cancelled, every stack is to go. {stack: its removal}"""
         for job in self.skepd.call('Jobs', 'List', project=self.name, states=[1, 2]).jobs:
             self.skepd.call('Jobs', 'Cancel', id=job.id)
-        for name in names:
-            self.remove(name)
+        stacks = self.skepd.call('Stacks', 'List', project=self.name).stacks
+        self.removals.update({s.name: self.skepd.call('Stacks', 'Remove', stack={'id': s.id}, request_id=f'finish {s.id}') for s in stacks})
+
+    def finish(self):
+        """Everything goes, and nothing stays in the Engine."""
+        if not self.removals:
+            self.begin_to_finish()
+        for removal in self.removals.values():
+            self.expect(removal, 'SUCCEEDED')
         self.skepd.call('Projects', 'Delete', project=self.name)
-        left = {name: self.engine.objects(self.namespace(name)) for name in names}
+        left = {name: self.engine.objects(self.namespace(name)) for name in self.removals}
         assert not any(left.values()), f'left in the Engine: {left}'
 
     def sweep(self):

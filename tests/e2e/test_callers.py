@@ -1,10 +1,11 @@
 """Who may do what, what others can see, what is written down, and what is not."""
 
 import base64
+import os
 
 import pytest
-from daemon import Project, hello, number_of
-from native_client import RpcError
+from daemon import Project, compose, hello, number_of
+from native_client import RpcError, method
 from servers import eventually
 
 NOBODY = '01900000-0000-7000-8000-000000000000'
@@ -27,10 +28,10 @@ def token(skepd, project, role, **more):
     return made.secret, made.token
 
 
-def code_of(skepd, secret, service, method, /, **fields):
+def code_of(skepd, secret, service, verb, /, **fields):
     """OK, or the code of the refusal."""
     try:
-        skepd.call(service, method, token=secret, **fields)
+        skepd.call(service, verb, token=secret, **fields)
     except RpcError as e:
         return e.code
     return 'OK'
@@ -49,7 +50,7 @@ def test_no_token_no_call(skepd):
         skepd.call('Projects', 'List', token='wrong')
     for bad in ['', ' ', 'x' * 43, 'skep_' + 'A' * 43]:
         with skepd.client(token='unused') as client:
-            path, request, reply = __import__('native_client').method('Projects', 'List')
+            path, request, reply = method('Projects', 'List')
             with pytest.raises(RpcError, match='UNAUTHENTICATED'):
                 list(client.open(path, request(), reply, metadata={'authorization': f'Bearer {bad}'}))
     with skepd.client(token='unused') as client:
@@ -83,10 +84,10 @@ def test_roles(skepd, project):
     for rank, role in enumerate(ranks):
         secret, _ = token(skepd, None if role == 'ADMIN' else project, role)
         for needed, methods in calls.items():
-            for service, method, fields in methods:
-                code = code_of(skepd, secret, service, method, **fields)
+            for service, verb, fields in methods:
+                code = code_of(skepd, secret, service, verb, **fields)
                 if ranks.index(needed) > rank:
-                    assert code == 'PERMISSION_DENIED', f'{role} {service}.{method}'
+                    assert code == 'PERMISSION_DENIED', f'{role} {service}.{verb}'
                 else:
                     assert code in ('OK', 'INVALID_ARGUMENT'), f'{role} {service}.{method}: {code}'
     for job in skepd.call('Jobs', 'List', project=project.name, states=[1, 2]).jobs:
@@ -104,9 +105,9 @@ def test_another_projects_ids_do_not_exist(skepd, project, other):
                 ('Jobs', 'Get', {'id': job_id}), ('Jobs', 'Cancel', {'id': job_id}), ('Jobs', 'Retry', {'id': job_id})]
     for theirs, nobodys in zip(verbs(other.stack_id, other.job.id), verbs(NOBODY, NOBODY)):
         refusals = []
-        for service, method, fields in (theirs, nobodys):
+        for service, verb, fields in (theirs, nobodys):
             with pytest.raises(RpcError, match='NOT_FOUND') as e:
-                skepd.call(service, method, token=secret, **fields)
+                skepd.call(service, verb, token=secret, **fields)
             refusals.append(e.value.message.replace(other.stack_id, NOBODY).replace(other.job.id, NOBODY))
         assert refusals[0] == refusals[1]
     for service, field in (('Stacks', {'stack': {'id': other.stack_id}}), ('Jobs', {'id': other.job.id})):
@@ -114,14 +115,14 @@ def test_another_projects_ids_do_not_exist(skepd, project, other):
             list(client.stream(service, 'Watch', **field))
     named = {'project': other.name, 'name': 'web'}
     text = [{'name': 'c.yml', 'text': b'services: {a: {image: b}}'}]
-    for service, method, fields in [
+    for service, verb, fields in [
             ('Projects', 'Get', {'project': other.name}), ('Projects', 'Get', {'project': other.id}),
             ('Stacks', 'Get', {'stack': named}), ('Stacks', 'Remove', {'stack': named}),
             ('Stacks', 'Deploy', {'project': other.name, 'name': 'x', 'compose': text}),
             ('Stacks', 'List', {'project': other.name}), ('Jobs', 'List', {'project': other.id}),
             ('Auth', 'ListTokens', {'project': other.name}),
             ('Auth', 'CreateToken', {'project': other.name, 'name': 'n', 'role': number_of('ROLE_VIEWER', 'options')})]:
-        assert code_of(skepd, secret, service, method, **fields) == 'NOT_FOUND', f'{service}.{method}'
+        assert code_of(skepd, secret, service, verb, **fields) == 'NOT_FOUND', f'{service}.{verb}'
     assert other.status() == 'RUNNING'
 
 
@@ -165,7 +166,7 @@ def test_every_mutation_is_audited(skepd, project, postgres):
     secret, made = token(skepd, project, 'OWNER')
     with skepd.client(secret) as client:
         job = client.unary('Stacks', 'Deploy', project=project.name, name='web', request_id='audited',
-                           compose=[{'name': '-', 'text': __import__('daemon').compose({'app': hello()})}]).job
+                           compose=[{'name': '-', 'text': compose({'app': hello()})}]).job
     project.expect(job, 'SUCCEEDED')
     project.scale({'app': 2})
     project.restart()
@@ -252,4 +253,4 @@ def test_nothing_plain_anywhere(skepd, project, postgres, redis, engine):
     assert not found
     with open(skepd.options['key_file'], 'rb') as f:
         key = f.read()
-    assert key and (__import__('os').stat(skepd.options['key_file']).st_mode & 0o777) == 0o600
+    assert key and (os.stat(skepd.options['key_file']).st_mode & 0o777) == 0o600

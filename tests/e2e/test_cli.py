@@ -8,6 +8,7 @@ import select
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -50,10 +51,13 @@ class Cli:
         return err
 
     def start(self, *words):
-        """A pipe to its stdout and stderr together."""
+        """A pipe to its stdout and stderr together. SIGINT is as in a shell's foreground, whoever runs the tests."""
         made = subprocess.Popen([binary('skep'), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                text=True, cwd=self.directory, env=self.env)
-        self.running.append(made)
+                                text=True, cwd=self.directory, env=self.env,
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        limit = threading.Timer(30, made.kill)
+        limit.start()
+        self.running.append((made, limit))
         return made
 
     def on_terminal(self, *words, until, columns=100, env=None):
@@ -77,7 +81,8 @@ class Cli:
 def cli(skepd, project, tmp_path):
     made = Cli(skepd, project, tmp_path)
     yield made
-    for process in made.running:
+    for process, limit in made.running:
+        limit.cancel()
         process.kill()
         process.wait()
         process.stdout.close()

@@ -253,7 +253,9 @@ def test_drain_lets_calls_and_jobs_finish(new_daemon, engine):
         next(stream)
         skepd.send(signal.SIGTERM)
         eventually('it says goaway', lambda: client.read_frame() and client.goaway)
-        assert [m for m in stream][-1].job.state == number_of('JOB_STATE_SUCCEEDED', 'jobs'), 'the stream runs to its end'
+        while stream.finished is None:
+            client.read_frame()
+        assert list(stream)[-1].job.state == number_of('JOB_STATE_SUCCEEDED', 'jobs'), 'the stream runs to its end'
     assert skepd.end(None) == 0
     skepd.start()
     project.finish()

@@ -161,7 +161,7 @@ def test_no_such_image_goes_back(project, engine):
 
 def test_crash_loop_tells_code_and_log(project, engine):
     ended = project.deploy({'app': hello(arguments=['FAIL_CODE=7'])}, expect='FAILED')
-    assert 'exit code 7' in ended.job.error and 'hello: the database is not there' in ended.job.error
+    assert 'non-zero exit (7)' in ended.job.error and 'hello: the database is not there' in ended.job.error
     assert 'service app: crash loop: task' in ended.job.error
     assert engine.objects(project.namespace()) == {}
 
@@ -192,7 +192,7 @@ def test_unschedulable(project, engine):
 
 def test_ends_without_restart_policy(project):
     ended = project.deploy({'app': one_shot('EXIT_AFTER=0', 'EXIT_CODE=3')}, expect='FAILED')
-    assert 'exit code 3' in ended.job.error
+    assert 'non-zero exit (3)' in ended.job.error
 
 
 def test_converged_but_does_not_stay(project):
@@ -200,7 +200,7 @@ def test_converged_but_does_not_stay(project):
     service = hello(arguments=['EXIT_AFTER=1', 'EXIT_CODE=9'],
                     deploy={'update_config': {'monitor': '3s'}, 'restart_policy': {'condition': 'none'}})
     ended = project.deploy({'app': service}, expect='FAILED')
-    assert 'exit code 9' in ended.job.error
+    assert 'non-zero exit (9)' in ended.job.error
 
 
 def test_one_shot_service_completes(project):
@@ -325,7 +325,7 @@ def test_dependency_that_fails_stops_the_rest(project, engine):
     services = {'web': hello(depends_on={'migrate': {'condition': 'service_completed_successfully'}}),
                 'migrate': one_shot('EXIT_AFTER=0', 'EXIT_CODE=4')}
     ended = project.deploy(services, expect='FAILED')
-    assert 'service migrate' in ended.job.error and 'exit code 4' in ended.job.error
+    assert 'service migrate' in ended.job.error and 'non-zero exit (4)' in ended.job.error
     assert not [e for e in ended.events if e.service == 'web']
     assert engine.objects(project.namespace()) == {}
 
