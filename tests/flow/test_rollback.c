@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include "fake_sweep.h"
+#include "stacks/release.h"
 
 #define DB "services:\n  db:\n    image: postgres:1\n"
 
@@ -236,6 +237,32 @@ static void a_service_that_vanishes_meanwhile_has_failed(void **state)
 	world_destroy(w);
 }
 
+/* Its labels say that a later epoch of this very job has written it: this run is over, and touches nothing. */
+static void what_a_later_owner_has_written_is_his(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	struct store_job *j = store_deploy(w->store, good, ON_FAILURE_ROLLBACK, 1);
+	const char *id = "";
+	json_t *spec = json_pack("{s:s, s:{s:s, s:s, s:s, s:s}, s:{s:{s:s}}}", "Name", "acme-shop_db", "Labels",
+		"com.docker.stack.namespace", "acme-shop", LABEL_STACK, w->store->stack.id.text, LABEL_JOB, j->row.id.text, LABEL_EPOCH,
+		"99", "TaskTemplate", "ContainerSpec", "Image", "later:1");
+	struct status st = swarm_service_create(w->swarm, spec, &id);
+	assert_int_equal(st.code, ST_OK);
+	json_decref(spec);
+	struct world_daemon *d = world_start(w);
+	world_wake(w);
+	while (job_worker_running(d->worker) == 0)
+		world_turn(w);
+	while (job_worker_running(d->worker) > 0)
+		world_turn(w);
+	assert_int_equal(j->row.state, JOB_RUNNING);
+	assert_false(j->row.undoing);
+	assert_in(world_text(w), "service acme-shop_db later:1");
+	assert_null(strstr(world_text(w), "acme-shop_web"));
+	world_destroy(w);
+}
+
 /* A network of ours that something outside holds: no reason to take a good release back. */
 static void what_is_still_in_use_is_left_behind(void **state)
 {
@@ -385,6 +412,7 @@ int main(void)
 		cmocka_unit_test(jobs_and_what_others_wait_for_may_end),
 		cmocka_unit_test(what_is_not_ours_is_left_alone),
 		cmocka_unit_test(a_service_that_vanishes_meanwhile_has_failed),
+		cmocka_unit_test(what_a_later_owner_has_written_is_his),
 		cmocka_unit_test(what_is_still_in_use_is_left_behind),
 		cmocka_unit_test(an_engine_that_stays_away_is_told_with_its_words),
 		cmocka_unit_test(an_engine_that_goes_away_for_good_in_the_middle_too),
