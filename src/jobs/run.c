@@ -104,11 +104,12 @@ static bool is_lost(const struct status *st)
 
 static bool may_pass(const struct status *st)
 {
-	return retry_is_transient(st->code) || st->code == ST_DEADLINE_EXCEEDED || st->code == ST_CANCELLED;
+	return retry_is_transient(st->code) || st->code == ST_DEADLINE_EXCEEDED ||
+	       st->code == ST_CANCELLED;
 }
 
-/* Sends what is not under way already: the step, events, and behind the last events, so that a watcher
- * sees them first, the end. */
+/* Sends what is not under way already: the step, events, and behind the last events, so that a
+ * watcher sees them first, the end. */
 static void pump(struct job_run *run)
 {
 	if (run->phase == RUN_LEAVING)
@@ -143,7 +144,8 @@ static void on_progress(void *data, const struct status *st)
 	bool done = status_is_ok(st);
 	run->sending = false;
 	if (!done && !is_lost(st) && !may_pass(st)) {
-		log_warn("events of a job are lost", "job", run->job->id.text, "error", st->message, NULL);
+		log_warn("events of a job are lost", "job", run->job->id.text, "error", st->message,
+			NULL);
 		done = true; /* or the job would never end */
 	}
 	if (done) {
@@ -163,7 +165,8 @@ static void send_events(struct job_run *run)
 {
 	run->sending = true;
 	job_run_hold(run);
-	run->db->jobs->progress(run->db, run->job->id.text, run->job->epoch, run->sent->items, run->sent->len, on_progress, run);
+	run->db->jobs->progress(run->db, run->job->id.text, run->job->epoch, run->sent->items,
+		run->sent->len, on_progress, run);
 }
 
 void job_run_event(struct job_run *run, const struct db_event *e)
@@ -198,7 +201,8 @@ void job_run_say(struct job_run *run, const char *fmt, ...)
 	va_start(ap, fmt);
 	char *text = arena_vfmt(run->arena, fmt, ap);
 	va_end(ap);
-	job_run_event(run, &(struct db_event){.kind = "job.message", .message = text, .percent = -1});
+	job_run_event(
+		run, &(struct db_event){.kind = "job.message", .message = text, .percent = -1});
 }
 
 void job_run_story(struct job_run *run, const char *story)
@@ -219,7 +223,7 @@ static void on_ended(void *data, const struct status *st)
 		else if (is_lost(st))
 			job_run_abandon(run);
 		else
-			timer_set(&run->again, AGAIN_MS); /* same epoch, same outcome: harmless twice */
+			timer_set(&run->again, AGAIN_MS); /* harmless twice */
 	}
 	job_run_release(run);
 }
@@ -257,10 +261,12 @@ static void send_end(struct job_run *run)
 	job_run_hold(run);
 	switch (run->ending) {
 	case END_FINISH:
-		jobs->finish(run->db, j->id.text, j->epoch, state_of(st), st, status_is_ok(st) ? "" : error_text(run), on_ended, run);
+		jobs->finish(run->db, j->id.text, j->epoch, state_of(st), st,
+			status_is_ok(st) ? "" : error_text(run), on_ended, run);
 		break;
 	case END_REQUEUE:
-		jobs->requeue(run->db, j->id.text, j->epoch, delay, true, keep_step, st, on_ended, run);
+		jobs->requeue(
+			run->db, j->id.text, j->epoch, delay, true, keep_step, st, on_ended, run);
 		break;
 	case END_SNOOZE:
 		jobs->requeue(run->db, j->id.text, j->epoch, delay, false, true, st, on_ended, run);
@@ -283,7 +289,8 @@ static void end_of_flow(struct job_run *run)
 {
 	const struct flow *f = run->flow;
 	bool transient = retry_is_transient(f->st.code) && status_is_ok(&f->undo_st);
-	if (f == &run->prelude && has_begun(run) && (transient || f->st.code == ST_DEADLINE_EXCEEDED))
+	if (f == &run->prelude && has_begun(run) &&
+		(transient || f->st.code == ST_DEADLINE_EXCEEDED))
 		start_ending(run, END_SNOOZE); /* what was begun is neither done nor taken back */
 	else if (transient && !run->cancelled && run->job->attempt < run->job->max_attempts)
 		start_ending(run, END_REQUEUE);
@@ -298,7 +305,9 @@ static void on_step(struct flow *f, const char *name, unsigned index, unsigned c
 	struct job_run *run = f->data;
 	bool undo = f->state == FLOW_UNDOING;
 	int percent = undo || f == &run->prelude ? -1 : (int)(100 * index / (count ? count : 1));
-	job_run_event(run, &(struct db_event){.kind = undo ? "job.undo" : "job.step", .step = name, .percent = percent});
+	job_run_event(run,
+		&(struct db_event){
+			.kind = undo ? "job.undo" : "job.step", .step = name, .percent = percent});
 }
 
 static void on_step_stored(void *data, const struct status *st)
@@ -326,14 +335,18 @@ static void store_step(struct job_run *run)
 	const struct db_job *j = run->job;
 	run->storing = true;
 	job_run_hold(run);
-	run->db->jobs->step(run->db, j->id.text, j->epoch, run->step_to_store, run->storing_undo, on_step_stored, run);
+	run->db->jobs->step(run->db, j->id.text, j->epoch, run->step_to_store, run->storing_undo,
+		on_step_stored, run);
 }
 
 static void on_persist(struct flow *f, const char *name, bool undo)
 {
 	struct job_run *run = f->data;
 	if (undo) /* db keeps it as the job's error: the reason outlives this daemon */
-		job_run_event(run, &(struct db_event){.kind = "job.failed", .state = job_state_name(state_of(&f->st)), .message = failure_text(run), .percent = -1});
+		job_run_event(run, &(struct db_event){.kind = "job.failed",
+					   .state = job_state_name(state_of(&f->st)),
+					   .message = failure_text(run),
+					   .percent = -1});
 	run->step_to_store = name;
 	run->storing_undo = undo;
 	pump(run);
@@ -382,7 +395,8 @@ static void start_steps(struct job_run *run)
 	const struct db_job *j = run->job;
 	struct flow *f = &run->steps;
 	if (j->undoing) {
-		f->st = status_err(run->cancelled ? ST_CANCELLED : ST_UNKNOWN, "%s", j->error[0] ? j->error : "interrupted");
+		f->st = status_err(run->cancelled ? ST_CANCELLED : ST_UNKNOWN, "%s",
+			j->error[0] ? j->error : "interrupted");
 		run->story = j->error[0] ? j->error : NULL;
 		flow_start(f, j->step, true);
 	} else if (run->cancelled && !is_no_return(run, step_under_way(run))) {
@@ -413,9 +427,12 @@ static void on_prelude_end(struct flow *f)
 	pump(run);
 }
 
-static const struct flow_ops prelude_ops = {.on_step = on_step, .interrupt = on_interrupt, .on_end = on_prelude_end};
-static const struct flow_ops steps_ops = {
-	.on_step = on_step, .persist = on_persist, .interrupt = on_interrupt, .on_end = on_steps_end};
+static const struct flow_ops prelude_ops = {
+	.on_step = on_step, .interrupt = on_interrupt, .on_end = on_prelude_end};
+static const struct flow_ops steps_ops = {.on_step = on_step,
+	.persist = on_persist,
+	.interrupt = on_interrupt,
+	.on_end = on_steps_end};
 
 /* ---- life ---- */
 
@@ -431,8 +448,8 @@ void job_run_trust(struct job_run *run, uint64_t until_ms)
 		timer_set(&run->lease, until_ms > now ? until_ms - now : 0);
 }
 
-struct job_run *job_run_create(struct loop *l, struct db *db, struct rng *rng, const struct job_kind_def *kind, void *context,
-	const struct db_job *job)
+struct job_run *job_run_create(struct loop *l, struct db *db, struct rng *rng,
+	const struct job_kind_def *kind, void *context, const struct db_job *job)
 {
 	struct arena *a = arena_create();
 	struct job_run *run = arena_new(a, struct job_run);
@@ -484,7 +501,8 @@ static bool is_behind_return(const struct job_run *run)
 {
 	const struct flow *f = &run->steps;
 	bool downward = f->state == FLOW_RUNNING || f->state == FLOW_PERSISTING;
-	return run->phase == RUN_STEPS && downward && (!f->steps[f->at].name || is_no_return(run, f->steps[f->at].name));
+	return run->phase == RUN_STEPS && downward &&
+	       (!f->steps[f->at].name || is_no_return(run, f->steps[f->at].name));
 }
 
 void job_run_cancel(struct job_run *run)

@@ -1,16 +1,17 @@
-/* run: one claimed job on its way to its end. Made by the worker after a claim; drives two flows of the
- * job's kind: the prelude (loads and looks, writes nothing, is run again at every resume) and the
- * steps (persisted one by one, undone upward on failure or cancel). Before the first step it stores that the
- * job has begun, so that whoever takes it over knows that something may have to be taken back. It owns its
- * arena; it is freed by the worker after on_over.
+/* run: one claimed job on its way to its end. Made by the worker after a claim; drives two flows of
+ * the job's kind: the prelude (loads and looks, writes nothing, is run again at every resume) and
+ * the steps (persisted one by one, undone upward on failure or cancel). Before the first step it
+ * stores that the job has begun, so that whoever takes it over knows that something may have to be
+ * taken back. It owns its arena; it is freed by the worker after on_over.
  *
- *	claimed ─► prelude ─► steps ──────────────► finish (succeeded)
+ *	claimed ─► prelude ─► steps ───────► finish (succeeded)
  *	              │          │ failure, cancel
- *	              │          └─► undo ─────────► finish (failed, cancelled) or requeue (transient)
- *	              └─ failure ──────────────────► finish (failed) or requeue (transient)
- *	any time: another owner's epoch, lease not renewed in time ─► abandoned: nothing more is written
- *	a job that has begun and whose prelude finds no Engine in time goes back to the queue as it is
- */
+ *	              │          └─► undo ──► finish (failed, cancelled), requeue (transient)
+ *	              └─ failure ───────────► finish (failed), requeue (transient)
+ *	any time: another owner's epoch, lease not renewed in time ─► abandoned: nothing is written
+ *
+ * A job that has begun, and whose prelude finds no Engine in time, goes back to the queue as it
+ * is. */
 #pragma once
 #include "db/jobs.h"
 #include "flow/flow.h"
@@ -30,8 +31,8 @@ struct job_kind_def {
 	void (*interrupt)(struct job_run *run);
 	/* The run is over (also when abandoned): releases what the arena does not. May be NULL. */
 	void (*end)(struct job_run *run);
-	/* The step that makes the outcome known to all: once it has begun, cancelling is too late, and a daemon that
-	 * takes over goes on with it. NULL: every step may be taken back. */
+	/* The step that makes the outcome known to all: once it has begun, cancelling is too late,
+	 * and a daemon that takes over goes on with it. NULL: every step may be taken back. */
 	const char *no_return;
 };
 
@@ -62,8 +63,9 @@ struct job_run {
 	bool cancelled;
 	unsigned holds; /* operations whose completion is still to come */
 	const char *story, *undo_story;
-	struct run_events *queued, *sent; /* events not yet sent, and those that the database does not have yet */
-	const char *step_to_store;        /* until the database has it */
+	/* Events not yet sent, and those that the database does not have yet. */
+	struct run_events *queued, *sent;
+	const char *step_to_store; /* until the database has it */
 	bool storing_undo;
 	bool sending, storing, ended; /* writes under way: sent, step_to_store, the end */
 	struct timer again, lease;
@@ -72,14 +74,15 @@ struct job_run {
 };
 
 /* `job` is copied. Starts on a later turn. */
-struct job_run *job_run_create(struct loop *l, struct db *db, struct rng *rng, const struct job_kind_def *kind, void *context,
-	const struct db_job *job);
+struct job_run *job_run_create(struct loop *l, struct db *db, struct rng *rng,
+	const struct job_kind_def *kind, void *context, const struct db_job *job);
 void job_run_start(struct job_run *run);
 void job_run_destroy(struct job_run *run);
 
 /* Loop time: behind it the lease may be somebody else's, and the run is abandoned. */
 void job_run_trust(struct job_run *run, uint64_t until_ms);
-/* Stop and take back; ends as cancelled. Twice, while it is taken back, or behind no_return: nothing happens. */
+/* Stop and take back; ends as cancelled. Twice, while it is taken back, or behind no_return:
+ * nothing happens. */
 void job_run_cancel(struct job_run *run);
 /* Stop writing at once: the job is somebody else's. */
 void job_run_abandon(struct job_run *run);
@@ -92,13 +95,13 @@ static inline bool job_run_is_over(const struct job_run *run)
 void job_run_hand_back(struct job_run *run);
 
 /* ---- for kinds ---- */
-/* Every operation that was started for a run holds it until its completion has fired, also when it was cancelled:
- * the run is freed after the last release. */
+/* Every operation that was started for a run holds it until its completion has fired, also when it
+ * was cancelled: the run is freed after the last release. */
 void job_run_hold(struct job_run *run);
 void job_run_release(struct job_run *run);
 /* Adds a live event: copied; sent in batches, once a turn. percent < 0: unchanged. */
 void job_run_event(struct job_run *run, const struct db_event *e);
 void job_run_say(struct job_run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The whole story of a failure, in place of flow.st.message (while undoing: of undo_st.message), as long as it
- * needs to be. Copied. */
+/* The whole story of a failure, in place of flow.st.message (while undoing: of undo_st.message), as
+ * long as it needs to be. Copied. */
 void job_run_story(struct job_run *run, const char *story);

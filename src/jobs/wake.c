@@ -36,8 +36,8 @@ static void on_cancel_message(void *data, const char *channel, struct str payloa
 		w->on_cancel(w->data, id.text);
 }
 
-struct job_wake *job_wake_create(struct redis *redis, void (*on_ready)(void *data), void (*on_cancel)(void *data, const char *job_id),
-	void *data)
+struct job_wake *job_wake_create(struct redis *redis, void (*on_ready)(void *data),
+	void (*on_cancel)(void *data, const char *job_id), void *data)
 {
 	struct job_wake *w = mem_new(struct job_wake);
 	w->redis = redis;

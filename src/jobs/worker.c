@@ -73,8 +73,9 @@ static void on_run_over(struct job_run *run, enum run_outcome outcome)
 {
 	struct job_worker *w = run->owner;
 	static const char *const names[] = {"finished", "requeued", "abandoned"};
-	log_info("job run over", "job", run->job->id.text, "kind", job_kind_name(run->job->kind), "stack", run->job->stack,
-		"outcome", names[outcome], "error", run->flow->st.message, NULL);
+	log_info("job run over", "job", run->job->id.text, "kind", job_kind_name(run->job->kind),
+		"stack", run->job->stack, "outcome", names[outcome], "error", run->flow->st.message,
+		NULL);
 	list_remove(&run->node);
 	w->n_runs--;
 	job_run_destroy(run);
@@ -95,28 +96,31 @@ static void on_unknown_done(void *data, const struct status *st)
 {
 	(void)data;
 	if (!status_is_ok(st))
-		log_warn("a job of a kind that is not built here could not be ended", "error", st->message, NULL);
+		log_warn("a job of a kind that is not built here could not be ended", "error",
+			st->message, NULL);
 }
 
 static struct job_run *start_run(struct job_worker *w, const struct db_job *job)
 {
 	const struct job_kind_def *kind = kind_of(w, job->kind);
 	if (!kind) {
-		struct status st = status_err(ST_UNIMPLEMENTED, "this skepd has no job kind \"%s\"", job_kind_name(job->kind));
-		w->db->jobs->finish(w->db, job->id.text, job->epoch, JOB_FAILED, &st, st.message, on_unknown_done, NULL);
+		struct status st = status_err(ST_UNIMPLEMENTED, "this skepd has no job kind \"%s\"",
+			job_kind_name(job->kind));
+		w->db->jobs->finish(w->db, job->id.text, job->epoch, JOB_FAILED, &st, st.message,
+			on_unknown_done, NULL);
 		return NULL;
 	}
 	struct job_run *old = run_of(w, job->id.text);
 	if (old)
-		job_run_abandon(old); /* its lease had ended: the new epoch is the one that counts */
+		job_run_abandon(old); /* its lease had ended: the new epoch counts */
 	struct job_run *run = job_run_create(w->loop, w->db, w->rng, kind, w->context, job);
 	run->owner = w;
 	run->on_over = on_run_over;
 	job_run_trust(run, trust_until(w, w->claim_started_ms));
 	list_push(&w->runs, &run->node);
 	w->n_runs++;
-	log_info("job run begins", "job", job->id.text, "kind", job_kind_name(job->kind), "stack", job->stack, "after_step",
-		job->step, NULL);
+	log_info("job run begins", "job", job->id.text, "kind", job_kind_name(job->kind), "stack",
+		job->stack, "after_step", job->step, NULL);
 	job_run_start(run);
 	return run;
 }
@@ -135,7 +139,8 @@ static void on_due(void *data, const struct status *st, int64_t in_ms)
 		timer_set(&w->sweep, ms);
 }
 
-static void on_claimed(void *data, const struct status *st, const struct db_job *jobs, size_t n, bool more)
+static void on_claimed(
+	void *data, const struct status *st, const struct db_job *jobs, size_t n, bool more)
 {
 	struct job_worker *w = data;
 	(void)more;
@@ -166,7 +171,8 @@ static void claim_jobs(struct job_worker *w)
 	}
 	timer_set(&w->sweep, SWEEP_MS_MAX);
 	w->claim_started_ms = loop_now_ms(w->loop);
-	w->claim = w->db->jobs->claim(w->db, w->owner, w->slots - (unsigned)w->n_runs, w->lease_ms, on_claimed, w);
+	w->claim = w->db->jobs->claim(
+		w->db, w->owner, w->slots - (unsigned)w->n_runs, w->lease_ms, on_claimed, w);
 }
 
 static void on_sweep(struct timer *t)
@@ -176,7 +182,8 @@ static void on_sweep(struct timer *t)
 
 /* ---- leases ---- */
 
-static void on_renewed(void *data, const struct status *st, const struct db_job *jobs, size_t n, bool more)
+static void on_renewed(
+	void *data, const struct status *st, const struct db_job *jobs, size_t n, bool more)
 {
 	struct job_worker *w = data;
 	(void)more;

@@ -1,9 +1,11 @@
-/* worker: claims jobs, keeps their leases, runs each by its kind's flow. One a daemon, owned by app.
+/* worker: claims jobs, keeps their leases, runs each by its kind's flow. One a daemon, owned by
+ * app.
  *
  * It claims when woken (job_worker_wake: after an enqueue here, a Redis message or a NOTIFY from
- * elsewhere) and by sweep: at the time the database says the next job is due, and at least every 5 s. Claims are
- * batched: one statement takes as many as there are free slots. Leases live on the database's clock; local
- * trust ends a margin earlier, and a run whose lease could not be renewed by then is abandoned. */
+ * elsewhere) and by sweep: at the time the database says the next job is due, and at least every 5
+ * s. Claims are batched: one statement takes as many as there are free slots. Leases live on the
+ * database's clock; local trust ends a margin earlier, and a run whose lease could not be renewed
+ * by then is abandoned. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -17,13 +19,13 @@ struct rng;
 
 struct job_worker_options {
 	struct loop *loop;
-	struct db *db;   /* borrowed */
-	struct rng *rng; /* borrowed */
-	const char *owner;                 /* this daemon's id; copied */
+	struct db *db;                           /* borrowed */
+	struct rng *rng;                         /* borrowed */
+	const char *owner;                       /* this daemon's id; copied */
 	const struct job_kind_def *const *kinds; /* NULL-terminated; static */
-	void *context;                     /* for the kinds */
-	unsigned slots;                    /* jobs at a time; default 16 */
-	unsigned lease_ms;                 /* default 15,000 */
+	void *context;                           /* for the kinds */
+	unsigned slots;                          /* jobs at a time; default 16 */
+	unsigned lease_ms;                       /* default 15,000 */
 };
 struct job_worker *job_worker_create(const struct job_worker_options *o);
 /* Only before start or after drain has ended. NULL is fine. */
@@ -32,6 +34,8 @@ void job_worker_start(struct job_worker *w);
 void job_worker_wake(struct job_worker *w);
 /* The job with this id was asked to stop; if it runs here, it is cancelled. */
 void job_worker_cancel(struct job_worker *w, const char *job_id);
-/* No more claims; runs get grace_ms to end, then are handed back. done fires once, when none is left. */
-void job_worker_drain(struct job_worker *w, uint64_t grace_ms, void (*done)(void *data), void *data);
+/* No more claims; runs get grace_ms to end, then are handed back. done fires once, when none is
+ * left. */
+void job_worker_drain(
+	struct job_worker *w, uint64_t grace_ms, void (*done)(void *data), void *data);
 size_t job_worker_running(const struct job_worker *w);

@@ -11,18 +11,18 @@
 struct tally {
 	int running, wanted, completed;
 	bool job;
-	bool pulling;                       /* some task pulls its image */
-	const struct docker_task *pending;  /* one that the scheduler cannot place */
-	const struct docker_task *orphan;   /* ended, without a successor */
-	const struct docker_task *crashed;  /* the newest failure of a slot that failed too often */
+	bool pulling;                      /* some task pulls its image */
+	const struct docker_task *pending; /* one that the scheduler cannot place */
+	const struct docker_task *orphan;  /* ended, without a successor */
+	const struct docker_task *crashed; /* the newest failure of a slot that failed too often */
 	int crashes;
 	uint64_t reached; /* how far all slots are on their way, together */
 };
 
 /* ---- tasks in order ---- */
 
-/* docker's choice of the task that stands for a slot: lowest desired state, then lowest state; here the newest
- * breaks a tie. */
+/* docker's choice of the task that stands for a slot: lowest desired state, then lowest state; here
+ * the newest breaks a tie. */
 static int compare_standing(const struct docker_task *a, const struct docker_task *b)
 {
 	if (a->desired_state != b->desired_state)
@@ -51,7 +51,8 @@ void converge_sort(struct docker_task *tasks, size_t n)
 		qsort(tasks, n, sizeof(*tasks), compare_tasks);
 }
 
-const struct docker_task *converge_tasks(const struct docker_task *sorted, size_t n, const char *service_id, size_t *ret_n)
+const struct docker_task *converge_tasks(
+	const struct docker_task *sorted, size_t n, const char *service_id, size_t *ret_n)
 {
 	size_t low = 0, high = n;
 	*ret_n = 0;
@@ -99,24 +100,26 @@ static bool counts(const struct docker_service *s, const struct docker_task *t)
 	return s->job_iteration < 0 || t->job_iteration == s->job_iteration;
 }
 
-/* When its spec was written. The Engine stamps the service anew whenever its update moves on, so that where there is one, its
- * beginning counts. */
+/* When its spec was written. The Engine stamps the service anew whenever its update moves on, so
+ * that where there is one, its beginning counts. */
 static int64_t written_us(const struct docker_service *s)
 {
 	return s->update.started_us ? s->update.started_us : s->updated_us;
 }
 
-/* Since the service was last written: what an earlier attempt with the same spec left in the history says nothing about
- * this one. Of a service that is to stay, an end with code 0 is a failure too: so end those that fail their health check
- * and take SIGTERM well. */
+/* Since the service was last written: what an earlier attempt with the same spec left in the
+ * history says nothing about this one. Of a service that is to stay, an end with code 0 is a
+ * failure too: so end those that fail their health check and take SIGTERM well. */
 static bool is_failure(const struct docker_service *s, const struct docker_task *t, bool job)
 {
 	bool old = s->previous_spec && t->created_us < written_us(s);
-	bool bad = t->state == DOCKER_TASK_FAILED || t->state == DOCKER_TASK_REJECTED || (t->state == DOCKER_TASK_COMPLETE && !job);
+	bool bad = t->state == DOCKER_TASK_FAILED || t->state == DOCKER_TASK_REJECTED ||
+		   (t->state == DOCKER_TASK_COMPLETE && !job);
 	return bad && !old && counts(s, t);
 }
 
-static void count_failures(struct tally *y, const struct docker_service *s, const struct docker_task *slot, size_t n)
+static void count_failures(
+	struct tally *y, const struct docker_service *s, const struct docker_task *slot, size_t n)
 {
 	const struct docker_task *last = NULL;
 	int failures = 0;
@@ -128,7 +131,8 @@ static void count_failures(struct tally *y, const struct docker_service *s, cons
 		if (!last || t->state_us > last->state_us)
 			last = t;
 	}
-	int limit = last && last->state == DOCKER_TASK_REJECTED ? CONVERGE_REJECTIONS : CONVERGE_FAILURES;
+	int limit = last && last->state == DOCKER_TASK_REJECTED ? CONVERGE_REJECTIONS
+								: CONVERGE_FAILURES;
 	if (failures >= limit && failures > y->crashes) {
 		y->crashes = failures;
 		y->crashed = last;
@@ -141,23 +145,25 @@ static bool is_to_run(const struct docker_task *t)
 	return t->desired_state <= DOCKER_TASK_COMPLETE;
 }
 
-/* On a node that is down, or where the Engine itself ended it (a drained node), a global service's task is not
- * wanted. */
+/* On a node that is down, or where the Engine itself ended it (a drained node), a global service's
+ * task is not wanted. */
 static bool is_wanted(const struct converge_look *l, const struct docker_task *t)
 {
-	if (node_is_down(l, t->node_id) || t->state == DOCKER_TASK_SHUTDOWN || t->state >= DOCKER_TASK_REMOVE)
+	if (node_is_down(l, t->node_id) || t->state == DOCKER_TASK_SHUTDOWN ||
+		t->state >= DOCKER_TASK_REMOVE)
 		return false;
 	return is_to_run(t) || docker_task_state_ended(t->state);
 }
 
 static bool is_started_again(const struct docker_service *s)
 {
-	return strcmp(json_text(s->spec, "TaskTemplate.RestartPolicy.Condition", "any"), "any") == 0;
+	return strcmp(json_text(s->spec, "TaskTemplate.RestartPolicy.Condition", "any"), "any") ==
+	       0;
 }
 
 /* `slot`: the tasks of one slot, of which `t` stands for it. */
-static void tally_slot(struct tally *y, const struct converge *c, const struct converge_look *l, const struct docker_task *t,
-	const struct docker_task *slot, size_t n)
+static void tally_slot(struct tally *y, const struct converge *c, const struct converge_look *l,
+	const struct docker_task *t, const struct docker_task *slot, size_t n)
 {
 	bool placed = t->node_id[0] && !node_is_down(l, t->node_id);
 	if (t->state == DOCKER_TASK_RUNNING && is_to_run(t) && placed) {
@@ -165,7 +171,8 @@ static void tally_slot(struct tally *y, const struct converge *c, const struct c
 		y->reached += DOCKER_TASK_RUNNING;
 		return;
 	}
-	if (t->state == DOCKER_TASK_COMPLETE && (y->job || (c->once && !is_started_again(l->service)))) {
+	if (t->state == DOCKER_TASK_COMPLETE &&
+		(y->job || (c->once && !is_started_again(l->service)))) {
 		y->completed++;
 		y->reached += DOCKER_TASK_COMPLETE;
 		return;
@@ -193,7 +200,9 @@ static struct tally tally_tasks(const struct converge *c, const struct converge_
 	struct tally y = {.job = may_end(c, s)};
 	for (size_t i = 0, next; i < l->n_tasks; i = next) {
 		const struct docker_task *stands = NULL;
-		for (next = i; next < l->n_tasks && same_slot(&l->tasks[i], &l->tasks[next], global); next++) {
+		for (next = i;
+			next < l->n_tasks && same_slot(&l->tasks[i], &l->tasks[next], global);
+			next++) {
 			const struct docker_task *t = &l->tasks[next];
 			if (counts(s, t) && (!stands || compare_standing(t, stands) < 0))
 				stands = t;
@@ -208,17 +217,20 @@ static struct tally tally_tasks(const struct converge *c, const struct converge_
 	return y;
 }
 
-/* The service's own words on how long it may show no progress: its health check, the pauses of an update, the time that
- * an old task may take to stop. */
+/* The service's own words on how long it may show no progress: its health check, the pauses of an
+ * update, the time that an old task may take to stop. */
 static uint64_t patience_ms(const struct converge *c, const struct docker_service *s)
 {
 	const json_t *task = json_at(s->spec, "TaskTemplate");
 	const json_t *health = json_at(task, "ContainerSpec.Healthcheck");
 	int64_t retries = json_int(health, "Retries", 0);
 	int64_t ns = json_int(health, "StartPeriod", 0) +
-		(json_int(health, "Interval", 0) + json_int(health, "Timeout", 0)) * (retries > 0 ? retries : 1) +
-		json_int(s->spec, "UpdateConfig.Delay", 0) + json_int(s->spec, "UpdateConfig.Monitor", 0) +
-		json_int(task, "RestartPolicy.Delay", 0) + json_int(task, "ContainerSpec.StopGracePeriod", 0);
+		     (json_int(health, "Interval", 0) + json_int(health, "Timeout", 0)) *
+			     (retries > 0 ? retries : 1) +
+		     json_int(s->spec, "UpdateConfig.Delay", 0) +
+		     json_int(s->spec, "UpdateConfig.Monitor", 0) +
+		     json_int(task, "RestartPolicy.Delay", 0) +
+		     json_int(task, "ContainerSpec.StopGracePeriod", 0);
 	return c->stall_ms + (ns > 0 ? (uint64_t)(ns / NS_PER_MS) : 0);
 }
 
@@ -231,7 +243,8 @@ static uint64_t hold_ms(const struct converge *c, const struct docker_service *s
 /* ---- judging ---- */
 
 /* "task web.2 on node alpha failed: its error (exit code 3)" */
-static void tell(char *ret, size_t size, const struct converge *c, const struct converge_look *l, const struct docker_task *t)
+static void tell(char *ret, size_t size, const struct converge *c, const struct converge_look *l,
+	const struct docker_task *t)
 {
 	char where[200] = "", code[40] = "", slot[32] = "";
 	if (t->node_id[0])
@@ -240,11 +253,12 @@ static void tell(char *ret, size_t size, const struct converge *c, const struct 
 		(void)snprintf(code, sizeof(code), " (exit code %lld)", (long long)t->exit_code);
 	if (t->slot > 0)
 		(void)snprintf(slot, sizeof(slot), ".%lld", (long long)t->slot);
-	(void)snprintf(ret, size, "task %s%s%s %s: %s%s", c->name, slot, where, docker_task_state_name(t->state),
-		t->err[0] ? t->err : t->message, code);
+	(void)snprintf(ret, size, "task %s%s%s %s: %s%s", c->name, slot, where,
+		docker_task_state_name(t->state), t->err[0] ? t->err : t->message, code);
 }
 
-static enum converge_verdict blame(struct converge *c, const struct converge_look *l, const struct docker_task *t, const char *what)
+static enum converge_verdict blame(struct converge *c, const struct converge_look *l,
+	const struct docker_task *t, const char *what)
 {
 	char story[sizeof(c->last_failure)];
 	tell(story, sizeof(story), c, l, t);
@@ -269,7 +283,8 @@ static void remember_failure(struct converge *c, const struct converge_look *l)
 	(void)snprintf(c->last_failed, sizeof(c->last_failed), "%s", newest->id);
 }
 
-static bool has_outlasted(const struct converge *c, uint64_t *since, bool condition, uint64_t now, uint64_t limit)
+static bool has_outlasted(
+	const struct converge *c, uint64_t *since, bool condition, uint64_t now, uint64_t limit)
 {
 	if (!condition)
 		*since = 0;
@@ -306,17 +321,21 @@ static enum converge_verdict judge_stopped(struct converge *c, const struct conv
 {
 	const struct docker_service *s = l->service;
 	bool told = c->last_failure[0] != '\0';
-	(void)snprintf(c->message, sizeof(c->message), "the Engine's update is %s: %s", docker_update_state_name(s->update.state),
+	(void)snprintf(c->message, sizeof(c->message), "the Engine's update is %s: %s",
+		docker_update_state_name(s->update.state),
 		told ? c->last_failure : s->update.message);
 	(void)snprintf(c->failed_task, sizeof(c->failed_task), "%s", c->last_failed);
 	bool waited = has_outlasted(c, &c->stopped_since_ms, true, l->now_ms, CONVERGE_STOPPED_MS);
 	return told || waited ? CONVERGE_FAILED : CONVERGE_WAIT;
 }
 
-/* Progress is what was never reached before: a task that fails and is started again, again and again, is none. */
-static bool has_stalled(struct converge *c, const struct converge_look *l, const struct tally *y, uint64_t *ret_limit)
+/* Progress is what was never reached before: a task that fails and is started again, again and
+ * again, is none. */
+static bool has_stalled(struct converge *c, const struct converge_look *l, const struct tally *y,
+	uint64_t *ret_limit)
 {
-	bool moves = y->reached > c->best || l->service->update.state != c->update || (y->job && y->running > 0);
+	bool moves = y->reached > c->best || l->service->update.state != c->update ||
+		     (y->job && y->running > 0);
 	if (c->progress_ms == 0 || moves)
 		c->progress_ms = l->now_ms;
 	if (y->reached > c->best)
@@ -328,12 +347,15 @@ static bool has_stalled(struct converge *c, const struct converge_look *l, const
 	return l->now_ms - c->progress_ms >= *ret_limit;
 }
 
-static enum converge_verdict say_stalled(struct converge *c, const struct converge_look *l, const struct tally *y, uint64_t limit_ms)
+static enum converge_verdict say_stalled(
+	struct converge *c, const struct converge_look *l, const struct tally *y, uint64_t limit_ms)
 {
 	if (y->pending)
 		return blame(c, l, y->pending, "cannot be scheduled");
-	(void)snprintf(c->message, sizeof(c->message), "no progress for %llu s: %d of %d tasks are running%s%s",
-		(unsigned long long)(limit_ms / 1000), y->running + y->completed, y->wanted, c->last_failure[0] ? "; " : "", c->last_failure);
+	(void)snprintf(c->message, sizeof(c->message),
+		"no progress for %llu s: %d of %d tasks are running%s%s",
+		(unsigned long long)(limit_ms / 1000), y->running + y->completed, y->wanted,
+		c->last_failure[0] ? "; " : "", c->last_failure);
 	(void)snprintf(c->failed_task, sizeof(c->failed_task), "%s", c->last_failed);
 	return CONVERGE_FAILED;
 }
@@ -344,26 +366,32 @@ static const char *name_crash(const struct docker_service *s, const struct docke
 		return "cannot start";
 	if (t->state == DOCKER_TASK_FAILED)
 		return "crash loop";
-	return json_at(s->spec, "TaskTemplate.ContainerSpec.Healthcheck.Test") ? "ends again and again; it may fail its health check" :
-										 "ends again and again";
+	return json_at(s->spec, "TaskTemplate.ContainerSpec.Healthcheck.Test")
+		       ? "ends again and again; it may fail its health check"
+		       : "ends again and again";
 }
 
-static enum converge_verdict judge_missing_tasks(struct converge *c, const struct converge_look *l, const struct tally *y)
+static enum converge_verdict judge_missing_tasks(
+	struct converge *c, const struct converge_look *l, const struct tally *y)
 {
 	uint64_t now = l->now_ms, limit;
 	if (y->crashed)
 		return blame(c, l, y->crashed, name_crash(l->service, y->crashed));
 	if (has_outlasted(c, &c->orphan_since_ms, y->orphan != NULL, now, CONVERGE_ORPHAN_MS))
-		return blame(c, l, y->orphan, "ended, and its restart policy does not start it again");
-	uint64_t unschedulable = c->stall_ms < CONVERGE_UNSCHEDULABLE_MS ? c->stall_ms : CONVERGE_UNSCHEDULABLE_MS;
+		return blame(
+			c, l, y->orphan, "ended, and its restart policy does not start it again");
+	uint64_t unschedulable =
+		c->stall_ms < CONVERGE_UNSCHEDULABLE_MS ? c->stall_ms : CONVERGE_UNSCHEDULABLE_MS;
 	if (has_outlasted(c, &c->unschedulable_since_ms, y->pending != NULL, now, unschedulable))
 		return blame(c, l, y->pending, "cannot be scheduled");
 	if (has_stalled(c, l, y, &limit))
 		return say_stalled(c, l, y, limit);
 	if (y->pending)
-		(void)snprintf(c->message, sizeof(c->message), "waits for a node: %s", y->pending->err);
+		(void)snprintf(
+			c->message, sizeof(c->message), "waits for a node: %s", y->pending->err);
 	else
-		(void)snprintf(c->message, sizeof(c->message), "%d of %d tasks are %s", y->running + y->completed, y->wanted,
+		(void)snprintf(c->message, sizeof(c->message), "%d of %d tasks are %s",
+			y->running + y->completed, y->wanted,
 			y->job ? "running or complete" : "running");
 	return CONVERGE_WAIT;
 }
@@ -378,7 +406,8 @@ static enum converge_verdict judge_hold(struct converge *c, const struct converg
 	if (job || c->gate || c->once || l->now_ms - c->good_since_ms >= hold)
 		return CONVERGE_DONE;
 	bool whole = hold % 1000 == 0;
-	(void)snprintf(c->message, sizeof(c->message), "running; verifying that it stays so for %llu %s",
+	(void)snprintf(c->message, sizeof(c->message),
+		"running; verifying that it stays so for %llu %s",
 		(unsigned long long)(whole ? hold / 1000 : hold), whole ? "s" : "ms");
 	return CONVERGE_HOLD;
 }

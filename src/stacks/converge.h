@@ -1,8 +1,9 @@
-/* converge: has a service become what its spec says, is it still on its way, or will it never? Pure: one
- * judgement a look at the Engine, with a little memory between looks. Knows what docker's own
- * `--detach=false` knows (running tasks of the present spec, one a slot, on nodes that are not
- * down; held for the monitor time) and what it does not: a roll-back by the Engine, a task that nobody
- * starts again, a crash loop, a task no node can take, and no progress at all are failures. */
+/* converge: has a service become what its spec says, is it still on its way, or will it never?
+ * Pure: one judgement a look at the Engine, with a little memory between looks. Knows what docker's
+ * own `--detach=false` knows (running tasks of the present spec, one a slot, on nodes that are not
+ * down; held for the monitor time) and what it does not: a roll-back by the Engine, a task that
+ * nobody starts again, a crash loop, a task no node can take, and no progress at all are
+ * failures. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,25 +22,30 @@ enum converge_verdict {
 struct converge {
 	const char *key, *name; /* in the text, in the Engine */
 	bool gate;              /* a dependency: as wanted is enough, no hold */
-	bool once;              /* there is one look only: no hold; what needs time to be believed is believed; an end
-				 * that the restart policy takes for good is good */
-	bool completes;         /* others wait for its successful end: an ended task is what is wanted, as for jobs */
+	/* There is one look only: no hold; what needs time to be believed is believed; an end that
+	 * the restart policy takes for good is good. */
+	bool once;
+	/* Others wait for its successful end: an ended task is what is wanted, as for jobs. */
+	bool completes;
 	uint64_t stall_ms, hold_ms;
 
 	enum converge_verdict verdict;
 	int running, wanted;
-	bool completed;              /* as wanted, by having ended well */
-	char message[400];           /* what it waits for, or why it failed */
-	char failed_task[64];        /* whose log tells more; "" = none */
+	bool completed;       /* as wanted, by having ended well */
+	char message[400];    /* what it waits for, or why it failed */
+	char failed_task[64]; /* whose log tells more; "" = none */
 	/* private */
-	uint64_t good_since_ms, progress_ms, orphan_since_ms, unschedulable_since_ms, stopped_since_ms, best;
+	uint64_t good_since_ms, progress_ms, orphan_since_ms, unschedulable_since_ms,
+		stopped_since_ms, best;
 	enum docker_update_state update;
-	char last_failure[320], last_failed[64]; /* the newest that was seen, and its task: the Engine's own roll-back hides it */
+	/* The newest that was seen, and its task: the Engine's own roll-back hides it. */
+	char last_failure[320], last_failed[64];
 };
 
 struct converge_look {
 	const struct docker_service *service; /* NULL: it is not there */
-	const struct docker_task *tasks;      /* of this service's present spec, sorted (converge_sort) */
+	/* Of this service's present spec, sorted (converge_sort). */
+	const struct docker_task *tasks;
 	size_t n_tasks;
 	const struct docker_node *nodes;
 	size_t n_nodes;
@@ -48,7 +54,8 @@ struct converge_look {
 /* By service, slot and node: the tasks of one slot are neighbours. */
 void converge_sort(struct docker_task *tasks, size_t n);
 /* Those of one service, of a sorted list. */
-const struct docker_task *converge_tasks(const struct docker_task *sorted, size_t n, const char *service_id, size_t *ret_n);
+const struct docker_task *converge_tasks(
+	const struct docker_task *sorted, size_t n, const char *service_id, size_t *ret_n);
 
 /* The verdict; running, wanted and message beside it. */
 enum converge_verdict converge_judge(struct converge *c, const struct converge_look *look);
@@ -58,7 +65,7 @@ void converge_interrupted(struct converge *c);
 /* The state for people. */
 enum service_state converge_state(const struct converge *c);
 
-/* How often a slot may fail, since the service was last written, before it counts as a crash loop. */
+/* How often a slot may fail, since the service was last written, before it is a crash loop. */
 #define CONVERGE_FAILURES   3
 #define CONVERGE_REJECTIONS 2
 /* A slot whose last task ended and has no successor for so long will not get one. */
@@ -67,7 +74,7 @@ enum service_state converge_state(const struct converge *c);
 #define CONVERGE_STOPPED_MS 1000
 /* The scheduler has said for so long that no node suits. */
 #define CONVERGE_UNSCHEDULABLE_MS 15000
-/* A service without progress for stall_ms, and the times that its own spec asks for (health check, delays, grace
- * periods), has failed. Pulling an image shows no progress: it has its own limit; a job's task may run as long as it
- * likes. */
+/* A service without progress for stall_ms, and the times that its own spec asks for (health check,
+ * delays, grace periods), has failed. Pulling an image shows no progress: it has its own limit; a
+ * job's task may run as long as it likes. */
 #define CONVERGE_PULL_MS 600000

@@ -1,5 +1,5 @@
-/* deploy: bring one stack to one release; the kinds deploy and update. Read the tables at the end; the
- * steps above them stand in the same order and do one thing each. */
+/* deploy: bring one stack to one release; the kinds deploy and update. Read the tables at the end;
+ * the steps above them stand in the same order and do one thing each. */
 #include "stacks/kinds.h"
 
 #include "base/arena.h"
@@ -17,8 +17,10 @@ static struct status render(struct stack_run *sr, struct str source)
 	if (!status_is_ok(&st))
 		return st;
 	if (!release_model(a, sr->namespace_, &upload, &project, &errors, &warnings))
-		return status_err(ST_INVALID_ARGUMENT, "%s", compose_problem_text(a, &errors.items[0]));
-	const struct release_labels labels = {sr->run->job->project_id.text, sr->run->job->stack_id.text};
+		return status_err(
+			ST_INVALID_ARGUMENT, "%s", compose_problem_text(a, &errors.items[0]));
+	const struct release_labels labels = {
+		sr->run->job->project_id.text, sr->run->job->stack_id.text};
 	release_render(a, project, &labels, &sr->target);
 	return status_ok();
 }
@@ -33,7 +35,9 @@ static void on_release(void *data, const struct status *st, const struct db_rele
 		struct arena *a = sr->run->arena;
 		sr->on_failure = r->on_failure;
 		if (r->rendered.len > 0)
-			result = release_decode(a, str_of(arena_strndup(a, r->rendered.ptr, r->rendered.len)), &sr->target);
+			result = release_decode(a,
+				str_of(arena_strndup(a, r->rendered.ptr, r->rendered.len)),
+				&sr->target);
 		else
 			result = render(sr, r->source);
 	}
@@ -44,7 +48,8 @@ static enum flow_next load_release(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
 	struct stack_op *op = stack_op_begin(sr, NULL);
-	op->db = sr->db->stacks->load_release(sr->db, sr->run->job->project_id.text, sr->deployment_id, on_release, op);
+	op->db = sr->db->stacks->load_release(
+		sr->db, sr->run->job->project_id.text, sr->deployment_id, on_release, op);
 	return FLOW_WAIT;
 }
 
@@ -54,7 +59,8 @@ static enum flow_next announce(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
 	struct stack_op *op = stack_op_begin(sr, NULL);
-	op->db = sr->db->stacks->set_status(sr->db, sr->run->job, STACK_DEPLOYING, "", stack_op_step_done, op);
+	op->db = sr->db->stacks->set_status(
+		sr->db, sr->run->job, STACK_DEPLOYING, "", stack_op_step_done, op);
 	return FLOW_WAIT;
 }
 
@@ -68,7 +74,8 @@ static void on_status_taken_back(void *data, const struct status *st)
 		return;
 	}
 	struct stack_op *op = stack_op_begin(sr, NULL);
-	op->db = sr->db->stacks->fail_release(sr->db, sr->run->job, sr->deployment_id, stack_op_step_done, op);
+	op->db = sr->db->stacks->fail_release(
+		sr->db, sr->run->job, sr->deployment_id, stack_op_step_done, op);
 }
 
 static enum flow_next mark_failed(struct flow *f)
@@ -76,7 +83,9 @@ static enum flow_next mark_failed(struct flow *f)
 	struct stack_run *sr = stack_run_of(f);
 	bool paused = sr->on_failure == ON_FAILURE_PAUSE && f->st.code != ST_CANCELLED;
 	bool back = sr->has_previous && !sr->unrestored && !paused;
-	enum stack_status status = back ? STACK_RUNNING : sr->has_previous ? STACK_DEGRADED : STACK_FAILED;
+	enum stack_status status = back               ? STACK_RUNNING
+				   : sr->has_previous ? STACK_DEGRADED
+						      : STACK_FAILED;
 	struct stack_op *op = stack_op_begin(sr, NULL);
 	op->db = sr->db->stacks->set_status(
 		sr->db, sr->run->job, status, back ? "" : f->st.message, on_status_taken_back, op);
@@ -92,8 +101,8 @@ static enum flow_next store(struct flow *f)
 	for (size_t i = 0; i < r->n_services; i++)
 		images[i] = r->services[i].image;
 	struct stack_op *op = stack_op_begin(sr, NULL);
-	op->db = sr->db->stacks->store_rendered(
-		sr->db, sr->run->job, sr->deployment_id, release_encode(a, r), images, r->n_services, stack_op_step_done, op);
+	op->db = sr->db->stacks->store_rendered(sr->db, sr->run->job, sr->deployment_id,
+		release_encode(a, r), images, r->n_services, stack_op_step_done, op);
 	return FLOW_WAIT;
 }
 
@@ -111,12 +120,13 @@ static enum flow_next assign_networks(struct flow *f)
 		engine_names[n++] = r->networks[i].name;
 	}
 	struct stack_op *op = stack_op_begin(sr, NULL);
-	op->db = sr->db->stacks->set_networks(sr->db, sr->run->job, names, engine_names, n, stack_op_step_done, op);
+	op->db = sr->db->stacks->set_networks(
+		sr->db, sr->run->job, names, engine_names, n, stack_op_step_done, op);
 	return FLOW_WAIT;
 }
 
-static enum flow_next run_phase(
-	struct flow *f, enum rollout_phase phase, void (*done)(struct stack_run *sr, const struct status *st))
+static enum flow_next run_phase(struct flow *f, enum rollout_phase phase,
+	void (*done)(struct stack_run *sr, const struct status *st))
 {
 	struct stack_run *sr = stack_run_of(f);
 	sr->forward.target = &sr->target;
@@ -138,7 +148,8 @@ static void on_services(struct stack_run *sr, const struct status *st)
 {
 	const struct rollout *ro = &sr->forward;
 	if (status_is_ok(st))
-		job_run_say(sr->run, "services: %u created, %u updated, %u unchanged", ro->created, ro->updated, ro->kept);
+		job_run_say(sr->run, "services: %u created, %u updated, %u unchanged", ro->created,
+			ro->updated, ro->kept);
 	flow_step_done(sr->run->flow, st);
 }
 
@@ -175,7 +186,7 @@ static void on_looked(struct stack_run *sr, const struct status *st)
 		flow_step_done(sr->run->flow, st);
 }
 
-/* The last look of `prune` was at what leaves, and a daemon that takes over has seen nothing yet. */
+/* The last look of `prune` was at what leaves, and a daemon that takes over has seen nothing. */
 static enum flow_next activate(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
@@ -184,7 +195,8 @@ static enum flow_next activate(struct flow *f)
 		return run_phase(f, ROLLOUT_LOOK, on_looked);
 	struct db_service *seen = rollout_services(&sr->forward, sr->run->arena, &n);
 	struct stack_op *op = stack_op_begin(sr, NULL);
-	op->db = sr->db->stacks->activate(sr->db, sr->run->job, sr->deployment_id, seen, n, on_activated, op);
+	op->db = sr->db->stacks->activate(
+		sr->db, sr->run->job, sr->deployment_id, seen, n, on_activated, op);
 	return FLOW_WAIT;
 }
 
@@ -203,11 +215,11 @@ static const struct flow_step deploy_steps[] = {
 	{"services", services, NULL, 3600},
 	{"converge", converge, NULL, 3600},
 	{"prune", prune, NULL, 300},
-	{"activate", activate, NULL, 0}, /* it may be done though nobody says so: no limit, no return */
+	{"activate", activate, NULL, 0}, /* it may be done unheard: no limit, no return */
 	{0},
 };
 
-const struct job_kind_def stacks_deploy_kind = {
-	JOB_DEPLOY, deploy_prelude, deploy_steps, stack_run_begin, stack_run_interrupt, stack_run_end, "activate"};
-const struct job_kind_def stacks_update_kind = {
-	JOB_UPDATE, deploy_prelude, deploy_steps, stack_run_begin, stack_run_interrupt, stack_run_end, "activate"};
+const struct job_kind_def stacks_deploy_kind = {JOB_DEPLOY, deploy_prelude, deploy_steps,
+	stack_run_begin, stack_run_interrupt, stack_run_end, "activate"};
+const struct job_kind_def stacks_update_kind = {JOB_UPDATE, deploy_prelude, deploy_steps,
+	stack_run_begin, stack_run_interrupt, stack_run_end, "activate"};

@@ -105,12 +105,16 @@ void picture_set_nodes(struct picture *p, const struct docker_node *m, size_t n)
 const struct docker_service *picture_service(const struct picture *p, const char *name)
 {
 	const struct docker_service key = {.name = name};
-	return p->n_services ? bsearch(&key, p->services, p->n_services, sizeof(key), compare_names) : NULL;
+	return p->n_services ? bsearch(&key, p->services, p->n_services, sizeof(key), compare_names)
+			     : NULL;
 }
 
 struct converge_look picture_look(const struct picture *p, const char *name)
 {
-	struct converge_look l = {.service = picture_service(p, name), .nodes = p->nodes, .n_nodes = p->n_nodes, .now_ms = 1};
+	struct converge_look l = {.service = picture_service(p, name),
+		.nodes = p->nodes,
+		.n_nodes = p->n_nodes,
+		.now_ms = 1};
 	if (l.service)
 		l.tasks = converge_tasks(p->tasks, p->n_tasks, l.service->id, &l.n_tasks);
 	return l;
@@ -119,11 +123,14 @@ struct converge_look picture_look(const struct picture *p, const char *name)
 /* Some of the tasks run: people can still use it. */
 static enum service_state state_of(const struct converge *c)
 {
-	bool some = c->running > 0 && (c->verdict == CONVERGE_FAILED || (c->verdict == CONVERGE_WAIT && c->running < c->wanted));
+	bool some =
+		c->running > 0 && (c->verdict == CONVERGE_FAILED ||
+					  (c->verdict == CONVERGE_WAIT && c->running < c->wanted));
 	return some ? SERVICE_DEGRADED : converge_state(c);
 }
 
-static struct db_service judge_service(struct arena *a, const struct picture *p, const struct db_service *known)
+static struct db_service judge_service(
+	struct arena *a, const struct picture *p, const struct db_service *known)
 {
 	struct db_service now = *known;
 	const struct converge_look look = picture_look(p, known->engine_name);
@@ -134,28 +141,36 @@ static struct db_service judge_service(struct arena *a, const struct picture *p,
 		now.message = "gone from the Engine: somebody removed it";
 		return now;
 	}
-	struct converge c = {.key = known->service, .name = known->engine_name, .once = true, .stall_ms = UINT64_MAX / 4};
+	struct converge c = {.key = known->service,
+		.name = known->engine_name,
+		.once = true,
+		.stall_ms = UINT64_MAX / 4};
 	(void)converge_judge(&c, &look);
 	now.engine_id = arena_strdup(a, seen->id);
 	now.image = arena_strdup(a, seen->image);
 	now.running = c.running;
 	now.wanted = c.wanted;
 	now.state = state_of(&c);
-	now.message = now.state == SERVICE_RUNNING || now.state == SERVICE_COMPLETED ? "" : arena_strdup(a, c.message);
+	now.message = now.state == SERVICE_RUNNING || now.state == SERVICE_COMPLETED
+			      ? ""
+			      : arena_strdup(a, c.message);
 	return now;
 }
 
 static bool same(const struct db_service *a, const struct db_service *b)
 {
-	return a->state == b->state && a->running == b->running && a->wanted == b->wanted && strcmp(a->message, b->message) == 0 &&
-		strcmp(a->engine_id, b->engine_id) == 0 && strcmp(a->image, b->image) == 0;
+	return a->state == b->state && a->running == b->running && a->wanted == b->wanted &&
+	       strcmp(a->message, b->message) == 0 && strcmp(a->engine_id, b->engine_id) == 0 &&
+	       strcmp(a->image, b->image) == 0;
 }
 
 /* ---- the stack ---- */
 
-void judge_stack(struct arena *a, const struct picture *p, const struct db_stack *s, struct judged_stack *ret)
+void judge_stack(struct arena *a, const struct picture *p, const struct db_stack *s,
+	struct judged_stack *ret)
 {
-	struct judged_stack j = {.status = STACK_RUNNING, .message = "", .n_services = s->n_services};
+	struct judged_stack j = {
+		.status = STACK_RUNNING, .message = "", .n_services = s->n_services};
 	size_t good = 0, failed = 0;
 	const struct db_service *missing = NULL, *bad = NULL;
 	j.services = arena_array(a, struct db_service, s->n_services + 1);
@@ -179,7 +194,8 @@ void judge_stack(struct arena *a, const struct picture *p, const struct db_stack
 		j.status = failed == s->n_services ? STACK_FAILED : STACK_DEGRADED;
 		j.message = arena_fmt(a, "service %s: %s", bad->service, bad->message);
 	}
-	if (s->active_deployment_id.text[0] == '\0') { /* only what a failed first deploy left behind */
+	bool active = s->active_deployment_id.text[0] != '\0';
+	if (!active) { /* only what a failed first deploy left behind */
 		j.status = s->status;
 		j.message = s->status_message;
 	}

@@ -1,4 +1,4 @@
-/* judge: a picture of the Engine (copied out of its answers), and what it says of one stack. Pure. */
+/* judge: a picture of the Engine (copied out of its answers), and what it says of a stack. Pure. */
 #pragma once
 #include "db/stacks.h"
 #include "docker/docker.h"
@@ -15,8 +15,8 @@ struct picture {
 struct picture *picture_create(void);
 void picture_destroy(struct picture *p);
 void picture_reset(struct picture *p);
-/* Copy what judging and the api need; label lists are left out. Services are kept in order of their names, tasks as
- * converge_sort puts them. */
+/* Copy what judging and the api need; label lists are left out. Services are kept in order of their
+ * names, tasks as converge_sort puts them. */
 void picture_set_services(struct picture *p, const struct docker_service *s, size_t n);
 void picture_set_tasks(struct picture *p, const struct docker_task *t, size_t n);
 void picture_set_nodes(struct picture *p, const struct docker_node *m, size_t n);
@@ -25,7 +25,8 @@ struct converge;
 struct converge_look;
 /* What there is to see of one service, nodes and time aside. */
 struct converge_look picture_look(const struct picture *p, const char *name);
-const struct docker_service *picture_service(const struct picture *p, const char *name); /* NULL: not there */
+/* NULL: not there. */
+const struct docker_service *picture_service(const struct picture *p, const char *name);
 
 struct judged_stack {
 	enum stack_status status;
@@ -36,4 +37,5 @@ struct judged_stack {
 	bool moving;  /* look again soon */
 };
 /* `s` with its services, as db gives it; results live in `a`. */
-void judge_stack(struct arena *a, const struct picture *p, const struct db_stack *s, struct judged_stack *ret);
+void judge_stack(struct arena *a, const struct picture *p, const struct db_stack *s,
+	struct judged_stack *ret);

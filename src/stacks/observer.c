@@ -26,10 +26,11 @@ struct observer {
 	struct timer next;
 	struct docker_events *events;
 
-	/* The picture. Read into `reading`, then swapped with `picture`: readers never see half of one. */
+	/* The picture. Read into `reading`, then swapped with `picture`: readers never see half of
+	 * one. */
 	struct picture *picture, *reading;
-	unsigned waiting;  /* answers still to come of the present pass */
-	unsigned writing;  /* db writes under way */
+	unsigned waiting; /* answers still to come of the present pass */
+	unsigned writing; /* db writes under way */
 	struct status st;
 	bool engine_up, engine_known, nudged, moving, stopped;
 	uint64_t next_ms, changed_ms; /* loop time: of the next look, and of the last change */
@@ -99,7 +100,8 @@ static void on_written(void *data, const struct status *st)
 	check_stopped(ob);
 }
 
-static void on_watched(void *data, const struct status *st, const struct db_stack *stacks, size_t n, bool more)
+static void on_watched(
+	void *data, const struct status *st, const struct db_stack *stacks, size_t n, bool more)
 {
 	struct observer *ob = data;
 	struct arena *a = arena_create();
@@ -117,8 +119,8 @@ static void on_watched(void *data, const struct status *st, const struct db_stac
 			continue;
 		ob->changed_ms = loop_now_ms(ob->loop);
 		ob->writing++;
-		ob->db->stacks->observe(
-			ob->db, stacks[i].id.text, j.status, j.message, j.services, j.n_services, on_written, ob);
+		ob->db->stacks->observe(ob->db, stacks[i].id.text, j.status, j.message, j.services,
+			j.n_services, on_written, ob);
 	}
 	if (more) {
 		memcpy(ob->after, stacks[n - 1].id.text, sizeof(ob->after));
@@ -152,7 +154,8 @@ static void look_part(struct observer *ob, const struct status *st)
 	ob->db->stacks->watched(ob->db, "", PAGE, on_watched, ob);
 }
 
-static void on_services(void *data, const struct status *st, const struct docker_service *s, size_t n)
+static void on_services(
+	void *data, const struct status *st, const struct docker_service *s, size_t n)
 {
 	struct observer *ob = data;
 	picture_set_services(ob->reading, s, n);
@@ -192,6 +195,7 @@ static void on_next(struct timer *t)
 	look_now(container_of(t, struct observer, next));
 }
 
+/* Never later than it would have been: many events do not put the look off. */
 static void look_soon(struct observer *ob, uint64_t ms)
 {
 	if (ob->stopped)
@@ -199,7 +203,7 @@ static void look_soon(struct observer *ob, uint64_t ms)
 	ob->changed_ms = loop_now_ms(ob->loop);
 	if (ob->waiting > 0)
 		ob->nudged = true;
-	else if (!timer_is_set(&ob->next) || ob->next_ms > ob->changed_ms + ms) /* many events do not put it off */
+	else if (!timer_is_set(&ob->next) || ob->next_ms > ob->changed_ms + ms)
 		look_in(ob, ms);
 }
 
@@ -265,5 +269,6 @@ void observer_nudge(struct observer *ob)
 struct observed_tasks observer_tasks(const struct observer *ob)
 {
 	const struct picture *p = ob->picture;
-	return (struct observed_tasks){p->services, p->n_services, p->tasks, p->n_tasks, p->nodes, p->n_nodes};
+	return (struct observed_tasks){
+		p->services, p->n_services, p->tasks, p->n_tasks, p->nodes, p->n_nodes};
 }

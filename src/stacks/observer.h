@@ -1,10 +1,11 @@
-/* observer: keeps a picture of what runs in the Engine, and writes each stack's and service's status from it. One a
- * daemon, owned by app. Level-triggered: whatever wakes it (an Engine event, its own clock), it looks at everything
- * that carries a Skep label and writes what differs; so a missed event costs a moment, never the truth.
+/* observer: keeps a picture of what runs in the Engine, and writes each stack's and service's
+ * status from it. One a daemon, owned by app. Level-triggered: whatever wakes it (an Engine event,
+ * its own clock), it looks at everything that carries a Skep label and writes what differs; so a
+ * missed event costs a moment, never the truth.
  *
- * It looks 100 ms after an Engine event or a nudge, every 200 ms while something moves (for 10 s after the last change that
- * it saw: what hangs is not looked at faster), every 1.5 s otherwise (tasks on other nodes make no events here), every
- * 10 s when no stack is deployed. */
+ * It looks 100 ms after an Engine event or a nudge, every 200 ms while something moves (for 10 s
+ * after the last change that it saw: what hangs is not looked at faster), every 1.5 s otherwise
+ * (tasks on other nodes make no events here), every 10 s when no stack is deployed. */
 #pragma once
 #include "db/stacks.h"
 #include "docker/docker.h"
@@ -22,7 +23,8 @@ struct observer_options {
 };
 struct observer *observer_create(const struct observer_options *o);
 void observer_start(struct observer *ob);
-/* No look begins afterwards. done fires once, later: its last operations have ended; free with observer_destroy. */
+/* No look begins afterwards. done fires once, later: its last operations have ended; free with
+ * observer_destroy. */
 void observer_stop(struct observer *ob, void (*done)(void *data), void *data);
 void observer_destroy(struct observer *ob);
 /* Something changed in the database (a stack came, went, was activated): look soon. */

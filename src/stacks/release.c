@@ -11,14 +11,18 @@ struct str release_source_encode(struct arena *a, const struct release_upload *u
 {
 	json_t *compose = json_array(), *files = json_array(), *variables = json_object();
 	for (size_t i = 0; i < u->n_texts; i++)
-		json_array_append_new(compose, json_pack("{s:s, s:s}", "name", u->texts[i].name, "base64",
-			str_base64(a, u->texts[i].text.ptr, u->texts[i].text.len)));
+		json_array_append_new(compose,
+			json_pack("{s:s, s:s}", "name", u->texts[i].name, "base64",
+				str_base64(a, u->texts[i].text.ptr, u->texts[i].text.len)));
 	for (size_t i = 0; i < u->n_files; i++)
-		json_array_append_new(files, json_pack("{s:s, s:s}", "path", u->files[i].path, "base64",
-			str_base64(a, u->files[i].bytes.ptr, u->files[i].bytes.len)));
+		json_array_append_new(files,
+			json_pack("{s:s, s:s}", "path", u->files[i].path, "base64",
+				str_base64(a, u->files[i].bytes.ptr, u->files[i].bytes.len)));
 	for (size_t i = 0; i < u->n_variables; i++)
-		json_object_set_new(variables, u->variables[i].name, json_lossy(str_of(u->variables[i].value)));
-	json_t *j = json_pack("{s:o, s:o, s:o}", "compose", compose, "files", files, "variables", variables);
+		json_object_set_new(
+			variables, u->variables[i].name, json_lossy(str_of(u->variables[i].value)));
+	json_t *j = json_pack(
+		"{s:o, s:o, s:o}", "compose", compose, "files", files, "variables", variables);
 	const char *text = json_to_text(a, j);
 	json_decref(j);
 	return str_of(text);
@@ -46,31 +50,34 @@ static struct str bytes_of(struct arena *a, const json_t *entry)
 	return bytes;
 }
 
-struct status release_source_decode(struct arena *a, struct str source, struct release_upload *ret_upload)
+struct status release_source_decode(
+	struct arena *a, struct str source, struct release_upload *ret_upload)
 {
 	json_t *j;
 	struct status st = parse_into(a, source, &j);
 	if (!status_is_ok(&st))
 		return status_wrap(&st, "the stored source of the release cannot be read");
 	struct release_upload u = {0};
-	json_t *compose = json_at(j, "compose"), *files = json_at(j, "files"), *variables = json_at(j, "variables"), *entry;
+	json_t *compose = json_at(j, "compose"), *files = json_at(j, "files"),
+	       *variables = json_at(j, "variables"), *entry;
 	size_t i;
 	const char *key;
 	u.texts = arena_array(a, struct compose_text, json_array_size(compose) + 1);
-	json_array_foreach(compose, i, entry)
-		u.texts[u.n_texts++] = (struct compose_text){json_text(entry, "name", ""), bytes_of(a, entry)};
+	json_array_foreach(compose, i, entry) u.texts[u.n_texts++] =
+		(struct compose_text){json_text(entry, "name", ""), bytes_of(a, entry)};
 	u.files = arena_array(a, struct compose_upload, json_array_size(files) + 1);
-	json_array_foreach(files, i, entry)
-		u.files[u.n_files++] = (struct compose_upload){json_text(entry, "path", ""), bytes_of(a, entry)};
+	json_array_foreach(files, i, entry) u.files[u.n_files++] =
+		(struct compose_upload){json_text(entry, "path", ""), bytes_of(a, entry)};
 	u.variables = arena_array(a, struct compose_variable, json_object_size(variables) + 1);
-	json_object_foreach(variables, key, entry)
-		u.variables[u.n_variables++] = (struct compose_variable){key, json_string_value(entry)};
+	json_object_foreach(variables, key, entry) u.variables[u.n_variables++] =
+		(struct compose_variable){key, json_string_value(entry)};
 	*ret_upload = u;
 	return status_ok();
 }
 
-bool release_model(struct arena *a, const char *namespace_, const struct release_upload *u, struct compose_project **ret_project,
-	struct compose_problems *errors, struct compose_problems *warnings)
+bool release_model(struct arena *a, const char *namespace_, const struct release_upload *u,
+	struct compose_project **ret_project, struct compose_problems *errors,
+	struct compose_problems *warnings)
 {
 	struct compose_input in = {
 		.name = namespace_,
@@ -115,7 +122,8 @@ static const char *mode_name(enum compose_mode mode)
 	return "replicated";
 }
 
-/* The Engine never shows a secret's content and cannot change either: this says whether it is still the same. */
+/* The Engine never shows a secret's content and cannot change either: this says whether it is still
+ * the same. */
 static void label_content(struct arena *a, const struct compose_objects *objects)
 {
 	for (size_t i = 0; i < objects->len; i++) {
@@ -134,7 +142,8 @@ static struct release_object object_of(const struct compose_object *o)
 	return (struct release_object){o->key, o->name, o->external, o->body};
 }
 
-static struct release_object *objects_of(struct arena *a, const struct compose_objects *objects, size_t *ret_n)
+static struct release_object *objects_of(
+	struct arena *a, const struct compose_objects *objects, size_t *ret_n)
 {
 	struct release_object *items = arena_array(a, struct release_object, objects->len + 1);
 	for (size_t i = 0; i < objects->len; i++)
@@ -143,21 +152,27 @@ static struct release_object *objects_of(struct arena *a, const struct compose_o
 	return items;
 }
 
-static struct release_service service_of(struct arena *a, const struct compose_object *o, unsigned level)
+static struct release_service service_of(
+	struct arena *a, const struct compose_object *o, unsigned level)
 {
 	const struct compose_service *s = o->service;
-	struct release_service r = {
-		.object = object_of(o), .level = level, .image = s->image_full ? s->image_full : s->image, .mode = mode_name(s->mode)};
+	struct release_service r = {.object = object_of(o),
+		.level = level,
+		.image = s->image_full ? s->image_full : s->image,
+		.mode = mode_name(s->mode)};
 	r.depends = arena_array(a, struct release_depends, s->depends_on_len + 1);
 	for (size_t i = 0; i < s->depends_on_len; i++)
-		r.depends[r.n_depends++] = (struct release_depends){s->depends_on[i].service, s->depends_on[i].condition};
+		r.depends[r.n_depends++] = (struct release_depends){
+			s->depends_on[i].service, s->depends_on[i].condition};
 	return r;
 }
 
-void release_render(struct arena *a, const struct compose_project *p, const struct release_labels *labels, struct release *ret_release)
+void release_render(struct arena *a, const struct compose_project *p,
+	const struct release_labels *labels, struct release *ret_release)
 {
 	struct release_labels l = *labels;
-	const struct compose_render_options o = {.sha256 = sha256_of, .add_labels = add_labels, .data = &l};
+	const struct compose_render_options o = {
+		.sha256 = sha256_of, .add_labels = add_labels, .data = &l};
 	struct compose_rendering *rendering = compose_render(a, p, &o);
 	struct release r = {0};
 	label_content(a, &rendering->secrets);
@@ -174,8 +189,10 @@ void release_render(struct arena *a, const struct compose_project *p, const stru
 	for (unsigned level = 0; level < r.n_levels; level++)
 		for (size_t i = 0; i < levels[level].len; i++)
 			for (size_t k = 0; k < rendering->services.len; k++)
-				if (rendering->services.items[k].service == levels[level].services[i])
-					r.services[r.n_services++] = service_of(a, &rendering->services.items[k], level);
+				if (rendering->services.items[k].service ==
+					levels[level].services[i])
+					r.services[r.n_services++] =
+						service_of(a, &rendering->services.items[k], level);
 	*ret_release = r;
 }
 
@@ -183,7 +200,8 @@ void release_render(struct arena *a, const struct compose_project *p, const stru
 
 static json_t *encode_object(const struct release_object *o)
 {
-	return json_pack("{s:s, s:s, s:b, s:O*}", "key", o->key, "name", o->name, "external", o->external, "body", o->body);
+	return json_pack("{s:s, s:s, s:b, s:O*}", "key", o->key, "name", o->name, "external",
+		o->external, "body", o->body);
 }
 
 static json_t *encode_objects(const struct release_object *objects, size_t n)
@@ -194,13 +212,15 @@ static json_t *encode_objects(const struct release_object *objects, size_t n)
 	return j;
 }
 
-static const char *const condition_names[] = {"service_started", "service_healthy", "service_completed_successfully"};
+static const char *const condition_names[] = {
+	"service_started", "service_healthy", "service_completed_successfully"};
 
 static json_t *encode_service(const struct release_service *s)
 {
 	json_t *j = encode_object(&s->object), *depends = json_object();
 	for (size_t i = 0; i < s->n_depends; i++)
-		json_object_set_new(depends, s->depends[i].service, json_string(condition_names[s->depends[i].condition]));
+		json_object_set_new(depends, s->depends[i].service,
+			json_string(condition_names[s->depends[i].condition]));
 	json_object_set_new(j, "level", json_integer(s->level));
 	json_object_set_new(j, "image", json_string(s->image));
 	json_object_set_new(j, "mode", json_string(s->mode));
@@ -213,8 +233,10 @@ struct str release_encode(struct arena *a, const struct release *r)
 	json_t *services = json_array();
 	for (size_t i = 0; i < r->n_services; i++)
 		json_array_append_new(services, encode_service(&r->services[i]));
-	json_t *j = json_pack("{s:o, s:o, s:o, s:o}", "networks", encode_objects(r->networks, r->n_networks), "secrets",
-		encode_objects(r->secrets, r->n_secrets), "configs", encode_objects(r->configs, r->n_configs), "services", services);
+	json_t *j = json_pack("{s:o, s:o, s:o, s:o}", "networks",
+		encode_objects(r->networks, r->n_networks), "secrets",
+		encode_objects(r->secrets, r->n_secrets), "configs",
+		encode_objects(r->configs, r->n_configs), "services", services);
 	const char *text = json_to_text(a, j);
 	json_decref(j);
 	return str_of(text);
@@ -222,17 +244,17 @@ struct str release_encode(struct arena *a, const struct release *r)
 
 static struct release_object decode_object(const json_t *j)
 {
-	return (struct release_object){
-		json_text(j, "key", ""), json_text(j, "name", ""), json_flag(j, "external", false), json_at(j, "body")};
+	return (struct release_object){json_text(j, "key", ""), json_text(j, "name", ""),
+		json_flag(j, "external", false), json_at(j, "body")};
 }
 
 static struct release_object *decode_objects(struct arena *a, const json_t *list, size_t *ret_n)
 {
-	struct release_object *items = arena_array(a, struct release_object, json_array_size(list) + 1);
+	struct release_object *items =
+		arena_array(a, struct release_object, json_array_size(list) + 1);
 	json_t *entry;
 	size_t i;
-	json_array_foreach(list, i, entry)
-		items[i] = decode_object(entry);
+	json_array_foreach(list, i, entry) items[i] = decode_object(entry);
 	*ret_n = json_array_size(list);
 	return items;
 }
@@ -246,11 +268,13 @@ static struct release_service decode_service(struct arena *a, const json_t *j)
 	json_t *depends = json_at(j, "depends_on"), *condition;
 	const char *key;
 	s.depends = arena_array(a, struct release_depends, json_object_size(depends) + 1);
-	json_object_foreach(depends, key, condition) {
+	json_object_foreach(depends, key, condition)
+	{
 		struct release_depends *d = &s.depends[s.n_depends++];
 		d->service = key;
 		for (int c = COMPOSE_STARTED; c <= COMPOSE_COMPLETED; c++)
-			if (json_is_string(condition) && strcmp(json_string_value(condition), condition_names[c]) == 0)
+			if (json_is_string(condition) &&
+				strcmp(json_string_value(condition), condition_names[c]) == 0)
 				d->condition = (enum compose_condition)c;
 	}
 	return s;
@@ -272,7 +296,8 @@ struct status release_decode(struct arena *a, struct str rendered, struct releas
 	r.configs = decode_objects(a, json_at(j, "configs"), &r.n_configs);
 	services = json_at(j, "services");
 	r.services = arena_array(a, struct release_service, json_array_size(services) + 1);
-	json_array_foreach(services, i, entry) {
+	json_array_foreach(services, i, entry)
+	{
 		r.services[i] = decode_service(a, entry);
 		if (r.services[i].level + 1 > r.n_levels)
 			r.n_levels = r.services[i].level + 1;

@@ -1,10 +1,14 @@
-/* release: what one release wants the Engine to hold. Pure. Two JSON texts are kept of a release (sealed, by db):
+/* release: what one release wants the Engine to hold. Pure. Two JSON texts are kept of a release
+ * (sealed, by db):
  *
- *   source    what the user sent: {"compose":[{"name","text"}],"files":[{"path","base64"}],"variables":{…}}
- *   rendered  what is sent to the Engine: {"networks":[…],"secrets":[…],"configs":[…],"services":[…]}, each object
- *             {"key","name","external","body"}, services with "level" and "depends_on" beside
+ *   source    what the user sent: {"compose":[{"name","base64"}],"files":[{"path","base64"}],
+ *             "variables":{…}}
+ *   rendered  what is sent to the Engine: {"networks":[…],"secrets":[…],"configs":[…],
+ *             "services":[…]}, each object {"key","name","external","body"}, services with
+ *             "level" and "depends_on" beside
  *
- * Everything lives in the arena. Callers: api (checks a source before a job is made), the deploy flow. */
+ * Everything lives in the arena. Callers: api (checks a source before a job is made), the deploy
+ * flow. */
 #pragma once
 #include "compose/compose.h"
 
@@ -13,11 +17,11 @@ struct arena;
 struct release_labels { /* put on every object that we create */
 	const char *project_id, *stack_id;
 };
-#define LABEL_PROJECT "skep.project"
-#define LABEL_STACK   "skep.stack"
-#define LABEL_JOB     "skep.job"   /* services only: which job wrote it last, at which epoch */
-#define LABEL_EPOCH   "skep.epoch"
-#define LABEL_CONTENT "skep.content" /* secrets and configs: hash of what they hold */
+#define LABEL_PROJECT   "skep.project"
+#define LABEL_STACK     "skep.stack"
+#define LABEL_JOB       "skep.job" /* services only: which job wrote it last, at which epoch */
+#define LABEL_EPOCH     "skep.epoch"
+#define LABEL_CONTENT   "skep.content" /* secrets and configs: hash of what they hold */
 #define LABEL_NAMESPACE "com.docker.stack.namespace"
 
 struct release_upload {
@@ -29,12 +33,13 @@ struct release_upload {
 	size_t n_variables;
 };
 struct str release_source_encode(struct arena *a, const struct release_upload *u);
-struct status release_source_decode(struct arena *a, struct str source, struct release_upload *ret_upload)
-	__attribute__((warn_unused_result));
+struct status release_source_decode(struct arena *a, struct str source,
+	struct release_upload *ret_upload) __attribute__((warn_unused_result));
 
 /* False: `errors` says everything that is wrong. */
-bool release_model(struct arena *a, const char *namespace_, const struct release_upload *u, struct compose_project **ret_project,
-	struct compose_problems *errors, struct compose_problems *warnings);
+bool release_model(struct arena *a, const char *namespace_, const struct release_upload *u,
+	struct compose_project **ret_project, struct compose_problems *errors,
+	struct compose_problems *warnings);
 
 struct release_object {
 	const char *key, *name;
@@ -59,8 +64,10 @@ struct release {
 	size_t n_services;
 	unsigned n_levels;
 };
-void release_render(struct arena *a, const struct compose_project *p, const struct release_labels *labels, struct release *ret_release);
+void release_render(struct arena *a, const struct compose_project *p,
+	const struct release_labels *labels, struct release *ret_release);
 struct str release_encode(struct arena *a, const struct release *r);
 /* "" gives the empty release (nothing is wanted). */
-struct status release_decode(struct arena *a, struct str rendered, struct release *ret_release) __attribute__((warn_unused_result));
+struct status release_decode(struct arena *a, struct str rendered, struct release *ret_release)
+	__attribute__((warn_unused_result));
 const struct release_service *release_service_find(const struct release *r, const char *key);

@@ -1,5 +1,5 @@
-/* remove: everything that carries the stack's namespace leaves the Engine, then the stack's row goes. Cancelled or
- * failed before the end, the active release is deployed again. */
+/* remove: everything that carries the stack's namespace leaves the Engine, then the stack's row
+ * goes. Cancelled or failed before the end, the active release is deployed again. */
 #include "stacks/kinds.h"
 
 #include "stacks/stack_run.h"
@@ -8,24 +8,28 @@ static enum flow_next announce(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
 	struct stack_op *op = stack_op_begin(sr, NULL);
-	op->db = sr->db->stacks->set_status(sr->db, sr->run->job, STACK_REMOVING, "", stack_op_step_done, op);
+	op->db = sr->db->stacks->set_status(
+		sr->db, sr->run->job, STACK_REMOVING, "", stack_op_step_done, op);
 	return FLOW_WAIT;
 }
 
 static enum flow_next take_back_status(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
-	enum stack_status status = !sr->has_previous ? STACK_FAILED : sr->unrestored ? STACK_DEGRADED : STACK_RUNNING;
+	enum stack_status status = !sr->has_previous ? STACK_FAILED
+				   : sr->unrestored  ? STACK_DEGRADED
+						     : STACK_RUNNING;
 	struct stack_op *op = stack_op_begin(sr, NULL);
-	op->db = sr->db->stacks->set_status(
-		sr->db, sr->run->job, status, status == STACK_RUNNING ? "" : f->st.message, stack_op_step_done, op);
+	op->db = sr->db->stacks->set_status(sr->db, sr->run->job, status,
+		status == STACK_RUNNING ? "" : f->st.message, stack_op_step_done, op);
 	return FLOW_WAIT;
 }
 
 static void on_pruned(struct stack_run *sr, const struct status *st)
 {
 	if (status_is_ok(st))
-		job_run_say(sr->run, "%u service%s removed", sr->forward.removed, sr->forward.removed == 1 ? "" : "s");
+		job_run_say(sr->run, "%u service%s removed", sr->forward.removed,
+			sr->forward.removed == 1 ? "" : "s");
 	flow_step_done(sr->run->flow, st);
 }
 
@@ -63,5 +67,5 @@ static const struct flow_step remove_steps[] = {
 	{0},
 };
 
-const struct job_kind_def stacks_remove_kind = {
-	JOB_REMOVE, remove_prelude, remove_steps, stack_run_begin, stack_run_interrupt, stack_run_end, "forget"};
+const struct job_kind_def stacks_remove_kind = {JOB_REMOVE, remove_prelude, remove_steps,
+	stack_run_begin, stack_run_interrupt, stack_run_end, "forget"};

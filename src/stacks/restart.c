@@ -1,5 +1,6 @@
 /* restart: new tasks for services of the active release, by their own update settings. params:
- * {"services": ["web"]}, empty = all. A restart cannot be taken back; cancelling ends the watching. */
+ * {"services": ["web"]}, empty = all. A restart cannot be taken back; cancelling it ends the
+ * watching. */
 #include "stacks/kinds.h"
 
 #include "base/arena.h"
@@ -23,10 +24,13 @@ static enum flow_next check(struct flow *f)
 	arena_on_free(a, free_json, params);
 	json_t *services = json_at(params, "services");
 	const char **only = arena_array(a, const char *, json_array_size(services) + 1);
-	json_array_foreach(services, i, entry) {
+	json_array_foreach(services, i, entry)
+	{
 		only[i] = json_string_value(entry);
 		if (!only[i] || !release_service_find(&sr->previous, only[i])) {
-			f->st = status_err(ST_NOT_FOUND, "service \"%s\" is not in the stack's active release", only[i] ? only[i] : "");
+			f->st = status_err(ST_NOT_FOUND,
+				"service \"%s\" is not in the stack's active release",
+				only[i] ? only[i] : "");
 			return FLOW_FAIL;
 		}
 	}
@@ -67,5 +71,5 @@ static const struct flow_step restart_steps[] = {
 	{0},
 };
 
-const struct job_kind_def stacks_restart_kind = {
-	JOB_RESTART, restart_prelude, restart_steps, stack_run_begin, stack_run_interrupt, stack_run_end, NULL};
+const struct job_kind_def stacks_restart_kind = {JOB_RESTART, restart_prelude, restart_steps,
+	stack_run_begin, stack_run_interrupt, stack_run_end, NULL};

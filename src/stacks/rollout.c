@@ -4,8 +4,9 @@
 #include "base/arena.h"
 #include "stacks/stack_run.h"
 
-/* Before a look and another try; and how often NOT_FOUND and ALREADY_EXISTS may be the echo of something just gone or
- * just made before they are believed. Other transient failures are tried until the step's time limit. */
+/* Before a look and another try; and how often NOT_FOUND and ALREADY_EXISTS may be the echo of
+ * something just gone or just made before they are believed. Other transient failures are tried
+ * until the step's time limit. */
 #define AGAIN_MS  300
 #define TRIES_MAX 20
 /* The same for an Engine that says that something inside it broke. */
@@ -102,7 +103,8 @@ static bool may_pass(const struct rollout *ro)
 	return false;
 }
 
-/* The first try, and every other one. A network that vanished under a service must be made again first. */
+/* The first try, and every other one. A network that vanished under a service must be made again
+ * first. */
 static void on_again(struct timer *t)
 {
 	struct rollout *ro = container_of(t, struct rollout, again);
@@ -115,7 +117,7 @@ static void on_again(struct timer *t)
 
 static void phase_done(struct rollout *ro)
 {
-	if (ro->phase >= ro->tried) /* not one that was only run again for the sake of a later one */
+	if (ro->phase >= ro->tried) /* not one that was run again for the sake of a later one */
 		ro->tries = 0;
 	ro->sr->trouble = status_ok();
 	ro->phases &= ~(unsigned)ro->phase;
@@ -186,7 +188,8 @@ void rollout_finish(struct rollout *ro)
 	rollout_watch_finish(ro);
 }
 
-void rollout_run(struct rollout *ro, unsigned phases, void (*done)(struct stack_run *sr, const struct status *st))
+void rollout_run(struct rollout *ro, unsigned phases,
+	void (*done)(struct stack_run *sr, const struct status *st))
 {
 	ro->phases = phases;
 	ro->done = done;

@@ -1,12 +1,12 @@
-/* rollout: brings the Engine to one release, phase by phase. A deploy's steps run one phase each; its undo runs
- * all of them towards the release before. Every phase compares first and writes only what differs, so it may be run
- * again at any time: that is how it goes on after a lost reply, an Engine's restart, or another
- * daemon's death. What may pass by itself (no Engine, `update out of sequence`) is tried again, after a new look, until the
- * step's time limit.
+/* rollout: brings the Engine to one release, phase by phase. A deploy's steps run one phase each;
+ * its undo runs all of them towards the release before. Every phase compares first and writes only
+ * what differs, so it may be run again at any time: that is how it goes on after a lost reply, an
+ * Engine's restart, or another daemon's death. What may pass by itself (no Engine, `update out of
+ * sequence`) is tried again, after a new look, until the step's time limit.
  *
- * Every service that is written carries the job's id and epoch as labels; a service whose label shows our
- * job at a later epoch ends the run: the job is somebody else's now. What does not carry the stack's label is never
- * changed or removed. */
+ * Every service that is written carries the job's id and epoch as labels; a service whose label
+ * shows our job at a later epoch ends the run: the job is somebody else's now. What does not carry
+ * the stack's label is never changed or removed. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,9 +25,9 @@ enum rollout_phase {
 	ROLLOUT_OBJECTS = 2,  /* secrets and configs */
 	ROLLOUT_SERVICES = 4, /* level by level */
 	ROLLOUT_CONVERGE = 8,
-	ROLLOUT_PRUNE = 16,   /* what carries the namespace and is not in the release */
+	ROLLOUT_PRUNE = 16, /* what carries the namespace and is not in the release */
 	ROLLOUT_ALL = 31,
-	ROLLOUT_LOOK = 32,    /* only looks how the services are, for rollout_services */
+	ROLLOUT_LOOK = 32, /* only looks how the services are, for rollout_services */
 };
 /* What a service's body is made of. */
 enum rollout_mode {
@@ -41,12 +41,13 @@ struct rollout {
 	struct stack_run *sr;
 	enum rollout_mode mode;
 	const struct release *target;
-	const json_t *replicas;   /* SCALE: {"service": n}; borrowed */
-	const char *const *only;  /* service keys, NULL-terminated; NULL = all of the target */
-	bool thorough;            /* prunes also when a service did not converge; the failure is reported all the same */
+	const json_t *replicas;  /* SCALE: {"service": n}; borrowed */
+	const char *const *only; /* service keys, NULL-terminated; NULL = all of the target */
+	/* Prunes also when a service did not converge; the failure is reported all the same. */
+	bool thorough;
 	unsigned created, updated, kept, removed; /* services */
 
-	bool stale;               /* sr->world must be read before anything is compared */
+	bool stale; /* sr->world must be read before anything is compared */
 
 	/* private */
 	unsigned phases; /* still to run, the present one included */
@@ -58,12 +59,13 @@ struct rollout {
 	struct timer again;
 	void (*next)(struct rollout *ro); /* when nothing is waited for any more */
 	void (*done)(struct stack_run *sr, const struct status *st);
-	const char **written; /* names of services that this job has written: they must hold, others need only be well */
+	/* Names of services that this job has written: they must hold, others need only be well. */
+	const char **written;
 	size_t n_written;
 	/* prune: services that were removed, whose tasks may still be there */
 	const char **leaving;
 	size_t n_leaving;
-	bool busy;             /* something that was to go is still in use */
+	bool busy; /* something that was to go is still in use */
 	unsigned busy_rounds;
 	/* watch: see rollout_watch.c */
 	struct converge *watched;
@@ -81,9 +83,11 @@ struct rollout {
 void rollout_init(struct rollout *ro, struct stack_run *sr);
 void rollout_finish(struct rollout *ro);
 /* Runs the phases in their order. `done` fires once, later; never after rollout_stop. */
-void rollout_run(struct rollout *ro, unsigned phases, void (*done)(struct stack_run *sr, const struct status *st));
+void rollout_run(struct rollout *ro, unsigned phases,
+	void (*done)(struct stack_run *sr, const struct status *st));
 void rollout_stop(struct rollout *ro);
-/* "service web: 1 of 2 tasks are running": the first one that is watched and not yet as wanted; NULL: none. */
+/* "service web: 1 of 2 tasks are running": the first one that is watched and not yet as wanted;
+ * NULL: none. */
 const char *rollout_waits_for(struct rollout *ro);
 /* Says how many services run. */
 void rollout_say_result(struct rollout *ro);
@@ -91,8 +95,8 @@ void rollout_say_result(struct rollout *ro);
 struct db_service *rollout_services(struct rollout *ro, struct arena *a, size_t *ret_n);
 
 /* ---- between the files of the rollout ---- */
-/* One more completion is awaited; then every completion calls rollout_part with its status, and after the last
- * one `next` runs, or (some failed) the phase is tried again or the rollout ends. */
+/* One more completion is awaited; then every completion calls rollout_part with its status, and
+ * after the last one `next` runs, or (some failed) the phase is tried again or the rollout ends. */
 void rollout_await(struct rollout *ro);
 void rollout_part(struct rollout *ro, const struct status *st);
 /* The phase is over, with ro->st. */
@@ -101,16 +105,20 @@ void rollout_write_networks(struct rollout *ro);
 void rollout_write_objects(struct rollout *ro);
 void rollout_write_services(struct rollout *ro);
 void rollout_prune(struct rollout *ro);
-/* Watches these (in the run's arena) until all are done or one failed; then `next`, or the story of the failure. */
-void rollout_watch(struct rollout *ro, struct converge *watched, size_t n, void (*next)(struct rollout *ro));
+/* Watches these (in the run's arena) until all are done or one failed; then `next`, or the story of
+ * the failure. */
+void rollout_watch(
+	struct rollout *ro, struct converge *watched, size_t n, void (*next)(struct rollout *ro));
 void rollout_watch_all(struct rollout *ro);
-/* Looks at the services, and at all tasks, of the namespace and at the nodes (into seen, seen_nodes); then on_seen. While no
- * Engine answers it tries again; then, or when asked to, after ms. */
+/* Looks at the services, and at all tasks, of the namespace and at the nodes (into seen,
+ * seen_nodes); then on_seen. While no Engine answers it tries again; then, or when asked to, after
+ * ms. */
 void rollout_look(struct rollout *ro, void (*on_seen)(struct rollout *ro));
 void rollout_look_again(struct rollout *ro, uint64_t ms);
 void rollout_look_once(struct rollout *ro);
 /* A service's state for watchers; only what differs from what they know is sent. */
-void rollout_tell(struct rollout *ro, const char *key, enum service_state state, int running, int wanted, const char *message);
+void rollout_tell(struct rollout *ro, const char *key, enum service_state state, int running,
+	int wanted, const char *message);
 void rollout_watch_init(struct rollout *ro);
 void rollout_watch_finish(struct rollout *ro);
 bool rollout_includes(const struct rollout *ro, const char *key);

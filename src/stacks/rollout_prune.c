@@ -1,6 +1,6 @@
-/* The pruning phase of a rollout: removes what carries the stack's label and is not in the release: services
- * first, then, when their tasks are gone, secrets, configs and networks; and waits until the
- * networks are gone too, so that the same stack can be made anew at once. */
+/* The pruning phase of a rollout: removes what carries the stack's label and is not in the release:
+ * services first, then, when their tasks are gone, secrets, configs and networks; and waits until
+ * the networks are gone too, so that the same stack can be made anew at once. */
 #include "stacks/rollout.h"
 
 #include <string.h>
@@ -9,11 +9,12 @@
 #include "stacks/stack_run.h"
 
 #define LOOK_MS 200
-/* So often what is still in use (a container outside the stack in its network) is waited for, before a release that
- * runs well leaves it behind. */
+/* So often what is still in use (a container outside the stack in its network) is waited for,
+ * before a release that runs well leaves it behind. */
 #define BUSY_ROUNDS 20
 
-static const struct release_object *object_named(const struct release_object *objects, size_t n, const char *name)
+static const struct release_object *object_named(
+	const struct release_object *objects, size_t n, const char *name)
 {
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(objects[i].name, name) == 0)
@@ -50,20 +51,23 @@ static void on_object_removed(void *data, const struct status *st)
 	struct rollout *ro = rollout;
 	struct status again = status_err(ST_UNAVAILABLE, "%s", st->message);
 	struct status ok = status_ok();
-	bool busy = st->code == ST_FAILED_PRECONDITION || st->code == ST_INVALID_ARGUMENT || st->code == ST_ABORTED;
+	bool busy = st->code == ST_FAILED_PRECONDITION || st->code == ST_INVALID_ARGUMENT ||
+		    st->code == ST_ABORTED;
 	ro->busy |= busy;
 	rollout_part(ro, busy ? &again : st->code == ST_NOT_FOUND ? &ok : st);
 }
 
-static void remove_objects(struct rollout *ro, enum docker_kind kind, const struct world_object *seen, size_t n_seen,
-	const struct release_object *wanted, size_t n_wanted)
+static void remove_objects(struct rollout *ro, enum docker_kind kind,
+	const struct world_object *seen, size_t n_seen, const struct release_object *wanted,
+	size_t n_wanted)
 {
 	for (size_t i = 0; i < n_seen; i++) {
 		if (!seen[i].ours || object_named(wanted, n_wanted, seen[i].name))
 			continue;
 		rollout_await(ro);
 		struct stack_op *op = stack_op_begin(ro->sr, ro);
-		op->docker = docker_object_remove(ro->sr->docker, kind, seen[i].id, 0, on_object_removed, op);
+		op->docker = docker_object_remove(
+			ro->sr->docker, kind, seen[i].id, 0, on_object_removed, op);
 	}
 }
 
@@ -72,12 +76,14 @@ static unsigned remove_networks(struct rollout *ro)
 	const struct world *w = &ro->sr->world;
 	unsigned n = 0;
 	for (size_t i = 0; i < w->n_networks; i++) {
-		if (!w->networks[i].ours || object_named(ro->target->networks, ro->target->n_networks, w->networks[i].name))
+		if (!w->networks[i].ours || object_named(ro->target->networks,
+						    ro->target->n_networks, w->networks[i].name))
 			continue;
 		n++;
 		rollout_await(ro);
 		struct stack_op *op = stack_op_begin(ro->sr, ro);
-		op->docker = docker_network_remove(ro->sr->docker, w->networks[i].id, 0, on_object_removed, op);
+		op->docker = docker_network_remove(
+			ro->sr->docker, w->networks[i].id, 0, on_object_removed, op);
 	}
 	return n;
 }
@@ -97,8 +103,10 @@ static void on_networks_left(struct stack_run *sr, void *data, const struct stat
 	if (status_is_ok(st))
 		for (size_t i = 0; i < sr->world.n_networks; i++) {
 			const struct world_object *o = &sr->world.networks[i];
-			if (o->ours && !object_named(ro->target->networks, ro->target->n_networks, o->name))
-				ro->st = status_err(ST_UNAVAILABLE, "network %s is still being removed", o->name);
+			if (o->ours && !object_named(ro->target->networks, ro->target->n_networks,
+					       o->name))
+				ro->st = status_err(ST_UNAVAILABLE,
+					"network %s is still being removed", o->name);
 		}
 	rollout_phase_over(ro);
 }
@@ -138,7 +146,8 @@ static void on_tasks_seen(struct rollout *ro)
 	bool left = false;
 	for (size_t i = 0; i < p->n_tasks; i++) {
 		const struct docker_task *t = &p->tasks[i];
-		left |= is_leaving(ro, t->service_id) && !docker_task_state_ended(t->state) && !node_is_down(ro->seen_nodes, t->node_id);
+		left |= is_leaving(ro, t->service_id) && !docker_task_state_ended(t->state) &&
+			!node_is_down(ro->seen_nodes, t->node_id);
 	}
 	if (left)
 		rollout_look_again(ro, LOOK_MS);
@@ -170,7 +179,8 @@ void rollout_prune(struct rollout *ro)
 		rollout_phase_over(ro);
 		return;
 	}
-	const char **leaving = arena_array(sr->run->arena, const char *, w->n_services + ro->n_leaving + 1);
+	const char **leaving =
+		arena_array(sr->run->arena, const char *, w->n_services + ro->n_leaving + 1);
 	for (size_t i = 0; i < ro->n_leaving; i++)
 		leaving[n++] = ro->leaving[i];
 	ro->next = remove_the_rest;
@@ -183,7 +193,8 @@ void rollout_prune(struct rollout *ro)
 		job_run_say(sr->run, "service %s is removed", w->services[i].name);
 		rollout_await(ro);
 		struct stack_op *op = stack_op_begin(sr, ro);
-		op->docker = docker_service_remove(sr->docker, w->services[i].id, 0, on_removed, op);
+		op->docker =
+			docker_service_remove(sr->docker, w->services[i].id, 0, on_removed, op);
 	}
 	ro->leaving = leaving;
 	ro->n_leaving = n;

@@ -1,6 +1,6 @@
-/* The watching phase of a rollout: looks at services and tasks of the namespace again and again, has each
- * service judged (converge.h), tells watchers what changed, and writes the story of a failure with the last lines of the
- * failed task's log. */
+/* The watching phase of a rollout: looks at services and tasks of the namespace again and again,
+ * has each service judged (converge.h), tells watchers what changed, and writes the story of a
+ * failure with the last lines of the failed task's log. */
 #include "stacks/rollout.h"
 
 #include <string.h>
@@ -22,7 +22,8 @@ static void look_now(struct rollout *ro);
 static const struct converge *first_failed(const struct rollout *ro, bool with_task)
 {
 	for (size_t i = 0; i < ro->n_watched; i++)
-		if (ro->watched[i].verdict == CONVERGE_FAILED && (!with_task || ro->watched[i].failed_task[0]))
+		if (ro->watched[i].verdict == CONVERGE_FAILED &&
+			(!with_task || ro->watched[i].failed_task[0]))
 			return &ro->watched[i];
 	return NULL;
 }
@@ -32,7 +33,8 @@ static void tell_story(struct rollout *ro)
 	struct buf story = {0};
 	for (size_t i = 0; i < ro->n_watched; i++)
 		if (ro->watched[i].verdict == CONVERGE_FAILED)
-			buf_fmt(&story, "%sservice %s: %s", story.len ? "\n" : "", ro->watched[i].key, ro->watched[i].message);
+			buf_fmt(&story, "%sservice %s: %s", story.len ? "\n" : "",
+				ro->watched[i].key, ro->watched[i].message);
 	if (ro->log_text.len)
 		buf_fmt(&story, "\nlast lines of its log:\n%s", ro->log_text.ptr);
 	job_run_story(ro->sr->run, story.ptr);
@@ -83,7 +85,8 @@ static void failed(struct rollout *ro)
 		return;
 	}
 	struct stack_op *op = stack_op_begin(ro->sr, ro);
-	const struct docker_logs l = {.task = c->failed_task, .tail = LOG_LINES, .on_line = on_log_line};
+	const struct docker_logs l = {
+		.task = c->failed_task, .tail = LOG_LINES, .on_line = on_log_line};
 	ro->log = op;
 	timer_set(&ro->log_limit, LOG_MS);
 	op->docker = docker_logs(ro->sr->docker, &l, LOG_MS, on_log_end, op);
@@ -91,7 +94,8 @@ static void failed(struct rollout *ro)
 
 /* ---- looking ---- */
 
-void rollout_tell(struct rollout *ro, const char *key, enum service_state state, int running, int wanted, const char *message)
+void rollout_tell(struct rollout *ro, const char *key, enum service_state state, int running,
+	int wanted, const char *message)
 {
 	struct stack_run *sr = ro->sr;
 	struct arena *a = sr->run->arena;
@@ -99,7 +103,8 @@ void rollout_tell(struct rollout *ro, const char *key, enum service_state state,
 	for (size_t i = 0; i < sr->n_told && !told; i++)
 		if (strcmp(sr->told[i].key, key) == 0)
 			told = &sr->told[i];
-	if (told && told->state == state && told->running == running && told->wanted == wanted && strcmp(told->message, message) == 0)
+	if (told && told->state == state && told->running == running && told->wanted == wanted &&
+		strcmp(told->message, message) == 0)
 		return;
 	if (!told) {
 		struct service_told *more = arena_array(a, struct service_told, sr->n_told + 1);
@@ -109,8 +114,13 @@ void rollout_tell(struct rollout *ro, const char *key, enum service_state state,
 		told = &more[sr->n_told++];
 	}
 	*told = (struct service_told){key, arena_strdup(a, message), state, running, wanted};
-	job_run_event(sr->run, &(struct db_event){.kind = "service.state", .service = key, .message = message,
-		.state = service_state_name(state), .running = running, .wanted = wanted, .percent = -1});
+	job_run_event(sr->run, &(struct db_event){.kind = "service.state",
+				       .service = key,
+				       .message = message,
+				       .state = service_state_name(state),
+				       .running = running,
+				       .wanted = wanted,
+				       .percent = -1});
 }
 
 static void judge_all(struct rollout *ro)
@@ -158,7 +168,8 @@ static void look_part(struct rollout *ro, const struct status *st)
 	}
 }
 
-static void on_services(void *data, const struct status *st, const struct docker_service *s, size_t n)
+static void on_services(
+	void *data, const struct status *st, const struct docker_service *s, size_t n)
 {
 	struct stack_run *sr;
 	void *rollout;
@@ -251,7 +262,8 @@ void rollout_watch_finish(struct rollout *ro)
 	picture_destroy(ro->seen_nodes);
 }
 
-void rollout_watch(struct rollout *ro, struct converge *watched, size_t n, void (*next)(struct rollout *ro))
+void rollout_watch(
+	struct rollout *ro, struct converge *watched, size_t n, void (*next)(struct rollout *ro))
 {
 	const struct stacks *settings = ro->sr->stacks;
 	for (size_t i = 0; i < n; i++) {
@@ -280,7 +292,8 @@ static bool someone_awaits_end(const struct release *r, const char *key)
 	return false;
 }
 
-/* Nobody wrote it in this job: as wanted is enough. After a restart in the middle of a deploy, its label tells. */
+/* Nobody wrote it in this job: as wanted is enough. After a restart in the middle of a deploy, its
+ * label tells. */
 static bool is_unchanged(const struct rollout *ro, const char *name)
 {
 	const struct world_service *seen = world_service_find(&ro->sr->world, name);
@@ -298,7 +311,10 @@ static void watch_all(struct rollout *ro, bool once)
 	for (size_t i = 0; i < r->n_services; i++) {
 		const struct release_object *o = &r->services[i].object;
 		if (rollout_includes(ro, o->key))
-			all[n++] = (struct converge){.key = o->key, .name = o->name, .once = once, .gate = is_unchanged(ro, o->name),
+			all[n++] = (struct converge){.key = o->key,
+				.name = o->name,
+				.once = once,
+				.gate = is_unchanged(ro, o->name),
 				.completes = someone_awaits_end(r, o->key)};
 	}
 	rollout_watch(ro, all, n, rollout_phase_over);
@@ -343,8 +359,8 @@ void rollout_say_result(struct rollout *ro)
 	buf_finish(&text);
 }
 
-static struct db_service service_of(struct arena *a, const struct release_service *s, const struct docker_service *seen,
-	const struct converge *c)
+static struct db_service service_of(struct arena *a, const struct release_service *s,
+	const struct docker_service *seen, const struct converge *c)
 {
 	return (struct db_service){
 		.service = s->object.key,

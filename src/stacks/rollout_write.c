@@ -40,7 +40,8 @@ static void on_made(void *data, const struct status *st, const char *id, const c
 	struct world *w = &sr->world;
 	if (status_is_ok(st)) {
 		if (warning[0])
-			job_run_say(sr->run, "%s %s: %s", compose_kind_name(m->kind), m->name, warning);
+			job_run_say(
+				sr->run, "%s %s: %s", compose_kind_name(m->kind), m->name, warning);
 		if (m->kind == COMPOSE_NETWORK)
 			world_add(w, &w->networks, &w->n_networks, id, m->name);
 		else if (m->kind == COMPOSE_SECRET)
@@ -65,14 +66,22 @@ static struct status check_network(const struct release_object *o, const struct 
 {
 	if (o->external && !is_predefined_network(o->name)) {
 		if (!seen)
-			return status_err(ST_FAILED_PRECONDITION, "network \"%s\" is declared as external, but could not be found. You need to "
-				"create a swarm-scoped network before the stack is deployed", o->name);
+			return status_err(ST_FAILED_PRECONDITION,
+				"network \"%s\" is declared as external, but could not be found. "
+				"You need to "
+				"create a swarm-scoped network before the stack is deployed",
+				o->name);
 		if (strcmp(seen->scope, "swarm") != 0)
-			return status_err(ST_FAILED_PRECONDITION, "network \"%s\" is declared as external, but it is not in the right scope: "
-				"\"%s\" instead of \"swarm\"", o->name, seen->scope);
+			return status_err(ST_FAILED_PRECONDITION,
+				"network \"%s\" is declared as external, but it is not in the "
+				"right scope: "
+				"\"%s\" instead of \"swarm\"",
+				o->name, seen->scope);
 	}
 	if (!o->external && seen && !seen->ours)
-		return status_err(ST_FAILED_PRECONDITION, "network \"%s\" exists and is not this stack's: remove it, or declare it as external",
+		return status_err(ST_FAILED_PRECONDITION,
+			"network \"%s\" exists and is not this stack's: remove it, or declare it "
+			"as external",
 			o->name);
 	return status_ok();
 }
@@ -98,24 +107,31 @@ void rollout_write_networks(struct rollout *ro)
 
 /* ---- secrets and configs ---- */
 
-static void write_object(struct rollout *ro, enum compose_kind kind, const struct release_object *o, const struct world_object *seen)
+static void write_object(struct rollout *ro, enum compose_kind kind, const struct release_object *o,
+	const struct world_object *seen)
 {
 	const char *word = compose_kind_name(kind);
 	if (o->external && !seen) {
-		struct status st = status_err(ST_FAILED_PRECONDITION, "%s not found: %s", word, o->name);
+		struct status st =
+			status_err(ST_FAILED_PRECONDITION, "%s not found: %s", word, o->name);
 		refuse(ro, &st);
 	} else if (!o->external && !seen) {
 		struct stack_op *op = begin(ro, o->name, kind);
 		enum docker_kind k = kind == COMPOSE_SECRET ? DOCKER_SECRET : DOCKER_CONFIG;
 		op->docker = docker_object_create(ro->sr->docker, k, o->body, 0, on_made, op);
 	} else if (!o->external && !seen->ours) {
-		struct status st = status_err(ST_FAILED_PRECONDITION, "%s \"%s\" exists and is not this stack's: give it another name, or "
-			"declare it as external", word, o->name);
+		struct status st = status_err(ST_FAILED_PRECONDITION,
+			"%s \"%s\" exists and is not this stack's: give it another name, or "
+			"declare it as external",
+			word, o->name);
 		refuse(ro, &st);
 	} else if (!o->external && seen->content[0] && o->body &&
-		strcmp(seen->content, json_text(json_at(o->body, "Labels"), LABEL_CONTENT, seen->content)) != 0) {
-		struct status st = status_err(ST_FAILED_PRECONDITION, "%s \"%s\" exists with another content, and the Engine cannot change it: "
-			"give it another name, or leave `name` out", word, o->name);
+		   strcmp(seen->content, json_text(json_at(o->body, "Labels"), LABEL_CONTENT,
+						 seen->content)) != 0) {
+		struct status st = status_err(ST_FAILED_PRECONDITION,
+			"%s \"%s\" exists with another content, and the Engine cannot change it: "
+			"give it another name, or leave `name` out",
+			word, o->name);
 		refuse(ro, &st);
 	}
 }
@@ -141,8 +157,9 @@ void rollout_write_objects(struct rollout *ro)
 static const char *lookup(void *data, enum compose_kind kind, const char *name)
 {
 	const struct world *w = data;
-	const struct world_object *o = kind == COMPOSE_SECRET ? world_find(w->secrets, w->n_secrets, name) :
-								world_find(w->configs, w->n_configs, name);
+	const struct world_object *o = kind == COMPOSE_SECRET
+					       ? world_find(w->secrets, w->n_secrets, name)
+					       : world_find(w->configs, w->n_configs, name);
 	return o ? o->id : NULL;
 }
 
@@ -199,11 +216,12 @@ static void set_replicas(json_t *body, json_int_t replicas)
 static void force(json_t *body)
 {
 	json_t *task = json_object_get(body, "TaskTemplate");
-	json_object_set_new(task, "ForceUpdate", json_integer(json_int(task, "ForceUpdate", 0) + 1));
+	json_object_set_new(
+		task, "ForceUpdate", json_integer(json_int(task, "ForceUpdate", 0) + 1));
 }
 
-/* An update of the Engine's went wrong here once, and it says so until the next one: only writing the service makes
- * its state mean something again. */
+/* An update of the Engine's went wrong here once, and it says so until the next one: only writing
+ * the service makes its state mean something again. */
 static bool is_marked(const struct world_service *seen)
 {
 	switch (seen->update) {
@@ -221,11 +239,13 @@ static bool is_marked(const struct world_service *seen)
 }
 
 /* The body to write, or NULL: the service is as it should be. */
-static json_t *body_for(struct rollout *ro, const struct release_service *s, const struct world_service *seen, bool *ret_replace)
+static json_t *body_for(struct rollout *ro, const struct release_service *s,
+	const struct world_service *seen, bool *ret_replace)
 {
 	static const char *const ignore[] = {LABEL_JOB, LABEL_EPOCH, NULL};
 	struct arena *a = ro->sr->run->arena;
-	struct compose_plan_options options = {.ignore_labels = ignore, .network_id = network_id, .data = &ro->sr->world};
+	struct compose_plan_options options = {
+		.ignore_labels = ignore, .network_id = network_id, .data = &ro->sr->world};
 	struct compose_diff diff;
 	json_t *body;
 	switch (ro->mode) {
@@ -238,7 +258,8 @@ static json_t *body_for(struct rollout *ro, const struct release_service *s, con
 		if (diff.verdict == COMPOSE_KEEP && !is_marked(seen))
 			return NULL;
 		for (size_t i = 0; i < diff.len && i < 8; i++)
-			job_run_say(ro->sr->run, "%s: %s changes", s->object.key, diff.changes[i].path);
+			job_run_say(
+				ro->sr->run, "%s: %s changes", s->object.key, diff.changes[i].path);
 		return own_copy(ro, compose_update_body(a, body, seen->spec, false));
 	case ROLLOUT_RESTART:
 		if (is_written_by_us(ro, seen))
@@ -248,10 +269,13 @@ static json_t *body_for(struct rollout *ro, const struct release_service *s, con
 		return body;
 	case ROLLOUT_SCALE:
 		body = own_copy(ro, seen->spec);
-		set_replicas(body, json_integer_value(json_object_get(ro->replicas, s->object.key)));
+		set_replicas(
+			body, json_integer_value(json_object_get(ro->replicas, s->object.key)));
 		return json_equal(body, seen->spec) ? NULL : body;
 	case ROLLOUT_BACK:
-		return is_written_by_us(ro, seen) && seen->previous_spec ? own_copy(ro, seen->previous_spec) : NULL;
+		return is_written_by_us(ro, seen) && seen->previous_spec
+			       ? own_copy(ro, seen->previous_spec)
+			       : NULL;
 	}
 	return NULL;
 }
@@ -278,7 +302,8 @@ static void on_replaced(void *data, const struct status *st)
 	if (!stack_op_end(data, &sr, &making))
 		return;
 	const struct making *m = making;
-	struct status again = status_err(ST_UNAVAILABLE, "service %s is being replaced: its mode changed", m->name);
+	struct status again = status_err(
+		ST_UNAVAILABLE, "service %s is being replaced: its mode changed", m->name);
 	rollout_part(m->ro, status_is_ok(st) ? &again : st);
 }
 
@@ -301,14 +326,17 @@ static void write_service(struct rollout *ro, const struct release_service *s)
 		return;
 	}
 	if (!seen && ro->mode != ROLLOUT_RELEASE) {
-		struct status st = status_err(ST_FAILED_PRECONDITION, "service %s does not exist in the Engine: deploy the stack again",
+		struct status st = status_err(ST_FAILED_PRECONDITION,
+			"service %s does not exist in the Engine: deploy the stack again",
 			s->object.name);
 		refuse(ro, &st);
 		return;
 	}
 	if (seen && !seen->ours) {
-		struct status st = status_err(ST_FAILED_PRECONDITION, "service %s exists and is not this stack's: remove it, or give the stack "
-			"another namespace", s->object.name);
+		struct status st = status_err(ST_FAILED_PRECONDITION,
+			"service %s exists and is not this stack's: remove it, or give the stack "
+			"another namespace",
+			s->object.name);
 		refuse(ro, &st);
 		return;
 	}
@@ -329,17 +357,20 @@ static void write_service(struct rollout *ro, const struct release_service *s)
 		op->docker = docker_service_create(sr->docker, body, NULL, 0, on_written, op);
 	} else if (replace) {
 		ro->removed++;
-		rollout_tell(ro, s->object.key, SERVICE_CONVERGING, 0, 0, "replaced: its mode changed");
+		rollout_tell(
+			ro, s->object.key, SERVICE_CONVERGING, 0, 0, "replaced: its mode changed");
 		op->docker = docker_service_remove(sr->docker, seen->id, 0, on_replaced, op);
 	} else {
 		ro->updated++;
 		rollout_tell(ro, s->object.key, SERVICE_CONVERGING, 0, 0, "updated");
-		op->docker = docker_service_update(sr->docker, seen->id, seen->version, body, NULL, 0, on_written, op);
+		op->docker = docker_service_update(
+			sr->docker, seen->id, seen->version, body, NULL, 0, on_written, op);
 	}
 }
 
 /* Does some later service wait for this one, and for what? */
-static bool is_awaited(const struct rollout *ro, const struct release_service *s, bool *ret_completes)
+static bool is_awaited(
+	const struct rollout *ro, const struct release_service *s, bool *ret_completes)
 {
 	bool awaited = false;
 	for (size_t i = 0; i < ro->target->n_services; i++) {
@@ -364,15 +395,20 @@ static void open_gate(struct rollout *ro)
 	for (size_t i = 0; i < r->n_services; i++) {
 		const struct release_service *s = &r->services[i];
 		bool completes = false;
-		if (s->level == ro->level && rollout_includes(ro, s->object.key) && is_awaited(ro, s, &completes))
-			gate[n++] = (struct converge){.key = s->object.key, .name = s->object.name, .gate = true, .completes = completes};
+		if (s->level == ro->level && rollout_includes(ro, s->object.key) &&
+			is_awaited(ro, s, &completes))
+			gate[n++] = (struct converge){.key = s->object.key,
+				.name = s->object.name,
+				.gate = true,
+				.completes = completes};
 	}
 	rollout_watch(ro, gate, n, next_level);
 }
 
 static void write_level(struct rollout *ro)
 {
-	ro->next = ro->mode == ROLLOUT_RELEASE && ro->level + 1 < ro->target->n_levels ? open_gate : next_level;
+	ro->next = ro->mode == ROLLOUT_RELEASE && ro->level + 1 < ro->target->n_levels ? open_gate
+										       : next_level;
 	rollout_await(ro);
 	for (size_t i = 0; i < ro->target->n_services && !ro->stopped; i++) {
 		const struct release_service *s = &ro->target->services[i];

@@ -1,4 +1,5 @@
-/* scale: other numbers of replicas for services of the active release. params: {"replicas": {"web": 3}} */
+/* scale: other numbers of replicas for services of the active release. params: {"replicas": {"web":
+ * 3}} */
 #include "stacks/kinds.h"
 
 #include <string.h>
@@ -11,7 +12,7 @@ static void free_json(void *j)
 	json_decref(j);
 }
 
-/* The services that the job names, each of which the active release must have and be able to scale. */
+/* The services that the job names; the active release must have, and be able to scale, each. */
 static enum flow_next check(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
@@ -23,14 +24,19 @@ static enum flow_next check(struct flow *f)
 		return FLOW_FAIL;
 	arena_on_free(a, free_json, params);
 	sr->forward.replicas = json_at(params, "replicas");
-	const char **only = arena_array(a, const char *, json_object_size(sr->forward.replicas) + 1);
+	const char **only =
+		arena_array(a, const char *, json_object_size(sr->forward.replicas) + 1);
 	size_t n = 0;
-	json_object_foreach((json_t *)(uintptr_t)sr->forward.replicas, key, value) {
+	json_object_foreach((json_t *)(uintptr_t)sr->forward.replicas, key, value)
+	{
 		const struct release_service *s = release_service_find(&sr->previous, key);
 		if (!s)
-			f->st = status_err(ST_NOT_FOUND, "service \"%s\" is not in the stack's active release", key);
+			f->st = status_err(ST_NOT_FOUND,
+				"service \"%s\" is not in the stack's active release", key);
 		else if (strncmp(s->mode, "global", 6) == 0)
-			f->st = status_err(ST_FAILED_PRECONDITION, "service \"%s\" runs once on every node (mode %s): it cannot be scaled",
+			f->st = status_err(ST_FAILED_PRECONDITION,
+				"service \"%s\" runs once on every node (mode %s): it cannot be "
+				"scaled",
 				key, s->mode);
 		if (!status_is_ok(&f->st))
 			return FLOW_FAIL;
@@ -84,5 +90,5 @@ static const struct flow_step scale_steps[] = {
 	{0},
 };
 
-const struct job_kind_def stacks_scale_kind = {
-	JOB_SCALE, scale_prelude, scale_steps, stack_run_begin, stack_run_interrupt, stack_run_end, NULL};
+const struct job_kind_def stacks_scale_kind = {JOB_SCALE, scale_prelude, scale_steps,
+	stack_run_begin, stack_run_interrupt, stack_run_end, NULL};

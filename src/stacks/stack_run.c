@@ -30,7 +30,7 @@ void stack_run_begin(struct job_run *run)
 	run->state = sr;
 }
 
-/* A step that took too long has failed by what it was waiting for: that is what people must hear. */
+/* A step that took too long has failed by what it waited for: that is what people must hear. */
 static void explain_limit(struct stack_run *sr)
 {
 	struct flow *f = sr->run->flow;
@@ -127,7 +127,10 @@ void stack_op_step_done(void *op, const struct status *st)
 
 static struct db_scope scope_of(const struct stack_run *sr)
 {
-	return (struct db_scope){.project_id = sr->run->job->project_id.text, .actor = "skepd", .method = "", .request_id = ""};
+	return (struct db_scope){.project_id = sr->run->job->project_id.text,
+		.actor = "skepd",
+		.method = "",
+		.request_id = ""};
 }
 
 static void on_previous(void *data, const struct status *st, const struct db_release *r)
@@ -160,17 +163,21 @@ static void on_stack(void *data, const struct status *st, const struct db_stack 
 		return;
 	}
 	struct stack_op *op = stack_op_begin(sr, NULL);
-	op->db = sr->db->stacks->load_release(sr->db, s->project_id.text, s->active_deployment_id.text, on_previous, op);
+	op->db = sr->db->stacks->load_release(
+		sr->db, s->project_id.text, s->active_deployment_id.text, on_previous, op);
 }
 
 enum flow_next stack_load_stack(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
-	const struct db_stack_ref ref = {.id = sr->run->job->stack_id.text, .project = "", .name = ""};
+	const struct db_stack_ref ref = {
+		.id = sr->run->job->stack_id.text, .project = "", .name = ""};
 	if (!ref.id[0] && sr->run->job->kind == JOB_REMOVE)
 		return FLOW_NEXT; /* resumed behind its own end */
 	if (!ref.id[0]) {
-		f->st = status_err(ST_NOT_FOUND, "stack \"%s\" is gone: it was removed before this job ran", sr->run->job->stack);
+		f->st = status_err(ST_NOT_FOUND,
+			"stack \"%s\" is gone: it was removed before this job ran",
+			sr->run->job->stack);
 		return FLOW_FAIL;
 	}
 	struct db_scope scope = scope_of(sr);
@@ -196,10 +203,13 @@ enum flow_next stack_look(struct flow *f)
 
 static void on_restored(struct stack_run *sr, const struct status *st)
 {
-	struct status wrapped = status_wrap(st, sr->has_previous ? "going back to the release before" : "removing what was begun");
+	struct status wrapped = status_wrap(st,
+		sr->has_previous ? "going back to the release before" : "removing what was begun");
 	sr->unrestored = !status_is_ok(st);
 	if (status_is_ok(st))
-		job_run_say(sr->run, "%s", sr->has_previous ? "back at the release before" : "what was begun is removed");
+		job_run_say(sr->run, "%s",
+			sr->has_previous ? "back at the release before"
+					 : "what was begun is removed");
 	flow_step_done(sr->run->flow, &wrapped);
 }
 
@@ -208,7 +218,8 @@ enum flow_next stack_restore(struct flow *f)
 	struct stack_run *sr = stack_run_of(f);
 	if (sr->on_failure == ON_FAILURE_PAUSE && f->st.code != ST_CANCELLED)
 		return FLOW_NEXT;
-	job_run_say(sr->run, "%s", sr->has_previous ? "going back to the release before" : "removing what was begun");
+	job_run_say(sr->run, "%s",
+		sr->has_previous ? "going back to the release before" : "removing what was begun");
 	sr->unrestored = true;
 	sr->back.target = &sr->previous;
 	sr->back.stale = true;

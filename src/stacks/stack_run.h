@@ -1,5 +1,6 @@
 /* stack_run: the state of one job's run on a stack: what was loaded, what the Engine holds, and the
- * operations under way, so that an interrupt can give them all up. Owned by the job_run (run->state). */
+ * operations under way, so that an interrupt can give them all up. Owned by the job_run
+ * (run->state). */
 #pragma once
 #include "db/stacks.h"
 #include "docker/docker.h"
@@ -17,16 +18,16 @@ struct stack_run {
 	struct list ops;
 
 	const char *namespace_;
-	const char *deployment_id;     /* the release to deploy; "" for other kinds */
+	const char *deployment_id; /* the release to deploy; "" for other kinds */
 	enum failure_policy on_failure;
-	struct release target;         /* what is wanted */
-	struct release previous;       /* the last good one; empty when there is none */
+	struct release target;   /* what is wanted */
+	struct release previous; /* the last good one; empty when there is none */
 	bool has_previous;
 	struct world world;
 	struct rollout forward, back;
-	struct timer retry; /* runs the present step again */
-	struct status trouble; /* what the present step waits to pass; OK: nothing */
-	bool unrestored;    /* stack_restore has begun and has not succeeded */
+	struct timer retry;        /* runs the present step again */
+	struct status trouble;     /* what the present step waits to pass; OK: nothing */
+	bool unrestored;           /* stack_restore has begun and has not succeeded */
 	struct service_told *told; /* what watchers know of each service: see rollout_tell */
 	size_t n_told;
 };
@@ -58,8 +59,9 @@ struct stack_op {
 struct stack_op *stack_op_begin(struct stack_run *sr, void *data);
 /* First thing in every completion: frees the op; false = it was given up: touch nothing. */
 bool stack_op_end(struct stack_op *op, struct stack_run **ret_sr, void **ret_data);
-/* Ends the present step; what may pass by itself (a server that is away) runs it again a little later, until its time
- * limit; a fence that says the job is somebody else's (ABORTED from db) gives the run up. */
+/* Ends the present step; what may pass by itself (a server that is away) runs it again a little
+ * later, until its time limit; a fence that says the job is somebody else's (ABORTED from db) gives
+ * the run up. */
 void stack_step_done(struct stack_run *sr, const struct status *st);
 /* The end of a rollout is the end of the present step: a `done` for rollout_run. */
 void stack_on_rollout(struct stack_run *sr, const struct status *st);
@@ -67,7 +69,9 @@ void stack_on_rollout(struct stack_run *sr, const struct status *st);
 void stack_op_step_done(void *op, const struct status *st);
 
 /* ---- prelude steps shared by the kinds ---- */
-enum flow_next stack_load_stack(struct flow *f);    /* namespace, and the active release into `previous` */
-enum flow_next stack_look(struct flow *f);          /* the Engine's objects into `world` */
+/* Namespace, and the active release into `previous`. */
+enum flow_next stack_load_stack(struct flow *f);
+enum flow_next stack_look(struct flow *f); /* the Engine's objects into `world` */
 /* ---- steps shared by the kinds ---- */
-enum flow_next stack_restore(struct flow *f);       /* an undo: back to `previous`; nothing there: all is removed */
+/* An undo: back to `previous`; nothing there: all is removed. */
+enum flow_next stack_restore(struct flow *f);

@@ -1,5 +1,5 @@
-/* stacks: what jobs do to a stack in the Engine. The context of the job kinds deploy, update, scale,
- * restart, remove; made by app, handed to the worker. */
+/* stacks: what jobs do to a stack in the Engine. The context of the job kinds deploy, update,
+ * scale, restart, remove; made by app, handed to the worker. */
 #pragma once
 #include <stdint.h>
 
@@ -10,8 +10,10 @@ struct job_kind_def;
 struct stacks {
 	struct docker *docker;     /* borrowed */
 	const struct clock *clock; /* borrowed */
-	uint64_t stall_ms; /* converging without any progress for so long is a failure; default 60,000 */
-	uint64_t hold_ms;  /* how long it must stay so, where update_config.monitor does not say; default 5,000 */
+	uint64_t stall_ms; /* converging without any progress for so long is a failure; default
+			      60,000 */
+	uint64_t hold_ms;  /* how long it must stay so, where update_config.monitor does not say;
+			      default 5,000 */
 };
 #define STACKS_STALL_MS 60000
 #define STACKS_HOLD_MS  5000

@@ -56,7 +56,8 @@ static bool is_ours(const struct stack_run *sr, const struct docker_pairs *label
 	return stack && strcmp(stack, sr->run->job->stack_id.text) == 0;
 }
 
-static void on_services(void *data, const struct status *st, const struct docker_service *s, size_t n)
+static void on_services(
+	void *data, const struct status *st, const struct docker_service *s, size_t n)
 {
 	struct stack_run *sr;
 	void *world;
@@ -84,7 +85,8 @@ static void on_services(void *data, const struct status *st, const struct docker
 	part_done(sr, w, st);
 }
 
-static void on_networks(void *data, const struct status *st, const struct docker_network *networks, size_t n)
+static void on_networks(
+	void *data, const struct status *st, const struct docker_network *networks, size_t n)
 {
 	struct stack_run *sr;
 	void *world;
@@ -93,14 +95,18 @@ static void on_networks(void *data, const struct status *st, const struct docker
 	struct world *w = world;
 	w->networks = arena_array(w->arena, struct world_object, n + 1);
 	for (size_t i = 0; i < n; i++)
-		w->networks[i] = (struct world_object){arena_strdup(w->arena, networks[i].id), arena_strdup(w->arena, networks[i].name),
-			arena_strdup(w->arena, networks[i].scope), "", is_ours(sr, &networks[i].labels)};
+		w->networks[i] = (struct world_object){arena_strdup(w->arena, networks[i].id),
+			arena_strdup(w->arena, networks[i].name),
+			arena_strdup(w->arena, networks[i].scope), "",
+			is_ours(sr, &networks[i].labels)};
 	w->n_networks = n;
 	part_done(sr, w, st);
 }
 
-/* Takes the place of the local one of that name. Gone by now: then the service that named it is written anew. */
-static void on_hidden_network(void *data, const struct status *st, const struct docker_network *networks, size_t n)
+/* Takes the place of the local one of that name. Gone by now: then the service that named it is
+ * written anew. */
+static void on_hidden_network(
+	void *data, const struct status *st, const struct docker_network *networks, size_t n)
 {
 	static const struct status ok;
 	struct stack_run *sr;
@@ -110,7 +116,8 @@ static void on_hidden_network(void *data, const struct status *st, const struct 
 	struct world *w = world;
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < w->n_networks; k++)
-			if (strcmp(w->networks[k].name, networks[i].name) == 0 && !w->networks[k].ours) {
+			if (strcmp(w->networks[k].name, networks[i].name) == 0 &&
+				!w->networks[k].ours) {
 				w->networks[k].id = arena_strdup(w->arena, networks[i].id);
 				w->networks[k].scope = "swarm";
 			}
@@ -125,35 +132,43 @@ static bool is_listed(const struct world *w, const char *network_id)
 	return false;
 }
 
-/* What stands in the Swarm for the Engine's own networks (host, bridge) is in no list, yet services name it by its id. */
+/* What stands in the Swarm for the Engine's own networks (host, bridge) is in no list, yet services
+ * name it by its id. */
 static void look_up_hidden_networks(struct stack_run *sr, struct world *w)
 {
 	const char *asked = "";
 	for (size_t i = 0; i < w->n_services; i++) {
-		const json_t *entry, *attached = json_at(w->services[i].spec, "TaskTemplate.Networks");
+		const json_t *entry,
+			*attached = json_at(w->services[i].spec, "TaskTemplate.Networks");
 		size_t k;
-		json_array_foreach(attached, k, entry) {
+		json_array_foreach(attached, k, entry)
+		{
 			const char *id = json_text(entry, "Target", "");
 			if (!id[0] || is_listed(w, id) || strstr(asked, id))
 				continue;
 			asked = arena_fmt(w->arena, "%s %s", asked, id);
 			w->waiting++;
 			struct stack_op *op = stack_op_begin(sr, w);
-			op->docker = docker_network_inspect(sr->docker, id, 0, on_hidden_network, op);
+			op->docker =
+				docker_network_inspect(sr->docker, id, 0, on_hidden_network, op);
 		}
 	}
 }
 
-static struct world_object *copy_objects(struct stack_run *sr, struct arena *a, const struct docker_object *objects, size_t n)
+static struct world_object *copy_objects(
+	struct stack_run *sr, struct arena *a, const struct docker_object *objects, size_t n)
 {
 	struct world_object *copy = arena_array(a, struct world_object, n + 1);
 	for (size_t i = 0; i < n; i++)
-		copy[i] = (struct world_object){arena_strdup(a, objects[i].id), arena_strdup(a, objects[i].name), "swarm",
-			label(a, &objects[i].labels, LABEL_CONTENT), is_ours(sr, &objects[i].labels)};
+		copy[i] = (struct world_object){arena_strdup(a, objects[i].id),
+			arena_strdup(a, objects[i].name), "swarm",
+			label(a, &objects[i].labels, LABEL_CONTENT),
+			is_ours(sr, &objects[i].labels)};
 	return copy;
 }
 
-static void on_secrets(void *data, const struct status *st, const struct docker_object *objects, size_t n)
+static void on_secrets(
+	void *data, const struct status *st, const struct docker_object *objects, size_t n)
 {
 	struct stack_run *sr;
 	void *world;
@@ -165,7 +180,8 @@ static void on_secrets(void *data, const struct status *st, const struct docker_
 	part_done(sr, w, st);
 }
 
-static void on_configs(void *data, const struct status *st, const struct docker_object *objects, size_t n)
+static void on_configs(
+	void *data, const struct status *st, const struct docker_object *objects, size_t n)
 {
 	struct stack_run *sr;
 	void *world;
@@ -177,8 +193,8 @@ static void on_configs(void *data, const struct status *st, const struct docker_
 	part_done(sr, w, st);
 }
 
-void world_read(struct world *w, struct stack_run *sr, void (*done)(struct stack_run *sr, void *data, const struct status *st),
-	void *data)
+void world_read(struct world *w, struct stack_run *sr,
+	void (*done)(struct stack_run *sr, void *data, const struct status *st), void *data)
 {
 	struct docker *d = sr->docker;
 	const char *labels[] = {NULL, NULL};
@@ -201,12 +217,14 @@ void world_read(struct world *w, struct stack_run *sr, void (*done)(struct stack
 	op->docker = docker_object_list(d, DOCKER_CONFIG, NULL, 0, on_configs, op);
 }
 
-void world_add(struct world *w, struct world_object **objects, size_t *n, const char *id, const char *name)
+void world_add(
+	struct world *w, struct world_object **objects, size_t *n, const char *id, const char *name)
 {
 	struct world_object *more = arena_array(w->arena, struct world_object, *n + 2);
 	if (*n)
 		memcpy(more, *objects, *n * sizeof(*more));
-	more[(*n)++] = (struct world_object){arena_strdup(w->arena, id), arena_strdup(w->arena, name), "swarm", "", true};
+	more[(*n)++] = (struct world_object){
+		arena_strdup(w->arena, id), arena_strdup(w->arena, name), "swarm", "", true};
 	*objects = more;
 }
 
@@ -218,7 +236,8 @@ const struct world_service *world_service_find(const struct world *w, const char
 	return NULL;
 }
 
-const struct world_object *world_find(const struct world_object *objects, size_t n, const char *name)
+const struct world_object *world_find(
+	const struct world_object *objects, size_t n, const char *name)
 {
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(objects[i].name, name) == 0)

@@ -1,6 +1,7 @@
 /* world: what the Engine holds at one moment, as far as one stack is concerned: the services of
  * its namespace, and all networks, secrets, configs (external ones are looked up by name). Read by
- * four requests at once, and one for each network that services name and no list shows. Everything lives in the world's own arena until it is read again. */
+ * four requests at once, and one for each network that services name and no list shows. Everything
+ * lives in the world's own arena until it is read again. */
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
@@ -41,11 +42,13 @@ struct world {
 void world_init(struct world *w);
 void world_finish(struct world *w);
 /* done fires once, later; not at all when the run is interrupted. */
-void world_read(struct world *w, struct stack_run *sr, void (*done)(struct stack_run *sr, void *data, const struct status *st),
-	void *data);
+void world_read(struct world *w, struct stack_run *sr,
+	void (*done)(struct stack_run *sr, void *data, const struct status *st), void *data);
 
 /* Something was made since: it need not be read again. */
-void world_add(struct world *w, struct world_object **objects, size_t *n, const char *id, const char *name);
+void world_add(struct world *w, struct world_object **objects, size_t *n, const char *id,
+	const char *name);
 
 const struct world_service *world_service_find(const struct world *w, const char *name);
-const struct world_object *world_find(const struct world_object *objects, size_t n, const char *name);
+const struct world_object *world_find(
+	const struct world_object *objects, size_t n, const char *name);

@@ -6,13 +6,14 @@
 
 #define SLOW_MS 2000
 
-const char *const fault_names[FAULT_COUNT] = {
-	"none", "refused", "lost", "conflict", "gone", "internal", "slow", "silent", "done and silent"};
+const char *const fault_names[FAULT_COUNT] = {"none", "refused", "lost", "conflict", "gone",
+	"internal", "slow", "silent", "done and silent"};
 
-void fake_front_init(struct fake_front *f, struct fake_script *s, const char *what, uint64_t deadline_ms,
-	enum st_code dead_code)
+void fake_front_init(struct fake_front *f, struct fake_script *s, const char *what,
+	uint64_t deadline_ms, enum st_code dead_code)
 {
-	*f = (struct fake_front){.script = s, .what = what, .deadline_ms = deadline_ms, .dead_code = dead_code};
+	*f = (struct fake_front){
+		.script = s, .what = what, .deadline_ms = deadline_ms, .dead_code = dead_code};
 	list_init(&f->calls);
 }
 

@@ -29,7 +29,8 @@ struct fake_script {
 	unsigned calls;    /* begun so far, all fronts */
 	unsigned at, last; /* the calls `at` to `last` fail; 0 = none */
 	enum fault fault;
-	const char *only; /* fail only calls whose name begins so; NULL = any (then `at` counts all) */
+	const char
+		*only; /* fail only calls whose name begins so; NULL = any (then `at` counts all) */
 	/* After the call's effect; may kill, cancel, anything. May be NULL. */
 	void (*after)(void *data, unsigned number, const char *name);
 	void *data;
@@ -62,13 +63,13 @@ struct fake_call {
 	void (*done)(void);
 };
 
-void fake_front_init(struct fake_front *f, struct fake_script *s, const char *what, uint64_t deadline_ms,
-	enum st_code dead_code);
+void fake_front_init(struct fake_front *f, struct fake_script *s, const char *what,
+	uint64_t deadline_ms, enum st_code dead_code);
 /* Its calls under way end on a later turn, without effect. */
 void fake_front_kill(struct fake_front *f);
 
-/* effect runs now, or after the delay; deliver runs once, later. Fill in owner, data, args and done before
- * fake_call_start. */
+/* effect runs now, or after the delay; deliver runs once, later. Fill in owner, data, args and done
+ * before fake_call_start. */
 struct fake_call *fake_call_new(struct fake_front *f);
 void fake_call_start(struct fake_call *c, uint64_t ms, struct status (*effect)(struct fake_call *c),
 	void (*deliver)(struct fake_call *c, const struct status *st), const char *fmt, ...)

@@ -63,31 +63,55 @@ static void stack_make(struct store *s)
 	if (s->has_stack)
 		return;
 	s->has_stack = true;
-	s->stack = (struct db_stack){.id = id_of(2, 1), .project_id = s->project_id, .project = "acme", .name = "shop",
-		.namespace_ = "acme-shop", .status_message = s->status_message, .status = STACK_PENDING};
+	s->stack = (struct db_stack){.id = id_of(2, 1),
+		.project_id = s->project_id,
+		.project = "acme",
+		.name = "shop",
+		.namespace_ = "acme-shop",
+		.status_message = s->status_message,
+		.status = STACK_PENDING};
 }
 
-struct store_job *store_job_add(struct store *s, enum job_kind kind, const char *params, int max_attempts)
+struct store_job *store_job_add(
+	struct store *s, enum job_kind kind, const char *params, int max_attempts)
 {
 	struct store_job *j = &s->jobs[s->n_jobs++];
-	j->row = (struct db_job){.id = id_of(3, s->n_jobs), .project_id = s->project_id, .stack_id = s->stack.id, .project = "acme",
-		.stack = "shop", .kind = kind, .state = JOB_PENDING, .max_attempts = max_attempts, .step = j->step, .message = j->message,
-		.error = j->error, .error_code = j->error_code, .owner = j->owner};
+	j->row = (struct db_job){.id = id_of(3, s->n_jobs),
+		.project_id = s->project_id,
+		.stack_id = s->stack.id,
+		.project = "acme",
+		.stack = "shop",
+		.kind = kind,
+		.state = JOB_PENDING,
+		.max_attempts = max_attempts,
+		.step = j->step,
+		.message = j->message,
+		.error = j->error,
+		.error_code = j->error_code,
+		.owner = j->owner};
 	(void)snprintf(j->params, sizeof(j->params), "%s", params);
 	j->row.params = str_of(j->params);
 	return j;
 }
 
-struct store_job *store_deploy(struct store *s, const char *compose, enum failure_policy policy, int max_attempts)
+struct store_job *store_deploy(
+	struct store *s, const char *compose, enum failure_policy policy, int max_attempts)
 {
 	struct arena *a = arena_create();
 	struct compose_text text = {"compose.yml", str_of(compose)};
 	const struct release_upload u = {.texts = &text, .n_texts = 1};
 	struct store_release *r = &s->releases[s->n_releases++];
 	stack_make(s);
-	struct store_job *j = store_job_add(s, store_active(s) ? JOB_UPDATE : JOB_DEPLOY, "{}", max_attempts);
-	r->row = (struct db_release){.id = id_of(4, s->n_releases), .stack_id = s->stack.id, .project_id = s->project_id,
-		.job_id = j->row.id, .number = (int64_t)s->n_releases, .state = RELEASE_PENDING, .on_failure = policy, .created_by = "test"};
+	struct store_job *j =
+		store_job_add(s, store_active(s) ? JOB_UPDATE : JOB_DEPLOY, "{}", max_attempts);
+	r->row = (struct db_release){.id = id_of(4, s->n_releases),
+		.stack_id = s->stack.id,
+		.project_id = s->project_id,
+		.job_id = j->row.id,
+		.number = (int64_t)s->n_releases,
+		.state = RELEASE_PENDING,
+		.on_failure = policy,
+		.created_by = "test"};
 	buf_add_str(&r->source, release_source_encode(a, &u));
 	j->row.deployment_id = r->row.id;
 	j->row.release_number = r->row.number;
@@ -95,7 +119,8 @@ struct store_job *store_deploy(struct store *s, const char *compose, enum failur
 	return j;
 }
 
-struct store_job *store_submit(struct store *s, enum job_kind kind, const char *params, int max_attempts)
+struct store_job *store_submit(
+	struct store *s, enum job_kind kind, const char *params, int max_attempts)
 {
 	return store_job_add(s, kind, params, max_attempts);
 }
@@ -170,8 +195,8 @@ static void deliver_stack(struct fake_call *c, const struct status *st)
 	((db_stack_done)c->done)(c->data, st, status_is_ok(st) ? c->result : NULL);
 }
 
-static struct db_call *stack_get(
-	struct db *db, const struct db_scope *scope, const struct db_stack_ref *r, db_stack_done done, void *data)
+static struct db_call *stack_get(struct db *db, const struct db_scope *scope,
+	const struct db_stack_ref *r, db_stack_done done, void *data)
 {
 	struct fake_call *c = store_call(db, (db_done)(void (*)(void))done, data);
 	(void)scope;
@@ -187,7 +212,8 @@ static struct status load_effect(struct fake_call *c)
 		return status_err(ST_NOT_FOUND, "release does not exist");
 	struct db_release *copy = arena_memdup(c->arena, &r->row, sizeof(r->row));
 	copy->source = str_of(arena_strndup(c->arena, buf_str(&r->source).ptr, r->source.len));
-	copy->rendered = str_of(arena_strndup(c->arena, buf_str(&r->rendered).ptr, r->rendered.len));
+	copy->rendered =
+		str_of(arena_strndup(c->arena, buf_str(&r->rendered).ptr, r->rendered.len));
 	c->result = copy;
 	return status_ok();
 }
@@ -197,8 +223,8 @@ static void deliver_release(struct fake_call *c, const struct status *st)
 	((db_release_done)c->done)(c->data, st, status_is_ok(st) ? c->result : NULL);
 }
 
-static struct db_call *load_release(
-	struct db *db, const char *project_id, const char *deployment_id, db_release_done done, void *data)
+static struct db_call *load_release(struct db *db, const char *project_id,
+	const char *deployment_id, db_release_done done, void *data)
 {
 	struct fake_call *c = store_call(db, (db_done)(void (*)(void))done, data);
 	(void)project_id;
@@ -207,7 +233,8 @@ static struct db_call *load_release(
 	return handle(c);
 }
 
-static struct fake_call *fenced_call(struct db *db, const struct db_job *job, const char *deployment_id, db_done done, void *data)
+static struct fake_call *fenced_call(struct db *db, const struct db_job *job,
+	const char *deployment_id, db_done done, void *data)
 {
 	struct fake_call *c = store_call(db, done, data);
 	struct store_args *g = store_args(c);
@@ -235,8 +262,9 @@ static struct status store_rendered_effect(struct fake_call *c)
 	return st;
 }
 
-static struct db_call *store_rendered(struct db *db, const struct db_job *job, const char *deployment_id, struct str rendered,
-	const char *const *images, size_t n_images, db_done done, void *data)
+static struct db_call *store_rendered(struct db *db, const struct db_job *job,
+	const char *deployment_id, struct str rendered, const char *const *images, size_t n_images,
+	db_done done, void *data)
 {
 	struct fake_call *c = fenced_call(db, job, deployment_id, done, data);
 	(void)images;
@@ -261,17 +289,19 @@ static struct status set_status_effect(struct fake_call *c)
 	return st;
 }
 
-static struct db_call *set_status(
-	struct db *db, const struct db_job *job, enum stack_status status, const char *message, db_done done, void *data)
+static struct db_call *set_status(struct db *db, const struct db_job *job, enum stack_status status,
+	const char *message, db_done done, void *data)
 {
 	struct fake_call *c = fenced_call(db, job, "", done, data);
 	store_args(c)->status = status;
 	store_args(c)->message = arena_strdup(c->arena, message);
-	fake_call_start(c, 0, set_status_effect, store_deliver_done, "set_status %s", stack_status_name(status));
+	fake_call_start(c, 0, set_status_effect, store_deliver_done, "set_status %s",
+		stack_status_name(status));
 	return handle(c);
 }
 
-static struct db_service *copy_services(struct arena *a, const struct db_service *services, size_t n)
+static struct db_service *copy_services(
+	struct arena *a, const struct db_service *services, size_t n)
 {
 	struct db_service *copy = arena_array(a, struct db_service, n + 1);
 	for (size_t i = 0; i < n; i++) {
@@ -326,7 +356,8 @@ static struct status fail_effect(struct fake_call *c)
 	return st;
 }
 
-static struct db_call *fail_release(struct db *db, const struct db_job *job, const char *deployment_id, db_done done, void *data)
+static struct db_call *fail_release(struct db *db, const struct db_job *job,
+	const char *deployment_id, db_done done, void *data)
 {
 	struct fake_call *c = fenced_call(db, job, deployment_id, done, data);
 	fake_call_start(c, 0, fail_effect, store_deliver_done, "fail_release");
@@ -364,8 +395,9 @@ static struct status networks_effect(struct fake_call *c)
 	return st;
 }
 
-static struct db_call *set_networks(struct db *db, const struct db_job *job, const char *const *names,
-	const char *const *engine_names, size_t n, db_done done, void *data)
+static struct db_call *set_networks(struct db *db, const struct db_job *job,
+	const char *const *names, const char *const *engine_names, size_t n, db_done done,
+	void *data)
 {
 	struct fake_call *c = fenced_call(db, job, "", done, data);
 	(void)names;
@@ -382,7 +414,8 @@ static struct db_call *set_networks(struct db *db, const struct db_job *job, con
 static struct status watched_effect(struct fake_call *c)
 {
 	struct store *s = store_args(c)->store;
-	c->n = s->has_stack && (s->stack.active_deployment_id.text[0] || s->stack.n_services) ? 1 : 0;
+	c->n = s->has_stack && (s->stack.active_deployment_id.text[0] || s->stack.n_services) ? 1
+											      : 0;
 	struct db_stack *copy = arena_memdup(c->arena, &s->stack, sizeof(s->stack));
 	copy->status_message = c->n ? arena_strdup(c->arena, s->status_message) : "";
 	c->result = copy;
@@ -395,7 +428,8 @@ static void deliver_stacks(struct fake_call *c, const struct status *st)
 	((db_stacks_done)c->done)(c->data, st, ok ? c->result : NULL, ok ? c->n : 0, false);
 }
 
-static struct db_call *watched(struct db *db, const char *after_id, unsigned limit, db_stacks_done done, void *data)
+static struct db_call *watched(
+	struct db *db, const char *after_id, unsigned limit, db_stacks_done done, void *data)
 {
 	struct fake_call *c = store_call(db, (db_done)(void (*)(void))done, data);
 	(void)after_id;
@@ -424,8 +458,8 @@ static struct status observe_effect(struct fake_call *c)
 	return status_ok();
 }
 
-static struct db_call *observe(struct db *db, const char *stack_id, enum stack_status status, const char *message,
-	const struct db_service *services, size_t n, db_done done, void *data)
+static struct db_call *observe(struct db *db, const char *stack_id, enum stack_status status,
+	const char *message, const struct db_service *services, size_t n, db_done done, void *data)
 {
 	struct fake_call *c = store_call(db, done, data);
 	(void)stack_id;
@@ -433,7 +467,8 @@ static struct db_call *observe(struct db *db, const char *stack_id, enum stack_s
 	store_args(c)->message = arena_strdup(c->arena, message);
 	store_args(c)->services = copy_services(c->arena, services, n);
 	store_args(c)->n = n;
-	fake_call_start(c, 0, observe_effect, store_deliver_done, "observe %s", stack_status_name(status));
+	fake_call_start(
+		c, 0, observe_effect, store_deliver_done, "observe %s", stack_status_name(status));
 	return handle(c);
 }
 
@@ -458,6 +493,8 @@ static void cancel(struct db *db, struct db_call *c)
 
 void fake_db_init(struct fake_db *d, struct fake_script *s, struct store *store)
 {
-	*d = (struct fake_db){.base = {.stacks = &fake_stack_ops, .jobs = &fake_job_ops, .cancel = cancel}, .store = store};
+	*d = (struct fake_db){
+		.base = {.stacks = &fake_stack_ops, .jobs = &fake_job_ops, .cancel = cancel},
+		.store = store};
 	fake_front_init(&d->front, s, "db", DEADLINE_MS, ST_ABORTED);
 }

@@ -1,6 +1,6 @@
-/* fake_db: struct db in memory, as far as the worker, the flows and the observer use it: one stack, its releases
- * and its jobs, epochs, leases on the loop's clock plus `clock_ms`, events. `store` outlives daemons; each
- * daemon has its front. */
+/* fake_db: struct db in memory, as far as the worker, the flows and the observer use it: one stack,
+ * its releases and its jobs, epochs, leases on the loop's clock plus `clock_ms`, events. `store`
+ * outlives daemons; each daemon has its front. */
 #pragma once
 #include "db/stacks.h"
 #include "fake_call.h"
@@ -34,15 +34,17 @@ struct store {
 	const char *networks[STORE_MAX];
 	size_t n_networks;
 	bool many_stacks; /* jobs do not wait for each other */
-	unsigned fenced; /* writes that were refused: the job was somebody else's */
+	unsigned fenced;  /* writes that were refused: the job was somebody else's */
 	unsigned observed;
 };
 struct store *store_create(struct loop *l);
 void store_destroy(struct store *s);
 
 /* What the api would do. The stack is made with the first release. */
-struct store_job *store_deploy(struct store *s, const char *compose, enum failure_policy policy, int max_attempts);
-struct store_job *store_submit(struct store *s, enum job_kind kind, const char *params, int max_attempts);
+struct store_job *store_deploy(
+	struct store *s, const char *compose, enum failure_policy policy, int max_attempts);
+struct store_job *store_submit(
+	struct store *s, enum job_kind kind, const char *params, int max_attempts);
 void store_cancel(struct store *s, struct store_job *j);
 struct store_release *store_release_find(struct store *s, const char *id);
 /* The number of the active release; 0 = none. */
@@ -80,5 +82,7 @@ struct fake_call *store_call(struct db *db, db_done done, void *data);
 struct store_args *store_args(struct fake_call *c);
 void store_deliver_done(struct fake_call *c, const struct status *st);
 struct store_job *store_job_find(struct store *s, const char *id);
-struct status store_fence(struct store *s, const char *job_id, int epoch) __attribute__((warn_unused_result));
-struct store_job *store_job_add(struct store *s, enum job_kind kind, const char *params, int max_attempts);
+struct status store_fence(struct store *s, const char *job_id, int epoch)
+	__attribute__((warn_unused_result));
+struct store_job *store_job_add(
+	struct store *s, enum job_kind kind, const char *params, int max_attempts);

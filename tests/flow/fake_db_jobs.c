@@ -16,8 +16,9 @@ static struct db_call *handle(struct fake_call *c)
 
 static void add_event(struct store_job *j, const struct db_event *e)
 {
-	buf_fmt(&j->events, "%s|%s|%s|%s|%d/%d|%d|%s\n", e->kind, e->service ? e->service : "", e->step ? e->step : "",
-		e->state ? e->state : "", e->running, e->wanted, e->percent, e->message ? e->message : "");
+	buf_fmt(&j->events, "%s|%s|%s|%s|%d/%d|%d|%s\n", e->kind, e->service ? e->service : "",
+		e->step ? e->step : "", e->state ? e->state : "", e->running, e->wanted, e->percent,
+		e->message ? e->message : "");
 	j->n_events++;
 	j->row.last_sequence++;
 }
@@ -46,7 +47,8 @@ static bool is_blocked(const struct store *s, const struct store_job *j)
 {
 	for (size_t i = 0; i < s->n_jobs && !s->many_stacks; i++) {
 		const struct store_job *o = &s->jobs[i];
-		if (o != j && (o->row.state == JOB_RUNNING || (o->row.state == JOB_PENDING && o < j)))
+		if (o != j &&
+			(o->row.state == JOB_RUNNING || (o->row.state == JOB_PENDING && o < j)))
 			return true;
 	}
 	return false;
@@ -76,13 +78,15 @@ static struct status claim_effect(struct fake_call *c)
 		j->row.attempt += !takeover;
 		j->lease_ms = now_of(s) + g->lease_ms;
 		(void)snprintf(j->owner, sizeof(j->owner), "%s", g->owner);
-		add_event(j, &(struct db_event){.kind = takeover || j->step[0] ? "job.resumed" : "job.started"});
+		add_event(j, &(struct db_event){.kind = takeover || j->step[0] ? "job.resumed"
+									       : "job.started"});
 		out[c->n++] = *copy_job(c->arena, j);
 	}
 	return status_ok();
 }
 
-static struct db_call *claim(struct db *db, const char *owner, unsigned limit, unsigned lease_ms, db_jobs_done done, void *data)
+static struct db_call *claim(struct db *db, const char *owner, unsigned limit, unsigned lease_ms,
+	db_jobs_done done, void *data)
 {
 	struct fake_call *c = store_call(db, (db_done)(void (*)(void))done, data);
 	store_args(c)->owner = arena_strdup(c->arena, owner);
@@ -99,7 +103,8 @@ static struct status renew_effect(struct fake_call *c)
 	c->result = out;
 	for (size_t i = 0; i < g->n; i++) {
 		struct store_job *j = store_job_find(g->store, g->ids[i].text);
-		if (!j || j->row.state != JOB_RUNNING || j->row.epoch != g->epochs[i] || strcmp(j->owner, g->owner) != 0)
+		if (!j || j->row.state != JOB_RUNNING || j->row.epoch != g->epochs[i] ||
+			strcmp(j->owner, g->owner) != 0)
 			continue;
 		j->lease_ms = now_of(g->store) + g->lease_ms;
 		out[c->n++] = *copy_job(c->arena, j);
@@ -107,8 +112,8 @@ static struct status renew_effect(struct fake_call *c)
 	return status_ok();
 }
 
-static struct db_call *renew(struct db *db, const char *owner, const struct uuid *ids, const int *epochs, size_t n,
-	unsigned lease_ms, db_jobs_done done, void *data)
+static struct db_call *renew(struct db *db, const char *owner, const struct uuid *ids,
+	const int *epochs, size_t n, unsigned lease_ms, db_jobs_done done, void *data)
 {
 	struct fake_call *c = store_call(db, (db_done)(void (*)(void))done, data);
 	struct store_args *g = store_args(c);
@@ -135,7 +140,8 @@ static struct status step_effect(struct fake_call *c)
 	return st;
 }
 
-static struct db_call *step(struct db *db, const char *id, int epoch, const char *name, bool undoing, db_done done, void *data)
+static struct db_call *step(struct db *db, const char *id, int epoch, const char *name,
+	bool undoing, db_done done, void *data)
 {
 	struct fake_call *c = store_call(db, done, data);
 	struct store_args *g = store_args(c);
@@ -143,7 +149,8 @@ static struct db_call *step(struct db *db, const char *id, int epoch, const char
 	g->epoch = epoch;
 	g->text = arena_strdup(c->arena, name);
 	g->failed = undoing;
-	fake_call_start(c, 0, step_effect, store_deliver_done, "%s %s", undoing ? "undo" : "step", name);
+	fake_call_start(
+		c, 0, step_effect, store_deliver_done, "%s %s", undoing ? "undo" : "step", name);
 	return handle(c);
 }
 
@@ -170,15 +177,16 @@ static struct status progress_effect(struct fake_call *c)
 	return st;
 }
 
-static struct db_call *progress(struct db *db, const char *id, int epoch, const struct db_event *events, size_t n, db_done done,
-	void *data)
+static struct db_call *progress(struct db *db, const char *id, int epoch,
+	const struct db_event *events, size_t n, db_done done, void *data)
 {
 	struct fake_call *c = store_call(db, done, data);
 	struct store_args *g = store_args(c);
 	g->id = arena_strdup(c->arena, id);
 	g->epoch = epoch;
 	g->n = n;
-	g->events = arena_memdup(c->arena, events, n * sizeof(*events)); /* their texts live until `done` */
+	g->events = arena_memdup(
+		c->arena, events, n * sizeof(*events)); /* their texts live until `done` */
 	fake_call_start(c, 0, progress_effect, store_deliver_done, "progress");
 	return handle(c);
 }
@@ -197,8 +205,12 @@ static struct status finish_effect(struct fake_call *c)
 	j->row.state = g->state;
 	j->ends++;
 	bool bad = !status_is_ok(&g->why);
-	(void)snprintf(j->error, sizeof(j->error), "%s", g->message[0] ? g->message : bad ? g->why.message : "");
-	(void)snprintf(j->error_code, sizeof(j->error_code), "%s", bad ? st_code_name(g->why.code) : "");
+	(void)snprintf(j->error, sizeof(j->error), "%s",
+		g->message[0] ? g->message
+		: bad         ? g->why.message
+			      : "");
+	(void)snprintf(
+		j->error_code, sizeof(j->error_code), "%s", bad ? st_code_name(g->why.code) : "");
 	struct store_release *r = store_release_find(g->store, j->row.deployment_id.text);
 	if (r && r->row.state == RELEASE_PENDING && g->state != JOB_SUCCEEDED)
 		r->row.state = RELEASE_FAILED;
@@ -206,8 +218,8 @@ static struct status finish_effect(struct fake_call *c)
 	return st;
 }
 
-static struct db_call *finish(struct db *db, const char *id, int epoch, enum job_state state, const struct status *error,
-	const char *error_text, db_done done, void *data)
+static struct db_call *finish(struct db *db, const char *id, int epoch, enum job_state state,
+	const struct status *error, const char *error_text, db_done done, void *data)
 {
 	struct fake_call *c = store_call(db, done, data);
 	struct store_args *g = store_args(c);
@@ -216,7 +228,8 @@ static struct db_call *finish(struct db *db, const char *id, int epoch, enum job
 	g->state = state;
 	g->why = error ? *error : status_ok();
 	g->message = arena_strdup(c->arena, error_text ? error_text : "");
-	fake_call_start(c, 0, finish_effect, store_deliver_done, "finish %s", job_state_name(state));
+	fake_call_start(
+		c, 0, finish_effect, store_deliver_done, "finish %s", job_state_name(state));
 	return handle(c);
 }
 
@@ -241,8 +254,8 @@ static struct status requeue_effect(struct fake_call *c)
 	return st;
 }
 
-static struct db_call *requeue(struct db *db, const char *id, int epoch, uint64_t delay_ms, bool failed, bool keep_step,
-	const struct status *error, db_done done, void *data)
+static struct db_call *requeue(struct db *db, const char *id, int epoch, uint64_t delay_ms,
+	bool failed, bool keep_step, const struct status *error, db_done done, void *data)
 {
 	struct fake_call *c = store_call(db, done, data);
 	struct store_args *g = store_args(c);
@@ -252,7 +265,8 @@ static struct db_call *requeue(struct db *db, const char *id, int epoch, uint64_
 	g->failed = failed;
 	g->keep = keep_step;
 	g->why = error ? *error : status_ok();
-	fake_call_start(c, 0, requeue_effect, store_deliver_done, "requeue%s%s", failed ? " failed" : "", keep_step ? " keep" : "");
+	fake_call_start(c, 0, requeue_effect, store_deliver_done, "requeue%s%s",
+		failed ? " failed" : "", keep_step ? " keep" : "");
 	return handle(c);
 }
 

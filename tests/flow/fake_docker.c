@@ -62,11 +62,12 @@ static const char *name_of(const json_t *spec)
 static struct docker_pairs pairs_of(struct arena *a, const json_t *spec)
 {
 	json_t *labels = json_object_get(spec, "Labels"), *value;
-	struct docker_pair *pairs = arena_array(a, struct docker_pair, json_object_size(labels) + 1);
+	struct docker_pair *pairs =
+		arena_array(a, struct docker_pair, json_object_size(labels) + 1);
 	const char *key;
 	size_t n = 0;
-	json_object_foreach(labels, key, value)
-		pairs[n++] = (struct docker_pair){arena_strdup(a, key), arena_strdup(a, json_string_value(value))};
+	json_object_foreach(labels, key, value) pairs[n++] = (struct docker_pair){
+		arena_strdup(a, key), arena_strdup(a, json_string_value(value))};
 	return (struct docker_pairs){pairs, n};
 }
 
@@ -77,7 +78,8 @@ static bool matches(const json_t *spec, const char *const *labels)
 		struct str key = str_cut(&want, '=');
 		char text[128] = "";
 		memcpy(text, key.ptr, key.len < sizeof(text) ? key.len : 0);
-		const char *value = json_string_value(json_object_get(json_object_get(spec, "Labels"), text));
+		const char *value =
+			json_string_value(json_object_get(json_object_get(spec, "Labels"), text));
 		if (!value || (want.ptr && !str_is(want, value)))
 			return false;
 	}
@@ -132,7 +134,8 @@ static struct status list_services(struct fake_call *c)
 {
 	struct args *g = args_of(c);
 	swarm_advance(g->w);
-	struct docker_service *out = arena_array(c->arena, struct docker_service, g->w->n_services + 1);
+	struct docker_service *out =
+		arena_array(c->arena, struct docker_service, g->w->n_services + 1);
 	c->result = out;
 	for (size_t i = 0; i < g->w->n_services; i++) {
 		struct swarm_service *s = g->w->services[i];
@@ -163,8 +166,8 @@ static void deliver_services(struct fake_call *c, const struct status *st)
 	((docker_on_services)c->done)(c->data, st, ok ? c->result : NULL, ok ? c->n : 0);
 }
 
-static struct docker_call *service_list(
-	struct docker *d, const struct docker_filter *f, uint64_t ms, docker_on_services done, void *data)
+static struct docker_call *service_list(struct docker *d, const struct docker_filter *f,
+	uint64_t ms, docker_on_services done, void *data)
 {
 	struct fake_call *c = call_new(d, "", NULL);
 	copy_labels(c, f ? f->labels : NULL);
@@ -188,8 +191,8 @@ static struct status create_service(struct fake_call *c)
 	return st;
 }
 
-static struct docker_call *service_create(struct docker *d, const json_t *spec, const struct docker_service_options *o,
-	uint64_t ms, docker_on_id done, void *data)
+static struct docker_call *service_create(struct docker *d, const json_t *spec,
+	const struct docker_service_options *o, uint64_t ms, docker_on_id done, void *data)
 {
 	struct fake_call *c = call_new(d, "", spec);
 	(void)o;
@@ -206,8 +209,9 @@ static struct status update_service(struct fake_call *c)
 	return swarm_service_update(g->w, g->id, g->version, g->spec);
 }
 
-static struct docker_call *service_update(struct docker *d, const char *id, uint64_t version, const json_t *spec,
-	const struct docker_service_options *o, uint64_t ms, docker_on_id done, void *data)
+static struct docker_call *service_update(struct docker *d, const char *id, uint64_t version,
+	const json_t *spec, const struct docker_service_options *o, uint64_t ms, docker_on_id done,
+	void *data)
 {
 	struct fake_call *c = call_new(d, id, spec);
 	(void)o;
@@ -228,13 +232,15 @@ static struct status remove_service(struct fake_call *c)
 	return swarm_service_remove(args_of(c)->w, args_of(c)->id);
 }
 
-static struct docker_call *service_remove(struct docker *d, const char *id, uint64_t ms, docker_on_done done, void *data)
+static struct docker_call *service_remove(
+	struct docker *d, const char *id, uint64_t ms, docker_on_done done, void *data)
 {
 	struct fake_call *c = call_new(d, id, NULL);
 	const struct swarm_service *s = swarm_service_find(args_of(c)->w, id);
 	c->done = (void (*)(void))done;
 	c->data = data;
-	fake_call_start(c, ms, remove_service, deliver_done, "service_remove %s", s ? name_of(s->spec) : id);
+	fake_call_start(c, ms, remove_service, deliver_done, "service_remove %s",
+		s ? name_of(s->spec) : id);
 	return handle(c);
 }
 
@@ -257,9 +263,11 @@ static struct status list_tasks(struct fake_call *c)
 		const json_t *spec = spec_of_task(g->w, t);
 		if (spec && !matches(spec, g->labels))
 			continue;
-		if (g->up_to_date && (!spec || !json_equal(json_object_get(spec, "TaskTemplate"), t->template)))
+		if (g->up_to_date &&
+			(!spec || !json_equal(json_object_get(spec, "TaskTemplate"), t->template)))
 			continue;
-		bool global = spec && (mode_of(spec) == DOCKER_GLOBAL || mode_of(spec) == DOCKER_GLOBAL_JOB);
+		bool global = spec && (mode_of(spec) == DOCKER_GLOBAL ||
+					      mode_of(spec) == DOCKER_GLOBAL_JOB);
 		out[c->n++] = (struct docker_task){
 			.id = arena_strdup(c->arena, t->id),
 			.service_id = arena_strdup(c->arena, t->service_id),
@@ -286,8 +294,8 @@ static void deliver_tasks(struct fake_call *c, const struct status *st)
 	((docker_on_tasks)c->done)(c->data, st, ok ? c->result : NULL, ok ? c->n : 0);
 }
 
-static struct docker_call *task_list(
-	struct docker *d, const struct docker_task_filter *f, uint64_t ms, docker_on_tasks done, void *data)
+static struct docker_call *task_list(struct docker *d, const struct docker_task_filter *f,
+	uint64_t ms, docker_on_tasks done, void *data)
 {
 	struct fake_call *c = call_new(d, "", NULL);
 	copy_labels(c, f ? f->labels : NULL);
@@ -304,8 +312,9 @@ static struct status list_nodes(struct fake_call *c)
 	struct docker_node *out = arena_array(c->arena, struct docker_node, 2);
 	c->result = out;
 	for (c->n = 0; c->n < 2; c->n++)
-		out[c->n] = (struct docker_node){
-			.id = w->nodes[c->n].id, .hostname = w->nodes[c->n].hostname, .state = w->nodes[c->n].state};
+		out[c->n] = (struct docker_node){.id = w->nodes[c->n].id,
+			.hostname = w->nodes[c->n].hostname,
+			.state = w->nodes[c->n].state};
 	return status_ok();
 }
 
@@ -315,7 +324,8 @@ static void deliver_nodes(struct fake_call *c, const struct status *st)
 	((docker_on_nodes)c->done)(c->data, st, ok ? c->result : NULL, ok ? c->n : 0);
 }
 
-static struct docker_call *node_list(struct docker *d, uint64_t ms, docker_on_nodes done, void *data)
+static struct docker_call *node_list(
+	struct docker *d, uint64_t ms, docker_on_nodes done, void *data)
 {
 	struct fake_call *c = call_new(d, "", NULL);
 	c->done = (void (*)(void))done;
@@ -331,18 +341,26 @@ static const char *const kind_words[] = {"network", "secret", "config"};
 static struct status list_objects(struct fake_call *c)
 {
 	struct args *g = args_of(c);
-	struct docker_network *networks = arena_array(c->arena, struct docker_network, g->w->n_objects + 1);
-	struct docker_object *objects = arena_array(c->arena, struct docker_object, g->w->n_objects + 1);
+	struct docker_network *networks =
+		arena_array(c->arena, struct docker_network, g->w->n_objects + 1);
+	struct docker_object *objects =
+		arena_array(c->arena, struct docker_object, g->w->n_objects + 1);
 	swarm_advance(g->w);
 	c->result = g->kind == SWARM_NETWORK ? (void *)networks : (void *)objects;
 	for (size_t i = 0; i < g->w->n_objects; i++) {
 		const struct swarm_object *o = g->w->objects[i];
 		if (o->kind != g->kind || !matches(o->spec, g->labels))
 			continue;
-		const char *id = arena_strdup(c->arena, o->id), *name = arena_strdup(c->arena, name_of(o->spec));
-		networks[c->n] = (struct docker_network){.id = id, .name = name, .driver = "overlay",
-			.scope = "swarm", .labels = pairs_of(c->arena, o->spec)};
-		objects[c->n++] = (struct docker_object){.id = id, .name = name, .version = o->version,
+		const char *id = arena_strdup(c->arena, o->id),
+			   *name = arena_strdup(c->arena, name_of(o->spec));
+		networks[c->n] = (struct docker_network){.id = id,
+			.name = name,
+			.driver = "overlay",
+			.scope = "swarm",
+			.labels = pairs_of(c->arena, o->spec)};
+		objects[c->n++] = (struct docker_object){.id = id,
+			.name = name,
+			.version = o->version,
 			.labels = pairs_of(c->arena, o->spec)};
 	}
 	return status_ok();
@@ -360,8 +378,8 @@ static void deliver_objects(struct fake_call *c, const struct status *st)
 	((docker_on_objects)c->done)(c->data, st, ok ? c->result : NULL, ok ? c->n : 0);
 }
 
-static struct docker_call *network_list(
-	struct docker *d, const struct docker_filter *f, uint64_t ms, docker_on_networks done, void *data)
+static struct docker_call *network_list(struct docker *d, const struct docker_filter *f,
+	uint64_t ms, docker_on_networks done, void *data)
 {
 	struct fake_call *c = call_new(d, "", NULL);
 	copy_labels(c, f ? f->labels : NULL);
@@ -376,8 +394,8 @@ static enum swarm_kind kind_of(enum docker_kind k)
 	return k == DOCKER_SECRET ? SWARM_SECRET : SWARM_CONFIG;
 }
 
-static struct docker_call *object_list(struct docker *d, enum docker_kind k, const struct docker_filter *f, uint64_t ms,
-	docker_on_objects done, void *data)
+static struct docker_call *object_list(struct docker *d, enum docker_kind k,
+	const struct docker_filter *f, uint64_t ms, docker_on_objects done, void *data)
 {
 	struct fake_call *c = call_new(d, "", NULL);
 	copy_labels(c, f ? f->labels : NULL);
@@ -391,28 +409,32 @@ static struct docker_call *object_list(struct docker *d, enum docker_kind k, con
 static struct status create_object(struct fake_call *c)
 {
 	const char *id = "";
-	struct status st = swarm_object_create(args_of(c)->w, args_of(c)->kind, args_of(c)->spec, &id);
+	struct status st =
+		swarm_object_create(args_of(c)->w, args_of(c)->kind, args_of(c)->spec, &id);
 	c->result = arena_strdup(c->arena, id);
 	return st;
 }
 
-static struct docker_call *create(struct docker *d, enum swarm_kind kind, const json_t *spec, uint64_t ms, docker_on_id done, void *data)
+static struct docker_call *create(struct docker *d, enum swarm_kind kind, const json_t *spec,
+	uint64_t ms, docker_on_id done, void *data)
 {
 	struct fake_call *c = call_new(d, "", spec);
 	args_of(c)->kind = kind;
 	c->done = (void (*)(void))done;
 	c->data = data;
-	fake_call_start(c, ms, create_object, deliver_id, "%s_create %s", kind_words[kind], name_of(spec));
+	fake_call_start(
+		c, ms, create_object, deliver_id, "%s_create %s", kind_words[kind], name_of(spec));
 	return handle(c);
 }
 
-static struct docker_call *network_create(struct docker *d, const json_t *spec, uint64_t ms, docker_on_id done, void *data)
+static struct docker_call *network_create(
+	struct docker *d, const json_t *spec, uint64_t ms, docker_on_id done, void *data)
 {
 	return create(d, SWARM_NETWORK, spec, ms, done, data);
 }
 
-static struct docker_call *object_create(
-	struct docker *d, enum docker_kind k, const json_t *spec, uint64_t ms, docker_on_id done, void *data)
+static struct docker_call *object_create(struct docker *d, enum docker_kind k, const json_t *spec,
+	uint64_t ms, docker_on_id done, void *data)
 {
 	return create(d, kind_of(k), spec, ms, done, data);
 }
@@ -422,24 +444,27 @@ static struct status remove_object(struct fake_call *c)
 	return swarm_object_remove(args_of(c)->w, args_of(c)->kind, args_of(c)->id);
 }
 
-static struct docker_call *drop(struct docker *d, enum swarm_kind kind, const char *id, uint64_t ms, docker_on_done done, void *data)
+static struct docker_call *drop(struct docker *d, enum swarm_kind kind, const char *id, uint64_t ms,
+	docker_on_done done, void *data)
 {
 	struct fake_call *c = call_new(d, id, NULL);
 	const struct swarm_object *o = swarm_object_find(args_of(c)->w, kind, id);
 	args_of(c)->kind = kind;
 	c->done = (void (*)(void))done;
 	c->data = data;
-	fake_call_start(c, ms, remove_object, deliver_done, "%s_remove %s", kind_words[kind], o ? name_of(o->spec) : id);
+	fake_call_start(c, ms, remove_object, deliver_done, "%s_remove %s", kind_words[kind],
+		o ? name_of(o->spec) : id);
 	return handle(c);
 }
 
-static struct docker_call *network_remove(struct docker *d, const char *id, uint64_t ms, docker_on_done done, void *data)
+static struct docker_call *network_remove(
+	struct docker *d, const char *id, uint64_t ms, docker_on_done done, void *data)
 {
 	return drop(d, SWARM_NETWORK, id, ms, done, data);
 }
 
-static struct docker_call *object_remove(
-	struct docker *d, enum docker_kind k, const char *id, uint64_t ms, docker_on_done done, void *data)
+static struct docker_call *object_remove(struct docker *d, enum docker_kind k, const char *id,
+	uint64_t ms, docker_on_done done, void *data)
 {
 	return drop(d, kind_of(k), id, ms, done, data);
 }
@@ -458,20 +483,25 @@ static void deliver_log(struct fake_call *c, const struct status *st)
 	const struct fake_docker *d = c->owner;
 	struct str rest = str_of(d->log);
 	while (status_is_ok(st) && rest.len > 0) {
-		const struct docker_log_line line = {.stream = DOCKER_STDERR, .text = str_cut(&rest, '\n'), .task_id = l->task, .node_id = ""};
+		const struct docker_log_line line = {.stream = DOCKER_STDERR,
+			.text = str_cut(&rest, '\n'),
+			.task_id = l->task,
+			.node_id = ""};
 		(void)l->on_line(c->data, &line);
 	}
 	((docker_on_done)c->done)(c->data, st);
 }
 
-static struct docker_call *logs(struct docker *d, const struct docker_logs *l, uint64_t ms, docker_on_done done, void *data)
+static struct docker_call *logs(
+	struct docker *d, const struct docker_logs *l, uint64_t ms, docker_on_done done, void *data)
 {
 	struct fake_call *c = call_new(d, l->task, NULL);
 	args_of(c)->logs = *l;
 	c->done = (void (*)(void))done;
 	c->data = data;
 	fake_call_start(c, ms, read_log, deliver_log, "logs");
-	if (fake(d)->logs_hang && !c->cut) /* opened in time: the deadline is over, the stream is not */
+	if (fake(d)->logs_hang &&
+		!c->cut) /* opened in time: the deadline is over, the stream is not */
 		timer_set(&c->timer, UINT64_C(1000) * 3600 * 24 * 365);
 	return handle(c);
 }
@@ -495,11 +525,19 @@ static void events_stop(struct docker *d, struct docker_events *e)
 	fake(d)->on_event = NULL;
 }
 
-void fake_docker_event(struct fake_docker *d, enum docker_event_type type, const char *action, const char *why)
+void fake_docker_event(
+	struct fake_docker *d, enum docker_event_type type, const char *action, const char *why)
 {
 	struct status st = status_err(ST_UNAVAILABLE, "%s", why ? why : "");
-	const struct docker_event e = {.type = type, .why = type == DOCKER_EVENT_LOST ? &st : NULL, .action = action, .id = "",
-		.name = "", .service_id = "", .task_id = "", .node_id = "", .exit_code = -1};
+	const struct docker_event e = {.type = type,
+		.why = type == DOCKER_EVENT_LOST ? &st : NULL,
+		.action = action,
+		.id = "",
+		.name = "",
+		.service_id = "",
+		.task_id = "",
+		.node_id = "",
+		.exit_code = -1};
 	if (d->on_event && !d->front.dead)
 		d->on_event(d->event_data, &e);
 }

@@ -17,4 +17,5 @@ struct fake_docker {
 
 void fake_docker_init(struct fake_docker *d, struct fake_script *s, struct swarm *w);
 /* Tells the subscriber; later. */
-void fake_docker_event(struct fake_docker *d, enum docker_event_type type, const char *action, const char *why);
+void fake_docker_event(
+	struct fake_docker *d, enum docker_event_type type, const char *action, const char *why);

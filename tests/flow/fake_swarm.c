@@ -9,13 +9,13 @@
 #include "loop/loop.h"
 #include "stacks/release.h"
 
-#define STEP_MS   100 /* new → preparing → running */
-#define CRASH_MS  100
-#define ONCE_MS   300
-#define DELAY_MS  100 /* before a failed task is started again */
-#define LINGER_MS 300 /* tasks of a removed service, removed networks */
+#define STEP_MS    100 /* new → preparing → running */
+#define CRASH_MS   100
+#define ONCE_MS    300
+#define DELAY_MS   100 /* before a failed task is started again */
+#define LINGER_MS  300 /* tasks of a removed service, removed networks */
 #define MONITOR_MS 300
-#define HISTORY   5
+#define HISTORY    5
 
 struct swarm *swarm_create(struct loop *l)
 {
@@ -77,7 +77,8 @@ static bool is_up_to_date(const struct swarm_service *s, const struct swarm_task
 	return json_equal(t->template, template_of(s));
 }
 
-static struct swarm_task *task_add(struct swarm *w, const struct swarm_service *s, int64_t slot, uint64_t start_ms)
+static struct swarm_task *task_add(
+	struct swarm *w, const struct swarm_service *s, int64_t slot, uint64_t start_ms)
 {
 	struct swarm_task *t = mem_new(struct swarm_task);
 	w->tasks = mem_realloc_array(w->tasks, sizeof(*w->tasks), w->n_tasks + 1);
@@ -105,7 +106,8 @@ static void task_drop(struct swarm *w, size_t i)
 	w->n_tasks--;
 }
 
-static bool move(struct swarm_task *t, uint64_t now, uint64_t after, enum docker_task_state state, const char *err, int64_t exit_code)
+static bool move(struct swarm_task *t, uint64_t now, uint64_t after, enum docker_task_state state,
+	const char *err, int64_t exit_code)
 {
 	if (t->since_ms + after > now)
 		return false;
@@ -123,7 +125,8 @@ static bool task_step(const struct swarm *w, struct swarm_task *t, uint64_t now)
 	if (t->desired > DOCKER_TASK_RUNNING)
 		return false;
 	if (t->state == DOCKER_TASK_NEW && strstr(t->image, "nonode"))
-		return move(t, now, 0, DOCKER_TASK_PENDING, "no suitable node (scheduling constraints not satisfied on 2 nodes)", -1);
+		return move(t, now, 0, DOCKER_TASK_PENDING,
+			"no suitable node (scheduling constraints not satisfied on 2 nodes)", -1);
 	if (t->state == DOCKER_TASK_NEW)
 		return move(t, now, STEP_MS, DOCKER_TASK_PREPARING, "", -1);
 	if (t->state == DOCKER_TASK_PREPARING && strstr(t->image, "reject"))
@@ -175,14 +178,16 @@ static void update_failed(struct swarm *w, struct swarm_service *s)
 	if (s->update == DOCKER_UPDATE_UPDATING && strcmp(action, "rollback") == 0) {
 		set_spec(w, s, json_deep_copy(s->previous));
 		s->update = DOCKER_ROLLBACK_STARTED;
-		s->update_message = "update rolled back due to failure or early termination of a task";
+		s->update_message =
+			"update rolled back due to failure or early termination of a task";
 	} else if (s->update == DOCKER_UPDATE_UPDATING && strcmp(action, "pause") == 0) {
 		s->update = DOCKER_UPDATE_PAUSED;
 		s->update_message = "update paused due to failure or early termination of a task";
 	}
 }
 
-static bool slot_step(struct swarm *w, struct swarm_service *s, int64_t slot, bool job, bool *ret_well)
+static bool slot_step(
+	struct swarm *w, struct swarm_service *s, int64_t slot, bool job, bool *ret_well)
 {
 	uint64_t now = loop_now_ms(w->loop);
 	bool final = false;
@@ -223,7 +228,8 @@ static bool slot_step(struct swarm *w, struct swarm_service *s, int64_t slot, bo
 /* An update is complete when all its tasks have run for the monitor time. */
 static bool update_step(struct swarm *w, struct swarm_service *s, bool well)
 {
-	uint64_t now = loop_now_ms(w->loop), monitor = (uint64_t)json_int(s->spec, "UpdateConfig.Monitor", 0) / 1000000;
+	uint64_t now = loop_now_ms(w->loop),
+		 monitor = (uint64_t)json_int(s->spec, "UpdateConfig.Monitor", 0) / 1000000;
 	if (!well)
 		s->well_ms = 0;
 	else if (s->well_ms == 0)
@@ -232,7 +238,8 @@ static bool update_step(struct swarm *w, struct swarm_service *s, bool well)
 		return false;
 	if (s->update != DOCKER_UPDATE_UPDATING && s->update != DOCKER_ROLLBACK_STARTED)
 		return false;
-	s->update = s->update == DOCKER_UPDATE_UPDATING ? DOCKER_UPDATE_COMPLETED : DOCKER_ROLLBACK_COMPLETED;
+	s->update = s->update == DOCKER_UPDATE_UPDATING ? DOCKER_UPDATE_COMPLETED
+							: DOCKER_ROLLBACK_COMPLETED;
 	return true;
 }
 
@@ -244,7 +251,8 @@ static bool service_step(struct swarm *w, struct swarm_service *s)
 		changed |= slot_step(w, s, slot, job, &well);
 	for (size_t i = 0; i < w->n_tasks; i++) {
 		struct swarm_task *t = w->tasks[i];
-		if (strcmp(t->service_id, s->id) != 0 || t->slot <= n || t->desired == DOCKER_TASK_REMOVE)
+		if (strcmp(t->service_id, s->id) != 0 || t->slot <= n ||
+			t->desired == DOCKER_TASK_REMOVE)
 			continue;
 		t->desired = DOCKER_TASK_REMOVE;
 		t->since_ms = loop_now_ms(w->loop);
@@ -257,7 +265,8 @@ static size_t later_in_slot(const struct swarm *w, size_t i)
 {
 	size_t n = 0;
 	for (size_t k = i + 1; k < w->n_tasks; k++)
-		n += w->tasks[k]->slot == w->tasks[i]->slot && strcmp(w->tasks[k]->service_id, w->tasks[i]->service_id) == 0;
+		n += w->tasks[k]->slot == w->tasks[i]->slot &&
+		     strcmp(w->tasks[k]->service_id, w->tasks[i]->service_id) == 0;
 	return n;
 }
 
@@ -276,7 +285,8 @@ static void forget_old(struct swarm *w)
 		if (o->gone_ms == 0 || o->gone_ms > now)
 			continue;
 		object_free(o);
-		memmove(&w->objects[i], &w->objects[i + 1], (w->n_objects - i - 1) * sizeof(*w->objects));
+		memmove(&w->objects[i], &w->objects[i + 1],
+			(w->n_objects - i - 1) * sizeof(*w->objects));
 		w->n_objects--;
 	}
 }
@@ -298,7 +308,8 @@ void swarm_advance(struct swarm *w)
 struct swarm_service *swarm_service_find(const struct swarm *w, const char *id)
 {
 	for (size_t i = 0; i < w->n_services; i++)
-		if (strcmp(w->services[i]->id, id) == 0 || strcmp(json_text(w->services[i]->spec, "Name", ""), id) == 0)
+		if (strcmp(w->services[i]->id, id) == 0 ||
+			strcmp(json_text(w->services[i]->spec, "Name", ""), id) == 0)
 			return w->services[i];
 	return NULL;
 }
@@ -307,7 +318,8 @@ struct swarm_object *swarm_object_find(const struct swarm *w, enum swarm_kind ki
 {
 	for (size_t i = 0; i < w->n_objects; i++) {
 		struct swarm_object *o = w->objects[i];
-		if (o->kind == kind && (strcmp(o->id, id) == 0 || strcmp(json_text(o->spec, "Name", ""), id) == 0))
+		if (o->kind == kind &&
+			(strcmp(o->id, id) == 0 || strcmp(json_text(o->spec, "Name", ""), id) == 0))
 			return o;
 	}
 	return NULL;
@@ -318,19 +330,24 @@ static struct status check_spec(struct swarm *w, json_t *spec)
 {
 	json_t *entry;
 	size_t i;
-	json_array_foreach(json_at(spec, "TaskTemplate.Networks"), i, entry) {
+	json_array_foreach(json_at(spec, "TaskTemplate.Networks"), i, entry)
+	{
 		const char *target = json_text(entry, "Target", "");
 		const struct swarm_object *o = swarm_object_find(w, SWARM_NETWORK, target);
 		if (!o || o->gone_ms)
 			return status_err(ST_NOT_FOUND, "network %s not found", target);
 		json_object_set_new(entry, "Target", json_string(o->id));
 	}
-	json_array_foreach(json_at(spec, "TaskTemplate.ContainerSpec.Secrets"), i, entry)
-		if (!swarm_object_find(w, SWARM_SECRET, json_text(entry, "SecretID", "")))
-			return status_err(ST_INVALID_ARGUMENT, "secret not found: %s", json_text(entry, "SecretName", ""));
-	json_array_foreach(json_at(spec, "TaskTemplate.ContainerSpec.Configs"), i, entry)
-		if (!swarm_object_find(w, SWARM_CONFIG, json_text(entry, "ConfigID", "")))
-			return status_err(ST_INVALID_ARGUMENT, "config not found: %s", json_text(entry, "ConfigName", ""));
+	json_array_foreach(json_at(spec, "TaskTemplate.ContainerSpec.Secrets"), i,
+		entry) if (!swarm_object_find(w, SWARM_SECRET,
+				   json_text(entry, "SecretID",
+					   ""))) return status_err(ST_INVALID_ARGUMENT,
+		"secret not found: %s", json_text(entry, "SecretName", ""));
+	json_array_foreach(json_at(spec, "TaskTemplate.ContainerSpec.Configs"), i,
+		entry) if (!swarm_object_find(w, SWARM_CONFIG,
+				   json_text(entry, "ConfigID",
+					   ""))) return status_err(ST_INVALID_ARGUMENT,
+		"config not found: %s", json_text(entry, "ConfigName", ""));
 	return status_ok();
 }
 
@@ -339,7 +356,8 @@ struct status swarm_service_create(struct swarm *w, const json_t *spec, const ch
 	const char *name = json_text(spec, "Name", "");
 	swarm_advance(w);
 	if (swarm_service_find(w, name))
-		return status_err(ST_ALREADY_EXISTS, "name conflicts with an existing object: service %s already exists", name);
+		return status_err(ST_ALREADY_EXISTS,
+			"name conflicts with an existing object: service %s already exists", name);
 	json_t *copy = json_deep_copy(spec);
 	struct status st = check_spec(w, copy);
 	if (!status_is_ok(&st)) {
@@ -362,11 +380,13 @@ struct status swarm_service_create(struct swarm *w, const json_t *spec, const ch
 
 static const char *label(const json_t *spec, const char *key)
 {
-	const char *value = json_string_value(json_object_get(json_object_get(spec, "Labels"), key));
+	const char *value =
+		json_string_value(json_object_get(json_object_get(spec, "Labels"), key));
 	return value ? value : "";
 }
 
-struct status swarm_service_update(struct swarm *w, const char *id, uint64_t version, const json_t *spec)
+struct status swarm_service_update(
+	struct swarm *w, const char *id, uint64_t version, const json_t *spec)
 {
 	struct swarm_service *s = swarm_service_find(w, id);
 	swarm_advance(w);
@@ -381,7 +401,8 @@ struct status swarm_service_update(struct swarm *w, const char *id, uint64_t ver
 		return st;
 	}
 	if (strcmp(label(s->spec, LABEL_JOB), label(copy, LABEL_JOB)) == 0 &&
-		strtol(label(copy, LABEL_EPOCH), NULL, 10) < strtol(label(s->spec, LABEL_EPOCH), NULL, 10))
+		strtol(label(copy, LABEL_EPOCH), NULL, 10) <
+			strtol(label(s->spec, LABEL_EPOCH), NULL, 10))
 		w->epoch_breaches++;
 	bool changes = !json_equal(json_object_get(copy, "TaskTemplate"), template_of(s));
 	set_spec(w, s, copy);
@@ -414,13 +435,15 @@ struct status swarm_service_remove(struct swarm *w, const char *id)
 
 /* ---- networks, secrets, configs ---- */
 
-struct status swarm_object_create(struct swarm *w, enum swarm_kind kind, const json_t *spec, const char **ret_id)
+struct status swarm_object_create(
+	struct swarm *w, enum swarm_kind kind, const json_t *spec, const char **ret_id)
 {
 	static const char *const words[] = {"net", "secret", "config"};
 	const char *name = json_text(spec, "Name", "");
 	swarm_advance(w);
 	if (swarm_object_find(w, kind, name))
-		return status_err(ST_ALREADY_EXISTS, "%s with name %s already exists", words[kind], name);
+		return status_err(
+			ST_ALREADY_EXISTS, "%s with name %s already exists", words[kind], name);
 	struct swarm_object *o = mem_new(struct swarm_object);
 	w->objects = mem_realloc_array(w->objects, sizeof(*w->objects), w->n_objects + 1);
 	w->objects[w->n_objects++] = o;
@@ -437,17 +460,16 @@ static bool holds_id(const json_t *list, const char *key, const char *id)
 {
 	json_t *entry;
 	size_t i;
-	json_array_foreach((json_t *)(uintptr_t)list, i, entry)
-		if (strcmp(json_text(entry, key, ""), id) == 0)
-			return true;
+	json_array_foreach((json_t *)(uintptr_t)list, i,
+		entry) if (strcmp(json_text(entry, key, ""), id) == 0) return true;
 	return false;
 }
 
 static bool template_uses(const json_t *template, const struct swarm_object *o)
 {
 	return holds_id(json_at(template, "Networks"), "Target", o->id) ||
-		holds_id(json_at(template, "ContainerSpec.Secrets"), "SecretID", o->id) ||
-		holds_id(json_at(template, "ContainerSpec.Configs"), "ConfigID", o->id);
+	       holds_id(json_at(template, "ContainerSpec.Secrets"), "SecretID", o->id) ||
+	       holds_id(json_at(template, "ContainerSpec.Configs"), "ConfigID", o->id);
 }
 
 struct status swarm_object_remove(struct swarm *w, enum swarm_kind kind, const char *id)
@@ -458,11 +480,15 @@ struct status swarm_object_remove(struct swarm *w, enum swarm_kind kind, const c
 		return status_err(ST_NOT_FOUND, "%s not found", id);
 	for (size_t i = 0; i < w->n_services; i++)
 		if (template_uses(template_of(w->services[i]), o))
-			return status_err(kind == SWARM_NETWORK ? ST_FAILED_PRECONDITION : ST_INVALID_ARGUMENT, "%s is in use by service %s",
-				id, json_text(w->services[i]->spec, "Name", ""));
+			return status_err(kind == SWARM_NETWORK ? ST_FAILED_PRECONDITION
+								: ST_INVALID_ARGUMENT,
+				"%s is in use by service %s", id,
+				json_text(w->services[i]->spec, "Name", ""));
 	for (size_t i = 0; kind == SWARM_NETWORK && i < w->n_tasks; i++)
-		if (!docker_task_state_ended(w->tasks[i]->state) && template_uses(w->tasks[i]->template, o))
-			return status_err(ST_FAILED_PRECONDITION, "network %s has active endpoints", id);
+		if (!docker_task_state_ended(w->tasks[i]->state) &&
+			template_uses(w->tasks[i]->template, o))
+			return status_err(
+				ST_FAILED_PRECONDITION, "network %s has active endpoints", id);
 	o->gone_ms = loop_now_ms(w->loop) + (kind == SWARM_NETWORK ? LINGER_MS : 0);
 	swarm_advance(w);
 	return status_ok();
@@ -476,17 +502,20 @@ static void describe_service(struct swarm *w, const struct swarm_service *s, str
 	int64_t running = 0;
 	for (size_t i = 0; i < w->n_tasks; i++) {
 		const struct swarm_task *t = w->tasks[i];
-		if (strcmp(t->service_id, s->id) == 0 && t->desired == DOCKER_TASK_RUNNING && is_up_to_date(s, t))
+		if (strcmp(t->service_id, s->id) == 0 && t->desired == DOCKER_TASK_RUNNING &&
+			is_up_to_date(s, t))
 			running += t->state == DOCKER_TASK_RUNNING;
 	}
-	buf_fmt(b, "service %s %s %lld/%lld", json_text(s->spec, "Name", ""), json_text(template_of(s), "ContainerSpec.Image", ""),
-		(long long)running, (long long)wanted_slots(s, &job));
+	buf_fmt(b, "service %s %s %lld/%lld", json_text(s->spec, "Name", ""),
+		json_text(template_of(s), "ContainerSpec.Image", ""), (long long)running,
+		(long long)wanted_slots(s, &job));
 	json_t *configs = json_at(template_of(s), "ContainerSpec.Configs"), *entry;
 	size_t i;
-	json_array_foreach(configs, i, entry)
-		buf_fmt(b, " %s", json_text(entry, "ConfigName", ""));
-	json_array_foreach(json_at(template_of(s), "Networks"), i, entry) {
-		const struct swarm_object *o = swarm_object_find(w, SWARM_NETWORK, json_text(entry, "Target", ""));
+	json_array_foreach(configs, i, entry) buf_fmt(b, " %s", json_text(entry, "ConfigName", ""));
+	json_array_foreach(json_at(template_of(s), "Networks"), i, entry)
+	{
+		const struct swarm_object *o =
+			swarm_object_find(w, SWARM_NETWORK, json_text(entry, "Target", ""));
 		buf_fmt(b, " %s", o ? json_text(o->spec, "Name", "") : "?");
 	}
 }
@@ -510,7 +539,8 @@ char *swarm_text(struct swarm *w, struct arena *a)
 	}
 	for (size_t i = 0; i < w->n_objects; i++)
 		if (!w->objects[i]->gone_ms)
-			lines[n++] = arena_fmt(a, "%s %s", words[w->objects[i]->kind], json_text(w->objects[i]->spec, "Name", ""));
+			lines[n++] = arena_fmt(a, "%s %s", words[w->objects[i]->kind],
+				json_text(w->objects[i]->spec, "Name", ""));
 	qsort(lines, n, sizeof(*lines), by_text);
 	b.len = 0;
 	for (size_t i = 0; i < n; i++)

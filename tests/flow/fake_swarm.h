@@ -1,5 +1,6 @@
-/* fake_swarm: a Swarm in memory, in the loop's time: services whose tasks appear, start, run, fail and are started
- * again; networks, secrets, configs. What an image's name holds says how its tasks behave:
+/* fake_swarm: a Swarm in memory, in the loop's time: services whose tasks appear, start, run, fail
+ *and are started again; networks, secrets, configs. What an image's name holds says how its tasks
+ *behave:
  *
  *	crash   runs for 100 ms, then fails with exit code 1
  *	reject  is rejected by its node
@@ -8,7 +9,8 @@
  *	slow    never gets further than preparing
  *	other   runs after 200 ms, and stays so
  *
- * It refuses what an Engine refuses: names taken, networks in use, secrets that are not there, versions that are old. */
+ * It refuses what an Engine refuses: names taken, networks in use, secrets that are not there,
+ *versions that are old. */
 #pragma once
 #include <jansson.h>
 #include "docker/docker.h"
@@ -55,7 +57,8 @@ struct swarm {
 	size_t n_services, n_tasks, n_objects;
 	struct swarm_node nodes[2];
 	uint64_t index;
-	const char *crashes; /* tasks of images whose name holds this crash from now on; NULL = none */
+	const char
+		*crashes; /* tasks of images whose name holds this crash from now on; NULL = none */
 	unsigned service_writes; /* creates, updates, removes */
 	unsigned epoch_breaches; /* writes of a job's older epoch over a newer one */
 };
@@ -65,13 +68,16 @@ void swarm_destroy(struct swarm *w);
 /* Everything that happens by itself up to now. */
 void swarm_advance(struct swarm *w);
 
-struct status swarm_service_create(struct swarm *w, const json_t *spec, const char **ret_id) __attribute__((warn_unused_result));
-struct status swarm_service_update(struct swarm *w, const char *id, uint64_t version, const json_t *spec)
+struct status swarm_service_create(struct swarm *w, const json_t *spec, const char **ret_id)
 	__attribute__((warn_unused_result));
-struct status swarm_service_remove(struct swarm *w, const char *id) __attribute__((warn_unused_result));
-struct status swarm_object_create(struct swarm *w, enum swarm_kind kind, const json_t *spec, const char **ret_id)
+struct status swarm_service_update(struct swarm *w, const char *id, uint64_t version,
+	const json_t *spec) __attribute__((warn_unused_result));
+struct status swarm_service_remove(struct swarm *w, const char *id)
 	__attribute__((warn_unused_result));
-struct status swarm_object_remove(struct swarm *w, enum swarm_kind kind, const char *id) __attribute__((warn_unused_result));
+struct status swarm_object_create(struct swarm *w, enum swarm_kind kind, const json_t *spec,
+	const char **ret_id) __attribute__((warn_unused_result));
+struct status swarm_object_remove(struct swarm *w, enum swarm_kind kind, const char *id)
+	__attribute__((warn_unused_result));
 /* By id or name; NULL: it is not there. */
 struct swarm_service *swarm_service_find(const struct swarm *w, const char *id);
 struct swarm_object *swarm_object_find(const struct swarm *w, enum swarm_kind kind, const char *id);

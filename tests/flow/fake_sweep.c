@@ -9,7 +9,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#define ATTEMPTS 3
+#define ATTEMPTS  3
 #define OUTAGE_MS 30000
 
 /* One run of the sweep. */
@@ -27,7 +27,9 @@ struct run {
 };
 
 #define CALLS_MAX 1000
-#define ALIKE_MAX 2 /* of one step's calls of the same name: the third look at the Engine is like the second */
+#define ALIKE_MAX                                                                                  \
+	2 /* of one step's calls of the same name: the third look at the Engine is like the second \
+	   */
 
 /* What a run without faults looks like. */
 struct happy {
@@ -59,7 +61,8 @@ struct world *scenario_run(const struct scenario *s)
 
 static bool is_step(struct str line)
 {
-	return str_starts(line, "db step") || str_starts(line, "db undo") || str_starts(line, "db finish");
+	return str_starts(line, "db step") || str_starts(line, "db undo") ||
+	       str_starts(line, "db finish");
 }
 
 static void mark_alike(struct happy *h, const struct buf *trace)
@@ -100,19 +103,21 @@ static void happy_free(struct happy *h)
 	free(h->after);
 }
 
-#define CHECK(condition)                                                                                               \
-	do {                                                                                                           \
-		if (!(condition))                                                                                      \
-			complain(r, h, #condition);                                                                    \
+#define CHECK(condition)                                                                           \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			complain(r, h, #condition);                                                \
 	} while (0)
 
 static void complain(const struct run *r, const struct happy *h, const char *what)
 {
-	print_error("%s, %s at call %u: %s\njob: %s, error: %s\nstack: status %d \"%s\", active %lld\nbefore:\n%safter:\n%snow:\n%s"
-		"trace:\n%sevents:\n%s",
-		r->scenario->name, r->what, r->at, what, job_state_name(r->job->row.state), r->job->error,
-		(int)r->w->store->stack.status, r->w->store->status_message, (long long)store_active(r->w->store), h->before, h->after,
-		world_text(r->w), r->w->script.trace.ptr, r->job->events.ptr ? r->job->events.ptr : "");
+	print_error("%s, %s at call %u: %s\njob: %s, error: %s\nstack: status %d \"%s\", active "
+		    "%lld\nbefore:\n%safter:\n%snow:\n%s"
+		    "trace:\n%sevents:\n%s",
+		r->scenario->name, r->what, r->at, what, job_state_name(r->job->row.state),
+		r->job->error, (int)r->w->store->stack.status, r->w->store->status_message,
+		(long long)store_active(r->w->store), h->before, h->after, world_text(r->w),
+		r->w->script.trace.ptr, r->job->events.ptr ? r->job->events.ptr : "");
 	fail();
 }
 
@@ -126,9 +131,11 @@ static void check_success(const struct run *r, const struct happy *h)
 		return;
 	CHECK(s->stack.status == STACK_RUNNING);
 	if (r->job->row.deployment_id.text[0])
-		CHECK(strcmp(s->stack.active_deployment_id.text, r->job->row.deployment_id.text) == 0);
+		CHECK(strcmp(s->stack.active_deployment_id.text, r->job->row.deployment_id.text) ==
+			0);
 	for (size_t i = 0; i < s->stack.n_services; i++)
-		CHECK(s->stack.services[i].state == SERVICE_RUNNING || s->stack.services[i].state == SERVICE_COMPLETED);
+		CHECK(s->stack.services[i].state == SERVICE_RUNNING ||
+			s->stack.services[i].state == SERVICE_COMPLETED);
 	CHECK(s->stack.n_services > 0);
 }
 
@@ -196,7 +203,8 @@ static void on_call(void *data, unsigned number, const char *name)
 }
 
 /* Acts right after each call's effect: before it would be the same as after the one before. */
-static void sweep(const struct scenario *s, const char *what, void (*act)(struct run *r), void (*then)(struct run *r))
+static void sweep(const struct scenario *s, const char *what, void (*act)(struct run *r),
+	void (*then)(struct run *r))
 {
 	struct happy h = happy_run(s);
 	for (unsigned at = 1; at <= h.calls; at++) {
@@ -272,7 +280,8 @@ static void sweep_drains(const struct scenario *s)
 	sweep(s, "drained", nothing, drain_and_start_another);
 }
 
-/* The database's clock runs ahead, and another daemon takes the job: the first one must not write any more. */
+/* The database's clock runs ahead, and another daemon takes the job: the first one must not write
+ * any more. */
 static void lose_lease(struct run *r)
 {
 	r->w->store->clock_ms += 60000;
@@ -307,10 +316,10 @@ static void sweep_outages(const struct scenario *s)
 
 /* ---- as tests ---- */
 
-#define FAULT_TEST(name, fault)                                                                                        \
-	static void name(void **state)                                                                                 \
-	{                                                                                                              \
-		sweep_faults(*state, fault);                                                                           \
+#define FAULT_TEST(name, fault)                                                                    \
+	static void name(void **state)                                                             \
+	{                                                                                          \
+		sweep_faults(*state, fault);                                                       \
 	}
 FAULT_TEST(a_call_is_refused, FAULT_REFUSED)
 FAULT_TEST(a_reply_is_lost, FAULT_LOST)
@@ -321,10 +330,10 @@ FAULT_TEST(a_call_is_slow, FAULT_SLOW)
 FAULT_TEST(a_call_is_never_answered, FAULT_SILENT)
 FAULT_TEST(a_call_is_done_and_never_answered, FAULT_DONE_SILENT)
 
-#define SWEEP_TEST(name, sweep)                                                                                        \
-	static void name(void **state)                                                                                 \
-	{                                                                                                              \
-		sweep(*state);                                                                                         \
+#define SWEEP_TEST(name, sweep)                                                                    \
+	static void name(void **state)                                                             \
+	{                                                                                          \
+		sweep(*state);                                                                     \
 	}
 SWEEP_TEST(the_engine_is_away, sweep_outages)
 SWEEP_TEST(cancelled_at_every_call, sweep_cancels)
@@ -333,19 +342,24 @@ SWEEP_TEST(killed_then_cancelled, sweep_kills_with_cancel)
 SWEEP_TEST(drained_at_every_call, sweep_drains)
 SWEEP_TEST(lease_lost_at_every_call, sweep_lost_leases)
 
-int sweep_main(const char *name, const struct CMUnitTest *own, size_t n, const struct scenario *const *scenarios)
+int sweep_main(const char *name, const struct CMUnitTest *own, size_t n,
+	const struct scenario *const *scenarios)
 {
 	static const struct {
 		const char *name;
 		CMUnitTestFunction run;
-	} sweeps[] = {{"a call is refused", a_call_is_refused}, {"a reply is lost", a_reply_is_lost},
-		{"a call conflicts", a_call_conflicts}, {"a call finds nothing", a_call_finds_nothing},
-		{"a call breaks", a_call_breaks}, {"a call is slow", a_call_is_slow},
+	} sweeps[] = {{"a call is refused", a_call_is_refused},
+		{"a reply is lost", a_reply_is_lost}, {"a call conflicts", a_call_conflicts},
+		{"a call finds nothing", a_call_finds_nothing}, {"a call breaks", a_call_breaks},
+		{"a call is slow", a_call_is_slow},
 		{"a call is never answered", a_call_is_never_answered},
 		{"a call is done and never answered", a_call_is_done_and_never_answered},
-		{"the Engine is away", the_engine_is_away}, {"cancelled at every call", cancelled_at_every_call},
-		{"killed at every call", killed_at_every_call}, {"killed then cancelled", killed_then_cancelled},
-		{"drained at every call", drained_at_every_call}, {"lease lost at every call", lease_lost_at_every_call}};
+		{"the Engine is away", the_engine_is_away},
+		{"cancelled at every call", cancelled_at_every_call},
+		{"killed at every call", killed_at_every_call},
+		{"killed then cancelled", killed_then_cancelled},
+		{"drained at every call", drained_at_every_call},
+		{"lease lost at every call", lease_lost_at_every_call}};
 	size_t each = sizeof(sweeps) / sizeof(sweeps[0]), count = n;
 	struct arena *a = arena_create();
 	for (size_t i = 0; scenarios[i]; i++)
@@ -355,8 +369,8 @@ int sweep_main(const char *name, const struct CMUnitTest *own, size_t n, const s
 	for (size_t i = n; i < count; i++) {
 		const struct scenario *s = scenarios[(i - n) / each];
 		size_t k = (i - n) % each;
-		tests[i] = (struct CMUnitTest){arena_fmt(a, "%s: %s", s->name, sweeps[k].name), sweeps[k].run, NULL, NULL,
-			(void *)(uintptr_t)s};
+		tests[i] = (struct CMUnitTest){arena_fmt(a, "%s: %s", s->name, sweeps[k].name),
+			sweeps[k].run, NULL, NULL, (void *)(uintptr_t)s};
 	}
 	int failed = _cmocka_run_group_tests(name, tests, count, NULL, NULL);
 	arena_destroy(a);

@@ -9,10 +9,10 @@
 #include "base/rng.h"
 #include "base/clock.h"
 
-#define LEASE_MS   15000
-#define LIMIT_MS   (6 * 3600 * UINT64_C(1000))
-#define STALL_MS   20000
-#define HOLD_MS    800
+#define LEASE_MS 15000
+#define LIMIT_MS (6 * 3600 * UINT64_C(1000))
+#define STALL_MS 20000
+#define HOLD_MS  800
 
 /* A generator with a seed, so that a run can be repeated (xorshift64*). */
 struct seeded {
@@ -27,7 +27,8 @@ static void seeded_fill(struct rng *r, void *p, size_t len)
 		s->x ^= s->x >> 12;
 		s->x ^= s->x << 25;
 		s->x ^= s->x >> 27;
-		((unsigned char *)p)[i] = (unsigned char)((s->x * UINT64_C(0x2545F4914F6CDD1D)) >> 56);
+		((unsigned char *)p)[i] =
+			(unsigned char)((s->x * UINT64_C(0x2545F4914F6CDD1D)) >> 56);
 	}
 }
 
@@ -95,11 +96,20 @@ struct world_daemon *world_start(struct world *w)
 	d->docker.log = w->log ? w->log : "";
 	d->docker.logs_hang = w->logs_hang;
 	fake_db_init(&d->db, &w->script, w->store);
-	d->stacks = (struct stacks){.docker = &d->docker.base, .clock = clock_system(), .stall_ms = STALL_MS, .hold_ms = HOLD_MS};
+	d->stacks = (struct stacks){.docker = &d->docker.base,
+		.clock = clock_system(),
+		.stall_ms = STALL_MS,
+		.hold_ms = HOLD_MS};
 	char owner[16];
 	(void)snprintf(owner, sizeof(owner), "daemon%zu", w->n_daemons);
-	const struct job_worker_options o = {.loop = w->loop, .db = &d->db.base, .rng = w->rng, .owner = owner,
-		.kinds = w->kinds ? w->kinds : stacks_kinds, .context = &d->stacks, .slots = w->slots, .lease_ms = LEASE_MS};
+	const struct job_worker_options o = {.loop = w->loop,
+		.db = &d->db.base,
+		.rng = w->rng,
+		.owner = owner,
+		.kinds = w->kinds ? w->kinds : stacks_kinds,
+		.context = &d->stacks,
+		.slots = w->slots,
+		.lease_ms = LEASE_MS};
 	d->worker = job_worker_create(&o);
 	job_worker_start(d->worker);
 	return d;
@@ -133,8 +143,9 @@ void world_run(struct world *w, struct store_job *j)
 	while (!job_state_is_end(j->row.state) && loop_now_ms(w->loop) < until)
 		world_turn(w);
 	if (!job_state_is_end(j->row.state))
-		fail_msg("job %s never ends: step \"%s\"%s, events:\n%s", job_kind_name(j->row.kind), j->step,
-			j->row.undoing ? " (undoing)" : "", j->events.ptr);
+		fail_msg("job %s never ends: step \"%s\"%s, events:\n%s",
+			job_kind_name(j->row.kind), j->step, j->row.undoing ? " (undoing)" : "",
+			j->events.ptr);
 }
 
 static void on_alarm(struct timer *t)
@@ -176,9 +187,11 @@ bool world_said(const struct store_job *j, const char *text)
 
 char *world_writes(struct world *w)
 {
-	static const char *const writes[] = {"docker service_create", "docker service_update", "docker service_remove",
-		"docker network_create", "docker network_remove", "docker secret_create", "docker secret_remove",
-		"docker config_create", "docker config_remove", "db step", "db undo", "db store_rendered", "db set_status",
-		"db activate", "db fail_release", "db removed", "db set_networks", "db finish", "db requeue", NULL};
+	static const char *const writes[] = {"docker service_create", "docker service_update",
+		"docker service_remove", "docker network_create", "docker network_remove",
+		"docker secret_create", "docker secret_remove", "docker config_create",
+		"docker config_remove", "db step", "db undo", "db store_rendered", "db set_status",
+		"db activate", "db fail_release", "db removed", "db set_networks", "db finish",
+		"db requeue", NULL};
 	return fake_trace(&w->script, w->arena, writes);
 }

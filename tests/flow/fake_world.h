@@ -1,5 +1,6 @@
-/* fake_world: a Swarm, a store and any number of daemons (worker, flows) in virtual time. A test submits a job, lets it
- * run to its end, and compares the Swarm and the store with what the outcome says. */
+/* fake_world: a Swarm, a store and any number of daemons (worker, flows) in virtual time. A test
+ * submits a job, lets it run to its end, and compares the Swarm and the store with what the outcome
+ * says. */
 #pragma once
 #include "fake_db.h"
 #include "fake_docker.h"
@@ -49,7 +50,7 @@ void world_wake(struct world *w); /* every living daemon's worker */
 
 /* Deploys this text with a daemon that is drained afterwards; the script starts anew. */
 void world_prepare(struct world *w, const char *compose);
-char *world_text(struct world *w); /* swarm_text, in the world's arena */
+char *world_text(struct world *w);                            /* swarm_text, in the world's arena */
 bool world_said(const struct store_job *j, const char *text); /* among its events */
 
 /* The script's lines that are writes, without those of claiming, renewing, progress. */

@@ -6,17 +6,16 @@
 #include <cmocka.h>
 #include "fake_sweep.h"
 
-static const char *const shop =
-	"services:\n"
-	"  db:\n"
-	"    image: postgres:1\n"
-	"  web:\n"
-	"    image: nginx:1\n"
-	"    depends_on: [db]\n"
-	"    deploy: {replicas: 2}\n"
-	"    configs: [site]\n"
-	"configs:\n"
-	"  site: {content: one}\n";
+static const char *const shop = "services:\n"
+				"  db:\n"
+				"    image: postgres:1\n"
+				"  web:\n"
+				"    image: nginx:1\n"
+				"    depends_on: [db]\n"
+				"    deploy: {replicas: 2}\n"
+				"    configs: [site]\n"
+				"configs:\n"
+				"  site: {content: one}\n";
 
 static struct store_job *submit_shop(struct world *w)
 {
@@ -29,31 +28,30 @@ static void writes_in_this_order(void **state)
 {
 	(void)state;
 	struct world *w = scenario_run(&deploy);
-	assert_string_equal(world_writes(w),
-		"db step begun\n"
-		"db set_status deploying\n"
-		"db step announce\n"
-		"db store_rendered\n"
-		"db step store\n"
-		"db set_networks\n"
-		"db step assign_networks\n"
-		"docker network_create acme-shop_default\n"
-		"db step networks\n"
-		"docker config_create acme-shop_site_e513572c4e1b\n"
-		"db step objects\n"
-		"docker service_create acme-shop_db\n"
-		"docker service_create acme-shop_web\n"
-		"db step services\n"
-		"db step converge\n"
-		"db step prune\n"
-		"db activate\n"
-		"db step activate\n"
-		"db finish succeeded\n");
-	assert_string_equal(world_text(w),
-		"config acme-shop_site_e513572c4e1b\n"
-		"network acme-shop_default\n"
-		"service acme-shop_db postgres:1 1/1 acme-shop_default\n"
-		"service acme-shop_web nginx:1 2/2 acme-shop_site_e513572c4e1b acme-shop_default\n");
+	assert_string_equal(world_writes(w), "db step begun\n"
+					     "db set_status deploying\n"
+					     "db step announce\n"
+					     "db store_rendered\n"
+					     "db step store\n"
+					     "db set_networks\n"
+					     "db step assign_networks\n"
+					     "docker network_create acme-shop_default\n"
+					     "db step networks\n"
+					     "docker config_create acme-shop_site_e513572c4e1b\n"
+					     "db step objects\n"
+					     "docker service_create acme-shop_db\n"
+					     "docker service_create acme-shop_web\n"
+					     "db step services\n"
+					     "db step converge\n"
+					     "db step prune\n"
+					     "db activate\n"
+					     "db step activate\n"
+					     "db finish succeeded\n");
+	assert_string_equal(world_text(w), "config acme-shop_site_e513572c4e1b\n"
+					   "network acme-shop_default\n"
+					   "service acme-shop_db postgres:1 1/1 acme-shop_default\n"
+					   "service acme-shop_web nginx:1 2/2 "
+					   "acme-shop_site_e513572c4e1b acme-shop_default\n");
 	world_destroy(w);
 }
 

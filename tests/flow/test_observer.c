@@ -10,13 +10,12 @@
 #include "fake_world.h"
 #include "stacks/observer.h"
 
-static const char *const shop =
-	"services:\n"
-	"  db:\n"
-	"    image: postgres:1\n"
-	"  web:\n"
-	"    image: nginx:1\n"
-	"    deploy: {replicas: 2}\n";
+static const char *const shop = "services:\n"
+				"  db:\n"
+				"    image: postgres:1\n"
+				"  web:\n"
+				"    image: nginx:1\n"
+				"    deploy: {replicas: 2}\n";
 
 struct ctx {
 	struct world *w;
@@ -48,8 +47,11 @@ static int setup(void **state)
 	world_prepare(c->w, shop);
 	fake_docker_init(&c->docker, &c->w->script, c->w->swarm);
 	fake_db_init(&c->db, &c->w->script, c->w->store);
-	const struct observer_options o = {
-		.loop = c->w->loop, .docker = &c->docker.base, .db = &c->db.base, .on_engine = on_engine, .data = c};
+	const struct observer_options o = {.loop = c->w->loop,
+		.docker = &c->docker.base,
+		.db = &c->db.base,
+		.on_engine = on_engine,
+		.data = c};
 	c->observer = observer_create(&o);
 	observer_start(c->observer);
 	world_run_ms(c->w, 15000); /* until all is quiet, */
@@ -88,12 +90,16 @@ static void must(struct status st)
 		fail_msg("%s", st.message);
 }
 
-static json_t *changed(const struct ctx *c, const char *name, const char *image, json_int_t replicas)
+static json_t *changed(
+	const struct ctx *c, const char *name, const char *image, json_int_t replicas)
 {
 	json_t *spec = json_deep_copy(swarm_service_find(c->w->swarm, name)->spec);
 	if (image)
-		json_object_set_new(json_object_get(json_object_get(spec, "TaskTemplate"), "ContainerSpec"), "Image", json_string(image));
-	json_object_set_new(spec, "Mode", json_pack("{s:{s:I}}", "Replicated", "Replicas", replicas));
+		json_object_set_new(
+			json_object_get(json_object_get(spec, "TaskTemplate"), "ContainerSpec"),
+			"Image", json_string(image));
+	json_object_set_new(
+		spec, "Mode", json_pack("{s:{s:I}}", "Replicated", "Replicas", replicas));
 	return spec;
 }
 

@@ -10,27 +10,27 @@
 
 #define DB "services:\n  db:\n    image: postgres:1\n"
 
-static const char *const good = DB
-	"  web:\n"
-	"    image: nginx:1\n"
-	"    deploy: {replicas: 2}\n"
-	"  worker: {image: worker:1}\n";
+static const char *const good = DB "  web:\n"
+				   "    image: nginx:1\n"
+				   "    deploy: {replicas: 2}\n"
+				   "  worker: {image: worker:1}\n";
 
-static const char *const bad = DB
-	"  web:\n"
-	"    image: nginx:crash\n"
-	"    deploy: {replicas: 2}\n"
-	"  cache: {image: 'redis:1', networks: [back]}\n"
-	"networks:\n"
-	"  back: {}\n";
+static const char *const bad = DB "  web:\n"
+				  "    image: nginx:crash\n"
+				  "    deploy: {replicas: 2}\n"
+				  "  cache: {image: 'redis:1', networks: [back]}\n"
+				  "networks:\n"
+				  "  back: {}\n";
 
 static struct store_job *submit_bad(struct world *w)
 {
 	return store_deploy(w->store, bad, ON_FAILURE_ROLLBACK, 3);
 }
 
-static const struct scenario bad_update = {.name = "bad update", .prepared = good, .submit = submit_bad, .fails = true};
-static const struct scenario bad_deploy = {.name = "bad deploy", .submit = submit_bad, .fails = true};
+static const struct scenario bad_update = {
+	.name = "bad update", .prepared = good, .submit = submit_bad, .fails = true};
+static const struct scenario bad_deploy = {
+	.name = "bad deploy", .submit = submit_bad, .fails = true};
 
 /* Runs `text` over what is there. */
 static struct store_job *run(struct world *w, const char *text, enum failure_policy policy)
@@ -41,37 +41,36 @@ static struct store_job *run(struct world *w, const char *text, enum failure_pol
 	return j;
 }
 
-#define assert_in(text, part)                                                                                          \
-	do {                                                                                                           \
-		if (!strstr(text, part))                                                                               \
-			fail_msg("no \"%s\" in: %s", part, text);                                                      \
+#define assert_in(text, part)                                                                      \
+	do {                                                                                       \
+		if (!strstr(text, part))                                                           \
+			fail_msg("no \"%s\" in: %s", part, text);                                  \
 	} while (0)
 
 static void an_update_is_taken_back_in_this_order(void **state)
 {
 	(void)state;
 	struct world *w = scenario_run(&bad_update);
-	assert_string_equal(world_writes(w),
-		"db step begun\n"
-		"db set_status deploying\n"
-		"db step announce\n"
-		"db store_rendered\n"
-		"db step store\n"
-		"db set_networks\n"
-		"db step assign_networks\n"
-		"docker network_create acme-shop_back\n"
-		"db step networks\n"
-		"db step objects\n"
-		"docker service_update acme-shop_web\n"
-		"docker service_create acme-shop_cache\n"
-		"db step services\n"
-		"db undo converge\n"
-		"docker service_update acme-shop_web\n"
-		"docker service_remove acme-shop_cache\n"
-		"docker network_remove acme-shop_back\n"
-		"db set_status running\n"
-		"db fail_release\n"
-		"db finish failed\n");
+	assert_string_equal(world_writes(w), "db step begun\n"
+					     "db set_status deploying\n"
+					     "db step announce\n"
+					     "db store_rendered\n"
+					     "db step store\n"
+					     "db set_networks\n"
+					     "db step assign_networks\n"
+					     "docker network_create acme-shop_back\n"
+					     "db step networks\n"
+					     "db step objects\n"
+					     "docker service_update acme-shop_web\n"
+					     "docker service_create acme-shop_cache\n"
+					     "db step services\n"
+					     "db undo converge\n"
+					     "docker service_update acme-shop_web\n"
+					     "docker service_remove acme-shop_cache\n"
+					     "docker network_remove acme-shop_back\n"
+					     "db set_status running\n"
+					     "db fail_release\n"
+					     "db finish failed\n");
 	world_destroy(w);
 }
 
@@ -121,10 +120,11 @@ static void what_the_engine_rolled_back_has_failed(void **state)
 	struct world *w = world_create();
 	world_prepare(w, DB "  web: {image: 'nginx:1'}\n");
 	char *before = world_text(w);
-	struct store_job *j = run(w, DB
-		"  web:\n"
-		"    image: nginx:crash\n"
-		"    deploy: {update_config: {failure_action: rollback, monitor: 1s}}\n", ON_FAILURE_ROLLBACK);
+	struct store_job *j = run(w,
+		DB "  web:\n"
+		   "    image: nginx:crash\n"
+		   "    deploy: {update_config: {failure_action: rollback, monitor: 1s}}\n",
+		ON_FAILURE_ROLLBACK);
 	assert_int_equal(j->row.state, JOB_FAILED);
 	assert_in(j->error, "service web: the Engine's update is rollback_");
 	assert_null(strstr(j->error, "taking it back failed"));
@@ -153,9 +153,12 @@ static void each_way_not_to_run_is_told(void **state)
 		const char *image, *deploy, *says;
 	} cases[] = {
 		{"x:reject", "{}", "cannot start: task acme-shop_web.1"},
-		{"x:nonode", "{}", "cannot be scheduled: task acme-shop_web.1 pending: no suitable node"},
-		{"x:once", "{restart_policy: {condition: none}}", "ended, and its restart policy does not start it again"},
-		{"x:crash", "{restart_policy: {condition: none}}", "ended, and its restart policy does not start it again"},
+		{"x:nonode", "{}",
+			"cannot be scheduled: task acme-shop_web.1 pending: no suitable node"},
+		{"x:once", "{restart_policy: {condition: none}}",
+			"ended, and its restart policy does not start it again"},
+		{"x:crash", "{restart_policy: {condition: none}}",
+			"ended, and its restart policy does not start it again"},
 		{"x:once", "{}", "ends again and again"},
 		{"x:slow", "{}", "no progress for 600 s: 0 of 1 tasks are running"},
 		{"x:crash", "{mode: replicated-job, restart_policy: {condition: none}}", "ended"},
@@ -163,7 +166,9 @@ static void each_way_not_to_run_is_told(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct world *w = world_create();
-		char *text = arena_fmt(w->arena, "services:\n  web:\n    image: %s\n    deploy: %s\n", cases[i].image, cases[i].deploy);
+		char *text =
+			arena_fmt(w->arena, "services:\n  web:\n    image: %s\n    deploy: %s\n",
+				cases[i].image, cases[i].deploy);
 		struct store_job *j = run(w, text, ON_FAILURE_ROLLBACK);
 		assert_int_equal(j->row.state, JOB_FAILED);
 		assert_in(j->error, cases[i].says);
@@ -189,7 +194,8 @@ static void jobs_and_what_others_wait_for_may_end(void **state)
 		"    depends_on: {migrate: {condition: service_completed_successfully}}\n"
 		"  everywhere:\n"
 		"    image: agent:1\n"
-		"    deploy: {mode: global}\n", ON_FAILURE_ROLLBACK);
+		"    deploy: {mode: global}\n",
+		ON_FAILURE_ROLLBACK);
 	assert_string_equal(j->error, "");
 	assert_int_equal(j->row.state, JOB_SUCCEEDED);
 	assert_string_equal(j->message, "2 services run, 2 complete");
@@ -207,8 +213,9 @@ static void what_is_not_ours_is_left_alone(void **state)
 	(void)state;
 	struct world *w = world_create();
 	const char *id = "";
-	json_t *spec = json_pack("{s:s, s:{s:s}, s:{s:{s:s}}}", "Name", "acme-shop_web", "Labels", "com.docker.stack.namespace",
-		"acme-shop", "TaskTemplate", "ContainerSpec", "Image", "theirs:1");
+	json_t *spec = json_pack("{s:s, s:{s:s}, s:{s:{s:s}}}", "Name", "acme-shop_web", "Labels",
+		"com.docker.stack.namespace", "acme-shop", "TaskTemplate", "ContainerSpec", "Image",
+		"theirs:1");
 	struct status st = swarm_service_create(w->swarm, spec, &id);
 	assert_int_equal(st.code, ST_OK);
 	json_decref(spec);
@@ -237,16 +244,18 @@ static void a_service_that_vanishes_meanwhile_has_failed(void **state)
 	world_destroy(w);
 }
 
-/* Its labels say that a later epoch of this very job has written it: this run is over, and touches nothing. */
+/* Its labels say that a later epoch of this very job has written it: this run is over, and touches
+ * nothing. */
 static void what_a_later_owner_has_written_is_his(void **state)
 {
 	(void)state;
 	struct world *w = world_create();
 	struct store_job *j = store_deploy(w->store, good, ON_FAILURE_ROLLBACK, 1);
 	const char *id = "";
-	json_t *spec = json_pack("{s:s, s:{s:s, s:s, s:s, s:s}, s:{s:{s:s}}}", "Name", "acme-shop_db", "Labels",
-		"com.docker.stack.namespace", "acme-shop", LABEL_STACK, w->store->stack.id.text, LABEL_JOB, j->row.id.text, LABEL_EPOCH,
-		"99", "TaskTemplate", "ContainerSpec", "Image", "later:1");
+	json_t *spec = json_pack("{s:s, s:{s:s, s:s, s:s, s:s}, s:{s:{s:s}}}", "Name",
+		"acme-shop_db", "Labels", "com.docker.stack.namespace", "acme-shop", LABEL_STACK,
+		w->store->stack.id.text, LABEL_JOB, j->row.id.text, LABEL_EPOCH, "99",
+		"TaskTemplate", "ContainerSpec", "Image", "later:1");
 	struct status st = swarm_service_create(w->swarm, spec, &id);
 	assert_int_equal(st.code, ST_OK);
 	json_decref(spec);
@@ -271,8 +280,8 @@ static void what_is_still_in_use_is_left_behind(void **state)
 	world_prepare(w, DB "    networks: [back]\nnetworks:\n  back: {}\n");
 	struct swarm_object *o = swarm_object_find(w->swarm, SWARM_NETWORK, "acme-shop_back");
 	const char *id = "";
-	json_t *spec = json_pack("{s:s, s:{s:{s:s}, s:[{s:s}]}}", "Name", "guest", "TaskTemplate", "ContainerSpec", "Image", "guest:1",
-		"Networks", "Target", o->id);
+	json_t *spec = json_pack("{s:s, s:{s:{s:s}, s:[{s:s}]}}", "Name", "guest", "TaskTemplate",
+		"ContainerSpec", "Image", "guest:1", "Networks", "Target", o->id);
 	struct status st = swarm_service_create(w->swarm, spec, &id);
 	assert_int_equal(st.code, ST_OK);
 	json_decref(spec);
@@ -340,7 +349,8 @@ static void the_reason_outlives_the_daemon(void **state)
 	world_destroy(w);
 }
 
-/* The old release does not run any more either: both stories are told, and what is not the old release's goes. */
+/* The old release does not run any more either: both stories are told, and what is not the old
+ * release's goes. */
 static void the_way_back_may_fail_too(void **state)
 {
 	(void)state;
@@ -382,7 +392,8 @@ static void progress_only_grows_and_says_each_thing_once(void **state)
 {
 	(void)state;
 	struct world *w = world_create();
-	struct store_job *j = run(w, DB "  web: {image: 'nginx:1', depends_on: [db]}\n", ON_FAILURE_ROLLBACK);
+	struct store_job *j =
+		run(w, DB "  web: {image: 'nginx:1', depends_on: [db]}\n", ON_FAILURE_ROLLBACK);
 	assert_int_equal(j->row.state, JOB_SUCCEEDED);
 	assert_false(j->percent_fell);
 	assert_string_equal(j->message, "2 services run");

@@ -1,5 +1,5 @@
-/* The worker and its runs, with a kind of job of our own: three steps that take as long, and fail as often, as a test
- * says. */
+/* The worker and its runs, with a kind of job of our own: three steps that take as long, and fail
+ * as often, as a test says. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,13 +11,13 @@
 
 /* What all runs of a test share. */
 static struct {
-	struct buf log;            /* what was run, in order */
-	const char *slow;          /* this step takes slow_ms, */
+	struct buf log;   /* what was run, in order */
+	const char *slow; /* this step takes slow_ms, */
 	uint64_t slow_ms;
-	const char *failing;       /* this one fails, with this code, so often */
+	const char *failing; /* this one fails, with this code, so often */
 	enum st_code code;
 	unsigned failures;
-	unsigned running, most;    /* at the same time */
+	unsigned running, most; /* at the same time */
 } play;
 
 struct work {
@@ -91,9 +91,10 @@ static void end(struct job_run *run)
 }
 
 static const struct flow_step prelude[] = {{"see", do_step, NULL, 30}, {0}};
-static const struct flow_step steps[] = {
-	{"one", do_step, undo_step, 0}, {"two", do_step, undo_step, 0}, {"three", do_step, NULL, 0}, {0}};
-static const struct job_kind_def work_kind = {JOB_HOUSEKEEPING, prelude, steps, begin, interrupt, end, "three"};
+static const struct flow_step steps[] = {{"one", do_step, undo_step, 0},
+	{"two", do_step, undo_step, 0}, {"three", do_step, NULL, 0}, {0}};
+static const struct job_kind_def work_kind = {
+	JOB_HOUSEKEEPING, prelude, steps, begin, interrupt, end, "three"};
 static const struct job_kind_def *const kinds[] = {&work_kind, NULL};
 
 static int setup(void **state)
@@ -141,7 +142,8 @@ static void a_job_runs_to_its_end(void **state)
 	assert_log("see one two three ");
 	assert_int_equal(j->row.state, JOB_SUCCEEDED);
 	assert_int_equal(j->row.epoch, 1);
-	assert_string_equal(world_writes(w), "db step begun\ndb step one\ndb step two\ndb step three\ndb finish succeeded\n");
+	assert_string_equal(world_writes(w),
+		"db step begun\ndb step one\ndb step two\ndb step three\ndb finish succeeded\n");
 }
 
 static void a_job_that_nobody_announces_is_found(void **state)
@@ -573,7 +575,8 @@ static void steps_and_events_are_repeated_each_for_itself(void **state)
 	world_start(w);
 	world_run(w, j);
 	assert_int_equal(j->row.state, JOB_SUCCEEDED);
-	assert_string_equal(world_writes(w), "db step begun\ndb step one\ndb step two\ndb step three\ndb finish succeeded\n");
+	assert_string_equal(world_writes(w),
+		"db step begun\ndb step one\ndb step two\ndb step three\ndb finish succeeded\n");
 }
 
 static void events_that_the_database_refuses_are_dropped(void **state)

@@ -30,7 +30,10 @@ static int teardown(void **state)
 
 static bool read_all(const char *file, const char *const *env, const char *const *flags)
 {
-	const struct config_input in = {.path = file ? "skepd.yaml" : NULL, .file = str_of(file), .env = env, .flags = flags};
+	const struct config_input in = {.path = file ? "skepd.yaml" : NULL,
+		.file = str_of(file),
+		.env = env,
+		.flags = flags};
 	return config_read(arena, &in, &config, &errors);
 }
 
@@ -111,7 +114,8 @@ static void every_type(void **state)
 
 static void booleans_in_their_forms(void **state)
 {
-	static const char *const yes[] = {"true", "yes", "on", "1"}, *const no[] = {"false", "no", "off", "0"};
+	static const char *const yes[] = {"true", "yes", "on", "1"}, *const no[] = {"false", "no",
+									     "off", "0"};
 	(void)state;
 	for (size_t i = 0; i < 4; i++) {
 		assert_reads(arena_fmt(arena, "migrate: %s", yes[i]));
@@ -126,14 +130,19 @@ static void bounds_are_inclusive(void **state)
 	(void)state;
 	assert_reads("job_slots: 1\n");
 	assert_reads("job_slots: 1024\n");
-	assert_refused("job_slots: 0\n", "skepd.yaml:1", "job_slots is \"0\"; it must be between 1 and 1024");
-	assert_refused("job_slots: 1025\n", "skepd.yaml:1", "job_slots is \"1025\"; it must be between 1 and 1024");
+	assert_refused("job_slots: 0\n", "skepd.yaml:1",
+		"job_slots is \"0\"; it must be between 1 and 1024");
+	assert_refused("job_slots: 1025\n", "skepd.yaml:1",
+		"job_slots is \"1025\"; it must be between 1 and 1024");
 	assert_reads("job_lease: 1s\n");
-	assert_refused("job_lease: 999ms\n", "skepd.yaml:1", "job_lease is \"999ms\"; it must be between 1s and 10m0s");
+	assert_refused("job_lease: 999ms\n", "skepd.yaml:1",
+		"job_lease is \"999ms\"; it must be between 1s and 10m0s");
 	assert_reads("hold: 0\n");
-	assert_refused("hold: -1s\n", "skepd.yaml:1", "hold is \"-1s\"; it must be between 0s and 1h0m0s");
+	assert_refused(
+		"hold: -1s\n", "skepd.yaml:1", "hold is \"-1s\"; it must be between 0s and 1h0m0s");
 	assert_reads("socket_mode: 0777\n");
-	assert_refused("socket_mode: 1000\n", "skepd.yaml:1", "socket_mode is \"1000\"; it must be between 0 and 0777");
+	assert_refused("socket_mode: 1000\n", "skepd.yaml:1",
+		"socket_mode is \"1000\"; it must be between 0 and 0777");
 }
 
 static void wrong_types(void **state)
@@ -142,16 +151,23 @@ static void wrong_types(void **state)
 		{"job_slots: many", "job_slots is \"many\"; it must be a whole number"},
 		{"job_slots: 1.5", "job_slots is \"1.5\"; it must be a whole number"},
 		{"job_slots:", "job_slots is \"\"; it must be a whole number"},
-		{"job_slots: 99999999999999999999", "job_slots is \"99999999999999999999\"; it must be a whole number"},
-		{"job_lease: 15", "job_lease is \"15\"; it must be a duration, such as 30s or 1m30s"},
+		{"job_slots: 99999999999999999999",
+			"job_slots is \"99999999999999999999\"; it must be a whole number"},
+		{"job_lease: 15",
+			"job_lease is \"15\"; it must be a duration, such as 30s or 1m30s"},
 		{"max_message: big", "max_message is \"big\"; it must be a size, such as 4MiB"},
-		{"socket_mode: 0668", "socket_mode is \"0668\"; it must be octal permissions, such as 0660"},
+		{"socket_mode: 0668",
+			"socket_mode is \"0668\"; it must be octal permissions, such as 0660"},
 		{"migrate: perhaps", "migrate is \"perhaps\"; it must be true or false"},
-		{"log_level: loud", "log_level is \"loud\"; it must be one of debug|info|warn|error"},
+		{"log_level: loud",
+			"log_level is \"loud\"; it must be one of debug|info|warn|error"},
 		{"log_level: inf", "log_level is \"inf\"; it must be one of debug|info|warn|error"},
-		{"listen: 7700", "listen is \"7700\"; it must be host:port, such as 127.0.0.1:7700"},
-		{"listen: a:70000", "listen is \"a:70000\"; it must be host:port, such as 127.0.0.1:7700"},
-		{"docker: /run/docker.sock", "docker is \"/run/docker.sock\"; it must be unix:///path or tcp://host:port"},
+		{"listen: 7700",
+			"listen is \"7700\"; it must be host:port, such as 127.0.0.1:7700"},
+		{"listen: a:70000",
+			"listen is \"a:70000\"; it must be host:port, such as 127.0.0.1:7700"},
+		{"docker: /run/docker.sock", "docker is \"/run/docker.sock\"; it must be "
+					     "unix:///path or tcp://host:port"},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -161,24 +177,31 @@ static void wrong_types(void **state)
 static void a_value_that_is_refused_leaves_the_one_before(void **state)
 {
 	(void)state;
-	assert_refused("job_slots: 0\n", "skepd.yaml:1", "job_slots is \"0\"; it must be between 1 and 1024");
+	assert_refused("job_slots: 0\n", "skepd.yaml:1",
+		"job_slots is \"0\"; it must be between 1 and 1024");
 	assert_int_equal(config_number(&config, CONFIG_JOB_SLOTS), 16);
 }
 
 static void unknown_and_doubled_keys(void **state)
 {
 	(void)state;
-	assert_refused("# x\njob_slot: 3\n", "skepd.yaml:2", "\"job_slot\" is no option; see `skepd config --help`");
-	assert_refused("job_slotss: 3\n", "skepd.yaml:1", "\"job_slotss\" is no option; see `skepd config --help`");
-	assert_refused("job_slots: 3\nhold: 1s\njob_slots: 3\n", "skepd.yaml:3", "job_slots stands twice");
-	assert_refused("job-slots: 3\njob_slots: 4\n", "skepd.yaml:2", "job_slots stands twice"); /* the same key */
+	assert_refused("# x\njob_slot: 3\n", "skepd.yaml:2",
+		"\"job_slot\" is no option; see `skepd config --help`");
+	assert_refused("job_slotss: 3\n", "skepd.yaml:1",
+		"\"job_slotss\" is no option; see `skepd config --help`");
+	assert_refused(
+		"job_slots: 3\nhold: 1s\njob_slots: 3\n", "skepd.yaml:3", "job_slots stands twice");
+	assert_refused("job-slots: 3\njob_slots: 4\n", "skepd.yaml:2",
+		"job_slots stands twice"); /* the same key */
 }
 
 static void lines_that_are_no_options(void **state)
 {
 	(void)state;
-	assert_refused("nonsense\n", "skepd.yaml:1", "expected `key: value` at the start of the line");
-	assert_refused("hold: 1s\n  job_slots: 3\n", "skepd.yaml:2", "expected `key: value` at the start of the line");
+	assert_refused(
+		"nonsense\n", "skepd.yaml:1", "expected `key: value` at the start of the line");
+	assert_refused("hold: 1s\n  job_slots: 3\n", "skepd.yaml:2",
+		"expected `key: value` at the start of the line");
 	assert_reads("hold: 1s\r\njob_slots: 4\r\n");
 	assert_int_equal(config_number(&config, CONFIG_JOB_SLOTS), 4);
 	const struct config_input in = {.path = "skepd.yaml", .file = STR("hold: 1s\n\0")};
@@ -198,8 +221,10 @@ static void quotes_and_comments(void **state)
 	assert_string_equal(config_text(&config, CONFIG_POSTGRES), "host=x password=a#b");
 	assert_string_equal(config_text(&config, CONFIG_REDIS), "");
 	assert_refused("socket: \"/run/x\n", "skepd.yaml:1", "the quote is not closed");
-	assert_refused("socket: \"/run/x\" y\n", "skepd.yaml:1", "something stands behind the closing quote");
-	assert_refused("socket: \"/run/x\"# y\n", "skepd.yaml:1", "something stands behind the closing quote");
+	assert_refused("socket: \"/run/x\" y\n", "skepd.yaml:1",
+		"something stands behind the closing quote");
+	assert_refused("socket: \"/run/x\"# y\n", "skepd.yaml:1",
+		"something stands behind the closing quote");
 }
 
 static void all_errors_at_once_but_not_without_end(void **state)
@@ -218,11 +243,12 @@ static void all_errors_at_once_but_not_without_end(void **state)
 
 static void later_sources_win(void **state)
 {
-	static const char *const env[] = {
-		"PATH=/bin", "SKEP_JOB_SLOTS=5", "SKEP_HOLD=2s", "SKEP_TOKEN=theirs", "SKEP_=x", "SKEPJOB_LEASE=1h", NULL};
+	static const char *const env[] = {"PATH=/bin", "SKEP_JOB_SLOTS=5", "SKEP_HOLD=2s",
+		"SKEP_TOKEN=theirs", "SKEP_=x", "SKEPJOB_LEASE=1h", NULL};
 	static const char *const flags[] = {"--hold=3s", "--job-lease", "20s", "--migrate", NULL};
 	(void)state;
-	assert_true(read_all("job_slots: 4\nhold: 1s\nstall_limit: 9s\nmigrate: false\n", env, flags));
+	assert_true(
+		read_all("job_slots: 4\nhold: 1s\nstall_limit: 9s\nmigrate: false\n", env, flags));
 	assert_int_equal(config_number(&config, CONFIG_STALL_LIMIT), 9000);
 	assert_string_equal(config.values[CONFIG_STALL_LIMIT].from, "skepd.yaml:3");
 	assert_int_equal(config_number(&config, CONFIG_JOB_SLOTS), 5);
@@ -235,8 +261,10 @@ static void later_sources_win(void **state)
 
 static void flags_that_are_wrong(void **state)
 {
-	static const char *const unknown[] = {"--nonsense=1", NULL}, *const bare[] = {"hold=1s", NULL},
-				 *const empty[] = {"--hold", NULL}, *const bad[] = {"--job_slots=x", NULL};
+	static const char *const unknown[] = {"--nonsense=1", NULL},
+				 *const bare[] = {"hold=1s", NULL},
+				 *const empty[] = {"--hold", NULL},
+				 *const bad[] = {"--job_slots=x", NULL};
 	(void)state;
 	assert_false(read_all(NULL, NULL, unknown));
 	assert_string_equal(errors.items[0].where, "--nonsense=1");
@@ -266,7 +294,8 @@ static void help_names_every_option(void **state)
 	(void)state;
 	char *text = printed(config_print_help);
 	for (int i = 0; i < CONFIG_COUNT; i++)
-		assert_non_null(strstr(text, arena_fmt(arena, "\n  %s ", config_key((enum config_option)i))));
+		assert_non_null(strstr(
+			text, arena_fmt(arena, "\n  %s ", config_key((enum config_option)i))));
 	assert_non_null(strstr(text, "changes on SIGHUP"));
 	assert_true(config_is_live(CONFIG_LOG_LEVEL));
 	assert_false(config_is_live(CONFIG_LISTEN));

@@ -10,7 +10,8 @@ static void what_may_pass_by_itself(void **state)
 {
 	(void)state;
 	for (int code = 0; code <= ST_CODE_MAX; code++) {
-		bool transient = code == ST_UNAVAILABLE || code == ST_ABORTED || code == ST_RESOURCE_EXHAUSTED;
+		bool transient = code == ST_UNAVAILABLE || code == ST_ABORTED ||
+				 code == ST_RESOURCE_EXHAUSTED;
 		assert_int_equal(retry_is_transient((enum st_code)code), transient);
 	}
 }

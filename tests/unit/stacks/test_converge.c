@@ -30,7 +30,11 @@ static struct scene scene_of(enum docker_mode mode, int64_t replicas)
 {
 	struct scene s = {
 		.c = {.key = "web", .name = "shop_web", .stall_ms = STALL_MS, .hold_ms = HOLD_MS},
-		.service = {.id = "s1", .name = "shop_web", .mode = mode, .replicas = replicas, .job_iteration = -1,
+		.service = {.id = "s1",
+			.name = "shop_web",
+			.mode = mode,
+			.replicas = replicas,
+			.job_iteration = -1,
 			.update = {.message = ""}},
 		.nodes = {{.id = "n1", .hostname = "alpha", .state = DOCKER_NODE_READY},
 			{.id = "n2", .hostname = "beta", .state = DOCKER_NODE_READY}},
@@ -47,14 +51,23 @@ static int free_json(json_t *j)
 	return 0;
 }
 
-static struct docker_task *add(struct scene *s, int64_t slot, const char *node, enum docker_task_state desired,
-	enum docker_task_state state)
+static struct docker_task *add(struct scene *s, int64_t slot, const char *node,
+	enum docker_task_state desired, enum docker_task_state state)
 {
 	struct docker_task *t = &s->tasks[s->n_tasks];
 	(void)snprintf(s->ids[s->n_tasks], sizeof(s->ids[0]), "t%zu", s->n_tasks);
-	*t = (struct docker_task){.id = s->ids[s->n_tasks++], .service_id = "s1", .node_id = node, .slot = slot, .desired_state = desired,
-		.state = state, .message = "", .err = "", .exit_code = -1, .job_iteration = -1,
-		.created_us = (int64_t)(s->now * 1000 + s->n_tasks), .state_us = (int64_t)(s->now * 1000 + s->n_tasks)};
+	*t = (struct docker_task){.id = s->ids[s->n_tasks++],
+		.service_id = "s1",
+		.node_id = node,
+		.slot = slot,
+		.desired_state = desired,
+		.state = state,
+		.message = "",
+		.err = "",
+		.exit_code = -1,
+		.job_iteration = -1,
+		.created_us = (int64_t)(s->now * 1000 + s->n_tasks),
+		.state_us = (int64_t)(s->now * 1000 + s->n_tasks)};
 	return t;
 }
 
@@ -76,8 +89,12 @@ static enum converge_verdict look_at(struct scene *s, const struct docker_servic
 	struct docker_task sorted[TASKS];
 	memcpy(sorted, s->tasks, sizeof(sorted));
 	converge_sort(sorted, s->n_tasks);
-	const struct converge_look l = {
-		.service = service, .tasks = sorted, .n_tasks = s->n_tasks, .nodes = s->nodes, .n_nodes = 2, .now_ms = s->now};
+	const struct converge_look l = {.service = service,
+		.tasks = sorted,
+		.n_tasks = s->n_tasks,
+		.nodes = s->nodes,
+		.n_nodes = 2,
+		.now_ms = s->now};
 	return converge_judge(&s->c, &l);
 }
 
@@ -92,10 +109,10 @@ static enum converge_verdict look_after(struct scene *s, uint64_t ms)
 	return look(s);
 }
 
-#define assert_says(s, text)                                                                                           \
-	do {                                                                                                           \
-		if (!strstr((s).c.message, text))                                                                      \
-			fail_msg("no \"%s\" in \"%s\"", text, (s).c.message);                                          \
+#define assert_says(s, text)                                                                       \
+	do {                                                                                       \
+		if (!strstr((s).c.message, text))                                                  \
+			fail_msg("no \"%s\" in \"%s\"", text, (s).c.message);                      \
 	} while (0)
 
 /* ---- what is wanted ---- */
@@ -142,7 +159,8 @@ static void the_services_monitor_is_how_long_it_holds(void **state)
 {
 	struct scene s = scene_of(DOCKER_REPLICATED, 1);
 	(void)state;
-	json_object_set_new(s.spec, "UpdateConfig", json_pack("{s:I}", "Monitor", (json_int_t)1500000000));
+	json_object_set_new(
+		s.spec, "UpdateConfig", json_pack("{s:I}", "Monitor", (json_int_t)1500000000));
 	run(&s, 1);
 	assert_int_equal(look(&s), CONVERGE_HOLD);
 	assert_says(s, "1500 ms");
@@ -230,7 +248,8 @@ static void a_job_is_done_when_all_have_ended_well(void **state)
 	struct docker_task *second = add(&s, 1, "n1", DOCKER_TASK_COMPLETE, DOCKER_TASK_RUNNING);
 	first->job_iteration = second->job_iteration = 1;
 	assert_int_equal(look(&s), CONVERGE_WAIT);
-	assert_int_equal(look_after(&s, 100 * STALL_MS), CONVERGE_WAIT); /* it may run as long as it likes */
+	assert_int_equal(
+		look_after(&s, 100 * STALL_MS), CONVERGE_WAIT); /* it may run as long as it likes */
 	first->state = DOCKER_TASK_COMPLETE;
 	assert_int_equal(look(&s), CONVERGE_WAIT);
 	second->state = DOCKER_TASK_COMPLETE;
@@ -291,7 +310,8 @@ static void a_crash_loop(void **state)
 	assert_int_equal(look(&s), CONVERGE_WAIT);
 	struct docker_task *last = crash(&s, 1, "bang", 4);
 	assert_int_equal(look(&s), CONVERGE_FAILED);
-	assert_string_equal(s.c.message, "crash loop: task shop_web.1 on node alpha failed: bang (exit code 4)");
+	assert_string_equal(s.c.message,
+		"crash loop: task shop_web.1 on node alpha failed: bang (exit code 4)");
 	assert_string_equal(s.c.failed_task, last->id);
 	assert_int_equal(converge_state(&s.c), SERVICE_FAILED);
 	free_json(s.spec);
@@ -327,7 +347,8 @@ static void what_failed_before_the_last_write_does_not_count(void **state)
 	free_json(s.spec);
 }
 
-/* The Engine stamps the service whenever its update moves on; what counts is when the update began. */
+/* The Engine stamps the service whenever its update moves on; what counts is when the update began.
+ */
 static void what_failed_since_the_update_began_counts(void **state)
 {
 	struct scene s = scene_of(DOCKER_REPLICATED, 1);
@@ -350,7 +371,8 @@ static void rejections_are_believed_sooner(void **state)
 	add(&s, 1, "n1", DOCKER_TASK_READY, DOCKER_TASK_READY);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(look(&s), CONVERGE_WAIT);
-		add(&s, 1, "n1", DOCKER_TASK_SHUTDOWN, DOCKER_TASK_REJECTED)->err = "No such image: x";
+		add(&s, 1, "n1", DOCKER_TASK_SHUTDOWN, DOCKER_TASK_REJECTED)->err =
+			"No such image: x";
 	}
 	assert_int_equal(look(&s), CONVERGE_FAILED);
 	assert_says(s, "cannot start: task shop_web.1 on node alpha rejected: No such image: x");
@@ -361,7 +383,8 @@ static void ending_well_again_and_again_is_failing_too(void **state)
 {
 	struct scene s = scene_of(DOCKER_REPLICATED, 1);
 	(void)state;
-	json_object_set_new(s.spec, "TaskTemplate", json_pack("{s:{s:{s:[s]}}}", "ContainerSpec", "Healthcheck", "Test", "CMD"));
+	json_object_set_new(s.spec, "TaskTemplate",
+		json_pack("{s:{s:{s:[s]}}}", "ContainerSpec", "Healthcheck", "Test", "CMD"));
 	add(&s, 1, "n1", DOCKER_TASK_READY, DOCKER_TASK_READY);
 	for (int i = 0; i < 3; i++)
 		add(&s, 1, "n1", DOCKER_TASK_SHUTDOWN, DOCKER_TASK_COMPLETE)->exit_code = 0;
@@ -378,7 +401,8 @@ static void an_orphan(void **state)
 	assert_int_equal(look(&s), CONVERGE_WAIT);
 	assert_int_equal(look_after(&s, CONVERGE_ORPHAN_MS - 1), CONVERGE_WAIT);
 	assert_int_equal(look_after(&s, 1), CONVERGE_FAILED);
-	assert_says(s, "ended, and its restart policy does not start it again: task shop_web.1 on node alpha failed: finished");
+	assert_says(s, "ended, and its restart policy does not start it again: task shop_web.1 on "
+		       "node alpha failed: finished");
 	free_json(s.spec);
 }
 
@@ -403,7 +427,8 @@ static void unschedulable(void **state)
 	assert_int_equal(look(&s), CONVERGE_WAIT);
 	assert_string_equal(s.c.message, "waits for a node: no suitable node");
 	assert_int_equal(look_after(&s, CONVERGE_UNSCHEDULABLE_MS), CONVERGE_FAILED);
-	assert_string_equal(s.c.message, "cannot be scheduled: task shop_web.1 pending: no suitable node");
+	assert_string_equal(
+		s.c.message, "cannot be scheduled: task shop_web.1 pending: no suitable node");
 	free_json(s.spec);
 }
 
@@ -432,7 +457,8 @@ static void a_crash_loop_without_history_is_a_stall(void **state)
 	while (v == CONVERGE_WAIT && looks++ < 1000) {
 		s.n_tasks = 0;
 		crash(&s, 1, "boom", 1);
-		add(&s, 1, "n1", DOCKER_TASK_RUNNING, looks % 2 ? DOCKER_TASK_READY : DOCKER_TASK_STARTING);
+		add(&s, 1, "n1", DOCKER_TASK_RUNNING,
+			looks % 2 ? DOCKER_TASK_READY : DOCKER_TASK_STARTING);
 		v = look_after(&s, 500);
 	}
 	assert_int_equal(v, CONVERGE_FAILED);
@@ -448,10 +474,12 @@ static void patience_is_what_the_spec_asks_for(void **state)
 	const json_int_t second = 1000000000;
 	(void)state;
 	json_object_set_new(s.spec, "TaskTemplate",
-		json_pack("{s:{s:{s:I, s:I, s:I, s:i}, s:I}, s:{s:I}}", "ContainerSpec", "Healthcheck", "StartPeriod", 30 * second,
-			"Interval", 10 * second, "Timeout", 5 * second, "Retries", 3, "StopGracePeriod", 60 * second, "RestartPolicy",
-			"Delay", 5 * second));
-	json_object_set_new(s.spec, "UpdateConfig", json_pack("{s:I, s:I}", "Delay", 100 * second, "Monitor", 7 * second));
+		json_pack("{s:{s:{s:I, s:I, s:I, s:i}, s:I}, s:{s:I}}", "ContainerSpec",
+			"Healthcheck", "StartPeriod", 30 * second, "Interval", 10 * second,
+			"Timeout", 5 * second, "Retries", 3, "StopGracePeriod", 60 * second,
+			"RestartPolicy", "Delay", 5 * second));
+	json_object_set_new(s.spec, "UpdateConfig",
+		json_pack("{s:I, s:I}", "Delay", 100 * second, "Monitor", 7 * second));
 	uint64_t patience = STALL_MS + 1000 * (30 + 3 * (10 + 5) + 60 + 5 + 100 + 7);
 	add(&s, 1, "n1", DOCKER_TASK_RUNNING, DOCKER_TASK_STARTING);
 	assert_int_equal(look(&s), CONVERGE_WAIT);
@@ -492,9 +520,13 @@ static void the_engines_own_update(void **state)
 		enum docker_update_state state;
 		enum converge_verdict verdict;
 	} cases[] = {
-		{DOCKER_UPDATE_NONE, CONVERGE_HOLD}, {DOCKER_UPDATE_UPDATING, CONVERGE_WAIT}, {DOCKER_UPDATE_COMPLETED, CONVERGE_HOLD},
-		{DOCKER_UPDATE_PAUSED, CONVERGE_FAILED}, {DOCKER_ROLLBACK_STARTED, CONVERGE_FAILED},
-		{DOCKER_ROLLBACK_PAUSED, CONVERGE_FAILED}, {DOCKER_ROLLBACK_COMPLETED, CONVERGE_FAILED},
+		{DOCKER_UPDATE_NONE, CONVERGE_HOLD},
+		{DOCKER_UPDATE_UPDATING, CONVERGE_WAIT},
+		{DOCKER_UPDATE_COMPLETED, CONVERGE_HOLD},
+		{DOCKER_UPDATE_PAUSED, CONVERGE_FAILED},
+		{DOCKER_ROLLBACK_STARTED, CONVERGE_FAILED},
+		{DOCKER_ROLLBACK_PAUSED, CONVERGE_FAILED},
+		{DOCKER_ROLLBACK_COMPLETED, CONVERGE_FAILED},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -503,7 +535,9 @@ static void the_engines_own_update(void **state)
 		s.service.update.state = cases[i].state;
 		s.service.update.message = "its words";
 		bool bad = cases[i].verdict == CONVERGE_FAILED;
-		assert_int_equal(look(&s), bad ? CONVERGE_WAIT : cases[i].verdict); /* the task that did it may come to be seen */
+		assert_int_equal(look(&s),
+			bad ? CONVERGE_WAIT
+			    : cases[i].verdict); /* the task that did it may come to be seen */
 		assert_int_equal(look_after(&s, CONVERGE_STOPPED_MS), cases[i].verdict);
 		if (bad)
 			assert_says(s, "its words");
@@ -524,7 +558,8 @@ static void a_roll_back_is_told_by_the_task_that_was_seen(void **state)
 	run(&s, 1);
 	s.service.update.state = DOCKER_ROLLBACK_COMPLETED;
 	assert_int_equal(look(&s), CONVERGE_FAILED);
-	assert_says(s, "the Engine's update is rollback_completed: task shop_web.1 on node alpha failed: boom");
+	assert_says(s, "the Engine's update is rollback_completed: task shop_web.1 on node alpha "
+		       "failed: boom");
 	assert_string_equal(s.c.failed_task, id);
 	free_json(s.spec);
 }
@@ -550,7 +585,8 @@ static void one_look_only(void **state)
 	assert_int_equal(look(&s), CONVERGE_FAILED);
 	t->state = DOCKER_TASK_COMPLETE;
 	assert_int_equal(look(&s), CONVERGE_FAILED);
-	json_object_set_new(s.spec, "TaskTemplate", json_pack("{s:{s:s}}", "RestartPolicy", "Condition", "none"));
+	json_object_set_new(s.spec, "TaskTemplate",
+		json_pack("{s:{s:s}}", "RestartPolicy", "Condition", "none"));
 	assert_int_equal(look(&s), CONVERGE_DONE);
 	assert_int_equal(converge_state(&s.c), SERVICE_COMPLETED);
 	t->state = DOCKER_TASK_PENDING;
@@ -603,9 +639,15 @@ static void many_tasks_do_not_stall_the_loop(void **state)
 	for (size_t i = 0; i < 2 * N; i++) {
 		bool old = i >= N;
 		(void)snprintf(ids[i], sizeof(ids[i]), "t%zu", i);
-		tasks[i] = (struct docker_task){.id = ids[i], .service_id = "s1", .node_id = i % 2 ? "n1" : "n2",
-			.slot = (int64_t)(i * 7919 % N) + 1, .desired_state = old ? DOCKER_TASK_SHUTDOWN : DOCKER_TASK_RUNNING,
-			.state = old ? DOCKER_TASK_FAILED : DOCKER_TASK_STARTING, .message = "", .err = "", .job_iteration = -1};
+		tasks[i] = (struct docker_task){.id = ids[i],
+			.service_id = "s1",
+			.node_id = i % 2 ? "n1" : "n2",
+			.slot = (int64_t)(i * 7919 % N) + 1,
+			.desired_state = old ? DOCKER_TASK_SHUTDOWN : DOCKER_TASK_RUNNING,
+			.state = old ? DOCKER_TASK_FAILED : DOCKER_TASK_STARTING,
+			.message = "",
+			.err = "",
+			.job_iteration = -1};
 	}
 	int64_t before = now_us();
 	converge_sort(tasks, 2 * N);

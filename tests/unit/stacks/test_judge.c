@@ -10,7 +10,8 @@
 #include "stacks/converge.h"
 #include "stacks/judge.h"
 
-/* A stack of two services, db and web (two replicas), as the database knows it, and a picture of the Engine. */
+/* A stack of two services, db and web (two replicas), as the database knows it, and a picture of
+ * the Engine. */
 struct scene {
 	struct arena *arena;
 	struct picture *picture;
@@ -30,22 +31,60 @@ static int setup(void **state)
 	s->arena = a;
 	s->picture = picture_create();
 	s->spec = json_object();
-	s->known[0] = (struct db_service){.service = "db", .engine_id = "s1", .engine_name = "shop_db", .image = "pg:1", .message = "",
-		.mode = "replicated", .state = SERVICE_RUNNING, .running = 1, .wanted = 1};
-	s->known[1] = (struct db_service){.service = "web", .engine_id = "s2", .engine_name = "shop_web", .image = "nginx:1",
-		.message = "", .mode = "replicated", .state = SERVICE_RUNNING, .running = 2, .wanted = 2};
-	s->stack = (struct db_stack){.id = {"stack"}, .active_deployment_id = {"release"}, .namespace_ = "shop", .status_message = "",
-		.status = STACK_RUNNING, .services = s->known, .n_services = 2};
-	s->services[0] = (struct docker_service){.id = "s2", .name = "shop_web", .image = "nginx:1", .replicas = 2,
-		.job_iteration = -1, .update = {.message = ""}, .spec = s->spec};
-	s->services[1] = (struct docker_service){.id = "s1", .name = "shop_db", .image = "pg:1", .replicas = 1, .job_iteration = -1,
-		.update = {.message = ""}, .spec = s->spec};
+	s->known[0] = (struct db_service){.service = "db",
+		.engine_id = "s1",
+		.engine_name = "shop_db",
+		.image = "pg:1",
+		.message = "",
+		.mode = "replicated",
+		.state = SERVICE_RUNNING,
+		.running = 1,
+		.wanted = 1};
+	s->known[1] = (struct db_service){.service = "web",
+		.engine_id = "s2",
+		.engine_name = "shop_web",
+		.image = "nginx:1",
+		.message = "",
+		.mode = "replicated",
+		.state = SERVICE_RUNNING,
+		.running = 2,
+		.wanted = 2};
+	s->stack = (struct db_stack){.id = {"stack"},
+		.active_deployment_id = {"release"},
+		.namespace_ = "shop",
+		.status_message = "",
+		.status = STACK_RUNNING,
+		.services = s->known,
+		.n_services = 2};
+	s->services[0] = (struct docker_service){.id = "s2",
+		.name = "shop_web",
+		.image = "nginx:1",
+		.replicas = 2,
+		.job_iteration = -1,
+		.update = {.message = ""},
+		.spec = s->spec};
+	s->services[1] = (struct docker_service){.id = "s1",
+		.name = "shop_db",
+		.image = "pg:1",
+		.replicas = 1,
+		.job_iteration = -1,
+		.update = {.message = ""},
+		.spec = s->spec};
 	s->n_services = 2;
 	static const char *const owners[] = {"s2", "s1", "s2"};
 	for (size_t i = 0; i < 3; i++)
-		s->tasks[s->n_tasks++] = (struct docker_task){.id = "t", .service_id = owners[i], .node_id = "n1", .container_id = "",
-			.slot = i == 2 ? 2 : 1, .desired_state = DOCKER_TASK_RUNNING, .state = DOCKER_TASK_RUNNING, .message = "",
-			.err = "", .exit_code = -1, .image = "", .job_iteration = -1};
+		s->tasks[s->n_tasks++] = (struct docker_task){.id = "t",
+			.service_id = owners[i],
+			.node_id = "n1",
+			.container_id = "",
+			.slot = i == 2 ? 2 : 1,
+			.desired_state = DOCKER_TASK_RUNNING,
+			.state = DOCKER_TASK_RUNNING,
+			.message = "",
+			.err = "",
+			.exit_code = -1,
+			.image = "",
+			.job_iteration = -1};
 	*state = s;
 	return 0;
 }
@@ -62,7 +101,8 @@ static int teardown(void **state)
 static struct judged_stack judge(struct scene *s)
 {
 	struct judged_stack j;
-	const struct docker_node node = {.id = "n1", .hostname = "alpha", .state = DOCKER_NODE_READY};
+	const struct docker_node node = {
+		.id = "n1", .hostname = "alpha", .state = DOCKER_NODE_READY};
 	picture_reset(s->picture);
 	picture_set_services(s->picture, s->services, s->n_services);
 	picture_set_tasks(s->picture, s->tasks, s->n_tasks);
@@ -170,7 +210,8 @@ static void a_new_image_or_scale_is_noted(void **state)
 static void one_shots_that_ended_well_are_well(void **state)
 {
 	struct scene *s = *state;
-	json_object_set_new(s->spec, "TaskTemplate", json_pack("{s:{s:s}}", "RestartPolicy", "Condition", "none"));
+	json_object_set_new(s->spec, "TaskTemplate",
+		json_pack("{s:{s:s}}", "RestartPolicy", "Condition", "none"));
 	s->tasks[1].state = DOCKER_TASK_COMPLETE;
 	s->tasks[1].desired_state = DOCKER_TASK_SHUTDOWN;
 	struct judged_stack j = judge(s);

@@ -8,34 +8,33 @@
 #include "base/json.h"
 #include "stacks/release.h"
 
-static const char *const text =
-	"services:\n"
-	"  web:\n"
-	"    image: nginx:1\n"
-	"    depends_on:\n"
-	"      db: {condition: service_healthy}\n"
-	"      migrate: {condition: service_completed_successfully}\n"
-	"    configs: [site]\n"
-	"    secrets: [key, theirs]\n"
-	"    networks: [front, outside]\n"
-	"  db: {image: postgres, networks: [front]}\n"
-	"  migrate:\n"
-	"    image: migrate:2\n"
-	"    depends_on: [db]\n"
-	"    networks: [front]\n"
-	"    deploy: {mode: replicated-job}\n"
-	"  agent:\n"
-	"    image: agent:1\n"
-	"    networks: [front]\n"
-	"    deploy: {mode: global}\n"
-	"networks:\n"
-	"  front: {}\n"
-	"  outside: {external: true}\n"
-	"configs:\n"
-	"  site: {content: '${GREETING}'}\n"
-	"secrets:\n"
-	"  key: {file: ./key.bin}\n"
-	"  theirs: {external: true}\n";
+static const char *const text = "services:\n"
+				"  web:\n"
+				"    image: nginx:1\n"
+				"    depends_on:\n"
+				"      db: {condition: service_healthy}\n"
+				"      migrate: {condition: service_completed_successfully}\n"
+				"    configs: [site]\n"
+				"    secrets: [key, theirs]\n"
+				"    networks: [front, outside]\n"
+				"  db: {image: postgres, networks: [front]}\n"
+				"  migrate:\n"
+				"    image: migrate:2\n"
+				"    depends_on: [db]\n"
+				"    networks: [front]\n"
+				"    deploy: {mode: replicated-job}\n"
+				"  agent:\n"
+				"    image: agent:1\n"
+				"    networks: [front]\n"
+				"    deploy: {mode: global}\n"
+				"networks:\n"
+				"  front: {}\n"
+				"  outside: {external: true}\n"
+				"configs:\n"
+				"  site: {content: '${GREETING}'}\n"
+				"secrets:\n"
+				"  key: {file: ./key.bin}\n"
+				"  theirs: {external: true}\n";
 
 static const struct release_labels labels = {"project-1", "stack-1"};
 
@@ -103,7 +102,8 @@ static void a_source_comes_back_byte_by_byte(void **state)
 static void an_empty_source(void **state)
 {
 	struct release_upload none = {0}, back;
-	struct status st = release_source_decode(*state, release_source_encode(*state, &none), &back);
+	struct status st =
+		release_source_decode(*state, release_source_encode(*state, &none), &back);
 	assert_int_equal(st.code, ST_OK);
 	assert_int_equal(back.n_texts + back.n_files + back.n_variables, 0);
 }
@@ -115,13 +115,15 @@ static void a_source_that_cannot_be_read(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct status st = release_source_decode(*state, str_of(bad[i]), &back);
 		assert_int_not_equal(st.code, ST_OK);
-		assert_non_null(strstr(st.message, "the stored source of the release cannot be read"));
+		assert_non_null(
+			strstr(st.message, "the stored source of the release cannot be read"));
 	}
 }
 
 static void errors_are_told_all_at_once(void **state)
 {
-	struct compose_text t = {"c.yml", STR("services:\n  a: {imagee: x}\n  b: {image: x, nonsense: 1}\n")};
+	struct compose_text t = {
+		"c.yml", STR("services:\n  a: {imagee: x}\n  b: {image: x, nonsense: 1}\n")};
 	struct release_upload u = {.texts = &t, .n_texts = 1};
 	struct compose_project *p;
 	struct compose_problems errors, warnings;
@@ -176,7 +178,8 @@ static void everything_that_we_make_is_labelled(void **state)
 
 static void contents_are_labelled_and_named_by_what_they_hold(void **state)
 {
-	struct release one = render(*state, "one"), same = render(*state, "one"), two = render(*state, "two");
+	struct release one = render(*state, "one"), same = render(*state, "one"),
+		       two = render(*state, "two");
 	const char *content = label(&one.configs[0], LABEL_CONTENT);
 	assert_int_equal(strlen(content), 24);
 	assert_string_equal(content, label(&same.configs[0], LABEL_CONTENT));
@@ -191,7 +194,8 @@ static void contents_are_labelled_and_named_by_what_they_hold(void **state)
 
 /* ---- rendered ---- */
 
-static void assert_same_objects(const struct release_object *x, const struct release_object *y, size_t n)
+static void assert_same_objects(
+	const struct release_object *x, const struct release_object *y, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		assert_string_equal(x[i].key, y[i].key);
@@ -232,7 +236,8 @@ static void a_rendering_comes_back_as_it_was(void **state)
 	assert_int_equal(web->n_depends, 2);
 	assert_int_equal(web->depends[0].condition, COMPOSE_HEALTHY);
 	assert_int_equal(web->depends[1].condition, COMPOSE_COMPLETED);
-	assert_int_equal(release_service_find(&back, "migrate")->depends[0].condition, COMPOSE_STARTED);
+	assert_int_equal(
+		release_service_find(&back, "migrate")->depends[0].condition, COMPOSE_STARTED);
 }
 
 static void no_rendering_is_the_empty_release(void **state)
