@@ -188,7 +188,7 @@ static void many_topics(void **state)
 	struct ctx *c = *state;
 	enum { N = 500 };
 	struct listener *l = mem_zalloc(N * sizeof(*l));
-	char id[16];
+	char id[32];
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < N; i++) {
 			listener_init(&l[i], c);
