@@ -89,7 +89,7 @@ def test_roles(skepd, project):
                 if ranks.index(needed) > rank:
                     assert code == 'PERMISSION_DENIED', f'{role} {service}.{verb}'
                 else:
-                    assert code in ('OK', 'INVALID_ARGUMENT'), f'{role} {service}.{method}: {code}'
+                    assert code in ('OK', 'INVALID_ARGUMENT'), f'{role} {service}.{verb}: {code}'
     for job in skepd.call('Jobs', 'List', project=project.name, states=[1, 2]).jobs:
         skepd.wait(job.id)
 
