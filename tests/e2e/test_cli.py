@@ -14,7 +14,7 @@ import time
 import pytest
 import yaml
 from daemon import compose, hello
-from servers import binary
+from servers import binary, eventually
 
 SLOW = hello(healthcheck={'test': ['CMD', '/hello', '--health'], 'interval': '1s', 'retries': 60}, arguments=['START_DELAY=60'])
 
@@ -117,7 +117,7 @@ def test_deploy_from_stdin_and_the_verbs(cli, engine, project):
     assert [line.split()[0] for line in cli.ok('stack', 'ps', 'web').split('\n')[1:3]] == ['app.1', 'other.1']
     assert '2/2' in cli.ok('stack', 'ls')
     cli.ok('stack', 'scale', 'web', 'app=2')
-    assert re.search(r'app +replicated +2/2 +running', cli.ok('stack', 'services', 'web'))
+    eventually('shown', lambda: re.search(r'app +replicated +2/2 +running', cli.ok('stack', 'services', 'web')), 2)
     before = engine.running(project.namespace())['other']
     cli.ok('stack', 'restart', 'web', 'other')
     assert engine.running(project.namespace())['other'] != before
