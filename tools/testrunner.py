@@ -151,11 +151,11 @@ def ctest(part, preset, pattern='.'):
     return junit(result, status)
 
 
-def pytest(part, folder, limit, env=None):
+def pytest(part, paths, limit, env=None):
     result = os.path.join(VAR, part + '.xml')
     with open(log_path(part), 'a', encoding='utf-8') as log:
         status = children.run(['/usr/bin/python3', '-m', 'pytest', '-ra', '-p', 'no:cacheprovider',
-                               '--durations=10', f'--junitxml={result}', folder], log, limit,
+                               '--durations=10', f'--junitxml={result}', *paths], log, limit,
                               {'PYTHONDONTWRITEBYTECODE': '1', **(env or {})})
     return junit(result, status)
 
@@ -171,7 +171,7 @@ def part_generated():
 
 
 def part_tools():
-    return pytest('tools', 'tests/unit/tools', 300)
+    return pytest('tools', ['tests/unit/tools'], 300)
 
 
 def part_fast():
@@ -247,13 +247,18 @@ def part_fuzz():
 
 
 def part_e2e():
-    """The real binaries, with sanitizers; what those report in a daemon is a failure too."""
+    """The real binaries, with sanitizers; what those report in a daemon is a failure too. Two runs side by side, each with
+    servers of its own: most of the time is waiting for the Engine."""
     count = build('asan')
     if not built['asan']:
         return count
     reports = os.path.join(VAR, 'sanitizer')
     options = {name: f'{value}:log_path={reports}' for name, value in SANITIZER.items()}
-    count += pytest('e2e', 'tests/e2e', 2400, {'SKEP_BIN_DIR': os.path.join(ROOT, 'build/asan'), **options})
+    env = {'SKEP_BIN_DIR': os.path.join(ROOT, 'build/asan'), **options}
+    slow = ['tests/e2e/test_crash.py', 'tests/e2e/test_main_job.py']  # half of the time
+    shares = {'e2e-1': slow, 'e2e-2': sorted({*glob.glob('tests/e2e/test_*.py')} - {*slow})}
+    with concurrent.futures.ThreadPoolExecutor(len(shares)) as pool:
+        count += sum(pool.map(lambda part: pytest(part, shares[part], 2400, env), shares), Count())
     found = sorted(glob.glob(reports + '.*'))
     with open(log_path('e2e'), 'a', encoding='utf-8') as log:
         for path in found:
