@@ -130,12 +130,19 @@ def hello(port=None, version=1, arguments=(), networks=('bridge',), deploy=None,
     """A Compose service of the hello image. With a port: published on the host, where engine.http() reaches it. Without
     networks of its own it is on the Engine's bridge, from which a task leaves at once, not after overlay's two seconds."""
     quick = {'endpoint_mode': 'dnsrr', 'update_config': {'monitor': '200ms'}, 'restart_policy': {'delay': '100ms'}}
-    made = {'image': f'localhost/hello:{version}', 'networks': list(networks), 'deploy': {**quick, **(deploy or {})}, **service}
+    made = {'image': f'localhost/hello:{version}', 'networks': list(networks), 'deploy': {**quick, **(deploy or {})},
+            **service}
     if port:
         made['ports'] = [{'target': 8080, 'published': port, 'mode': 'host'}]
     if arguments:
         made['command'] = list(arguments)
     return made
+
+
+def slow(**service):
+    """A deploy of it stays in `converge` until somebody ends that."""
+    check = {'test': ['CMD', '/hello', '--health'], 'interval': '1s', 'retries': 60}
+    return hello(healthcheck=check, arguments=['START_DELAY=60'], **service)
 
 
 def one_shot(*arguments, **service):
@@ -202,7 +209,8 @@ class Project:
         for job in self.skepd.call('Jobs', 'List', project=self.name, states=[1, 2]).jobs:
             self.skepd.call('Jobs', 'Cancel', id=job.id)
         stacks = self.skepd.call('Stacks', 'List', project=self.name).stacks
-        self.removals.update({s.name: self.skepd.call('Stacks', 'Remove', stack={'id': s.id}, request_id=f'finish {s.id}') for s in stacks})
+        for s in stacks:
+            self.removals[s.name] = self.skepd.call('Stacks', 'Remove', stack={'id': s.id}, request_id=f'finish {s.id}')
 
     def finish(self):
         """Everything goes, and nothing stays in the Engine."""

@@ -130,8 +130,8 @@ class Postgres(Server):
         self.end(signal.SIGQUIT)
 
     def query(self, sql, database='postgres'):
-        done = subprocess.run(['psql', '-h', self.dir, '-U', 'postgres', '-d', database, '-qAtX', '-v', 'ON_ERROR_STOP=1', '-c', sql],
-                              capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run(['psql', '-h', self.dir, '-U', 'postgres', '-d', database, '-qAtX', '-v', 'ON_ERROR_STOP=1',
+                               '-c', sql], capture_output=True, text=True, check=False, timeout=30)
         if done.returncode:
             raise RuntimeError(done.stderr.strip())
         return done.stdout.strip()
@@ -151,7 +151,8 @@ class Redis(Server):
         self.url = f'unix://{self.socket}'
 
     def start(self):
-        self.run(['redis-server', '--port', '0', '--unixsocket', self.socket, '--save', '', '--appendonly', 'no', '--dir', self.dir])
+        self.run(['redis-server', '--port', '0', '--unixsocket', self.socket, '--save', '', '--appendonly', 'no',
+                  '--dir', self.dir])
         self.wait_up(lambda: self.command('PING') == 'PONG')
 
     def stop(self):
@@ -269,13 +270,17 @@ class Engine(Server):
                  'configs': [s['Spec']['Name'] for s in self.of_namespace('configs', namespace)]}
         return {kind: sorted(names) for kind, names in found.items() if names}
 
+    def counts(self, namespace):
+        return {kind: len(names) for kind, names in self.objects(namespace).items()}
+
     def sweep(self, namespace):
         """By hand: what a failed test left behind."""
         for s in self.of_namespace('services', namespace):
             self.call('DELETE', f'/services/{s["ID"]}')
         for kind in ('secrets', 'configs', 'networks'):
             for o in self.of_namespace(kind, namespace):
-                eventually(f'{kind} of {namespace} can be removed', lambda k=kind, i=o.get('ID', o.get('Id')): self.gone(k, i), 60, 0.2)
+                number = o.get('ID', o.get('Id'))
+                eventually(f'{kind} of {namespace} can be removed', lambda k=kind, n=number: self.gone(k, n), 60, 0.2)
 
     def gone(self, kind, number):
         try:

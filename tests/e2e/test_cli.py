@@ -24,8 +24,8 @@ class Cli:
 
     def __init__(self, skepd, project, directory):
         self.directory, self.running = directory, []
-        self.env = {'PATH': os.environ['PATH'], 'HOME': str(directory), 'SKEP_HOST': f'unix://{skepd.socket}', 'SKEP_PROJECT': project.name,
-                    **{k: v for k, v in os.environ.items() if k.endswith('SAN_OPTIONS')}}
+        self.env = {k: v for k, v in os.environ.items() if k == 'PATH' or k.endswith('SAN_OPTIONS')}
+        self.env.update(HOME=str(directory), SKEP_HOST=f'unix://{skepd.socket}', SKEP_PROJECT=project.name)
 
     def write(self, name, text):
         path = self.directory / name
