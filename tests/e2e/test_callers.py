@@ -150,7 +150,8 @@ def test_revoked_token_ends(skepd, project):
     secret, made = token(skepd, project, 'VIEWER')
     assert code_of(skepd, secret, 'Projects', 'List') == 'OK'
     skepd.call('Auth', 'RevokeToken', id=made.id)
-    eventually('refused, after the cache at the latest', lambda: code_of(skepd, secret, 'Projects', 'List') == 'UNAUTHENTICATED', 11, 0.2)
+    eventually('refused, when the cache ends at the latest',
+               lambda: code_of(skepd, secret, 'Projects', 'List') == 'UNAUTHENTICATED', 11, 0.2)
     _, another = token(skepd, project, 'VIEWER')
     stranger, _ = token(skepd, None, 'ADMIN')
     assert code_of(skepd, stranger, 'Auth', 'RevokeToken', id=another.id) == 'OK'

@@ -13,10 +13,8 @@ import time
 
 import pytest
 import yaml
-from daemon import compose, hello
+from daemon import compose, hello, slow
 from servers import binary, eventually
-
-SLOW = hello(healthcheck={'test': ['CMD', '/hello', '--health'], 'interval': '1s', 'retries': 60}, arguments=['START_DELAY=60'])
 
 
 class Cli:
@@ -34,8 +32,8 @@ class Cli:
 
     def run(self, *words, stdin=None, env=None, cwd=None):
         """Exit code, stdout, stderr."""
-        done = subprocess.run([binary('skep'), *words], input=stdin or '', capture_output=True, text=True, timeout=60, check=False,
-                              cwd=cwd or self.directory, env={**self.env, **(env or {})})
+        done = subprocess.run([binary('skep'), *words], input=stdin or '', capture_output=True, text=True, timeout=60,
+                              check=False, cwd=cwd or self.directory, env={**self.env, **(env or {})})
         return done.returncode, done.stdout, done.stderr
 
     def ok(self, *words, **how):
@@ -52,8 +50,8 @@ class Cli:
 
     def start(self, *words):
         """A pipe to its stdout and stderr together. SIGINT is as in a shell's foreground, whoever runs the tests."""
-        made = subprocess.Popen([binary('skep'), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                text=True, cwd=self.directory, env=self.env,
+        made = subprocess.Popen([binary('skep'), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, cwd=self.directory, env=self.env,
                                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         limit = threading.Timer(30, made.kill)
         limit.start()
@@ -138,7 +136,8 @@ def test_failed_deploy_tells_all(cli):
 
 
 def test_errors_of_the_text_are_listed(cli):
-    err = cli.refused(1, 'stack', 'deploy', '-c', '-', 'web', stdin='services:\n  a:\n    image: x\n    bad_one: 1\n    bad_two: 2\n')
+    text = 'services:\n  a:\n    image: x\n    bad_one: 1\n    bad_two: 2\n'
+    err = cli.refused(1, 'stack', 'deploy', '-c', '-', 'web', stdin=text)
     assert '-:4:5' in err and 'bad_one' in err and '-:5:5' in err and 'bad_two' in err
 
 
@@ -162,7 +161,7 @@ def test_watch_of_a_failed_job_fails(cli):
 
 
 def test_wait_timeout_leaves_the_job_running(cli, project):
-    cli.write('compose.yaml', compose({'app': SLOW}))
+    cli.write('compose.yaml', compose({'app': slow()}))
     err = cli.refused(1, 'stack', 'deploy', '--wait-timeout', '1s', 'web')
     job = one_job(cli)[0]
     assert job['state'] == 'JOB_STATE_RUNNING' and f'skep job watch {job["id"]}' in err
@@ -171,7 +170,7 @@ def test_wait_timeout_leaves_the_job_running(cli, project):
 
 
 def test_ctrl_c_detaches_and_says_how_to_come_back(cli, project, skepd):
-    cli.write('compose.yaml', compose({'app': SLOW}))
+    cli.write('compose.yaml', compose({'app': slow()}))
     process = cli.start('stack', 'deploy', 'web')
     text = ''
     while 'converge' not in text:

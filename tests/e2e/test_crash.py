@@ -2,7 +2,7 @@
 left over. One job is killed at every one of its steps in turn: each time another daemon's work is what the next one finds."""
 
 import pytest
-from daemon import hello, number_of, wait_for_answer
+from daemon import hello, number_of, slow, wait_for_answer
 from servers import eventually
 
 STEPS = ['announce', 'store', 'assign_networks', 'networks', 'objects', 'services', 'converge', 'prune', 'activate']
@@ -77,7 +77,7 @@ def test_deploy_killed_at_each_step(skepd, project, engine, postgres, between, a
                     [*holds_at_steps(between, STEPS, after), lambda: between.hold_statement('job_finish', after)])
     assert_ended_once(killed, skepd, postgres, 'SUCCEEDED')
     assert killed.ended.job.attempt == 1
-    assert {kind: len(names) for kind, names in engine.objects(project.namespace()).items()} == EVERY_WRITE
+    assert engine.counts(project.namespace()) == EVERY_WRITE
     assert project.status() == 'RUNNING' and project.releases() == [(1, 'ACTIVE')]
     wait_for_answer(engine, port, '/file/run/secrets/s', 'word')
 
@@ -91,7 +91,7 @@ def test_deploy_killed_at_each_write(skepd, project, engine, postgres, between):
              lambda: between.hold_engine('POST', '/services/create')]
     killed = Killed(skepd, between, lambda: project.submit(services(), top=TOP, files=files()).job, holds)
     assert_ended_once(killed, skepd, postgres, 'SUCCEEDED')
-    assert {kind: len(names) for kind, names in engine.objects(project.namespace()).items()} == EVERY_WRITE
+    assert engine.counts(project.namespace()) == EVERY_WRITE
     assert project.status() == 'RUNNING'
 
 
@@ -104,7 +104,7 @@ def test_update_killed_at_each_step(skepd, project, engine, postgres, between, a
                     holds_at_steps(between, STEPS, after))
     assert_ended_once(killed, skepd, postgres, 'SUCCEEDED')
     assert sorted(engine.services(project.namespace())) == ['app', 'idle', 'new']
-    assert {kind: len(names) for kind, names in engine.objects(project.namespace()).items()} == {**EVERY_WRITE, 'services': 3}
+    assert engine.counts(project.namespace()) == {**EVERY_WRITE, 'services': 3}
     assert project.releases() == [(2, 'ACTIVE'), (1, 'SUPERSEDED')]
     wait_for_answer(engine, port, '/file/run/secrets/s', 'other')
     assert engine.http(port, '/env/NEW') == (200, '1')
@@ -120,7 +120,7 @@ def test_update_killed_at_each_write(skepd, project, engine, postgres, between):
              lambda: between.hold_engine('DELETE', '/secrets/')]
     killed = Killed(skepd, between, lambda: project.submit(changed, top=TOP, files=files(b'other')).job, holds)
     assert_ended_once(killed, skepd, postgres, 'SUCCEEDED')
-    assert {kind: len(names) for kind, names in engine.objects(project.namespace()).items()} == {**EVERY_WRITE, 'services': 3}
+    assert engine.counts(project.namespace()) == {**EVERY_WRITE, 'services': 3}
     assert engine.services(project.namespace())['app']['Spec']['TaskTemplate']['ContainerSpec']['Env'] == ['NEW=1']
 
 
@@ -160,10 +160,8 @@ def test_undo_of_an_update_killed(skepd, project, engine, postgres, between):
 
 
 def test_cancel_killed_on_its_way_back(skepd, project, engine, postgres, between):
-    slow = hello(healthcheck={'test': ['CMD', '/hello', '--health'], 'interval': '1s', 'retries': 60}, arguments=['START_DELAY=60'])
-
     def submit():
-        job = project.submit({**services(), 'slow': slow}, top=TOP, files=files()).job
+        job = project.submit({**services(), 'slow': slow()}, top=TOP, files=files()).job
         skepd.wait_step(job.id, 'converge')
         skepd.call('Jobs', 'Cancel', id=job.id)
         return job

@@ -6,7 +6,7 @@ import signal
 import threading
 
 import pytest
-from daemon import Project, hello, number_of, wait_for_answer
+from daemon import Project, hello, number_of, slow, wait_for_answer
 from native_client import RpcError
 from servers import Engine, eventually
 
@@ -25,12 +25,6 @@ def skepd(new_daemon, between):
 def afterwards(between):
     yield
     between.reset()
-
-
-def slow(**more):
-    """A deploy of it is in `converge` until somebody ends that."""
-    check = {'test': ['CMD', '/hello', '--health'], 'interval': '1s', 'retries': 60}
-    return hello(healthcheck=check, arguments=['START_DELAY=60'], **more)
 
 
 @contextlib.contextmanager
@@ -109,7 +103,8 @@ def test_postgres_away_for_longer_than_the_lease(skepd, project, postgres, engin
 
 def test_reply_of_postgres_lost(skepd, project, between, postgres):
     """Done, and nobody heard: nothing is done twice, nothing is lost. One deploy in which each kind of write fares so once."""
-    statements = ['observe_status', 'release_rendered', 'networks_put', 'job_step', 'job_progress', 'release_activate', 'job_finish']
+    statements = ['observe_status', 'release_rendered', 'networks_put', 'job_step', 'job_progress', 'release_activate',
+                  'job_finish']
     with lost(*(between.hold_statement(name, after=True) for name in statements)):
         ended = project.deploy({'app': hello()})
     assert [e.sequence for e in ended.events] == list(range(1, ended.job.last_sequence + 1))
@@ -158,7 +153,7 @@ def test_reply_of_the_engine_lost(skepd, project, engine, between):
     with lost(*(between.hold_engine(*write) for write in writes)):
         project.deploy(services, top=top, files=files)
         project.deploy({'app': hello(secrets=['s'], environment={'NEW': '1'}), 'idle': services['idle']}, top=top, files=files)
-        assert {kind: len(names) for kind, names in engine.objects(project.namespace()).items()} == {
+        assert engine.counts(project.namespace()) == {
             'services': 2, 'networks': 1, 'secrets': 1}
         project.remove()
     assert engine.objects(project.namespace()) == {}

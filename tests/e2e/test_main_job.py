@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from daemon import hello, number_of, one_shot, wait_for_answer
+from daemon import hello, number_of, one_shot, slow, wait_for_answer
 from native_client import RpcError
 from servers import eventually
 
@@ -106,8 +106,7 @@ def test_remove_and_deploy_again_at_once(project, engine):
     files = [{'path': 's.txt', 'content': b'word'}]
     for _ in range(2):
         project.deploy(services, top=top, files=files)
-        found = engine.objects(project.namespace())
-        assert {kind: len(names) for kind, names in found.items()} == {'services': 1, 'networks': 1, 'secrets': 1, 'configs': 1}
+        assert engine.counts(project.namespace()) == {'services': 1, 'networks': 1, 'secrets': 1, 'configs': 1}
         project.remove()
         assert engine.objects(project.namespace()) == {}
         with pytest.raises(RpcError, match='NOT_FOUND'):
@@ -231,11 +230,6 @@ def test_failed_job_runs_once_more(project, engine):
 
 # -- cancel ---------------------------------------------------------------------------------------------------
 
-def slow(**more):
-    """A deploy of it is in `converge` until somebody ends that."""
-    return hello(healthcheck={'test': ['CMD', '/hello', '--health'], 'interval': '1s', 'retries': 60}, arguments=['START_DELAY=60'], **more)
-
-
 def test_cancel_of_first_deploy_removes_all(project, engine):
     top = {'secrets': {'s': {'file': 's.txt'}}}
     reply = project.submit({'app': slow(secrets=['s'])}, top=top, files=[{'path': 's.txt', 'content': b'word'}])
@@ -301,14 +295,16 @@ def test_secrets_and_configs_rotate_by_content(project, engine):
 
 
 def test_services_reach_each_other_by_name(project, engine):
-    project.deploy({'a': hello(networks=['one']), 'b': hello(networks=['one', 'two'])}, top={'networks': {'one': {}, 'two': {}}})
+    project.deploy({'a': hello(networks=['one']), 'b': hello(networks=['one', 'two'])},
+                   top={'networks': {'one': {}, 'two': {}}})
     assert engine.objects(project.namespace())['networks'] == [f'{project.namespace()}_{n}' for n in ('one', 'two')]
 
 
 def test_depends_on_is_honoured(project, engine):
     check = {'test': ['CMD', '/hello', '--health'], 'interval': '300ms', 'retries': 30}
     services = {
-        'web': hello(depends_on={'db': {'condition': 'service_healthy'}, 'migrate': {'condition': 'service_completed_successfully'}}),
+        'web': hello(depends_on={'db': {'condition': 'service_healthy'},
+                                 'migrate': {'condition': 'service_completed_successfully'}}),
         'db': hello(healthcheck=check, arguments=['START_DELAY=1']),
         'migrate': one_shot('EXIT_AFTER=1', depends_on=['db']),
     }

@@ -159,8 +159,8 @@ def test_rules_are_told_all_at_once(skepd):
     assert 'lower-case letters, digits and hyphens' in e.value.violations()['name']
 
 
-@pytest.mark.parametrize('payload', [b'\xff\xff\xff', b'\x0a\xff', b'\x0a\x02\xc3\x28', b'\x0a\x03a\x00b', b'\x0a\x05abc', b'\x0b'],
-                         ids=['bytes', 'short', 'not-utf8', 'nul', 'cut', 'group'])
+@pytest.mark.parametrize('payload', [b'\xff\xff\xff', b'\x0a\xff', b'\x0a\x02\xc3\x28', b'\x0a\x03a\x00b', b'\x0a\x05abc',
+                                     b'\x0b'], ids=['bytes', 'short', 'not-utf8', 'nul', 'cut', 'group'])
 def test_malformed_message(raw, payload):
     raw.socket.sendall(frame(opening(1, '/skep.v1.Projects/Get', payload=payload)))
     code, message = finish_of(raw, 1)
@@ -264,9 +264,10 @@ def test_frame_over_every_limit(raw):
     assert code == 'RESOURCE_EXHAUSTED' and message
 
 
-@pytest.mark.parametrize('hello_there', [b'GET / HTTP/1.1\r\n\r\n', b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', b'\x16\x03\x01\x02\x00', b'\r\n'])
-def test_other_protocols(raw, hello_there):
-    raw.socket.sendall(hello_there)
+@pytest.mark.parametrize('first', [b'GET / HTTP/1.1\r\n\r\n', b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', b'\x16\x03\x01\x02\x00',
+                                   b'\r\n'])
+def test_other_protocols(raw, first):
+    raw.socket.sendall(first)
     raw.socket.settimeout(5)
     try:
         while raw.socket.recv(4096):
