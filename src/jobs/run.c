@@ -108,13 +108,19 @@ static bool may_pass(const struct status *st)
 	       st->code == ST_CANCELLED;
 }
 
+/* The turn downwards stands behind its reason: who takes over must find both. */
+static bool step_must_wait(const struct job_run *run)
+{
+	return run->storing_undo && (run->sent || run->queued->len > 0);
+}
+
 /* Sends what is not under way already: the step, events, and behind the last events, so that a
  * watcher sees them first, the end. */
 static void pump(struct job_run *run)
 {
 	if (run->phase == RUN_LEAVING)
 		return;
-	if (run->step_to_store && !run->storing)
+	if (run->step_to_store && !run->storing && !step_must_wait(run))
 		store_step(run);
 	if (!run->sent && run->queued->len > 0) {
 		run->sent = run->queued;

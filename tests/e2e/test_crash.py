@@ -141,6 +141,17 @@ def test_undo_of_a_first_deploy_killed(skepd, project, engine, postgres, between
     assert project.status() == 'FAILED' and project.releases() == [(1, 'FAILED')]
 
 
+def test_reason_is_stored_before_the_turn(project, postgres, between):
+    """So that it outlives the daemon that knows it."""
+    hold = between.hold_step('converge', undoing=True)
+    job = project.submit({'app': hello(image='localhost/nowhere:1')}).job
+    hold.wait()
+    error = postgres.query(f"select error from deployment_jobs where id = '{job.id}'", project.skepd.database)
+    hold.release()
+    assert 'No such image' in error
+    assert project.expect(job, 'FAILED').job.error == error
+
+
 def test_undo_of_an_update_killed(skepd, project, engine, postgres, between):
     port = engine.free_port()
     project.deploy(services(port=port), top=TOP, files=files())
