@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "cli/message.h"
 #include "cli/text.h"
-#include "cli/yaml.h"
+#include "base/yaml.h"
 #include "skep/v1/common.pb-c.h"
 
 /* ---- pages ---- */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include "base/arena.h"
 #include "cli/message.h"
-#include "cli/yaml.h"
+#include "base/yaml.h"
 #include "google/protobuf/duration.pb-c.h"
 #include "google/rpc/error_details.pb-c.h"
 #include "skep/v1/auth.pb-c.h"

@@ -1,4 +1,4 @@
-#include "cli/yaml.h"
+#include "base/yaml.h"
 #include <ctype.h>
 #include <strings.h>
 #include "base/json.h"
