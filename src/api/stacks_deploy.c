@@ -4,14 +4,13 @@
 #include "api/api.h"
 #include "api/convert.h"
 #include "base/arena.h"
-#include "stacks/release.h"
+#include "stacks/release_build.h"
 
 #define ATTEMPTS 3
 
 struct deploy {
 	struct rpc_call *call;
 	const Skep__V1__DeployStackRequest *request;
-	struct release_upload upload;
 	const char **warnings;
 	size_t n_warnings;
 };
@@ -68,8 +67,9 @@ static void on_job(void *data, const struct status *st, const struct db_job *j)
 	rpc_call_reply(d->call, &reply.base);
 }
 
-static void store(struct deploy *d, const struct compose_project *model)
+static void store(struct deploy *d, const struct release_build *b)
 {
+	const struct compose_project *model = b->project;
 	const Skep__V1__DeployStackRequest *q = d->request;
 	struct arena *a = rpc_call_arena(d->call);
 	struct db *db = api_of(d->call)->db;
@@ -81,7 +81,7 @@ static void store(struct deploy *d, const struct compose_project *model)
 		.name = q->name,
 		.namespace_ = q->namespace_,
 		.on_failure = q->on_failure == SKEP__V1__ON_FAILURE__ON_FAILURE_PAUSE ? ON_FAILURE_PAUSE : ON_FAILURE_ROLLBACK,
-		.source = release_source_encode(a, &d->upload),
+		.source = b->source,
 		.images = images,
 		.n_images = model->services_len,
 		.warnings = d->warnings,
@@ -92,14 +92,30 @@ static void store(struct deploy *d, const struct compose_project *model)
 	db->stacks->deploy(db, &scope, &deploy, on_job, d);
 }
 
+static void on_built(void *data, const struct status *st, const struct release_build *b)
+{
+	struct deploy *d = data;
+	struct arena *a = rpc_call_arena(d->call);
+	if (b->errors.len > 0) {
+		refuse(d, &b->errors);
+		return;
+	}
+	if (!status_is_ok(st)) {
+		api_fail(d->call, st);
+		return;
+	}
+	d->warnings = arena_array(a, const char *, b->warnings.len + 1);
+	for (size_t i = 0; i < b->warnings.len; i++)
+		d->warnings[d->n_warnings++] = compose_problem_text(a, &b->warnings.items[i]);
+	store(d, b);
+}
+
 /* The project's name is part of the Engine's names, whose length counts. */
 static void on_project(void *data, const struct status *st, const struct db_project *p)
 {
 	struct deploy *d = data;
 	const Skep__V1__DeployStackRequest *q = d->request;
 	struct arena *a = rpc_call_arena(d->call);
-	struct compose_project *model;
-	struct compose_problems errors = {0}, warnings = {0};
 	if (!status_is_ok(st)) {
 		api_fail(d->call, st);
 		return;
@@ -112,15 +128,8 @@ static void on_project(void *data, const struct status *st, const struct db_proj
 		rpc_call_fail_fields(d->call, &bad, &v, 1);
 		return;
 	}
-	d->upload = upload_of(a, q);
-	if (!release_model(a, ns, &d->upload, &model, &errors, &warnings)) {
-		refuse(d, &errors);
-		return;
-	}
-	d->warnings = arena_array(a, const char *, warnings.len + 1);
-	for (size_t i = 0; i < warnings.len; i++)
-		d->warnings[d->n_warnings++] = compose_problem_text(a, &warnings.items[i]);
-	store(d, model);
+	const struct release_upload upload = upload_of(a, q);
+	release_build(api_of(d->call)->loop, a, &(struct release_build_input){.namespace_ = ns, .upload = &upload}, on_built, d);
 }
 
 void api_stacks_deploy(struct rpc_call *call, const ProtobufCMessage *request)

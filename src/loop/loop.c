@@ -232,7 +232,8 @@ static void on_check(uv_check_t *handle)
 
 struct work {
 	uv_work_t req;
-	struct defer refused;
+	struct defer later; /* not on the pool: refused, or in virtual time */
+	bool has_place;
 	struct loop *loop;
 	void (*run)(void *data);
 	void (*done)(void *data, const struct status *st);
@@ -245,23 +246,33 @@ static void on_work_run(uv_work_t *req)
 	w->run(w->data);
 }
 
+static void work_end(struct work *w)
+{
+	struct status st = status_ok();
+	w->loop->works--;
+	w->done(w->data, &st);
+	free(w);
+}
+
 static void on_work_done(uv_work_t *req, int err)
 {
 	struct work *w = req->data;
 	struct loop *l = w->loop;
-	struct status st = status_ok();
 	(void)err; /* only uv_cancel makes one, and nobody calls it */
-	l->works--;
 	uint64_t token = loop_enter(l, "work");
-	w->done(w->data, &st);
+	work_end(w);
 	loop_leave(l, token);
-	free(w);
 }
 
-static void on_work_refused(struct defer *d)
+static void on_work_later(struct defer *d)
 {
-	struct work *w = container_of(d, struct work, refused);
+	struct work *w = container_of(d, struct work, later);
 	struct status st;
+	if (w->has_place) {
+		w->run(w->data);
+		work_end(w);
+		return;
+	}
 	if (w->loop->closing)
 		st = status_err(ST_UNAVAILABLE, "the process is stopping");
 	else
@@ -278,13 +289,16 @@ void loop_work(struct loop *l, void (*run)(void *data),
 	struct work *w = mem_alloc(sizeof *w);
 	*w = (struct work){.loop = l, .run = run, .done = done, .data = data};
 	w->req.data = w;
-	if (l->works < LOOP_WORK_LIMIT && !l->closing &&
+	w->has_place = l->works < LOOP_WORK_LIMIT && !l->closing;
+	if (w->has_place && !l->is_virtual &&
 		uv_queue_work(&l->uv, &w->req, on_work_run, on_work_done) == 0) {
 		l->works++;
 		return;
 	}
-	defer_init(&w->refused, l, on_work_refused);
-	defer_post(&w->refused);
+	w->has_place = w->has_place && l->is_virtual;
+	l->works += w->has_place;
+	defer_init(&w->later, l, on_work_later);
+	defer_post(&w->later);
 }
 
 /* ---- the loop ---- */

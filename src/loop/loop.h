@@ -83,7 +83,9 @@ void defer_cancel(struct defer *d); /* not posted: nothing happens */
 
 /* ---- work: a blocking function on libuv's pool ---- */
 /* run(data) on a pool thread, then done(data, st) on the loop. At most LOOP_WORK_LIMIT wait or run
- * at once: beyond, done gets RESOURCE_EXHAUSTED and run is not called. Cannot be cancelled. */
+ * at once: beyond, done gets RESOURCE_EXHAUSTED and run is not called. Cannot be cancelled. In
+ * virtual time (loop_skip) run is called on the loop's thread, in turn, so that a run can be repeated
+ * exactly. */
 void loop_work(struct loop *l, void (*run)(void *data),
 	void (*done)(void *data, const struct status *st), void *data);
 #define LOOP_WORK_LIMIT 64

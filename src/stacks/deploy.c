@@ -7,22 +7,13 @@
 
 /* ---- prelude ---- */
 
-static struct status render(struct stack_run *sr, struct str source)
+static void on_built(void *data, const struct status *st, const struct release_build *b)
 {
-	struct arena *a = sr->run->arena;
-	struct release_upload upload;
-	struct compose_project *project;
-	struct compose_problems errors, warnings;
-	struct status st = release_source_decode(a, source, &upload);
-	if (!status_is_ok(&st))
-		return st;
-	if (!release_model(a, sr->namespace_, &upload, &project, &errors, &warnings))
-		return status_err(
-			ST_INVALID_ARGUMENT, "%s", compose_problem_text(a, &errors.items[0]));
-	const struct release_labels labels = {
-		sr->run->job->project_id.text, sr->run->job->stack_id.text};
-	release_render(a, project, &labels, &sr->target);
-	return status_ok();
+	struct stack_run *sr;
+	if (!stack_op_end(data, &sr, NULL))
+		return;
+	sr->target = b->release;
+	stack_step_done(sr, st);
 }
 
 static void on_release(void *data, const struct status *st, const struct db_release *r)
@@ -30,18 +21,12 @@ static void on_release(void *data, const struct status *st, const struct db_rele
 	struct stack_run *sr;
 	if (!stack_op_end(data, &sr, NULL))
 		return;
-	struct status result = *st;
-	if (status_is_ok(st)) {
-		struct arena *a = sr->run->arena;
-		sr->on_failure = r->on_failure;
-		if (r->rendered.len > 0)
-			result = release_decode(a,
-				str_of(arena_strndup(a, r->rendered.ptr, r->rendered.len)),
-				&sr->target);
-		else
-			result = render(sr, r->source);
+	if (!status_is_ok(st)) {
+		stack_step_done(sr, st);
+		return;
 	}
-	stack_step_done(sr, &result);
+	sr->on_failure = r->on_failure;
+	stack_build_release(sr, r, on_built);
 }
 
 static enum flow_next load_release(struct flow *f)

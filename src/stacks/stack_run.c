@@ -125,6 +125,18 @@ void stack_op_step_done(void *op, const struct status *st)
 
 /* ---- loading ---- */
 
+void stack_build_release(struct stack_run *sr, const struct db_release *r,
+	void (*done)(void *op, const struct status *st, const struct release_build *b))
+{
+	const struct release_labels labels = {
+		sr->run->job->project_id.text, sr->run->job->stack_id.text};
+	const struct release_build_input in = {.namespace_ = sr->namespace_,
+		.source = r->source,
+		.rendered = r->rendered,
+		.labels = &labels};
+	release_build(sr->run->loop, sr->run->arena, &in, done, stack_op_begin(sr, NULL));
+}
+
 static struct db_scope scope_of(const struct stack_run *sr)
 {
 	return (struct db_scope){.project_id = sr->run->job->project_id.text,
@@ -133,19 +145,26 @@ static struct db_scope scope_of(const struct stack_run *sr)
 		.request_id = ""};
 }
 
+static void on_previous_built(void *data, const struct status *st, const struct release_build *b)
+{
+	struct stack_run *sr;
+	if (!stack_op_end(data, &sr, NULL))
+		return;
+	sr->previous = b->release;
+	sr->has_previous = true;
+	stack_step_done(sr, st);
+}
+
 static void on_previous(void *data, const struct status *st, const struct db_release *r)
 {
 	struct stack_run *sr;
 	if (!stack_op_end(data, &sr, NULL))
 		return;
-	struct status result = *st;
-	if (status_is_ok(st)) {
-		struct arena *a = sr->run->arena;
-		struct str rendered = str_of(arena_strndup(a, r->rendered.ptr, r->rendered.len));
-		result = release_decode(a, rendered, &sr->previous);
-		sr->has_previous = true;
+	if (!status_is_ok(st)) {
+		stack_step_done(sr, st);
+		return;
 	}
-	stack_step_done(sr, &result);
+	stack_build_release(sr, r, on_previous_built);
 }
 
 static void on_stack(void *data, const struct status *st, const struct db_stack *s)

@@ -5,7 +5,7 @@
 #include "db/stacks.h"
 #include "docker/docker.h"
 #include "jobs/run.h"
-#include "stacks/release.h"
+#include "stacks/release_build.h"
 #include "stacks/rollout.h"
 #include "stacks/stacks.h"
 #include "stacks/world.h"
@@ -67,6 +67,10 @@ void stack_step_done(struct stack_run *sr, const struct status *st);
 void stack_on_rollout(struct stack_run *sr, const struct status *st);
 /* The same as a db_done; data is the op. */
 void stack_op_step_done(void *op, const struct status *st);
+
+/* What a release wants: as it was rendered, or from its texts (release_build.h). `done` gets an op. */
+void stack_build_release(struct stack_run *sr, const struct db_release *r,
+	void (*done)(void *op, const struct status *st, const struct release_build *b));
 
 /* ---- prelude steps shared by the kinds ---- */
 /* Namespace, and the active release into `previous`. */

@@ -665,6 +665,28 @@ static void skipping_fires_the_first_timer_at_once(void **state)
 	assert_false(loop_skip(c->l));
 }
 
+static void work_in_virtual_time_runs_here_and_in_turn(void **state)
+{
+	struct ctx *c = *state;
+	unsigned left = 1;
+	struct job j = {.c = c, .left = &left, .code = ST_UNKNOWN};
+	struct mark before, after;
+	mark_init(&before, c, "before", NULL);
+	mark_init(&after, c, "after", NULL);
+	(void)loop_skip(c->l);
+	defer_post(&before.defer);
+	loop_work(c->l, job_run, job_done, &j);
+	defer_post(&after.defer);
+	assert_false(j.ran);
+	assert_false(loop_skip(c->l)); /* the clock stands still for it */
+	loop_turn(c->l);
+	assert_true(j.ended);
+	assert_int_equal(j.code, ST_OK);
+	uv_thread_t self = uv_thread_self();
+	assert_true(uv_thread_equal(&self, &j.thread));
+	assert_string_equal(c->trace.ptr, "before after");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -691,6 +713,7 @@ int main(void)
 		TEST(watchdog_nests_without_limit),
 		TEST(work_runs_elsewhere_and_ends_here),
 		TEST(work_beyond_the_limit_is_refused),
+		TEST(work_in_virtual_time_runs_here_and_in_turn),
 		cmocka_unit_test(destroy_waits_for_work_and_takes_no_more),
 	};
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
