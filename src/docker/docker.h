@@ -138,6 +138,7 @@ struct docker_network {
 	bool internal, attachable, ingress, ipv6;
 	size_t containers; /* inspect only */
 	int64_t created_us;
+	const json_t *json; /* as the Engine shows it */
 };
 
 struct docker_object { /* a secret or a config */
@@ -146,6 +147,7 @@ struct docker_object { /* a secret or a config */
 	struct docker_pairs labels;
 	struct str data; /* inspected configs only, decoded */
 	int64_t created_us;
+	const json_t *spec; /* as the Engine stores it; a secret's has no Data */
 };
 
 enum docker_node_state {

@@ -24,6 +24,7 @@ static void read_network(struct arena *a, const json_t *j, struct docker_network
 	w->ipv6 = json_flag(j, "EnableIPv6", false);
 	w->containers = json_object_size(json_at(j, "Containers"));
 	w->created_us = read_time_us(j, "Created");
+	w->json = j;
 }
 
 static void deliver_networks(struct docker_call *c, const struct status *st, const json_t *reply)

@@ -14,6 +14,7 @@ static void read_object(struct arena *a, const json_t *j, struct docker_object *
 	o->data = STR("");
 	(void)str_unbase64(a, str_of(json_text(j, "Spec.Data", "")), &o->data);
 	o->created_us = read_time_us(j, "CreatedAt");
+	o->spec = json_at(j, "Spec");
 }
 
 static void deliver_objects(struct docker_call *c, const struct status *st, const json_t *reply)

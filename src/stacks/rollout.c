@@ -14,10 +14,9 @@
 
 static void run_phase(struct rollout *ro);
 
-static void on_world(struct stack_run *sr, void *data, const struct status *st)
+static void on_world(void *data, const struct status *st)
 {
 	struct rollout *ro = data;
-	(void)sr;
 	ro->st = *st;
 	if (!status_is_ok(st)) {
 		rollout_phase_over(ro);
@@ -30,7 +29,7 @@ static void on_world(struct stack_run *sr, void *data, const struct status *st)
 static void run_phase(struct rollout *ro)
 {
 	if (ro->stale) {
-		world_read(&ro->sr->world, ro->sr, on_world, ro);
+		stack_read_world(ro->sr, on_world, ro);
 		return;
 	}
 	ro->st = status_ok();

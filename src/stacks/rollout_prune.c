@@ -6,29 +6,13 @@
 #include <string.h>
 #include "base/arena.h"
 #include "stacks/judge.h"
+#include "stacks/plan.h"
 #include "stacks/stack_run.h"
 
 #define LOOK_MS 200
 /* So often what is still in use (a container outside the stack in its network) is waited for,
  * before a release that runs well leaves it behind. */
 #define BUSY_ROUNDS 20
-
-static const struct release_object *object_named(
-	const struct release_object *objects, size_t n, const char *name)
-{
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(objects[i].name, name) == 0)
-			return &objects[i];
-	return NULL;
-}
-
-static bool service_is_wanted(const struct release *r, const char *name)
-{
-	for (size_t i = 0; i < r->n_services; i++)
-		if (strcmp(r->services[i].object.name, name) == 0)
-			return true;
-	return false;
-}
 
 /* Gone already is as good. */
 static void on_removed(void *data, const struct status *st)
@@ -57,17 +41,17 @@ static void on_object_removed(void *data, const struct status *st)
 	rollout_part(ro, busy ? &again : st->code == ST_NOT_FOUND ? &ok : st);
 }
 
-static void remove_objects(struct rollout *ro, enum docker_kind kind,
-	const struct world_object *seen, size_t n_seen, const struct release_object *wanted,
-	size_t n_wanted)
+static void remove_objects(
+	struct rollout *ro, enum compose_kind kind, const struct world_object *seen, size_t n_seen)
 {
+	enum docker_kind k = kind == COMPOSE_SECRET ? DOCKER_SECRET : DOCKER_CONFIG;
 	for (size_t i = 0; i < n_seen; i++) {
-		if (!seen[i].ours || object_named(wanted, n_wanted, seen[i].name))
+		if (!seen[i].ours || plan_wants(ro->target, kind, seen[i].name))
 			continue;
 		rollout_await(ro);
 		struct stack_op *op = stack_op_begin(ro->sr, ro);
 		op->docker = docker_object_remove(
-			ro->sr->docker, kind, seen[i].id, 0, on_object_removed, op);
+			ro->sr->docker, k, seen[i].id, 0, on_object_removed, op);
 	}
 }
 
@@ -76,8 +60,8 @@ static unsigned remove_networks(struct rollout *ro)
 	const struct world *w = &ro->sr->world;
 	unsigned n = 0;
 	for (size_t i = 0; i < w->n_networks; i++) {
-		if (!w->networks[i].ours || object_named(ro->target->networks,
-						    ro->target->n_networks, w->networks[i].name))
+		if (!w->networks[i].ours ||
+			plan_wants(ro->target, COMPOSE_NETWORK, w->networks[i].name))
 			continue;
 		n++;
 		rollout_await(ro);
@@ -88,23 +72,23 @@ static unsigned remove_networks(struct rollout *ro)
 	return n;
 }
 
-static void on_networks_left(struct stack_run *sr, void *data, const struct status *st);
+static void on_networks_left(void *data, const struct status *st);
 
 static void wait_for_networks(struct rollout *ro)
 {
-	world_read(&ro->sr->world, ro->sr, on_networks_left, ro);
+	stack_read_world(ro->sr, on_networks_left, ro);
 }
 
 /* A removed network lingers in the list; the Engine would refuse to make another of its name. */
-static void on_networks_left(struct stack_run *sr, void *data, const struct status *st)
+static void on_networks_left(void *data, const struct status *st)
 {
 	struct rollout *ro = data;
+	const struct world *w = &ro->sr->world;
 	ro->st = *st;
 	if (status_is_ok(st))
-		for (size_t i = 0; i < sr->world.n_networks; i++) {
-			const struct world_object *o = &sr->world.networks[i];
-			if (o->ours && !object_named(ro->target->networks, ro->target->n_networks,
-					       o->name))
+		for (size_t i = 0; i < w->n_networks; i++) {
+			const struct world_object *o = &w->networks[i];
+			if (o->ours && !plan_wants(ro->target, COMPOSE_NETWORK, o->name))
 				ro->st = status_err(ST_UNAVAILABLE,
 					"network %s is still being removed", o->name);
 		}
@@ -114,10 +98,9 @@ static void on_networks_left(struct stack_run *sr, void *data, const struct stat
 static void remove_the_rest(struct rollout *ro)
 {
 	const struct world *w = &ro->sr->world;
-	const struct release *r = ro->target;
 	rollout_await(ro);
-	remove_objects(ro, DOCKER_SECRET, w->secrets, w->n_secrets, r->secrets, r->n_secrets);
-	remove_objects(ro, DOCKER_CONFIG, w->configs, w->n_configs, r->configs, r->n_configs);
+	remove_objects(ro, COMPOSE_SECRET, w->secrets, w->n_secrets);
+	remove_objects(ro, COMPOSE_CONFIG, w->configs, w->n_configs);
 	ro->next = remove_networks(ro) > 0 ? wait_for_networks : rollout_phase_over;
 	struct status ok = status_ok();
 	rollout_part(ro, &ok);
@@ -186,7 +169,8 @@ void rollout_prune(struct rollout *ro)
 	ro->next = remove_the_rest;
 	rollout_await(ro);
 	for (size_t i = 0; i < w->n_services; i++) {
-		if (!w->services[i].ours || service_is_wanted(ro->target, w->services[i].name))
+		if (!w->services[i].ours ||
+			plan_wants(ro->target, COMPOSE_SERVICE, w->services[i].name))
 			continue;
 		leaving[n++] = arena_strdup(sr->run->arena, w->services[i].id);
 		ro->removed++;

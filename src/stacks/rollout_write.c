@@ -6,12 +6,14 @@
 #include <string.h>
 #include "base/arena.h"
 #include "base/json.h"
+#include "stacks/plan.h"
 #include "stacks/stack_run.h"
 
-static void refuse(struct rollout *ro, const struct status *st)
+static void refuse(struct rollout *ro, const char *reason)
 {
+	struct status st = status_err(ST_FAILED_PRECONDITION, "%s", reason);
 	rollout_await(ro);
-	rollout_part(ro, st);
+	rollout_part(ro, &st);
 }
 
 /* ---- networks ---- */
@@ -53,50 +55,16 @@ static void on_made(void *data, const struct status *st, const char *id, const c
 	rollout_part(m->ro, &wrapped);
 }
 
-static bool is_predefined_network(const char *name)
-{
-	static const char *const names[] = {"host", "bridge", "none", "default"};
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcmp(name, names[i]) == 0)
-			return true;
-	return strncmp(name, "container:", 10) == 0;
-}
-
-static struct status check_network(const struct release_object *o, const struct world_object *seen)
-{
-	if (o->external && !is_predefined_network(o->name)) {
-		if (!seen)
-			return status_err(ST_FAILED_PRECONDITION,
-				"network \"%s\" is declared as external, but could not be found. "
-				"You need to "
-				"create a swarm-scoped network before the stack is deployed",
-				o->name);
-		if (strcmp(seen->scope, "swarm") != 0)
-			return status_err(ST_FAILED_PRECONDITION,
-				"network \"%s\" is declared as external, but it is not in the "
-				"right scope: "
-				"\"%s\" instead of \"swarm\"",
-				o->name, seen->scope);
-	}
-	if (!o->external && seen && !seen->ours)
-		return status_err(ST_FAILED_PRECONDITION,
-			"network \"%s\" exists and is not this stack's: remove it, or declare it "
-			"as external",
-			o->name);
-	return status_ok();
-}
-
 void rollout_write_networks(struct rollout *ro)
 {
-	struct world *w = &ro->sr->world;
 	rollout_await(ro);
 	for (size_t i = 0; i < ro->target->n_networks; i++) {
 		const struct release_object *o = &ro->target->networks[i];
-		const struct world_object *seen = world_find(w->networks, w->n_networks, o->name);
-		struct status st = check_network(o, seen);
-		if (!status_is_ok(&st)) {
-			refuse(ro, &st);
-		} else if (!o->external && !seen) {
+		struct plan_action p;
+		plan_network(ro->sr->run->arena, &ro->sr->world, o, &p);
+		if (p.verdict == PLAN_REFUSE) {
+			refuse(ro, p.reason);
+		} else if (p.verdict == PLAN_CREATE) {
 			struct stack_op *op = begin(ro, o->name, COMPOSE_NETWORK);
 			op->docker = docker_network_create(ro->sr->docker, o->body, 0, on_made, op);
 		}
@@ -107,68 +75,32 @@ void rollout_write_networks(struct rollout *ro)
 
 /* ---- secrets and configs ---- */
 
-static void write_object(struct rollout *ro, enum compose_kind kind, const struct release_object *o,
-	const struct world_object *seen)
+static void write_object(struct rollout *ro, enum compose_kind kind, const struct release_object *o)
 {
-	const char *word = compose_kind_name(kind);
-	if (o->external && !seen) {
-		struct status st =
-			status_err(ST_FAILED_PRECONDITION, "%s not found: %s", word, o->name);
-		refuse(ro, &st);
-	} else if (!o->external && !seen) {
+	struct plan_action p;
+	plan_object(ro->sr->run->arena, &ro->sr->world, kind, o, &p);
+	if (p.verdict == PLAN_REFUSE) {
+		refuse(ro, p.reason);
+	} else if (p.verdict == PLAN_CREATE) {
 		struct stack_op *op = begin(ro, o->name, kind);
 		enum docker_kind k = kind == COMPOSE_SECRET ? DOCKER_SECRET : DOCKER_CONFIG;
 		op->docker = docker_object_create(ro->sr->docker, k, o->body, 0, on_made, op);
-	} else if (!o->external && !seen->ours) {
-		struct status st = status_err(ST_FAILED_PRECONDITION,
-			"%s \"%s\" exists and is not this stack's: give it another name, or "
-			"declare it as external",
-			word, o->name);
-		refuse(ro, &st);
-	} else if (!o->external && seen->content[0] && o->body &&
-		   strcmp(seen->content, json_text(json_at(o->body, "Labels"), LABEL_CONTENT,
-						 seen->content)) != 0) {
-		struct status st = status_err(ST_FAILED_PRECONDITION,
-			"%s \"%s\" exists with another content, and the Engine cannot change it: "
-			"give it another name, or leave `name` out",
-			word, o->name);
-		refuse(ro, &st);
 	}
 }
 
 void rollout_write_objects(struct rollout *ro)
 {
-	struct world *w = &ro->sr->world;
+	const struct release *r = ro->target;
 	rollout_await(ro);
-	for (size_t i = 0; i < ro->target->n_secrets; i++) {
-		const struct release_object *o = &ro->target->secrets[i];
-		write_object(ro, COMPOSE_SECRET, o, world_find(w->secrets, w->n_secrets, o->name));
-	}
-	for (size_t i = 0; i < ro->target->n_configs; i++) {
-		const struct release_object *o = &ro->target->configs[i];
-		write_object(ro, COMPOSE_CONFIG, o, world_find(w->configs, w->n_configs, o->name));
-	}
+	for (size_t i = 0; i < r->n_secrets; i++)
+		write_object(ro, COMPOSE_SECRET, &r->secrets[i]);
+	for (size_t i = 0; i < r->n_configs; i++)
+		write_object(ro, COMPOSE_CONFIG, &r->configs[i]);
 	struct status ok = status_ok();
 	rollout_part(ro, &ok);
 }
 
 /* ---- services ---- */
-
-static const char *lookup(void *data, enum compose_kind kind, const char *name)
-{
-	const struct world *w = data;
-	const struct world_object *o = kind == COMPOSE_SECRET
-					       ? world_find(w->secrets, w->n_secrets, name)
-					       : world_find(w->configs, w->n_configs, name);
-	return o ? o->id : NULL;
-}
-
-static const char *network_id(void *data, const char *name)
-{
-	const struct world *w = data;
-	const struct world_object *o = world_find(w->networks, w->n_networks, name);
-	return o ? o->id : NULL;
-}
 
 static void free_json(void *j)
 {
@@ -220,47 +152,17 @@ static void force(json_t *body)
 		task, "ForceUpdate", json_integer(json_int(task, "ForceUpdate", 0) + 1));
 }
 
-/* An update of the Engine's went wrong here once, and it says so until the next one: only writing
- * the service makes its state mean something again. */
-static bool is_marked(const struct world_service *seen)
-{
-	switch (seen->update) {
-	case DOCKER_UPDATE_NONE:
-	case DOCKER_UPDATE_UPDATING:
-	case DOCKER_UPDATE_COMPLETED:
-		return false;
-	case DOCKER_UPDATE_PAUSED:
-	case DOCKER_ROLLBACK_STARTED:
-	case DOCKER_ROLLBACK_PAUSED:
-	case DOCKER_ROLLBACK_COMPLETED:
-		break;
-	}
-	return true;
-}
-
-/* The body to write, or NULL: the service is as it should be. */
+/* What to write, or NULL: the service is as it should be, or must not be touched (see the verdict).
+ */
 static json_t *body_for(struct rollout *ro, const struct release_service *s,
-	const struct world_service *seen, bool *ret_replace)
+	const struct world_service *seen, struct plan_action *ret)
 {
-	static const char *const ignore[] = {LABEL_JOB, LABEL_EPOCH, NULL};
-	struct arena *a = ro->sr->run->arena;
-	struct compose_plan_options options = {
-		.ignore_labels = ignore, .network_id = network_id, .data = &ro->sr->world};
-	struct compose_diff diff;
 	json_t *body;
+	*ret = (struct plan_action){.verdict = PLAN_UPDATE};
 	switch (ro->mode) {
 	case ROLLOUT_RELEASE:
-		body = own_copy(ro, s->object.body);
-		if (compose_resolve(body, lookup, &ro->sr->world) || !seen)
-			return body; /* what cannot be resolved is the Engine's to refuse */
-		compose_plan(a, COMPOSE_SERVICE, body, seen->spec, &options, &diff);
-		*ret_replace = diff.verdict == COMPOSE_REPLACE;
-		if (diff.verdict == COMPOSE_KEEP && !is_marked(seen))
-			return NULL;
-		for (size_t i = 0; i < diff.len && i < 8; i++)
-			job_run_say(
-				ro->sr->run, "%s: %s changes", s->object.key, diff.changes[i].path);
-		return own_copy(ro, compose_update_body(a, body, seen->spec, false));
+		plan_service(ro->sr->run->arena, &ro->sr->world, s, ret);
+		return ret->body;
 	case ROLLOUT_RESTART:
 		if (is_written_by_us(ro, seen))
 			return NULL;
@@ -316,56 +218,72 @@ static void remember_written(struct rollout *ro, const char *name)
 	ro->written = more;
 }
 
+/* Services that only their spec before, or the stored one, can be written to. */
+static const char *wrong_service(
+	struct rollout *ro, const struct release_service *s, const struct world_service *seen)
+{
+	struct arena *a = ro->sr->run->arena;
+	if (ro->mode == ROLLOUT_RELEASE)
+		return NULL; /* the plan's to judge */
+	if (!seen)
+		return arena_fmt(a,
+			"service %s does not exist in the Engine: deploy the stack again",
+			s->object.name);
+	return seen->ours
+		       ? NULL
+		       : arena_fmt(a, "service %s exists and is not this stack's", s->object.name);
+}
+
+static void write_body(struct rollout *ro, const struct release_service *s,
+	const struct world_service *seen, const struct plan_action *p, json_t *body)
+{
+	struct docker *d = ro->sr->docker;
+	if (ro->mode != ROLLOUT_BACK) /* the spec before has its own */
+		put_labels(ro, body);
+	for (size_t i = 0; i < p->n_changes && i < 8; i++)
+		job_run_say(ro->sr->run, "%s: %s changes", s->object.key, p->changes[i].path);
+	struct stack_op *op = begin(ro, s->object.name, COMPOSE_SERVICE);
+	if (!seen) {
+		ro->created++;
+		rollout_tell(ro, s->object.key, SERVICE_CONVERGING, 0, 0, "created");
+		op->docker = docker_service_create(d, body, NULL, 0, on_written, op);
+	} else if (p->verdict == PLAN_REPLACE) {
+		ro->removed++;
+		rollout_tell(
+			ro, s->object.key, SERVICE_CONVERGING, 0, 0, "replaced: its mode changed");
+		op->docker = docker_service_remove(d, seen->id, 0, on_replaced, op);
+	} else {
+		ro->updated++;
+		rollout_tell(ro, s->object.key, SERVICE_CONVERGING, 0, 0, "updated");
+		op->docker = docker_service_update(
+			d, seen->id, seen->version, body, NULL, 0, on_written, op);
+	}
+}
+
 static void write_service(struct rollout *ro, const struct release_service *s)
 {
 	struct stack_run *sr = ro->sr;
 	const struct world_service *seen = world_service_find(&sr->world, s->object.name);
 	bool by_us = seen && is_written_by_us(ro, seen);
+	struct plan_action p;
 	if (by_us && seen->label_epoch > sr->run->job->epoch) {
 		job_run_abandon(sr->run); /* a later owner of this job has written it */
 		return;
 	}
-	if (!seen && ro->mode != ROLLOUT_RELEASE) {
-		struct status st = status_err(ST_FAILED_PRECONDITION,
-			"service %s does not exist in the Engine: deploy the stack again",
-			s->object.name);
-		refuse(ro, &st);
+	const char *wrong = wrong_service(ro, s, seen);
+	json_t *body = wrong ? NULL : body_for(ro, s, seen, &p);
+	if (!wrong && p.verdict == PLAN_REFUSE)
+		wrong = p.reason;
+	if (wrong) {
+		refuse(ro, wrong);
 		return;
 	}
-	if (seen && !seen->ours) {
-		struct status st = status_err(ST_FAILED_PRECONDITION,
-			"service %s exists and is not this stack's: remove it, or give the stack "
-			"another namespace",
-			s->object.name);
-		refuse(ro, &st);
-		return;
-	}
-	bool replace = false;
-	json_t *body = body_for(ro, s, seen, &replace);
 	if (body || by_us)
 		remember_written(ro, s->object.name);
-	if (!body) {
+	if (body)
+		write_body(ro, s, seen, &p, body);
+	else
 		ro->kept++;
-		return;
-	}
-	if (ro->mode != ROLLOUT_BACK) /* the spec before has its own */
-		put_labels(ro, body);
-	struct stack_op *op = begin(ro, s->object.name, COMPOSE_SERVICE);
-	if (!seen) {
-		ro->created++;
-		rollout_tell(ro, s->object.key, SERVICE_CONVERGING, 0, 0, "created");
-		op->docker = docker_service_create(sr->docker, body, NULL, 0, on_written, op);
-	} else if (replace) {
-		ro->removed++;
-		rollout_tell(
-			ro, s->object.key, SERVICE_CONVERGING, 0, 0, "replaced: its mode changed");
-		op->docker = docker_service_remove(sr->docker, seen->id, 0, on_replaced, op);
-	} else {
-		ro->updated++;
-		rollout_tell(ro, s->object.key, SERVICE_CONVERGING, 0, 0, "updated");
-		op->docker = docker_service_update(
-			sr->docker, seen->id, seen->version, body, NULL, 0, on_written, op);
-	}
 }
 
 /* Does some later service wait for this one, and for what? */

@@ -24,7 +24,7 @@ void stack_run_begin(struct job_run *run)
 	sr->deployment_id = run->job->deployment_id.text;
 	list_init(&sr->ops);
 	timer_init(&sr->retry, run->loop, on_retry);
-	world_init(&sr->world);
+	world_init(&sr->world, stacks->docker);
 	rollout_init(&sr->forward, sr);
 	rollout_init(&sr->back, sr);
 	run->state = sr;
@@ -52,6 +52,7 @@ void stack_run_interrupt(struct job_run *run)
 	timer_stop(&sr->retry);
 	rollout_stop(&sr->forward);
 	rollout_stop(&sr->back);
+	world_stop(&sr->world);
 	list_for_each (&sr->ops, n) {
 		struct stack_op *op = container_of(n, struct stack_op, node);
 		if (op->cancelled)
@@ -205,16 +206,21 @@ enum flow_next stack_load_stack(struct flow *f)
 	return FLOW_WAIT;
 }
 
-static void on_looked(struct stack_run *sr, void *data, const struct status *st)
+void stack_read_world(
+	struct stack_run *sr, void (*done)(void *data, const struct status *st), void *data)
 {
-	(void)data;
-	stack_step_done(sr, st);
+	world_read(&sr->world, sr->namespace_, sr->run->job->stack_id.text, done, data);
+}
+
+static void on_looked(void *data, const struct status *st)
+{
+	stack_step_done(data, st);
 }
 
 enum flow_next stack_look(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
-	world_read(&sr->world, sr, on_looked, NULL);
+	stack_read_world(sr, on_looked, sr);
 	return FLOW_WAIT;
 }
 

@@ -59,6 +59,9 @@ struct stack_op {
 struct stack_op *stack_op_begin(struct stack_run *sr, void *data);
 /* First thing in every completion: frees the op; false = it was given up: touch nothing. */
 bool stack_op_end(struct stack_op *op, struct stack_run **ret_sr, void **ret_data);
+/* The Engine's objects into `world`: done fires once, later; not when the run is interrupted. */
+void stack_read_world(
+	struct stack_run *sr, void (*done)(void *data, const struct status *st), void *data);
 /* Ends the present step; what may pass by itself (a server that is away) runs it again a little
  * later, until its time limit; a fence that says the job is somebody else's (ABORTED from db) gives
  * the run up. */

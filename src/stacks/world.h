@@ -1,7 +1,8 @@
 /* world: what the Engine holds at one moment, as far as one stack is concerned: the services of
  * its namespace, and all networks, secrets, configs (external ones are looked up by name). Read by
  * four requests at once, and one for each network that services name and no list shows. Everything
- * lives in the world's own arena until it is read again. */
+ * lives in the world's own arena until it is read again. Owned by whoever asks: a job's run, a
+ * plan. */
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
@@ -10,7 +11,7 @@
 #include "docker/docker.h"
 
 struct arena;
-struct stack_run;
+struct world_reading;
 
 struct world_service {
 	const char *id, *name;
@@ -25,25 +26,29 @@ struct world_object { /* network, secret, config */
 	const char *id, *name, *scope;
 	const char *content; /* LABEL_CONTENT; "" = none */
 	bool ours;           /* carries our stack's label: nothing else is ever touched */
+	uint64_t version;    /* secrets and configs */
+	/* A network as the Engine shows it, a secret's or config's spec; NULL: made since the read.
+	 */
+	const json_t *stored;
 };
 struct world {
 	struct arena *arena;
 	struct world_service *services;
 	struct world_object *networks, *secrets, *configs;
 	size_t n_services, n_networks, n_secrets, n_configs;
-	/* private: a read under way */
-	unsigned waiting;
-	bool listed;
-	struct status st;
-	void (*done)(struct stack_run *sr, void *data, const struct status *st);
-	void *data;
+	/* private */
+	struct docker *docker;
+	struct world_reading *reading; /* under way; NULL: none */
 };
 
-void world_init(struct world *w);
+void world_init(struct world *w, struct docker *d);
+/* A read under way is given up. */
 void world_finish(struct world *w);
-/* done fires once, later; not at all when the run is interrupted. */
-void world_read(struct world *w, struct stack_run *sr,
-	void (*done)(struct stack_run *sr, void *data, const struct status *st), void *data);
+/* stack_id: whose label makes an object ours; "" = nothing is. Both texts are copied. done fires
+ * once, later; not at all after world_stop, world_finish or another world_read. */
+void world_read(struct world *w, const char *namespace_, const char *stack_id,
+	void (*done)(void *data, const struct status *st), void *data);
+void world_stop(struct world *w);
 
 /* Something was made since: it need not be read again. */
 void world_add(struct world *w, struct world_object **objects, size_t *n, const char *id,

@@ -357,11 +357,13 @@ static struct status list_objects(struct fake_call *c)
 			.name = name,
 			.driver = "overlay",
 			.scope = "swarm",
-			.labels = pairs_of(c->arena, o->spec)};
+			.labels = pairs_of(c->arena, o->spec),
+			.json = keep_json(c->arena, o->spec)};
 		objects[c->n++] = (struct docker_object){.id = id,
 			.name = name,
 			.version = o->version,
-			.labels = pairs_of(c->arena, o->spec)};
+			.labels = pairs_of(c->arena, o->spec),
+			.spec = keep_json(c->arena, o->spec)};
 	}
 	return status_ok();
 }

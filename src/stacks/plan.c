@@ -1,0 +1,324 @@
+#include "stacks/plan.h"
+
+#include <string.h>
+#include "base/arena.h"
+#include "base/json.h"
+
+const char *plan_verdict_name(enum plan_verdict v)
+{
+	static const char *const names[PLAN_VERDICTS] = {
+		"keep", "create", "update", "replace", "remove", "refuse"};
+	return names[v];
+}
+
+static void begin(struct plan_action *p, enum compose_kind kind, const struct release_object *o)
+{
+	*p = (struct plan_action){.kind = kind,
+		.key = o->key,
+		.name = o->name,
+		.id = "",
+		.reason = "",
+		.external = o->external};
+}
+
+static void decide(struct plan_action *p, enum plan_verdict verdict, const char *reason)
+{
+	p->verdict = verdict;
+	p->reason = reason;
+}
+
+static void take_changes(struct plan_action *p, const struct compose_diff *diff)
+{
+	p->changes = diff->changes;
+	p->n_changes = diff->len;
+}
+
+/* ---- networks ---- */
+
+static bool is_predefined_network(const char *name)
+{
+	static const char *const names[] = {"host", "bridge", "none", "default"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return strncmp(name, "container:", 10) == 0;
+}
+
+static void plan_external_network(
+	struct arena *a, const struct world_object *seen, struct plan_action *p)
+{
+	if (is_predefined_network(p->name))
+		return;
+	if (!seen)
+		decide(p, PLAN_REFUSE,
+			arena_fmt(a,
+				"network \"%s\" is declared as external, but could not be found. "
+				"You "
+				"need to create a swarm-scoped network before the stack is "
+				"deployed",
+				p->name));
+	else if (strcmp(seen->scope, "swarm") != 0)
+		decide(p, PLAN_REFUSE,
+			arena_fmt(a,
+				"network \"%s\" is declared as external, but it is not in the "
+				"right "
+				"scope: \"%s\" instead of \"swarm\"",
+				p->name, seen->scope));
+}
+
+void plan_network(struct arena *a, const struct world *w, const struct release_object *o,
+	struct plan_action *p)
+{
+	static const char *const ignore[] = {LABEL_PROJECT, LABEL_STACK, NULL};
+	const struct compose_plan_options options = {.ignore_labels = ignore};
+	const struct world_object *seen = world_find(w->networks, w->n_networks, o->name);
+	struct compose_diff diff;
+	begin(p, COMPOSE_NETWORK, o);
+	if (seen)
+		p->id = seen->id;
+	if (o->external) {
+		plan_external_network(a, seen, p);
+	} else if (!seen) {
+		decide(p, PLAN_CREATE, "it does not exist yet");
+	} else if (!seen->ours) {
+		decide(p, PLAN_REFUSE,
+			arena_fmt(a,
+				"network \"%s\" exists and is not this stack's: remove it, or "
+				"declare "
+				"it as external",
+				o->name));
+	} else if (seen->stored) {
+		compose_plan(a, COMPOSE_NETWORK, o->body, seen->stored, &options, &diff);
+		take_changes(p, &diff);
+		if (diff.len)
+			decide(p, PLAN_REPLACE, "the Engine cannot change a network");
+	}
+}
+
+/* ---- secrets and configs ---- */
+
+static bool content_differs(const struct release_object *o, const struct world_object *seen)
+{
+	return seen->content[0] && o->body &&
+	       strcmp(seen->content,
+		       json_text(json_at(o->body, "Labels"), LABEL_CONTENT, seen->content)) != 0;
+}
+
+void plan_object(struct arena *a, const struct world *w, enum compose_kind kind,
+	const struct release_object *o, struct plan_action *p)
+{
+	const char *word = compose_kind_name(kind);
+	const struct world_object *seen = kind == COMPOSE_SECRET
+						  ? world_find(w->secrets, w->n_secrets, o->name)
+						  : world_find(w->configs, w->n_configs, o->name);
+	begin(p, kind, o);
+	if (seen)
+		p->id = seen->id;
+	if (o->external && !seen)
+		decide(p, PLAN_REFUSE, arena_fmt(a, "%s not found: %s", word, o->name));
+	else if (!o->external && !seen)
+		decide(p, PLAN_CREATE, "it does not exist yet");
+	else if (!o->external && !seen->ours)
+		decide(p, PLAN_REFUSE,
+			arena_fmt(a,
+				"%s \"%s\" exists and is not this stack's: give it another name, "
+				"or "
+				"declare it as external",
+				word, o->name));
+	else if (!o->external && content_differs(o, seen))
+		decide(p, PLAN_REFUSE,
+			arena_fmt(a,
+				"%s \"%s\" exists with another content, and the Engine cannot "
+				"change "
+				"it: give it another name, or leave `name` out",
+				word, o->name));
+}
+
+/* ---- services ---- */
+
+static const char *lookup(void *data, enum compose_kind kind, const char *name)
+{
+	const struct world *w = data;
+	const struct world_object *o = kind == COMPOSE_SECRET
+					       ? world_find(w->secrets, w->n_secrets, name)
+					       : world_find(w->configs, w->n_configs, name);
+	return o ? o->id : NULL;
+}
+
+static const char *network_id(void *data, const char *name)
+{
+	const struct world *w = data;
+	const struct world_object *o = world_find(w->networks, w->n_networks, name);
+	return o ? o->id : NULL;
+}
+
+static void free_json(void *j)
+{
+	json_decref(j);
+}
+
+static json_t *own_copy(struct arena *a, const json_t *j)
+{
+	json_t *copy = json_deep_copy(j);
+	arena_on_free(a, free_json, copy);
+	return copy;
+}
+
+/* An update of the Engine's went wrong here once, and it says so until the next one: only writing
+ * the service makes its state mean something again. NULL: none did. */
+static const char *mark_of(const struct world_service *seen)
+{
+	switch (seen->update) {
+	case DOCKER_UPDATE_NONE:
+	case DOCKER_UPDATE_UPDATING:
+	case DOCKER_UPDATE_COMPLETED:
+		return NULL;
+	case DOCKER_UPDATE_PAUSED:
+		return "its last update is paused";
+	case DOCKER_ROLLBACK_STARTED:
+		return "the Engine is rolling its last update back";
+	case DOCKER_ROLLBACK_PAUSED:
+		return "the roll-back of its last update is paused";
+	case DOCKER_ROLLBACK_COMPLETED:
+		return "the Engine rolled its last update back";
+	}
+	return NULL;
+}
+
+static void compare_service(struct arena *a, const struct world *w, json_t *body,
+	const struct world_service *seen, struct plan_action *p)
+{
+	static const char *const ignore[] = {LABEL_JOB, LABEL_EPOCH, NULL};
+	const struct compose_plan_options options = {
+		.ignore_labels = ignore, .network_id = network_id, .data = (void *)(uintptr_t)w};
+	struct compose_diff diff;
+	const char *mark = mark_of(seen);
+	compose_plan(a, COMPOSE_SERVICE, body, seen->spec, &options, &diff);
+	take_changes(p, &diff);
+	if (diff.verdict == COMPOSE_REPLACE)
+		decide(p, PLAN_REPLACE, "the Engine cannot change a service's mode");
+	else if (diff.verdict == COMPOSE_UPDATE)
+		decide(p, PLAN_UPDATE,
+			diff.len == 1 ? arena_fmt(a, "%s differs", diff.changes[0].path)
+				      : arena_fmt(a, "%s and %zu more differ", diff.changes[0].path,
+						diff.len - 1));
+	else if (mark)
+		decide(p, PLAN_UPDATE, arena_fmt(a, "%s: it is written again", mark));
+	if (p->verdict != PLAN_KEEP)
+		p->body = own_copy(a, p->verdict == PLAN_UPDATE
+					      ? compose_update_body(a, body, seen->spec, false)
+					      : body);
+}
+
+void plan_service(struct arena *a, const struct world *w, const struct release_service *s,
+	struct plan_action *p)
+{
+	const struct release_object *o = &s->object;
+	const struct world_service *seen = world_service_find(w, o->name);
+	begin(p, COMPOSE_SERVICE, o);
+	if (seen)
+		p->id = seen->id;
+	if (seen && !seen->ours) {
+		decide(p, PLAN_REFUSE,
+			arena_fmt(a,
+				"service %s exists and is not this stack's: remove it, or give the "
+				"stack another namespace",
+				o->name));
+		return;
+	}
+	json_t *body = own_copy(a, o->body);
+	/* What cannot be resolved is made before it, or is the Engine's to refuse. */
+	(void)compose_resolve(body, lookup, (void *)(uintptr_t)w);
+	if (seen) {
+		compare_service(a, w, body, seen, p);
+		return;
+	}
+	decide(p, PLAN_CREATE, "it does not exist yet");
+	p->body = body;
+}
+
+/* ---- what goes ---- */
+
+static bool is_among(const struct release_object *objects, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(objects[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+bool plan_wants(const struct release *r, enum compose_kind kind, const char *name)
+{
+	switch (kind) {
+	case COMPOSE_NETWORK:
+		return is_among(r->networks, r->n_networks, name);
+	case COMPOSE_SECRET:
+		return is_among(r->secrets, r->n_secrets, name);
+	case COMPOSE_CONFIG:
+		return is_among(r->configs, r->n_configs, name);
+	case COMPOSE_SERVICE:
+		for (size_t i = 0; i < r->n_services; i++)
+			if (strcmp(r->services[i].object.name, name) == 0)
+				return true;
+		break;
+	}
+	return false;
+}
+
+/* ---- all ---- */
+
+static struct plan_action *next(struct plan *p)
+{
+	return &p->actions[p->n];
+}
+
+static void add(struct plan *p)
+{
+	p->counts[p->actions[p->n++].verdict]++;
+}
+
+static void add_removed(struct plan *p, const struct release *r, enum compose_kind kind,
+	const char *id, const char *name)
+{
+	if (plan_wants(r, kind, name))
+		return;
+	*next(p) = (struct plan_action){.kind = kind,
+		.verdict = PLAN_REMOVE,
+		.key = name,
+		.name = name,
+		.id = id,
+		.reason = "it is not in the text"};
+	add(p);
+}
+
+static void add_removed_objects(struct plan *p, const struct release *r, enum compose_kind kind,
+	const struct world_object *objects, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (objects[i].ours)
+			add_removed(p, r, kind, objects[i].id, objects[i].name);
+}
+
+void plan_make(
+	struct arena *a, const struct world *w, const struct release *r, struct plan *ret_plan)
+{
+	struct plan p = {0};
+	p.actions = arena_array(a, struct plan_action,
+		r->n_networks + r->n_secrets + r->n_configs + r->n_services + w->n_networks +
+			w->n_secrets + w->n_configs + w->n_services + 1);
+	for (size_t i = 0; i < r->n_networks; i++, add(&p))
+		plan_network(a, w, &r->networks[i], next(&p));
+	for (size_t i = 0; i < r->n_secrets; i++, add(&p))
+		plan_object(a, w, COMPOSE_SECRET, &r->secrets[i], next(&p));
+	for (size_t i = 0; i < r->n_configs; i++, add(&p))
+		plan_object(a, w, COMPOSE_CONFIG, &r->configs[i], next(&p));
+	for (size_t i = 0; i < r->n_services; i++, add(&p))
+		plan_service(a, w, &r->services[i], next(&p));
+	for (size_t i = 0; i < w->n_services; i++)
+		if (w->services[i].ours)
+			add_removed(&p, r, COMPOSE_SERVICE, w->services[i].id, w->services[i].name);
+	add_removed_objects(&p, r, COMPOSE_SECRET, w->secrets, w->n_secrets);
+	add_removed_objects(&p, r, COMPOSE_CONFIG, w->configs, w->n_configs);
+	add_removed_objects(&p, r, COMPOSE_NETWORK, w->networks, w->n_networks);
+	*ret_plan = p;
+}

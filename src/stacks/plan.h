@@ -1,0 +1,57 @@
+/* plan: what is to be done so that the Engine holds one release: for each object one verdict, the
+ * fields that differ, and why. Pure. The one home of these decisions: rollouts write what it says
+ * (rollout_write.c, rollout_prune.c), Stacks.Plan shows it, Stacks.Diff and the observer ask it
+ * what somebody changed by hand. Everything returned lives in the arena or is borrowed from release
+ * and world. */
+#pragma once
+#include "compose/compose.h"
+#include "stacks/release.h"
+#include "stacks/world.h"
+
+struct arena;
+
+enum plan_verdict {
+	PLAN_KEEP,
+	PLAN_CREATE,
+	PLAN_UPDATE,  /* in place */
+	PLAN_REPLACE, /* removed and made anew: the Engine cannot change it */
+	PLAN_REMOVE,  /* ours, and not in the release */
+	PLAN_REFUSE,  /* cannot be done; nothing of the kind must be written */
+};
+#define PLAN_VERDICTS (PLAN_REFUSE + 1)
+const char *plan_verdict_name(enum plan_verdict v); /* "keep" */
+
+struct plan_action {
+	enum compose_kind kind;
+	enum plan_verdict verdict;
+	const char *key;    /* in the text; of what the text does not have: the Engine's name */
+	const char *name;   /* the Engine's */
+	const char *id;     /* the Engine's; "" = not there */
+	const char *reason; /* in words; "" = kept because nothing differs */
+	const struct compose_change *changes;
+	size_t n_changes;
+	bool external;
+	/* Of a service that is created, updated or replaced: what to write, without the job's
+	 * labels. The caller's to change; in the arena. */
+	json_t *body;
+};
+
+/* One object of the release. */
+void plan_network(struct arena *a, const struct world *w, const struct release_object *o,
+	struct plan_action *ret);
+/* kind: COMPOSE_SECRET or COMPOSE_CONFIG. */
+void plan_object(struct arena *a, const struct world *w, enum compose_kind kind,
+	const struct release_object *o, struct plan_action *ret);
+void plan_service(struct arena *a, const struct world *w, const struct release_service *s,
+	struct plan_action *ret);
+/* Is an object of this name in the release? What is ours and is not, is removed. */
+bool plan_wants(const struct release *r, enum compose_kind kind, const char *name);
+
+/* All of it: networks, secrets, configs, services in the release's order, then what is removed. */
+struct plan {
+	struct plan_action *actions;
+	size_t n;
+	unsigned counts[PLAN_VERDICTS];
+};
+void plan_make(
+	struct arena *a, const struct world *w, const struct release *r, struct plan *ret_plan);
