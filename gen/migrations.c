@@ -400,8 +400,29 @@ static const char sql_0001_foundation[] =
 	"  end loop;\n"
 	"end $$;\n"
 	"select skep_ensure_partitions();\n";
+static const char sql_0002_rollout[] =
+	"-- What a rollout needs to know: who may pull from which registry, and which secrets and configs a release names.\n"
+	"\n"
+	"-- One row a host: what the Engine sends to that registry for images of this project.\n"
+	"create table registries (\n"
+	"  id uuid primary key,\n"
+	"  project_id uuid not null references projects on delete cascade,\n"
+	"  host text not null, -- as images name it: \"docker.io\", \"registry.example.com:5000\"\n"
+	"  username text not null,\n"
+	"  password bytea not null, -- sealed\n"
+	"  created_at timestamptz not null default now(),\n"
+	"  updated_at timestamptz not null default now(),\n"
+	"  constraint registries_host_key unique (project_id, host)\n"
+	");\n"
+	"create index registries_listed on registries (project_id, id desc);\n"
+	"create trigger registries_touch before update on registries for each row execute function skep_touch();\n"
+	"\n"
+	"-- The Engine's names of the secrets and configs that the release renders: they are kept while a roll-back to it\n"
+	"-- is likely. Releases from before have none: a roll-back to one makes its objects anew.\n"
+	"alter table deployments add column objects text[] not null default '{}';\n";
 
 const struct migration skep_migrations[] = {
 	{ "0001_foundation.sql", { sql_0001_foundation, sizeof(sql_0001_foundation) - 1 } },
+	{ "0002_rollout.sql", { sql_0002_rollout, sizeof(sql_0002_rollout) - 1 } },
 	{ 0 },
 };

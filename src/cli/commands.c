@@ -55,6 +55,10 @@ static const struct cli_option token_create_options[] = {
 	{"all-projects", 'A', NULL, "for every project (administrators only)", NULL, NAMES_NONE, false},
 	{0},
 };
+static const struct cli_option login_options[] = {
+	{"username", 'u', "NAME", "who pulls", NULL, NAMES_NONE, false},
+	{0},
+};
 static const struct cli_option version_options[] = {
 	{"client", 0, NULL, "only this program's; no daemon is asked", NULL, NAMES_NONE, false},
 	{0},
@@ -131,6 +135,18 @@ static const struct cli_command commands[] = {
 	{.path = "token rm", .alias = "revoke", .args = "ID...", .min_args = 1, .max_args = CLI_MANY,
 		.help = "Revoke tokens", .example = "skep token rm 01912d68-783e-7a03-8467-5661c1243ad4", .run = cmd_token_rm},
 
+	{.path = "registry login", .args = "[HOST]", .max_args = 1, .options = login_options,
+		.help = "Keep a project's credentials for an image registry",
+		.about = "The password is read from stdin; on a terminal it is asked for. Without HOST: Docker Hub. skepd keeps it\n"
+			 "sealed, and sends it with each service whose image comes from there. Only owners may.",
+		.example = "skep registry login -u ci registry.example.com:5000 <password-file", .run = cmd_registry_login},
+	{.path = "registry ls", .alias = "list", .args = "", .help = "List the registries of a project, without passwords",
+		.example = "skep registry ls -p shop", .run = cmd_registry_ls},
+	{.path = "registry logout", .alias = "rm", .args = "[HOST]", .max_args = 1,
+		.help = "Forget a project's credentials for a registry",
+		.about = "Services that run keep what they were written with until they are written again.",
+		.example = "skep registry logout registry.example.com:5000", .run = cmd_registry_logout},
+
 	{.path = "context ls", .alias = "list", .args = "", .help = "List contexts: where to call, and as whom",
 		.example = "skep context ls", .run = cmd_context_ls},
 	{.path = "context use", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_CONTEXT,
@@ -161,6 +177,7 @@ static const struct cli_group groups[] = {
 	{"stack", "Stacks: services from Compose files"},
 	{"job", "Jobs: what changes stacks, and how it went"},
 	{"token", "Tokens: access for programs and people"},
+	{"registry", "Registries: credentials for private images"},
 	{"context", "Contexts: daemons to talk to"},
 };
 

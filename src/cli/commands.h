@@ -34,6 +34,10 @@ int cmd_job_retry(struct cli *c);
 int cmd_token_create(struct cli *c);
 int cmd_token_ls(struct cli *c);
 int cmd_token_rm(struct cli *c);
+/* cmd_registry.c */
+int cmd_registry_login(struct cli *c);
+int cmd_registry_ls(struct cli *c);
+int cmd_registry_logout(struct cli *c);
 /* cmd_system.c */
 int cmd_whoami(struct cli *c);
 int cmd_ready(struct cli *c);

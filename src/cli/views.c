@@ -5,6 +5,7 @@
 #include "skep/v1/auth.pb-c.h"
 #include "skep/v1/jobs.pb-c.h"
 #include "skep/v1/projects.pb-c.h"
+#include "skep/v1/registries.pb-c.h"
 #include "skep/v1/stacks.pb-c.h"
 #include "skep/v1/system.pb-c.h"
 
@@ -199,6 +200,21 @@ static const char *name_token(struct cli *c, const ProtobufCMessage *m)
 static const char *const token_headers[] = {
 	"ID", "NAME", "ROLE", "PROJECT", "SECRET", "CREATED", "EXPIRES", "USED", NULL};
 const struct cli_view view_token = {token_headers, row_token, name_token};
+
+static void row_registry(struct cli *c, const ProtobufCMessage *m, struct table *t)
+{
+	const Skep__V1__Registry *r = (const Skep__V1__Registry *)m;
+	table_cell(t, r->host);
+	table_cell(t, r->username);
+	cell_age(c, t, r->updated_at);
+}
+static const char *name_registry(struct cli *c, const ProtobufCMessage *m)
+{
+	(void)c;
+	return ((const Skep__V1__Registry *)m)->host;
+}
+static const char *const registry_headers[] = {"HOST", "USERNAME", "SET", NULL};
+const struct cli_view view_registry = {registry_headers, row_registry, name_registry};
 
 static const char *name_caller(struct cli *c, const ProtobufCMessage *m)
 {

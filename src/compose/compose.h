@@ -164,6 +164,8 @@ const char *compose_resolve(json_t *service_body,
  * NULL leaves none. */
 const char *compose_body_image(const json_t *service_body);
 void compose_body_pin(json_t *service_body, const char *image, json_t *platforms);
+/* The host of the registry that an image comes from: "docker.io" where it names none. */
+const char *compose_image_registry(struct arena *a, const char *image);
 /* `container image` as the label com.docker.stack.image has it. */
 const char *compose_body_image_label(const json_t *service_body);
 

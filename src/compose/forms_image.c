@@ -153,6 +153,15 @@ const char *form_image(struct arena *a, const char *text, const char **ret_full)
 	return NULL;
 }
 
+const char *compose_image_registry(struct arena *a, const char *image)
+{
+	const char *slash = strchr(image, '/');
+	struct str first = slash ? str_make(image, (size_t)(slash - image)) : STR("");
+	if (!slash || !names_host(first) || str_is(first, "index.docker.io"))
+		return "docker.io";
+	return str_dup(a, first);
+}
+
 const char *form_restart(struct arena *a, const char *text, struct compose_restart *ret)
 {
 	struct str rest = str_of(text);

@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "db/jobs.h"
 #include "db/projects.h"
+#include "db/registries.h"
 #include "db/stacks.h"
 #include "db/tokens.h"
 #include "pg/pg.h"
@@ -59,6 +60,8 @@ struct db_call {
 		db_projects_done projects;
 		db_token_done token;
 		db_tokens_done tokens;
+		db_registry_done registry;
+		db_registries_done registries;
 		db_job_done job;
 		db_jobs_done jobs;
 		db_events_done events;
@@ -159,5 +162,6 @@ void job_add_answer(struct db_call *c, const struct db_scope *s, const char *id)
 /* The tables of operations, one file each; those of jobs and stacks are filled from several. */
 extern const struct db_project_ops db_pg_projects;
 extern const struct db_token_ops db_pg_tokens;
+extern const struct db_registry_ops db_pg_registries;
 extern const struct db_stack_ops db_pg_stacks;
 extern const struct db_job_ops db_pg_jobs;

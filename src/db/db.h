@@ -22,6 +22,7 @@ struct db_call;
 struct db {
 	const struct db_project_ops *projects;
 	const struct db_token_ops *tokens;
+	const struct db_registry_ops *registries;
 	const struct db_stack_ops *stacks;
 	const struct db_job_ops *jobs;
 	void (*cancel)(struct db *db, struct db_call *call); /* the call is not yet done */

@@ -11,6 +11,7 @@
 #include "skep/v1/jobs.pb-c.h"
 #include "skep/v1/options.pb-c.h"
 #include "skep/v1/projects.pb-c.h"
+#include "skep/v1/registries.pb-c.h"
 #include "skep/v1/stacks.pb-c.h"
 #include "skep/v1/system.pb-c.h"
 #include "skep/wire/v1/wire.pb-c.h"
@@ -275,6 +276,44 @@ static const struct rpc_field skep_v1_msg_delete_project_request_fields[] = {
 };
 const struct rpc_message skep_v1_msg_delete_project_request = { &skep__v1__delete_project_request__descriptor, skep_v1_msg_delete_project_request_fields, 2, RPC_WKT_NONE };
 
+static const struct rpc_field skep_v1_msg_registry_fields[] = {
+	{ .name = "id", .json_name = "id" },
+	{ .name = "project_id", .json_name = "projectId" },
+	{ .name = "host", .json_name = "host" },
+	{ .name = "username", .json_name = "username" },
+	{ .name = "created_at", .json_name = "createdAt", .message = &google_protobuf_msg_timestamp },
+	{ .name = "updated_at", .json_name = "updatedAt", .message = &google_protobuf_msg_timestamp },
+};
+const struct rpc_message skep_v1_msg_registry = { &skep__v1__registry__descriptor, skep_v1_msg_registry_fields, 6, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_set_registry_request_fields[] = {
+	{ .name = "project", .json_name = "project", .required = true, .max_len = 64 },
+	{ .name = "host", .json_name = "host", .max_len = 512 },
+	{ .name = "username", .json_name = "username", .required = true, .max_len = 256 },
+	{ .name = "password", .json_name = "password", .is_secret = true, .required = true, .max_len = 16384 },
+	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
+};
+const struct rpc_message skep_v1_msg_set_registry_request = { &skep__v1__set_registry_request__descriptor, skep_v1_msg_set_registry_request_fields, 5, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_list_registries_request_fields[] = {
+	{ .name = "project", .json_name = "project", .required = true, .max_len = 64 },
+	{ .name = "page", .json_name = "page", .message = &skep_v1_msg_page },
+};
+const struct rpc_message skep_v1_msg_list_registries_request = { &skep__v1__list_registries_request__descriptor, skep_v1_msg_list_registries_request_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_list_registries_response_fields[] = {
+	{ .name = "registries", .json_name = "registries", .message = &skep_v1_msg_registry },
+	{ .name = "next_page_token", .json_name = "nextPageToken" },
+};
+const struct rpc_message skep_v1_msg_list_registries_response = { &skep__v1__list_registries_response__descriptor, skep_v1_msg_list_registries_response_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_delete_registry_request_fields[] = {
+	{ .name = "project", .json_name = "project", .required = true, .max_len = 64 },
+	{ .name = "host", .json_name = "host", .max_len = 512 },
+	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
+};
+const struct rpc_message skep_v1_msg_delete_registry_request = { &skep__v1__delete_registry_request__descriptor, skep_v1_msg_delete_registry_request_fields, 3, RPC_WKT_NONE };
+
 static const struct rpc_field skep_v1_msg_task_fields[] = {
 	{ .name = "id", .json_name = "id" },
 	{ .name = "slot", .json_name = "slot" },
@@ -537,6 +576,7 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_create_token_request,
 	&skep_v1_msg_create_token_response,
 	&skep_v1_msg_delete_project_request,
+	&skep_v1_msg_delete_registry_request,
 	&skep_v1_msg_dependency,
 	&skep_v1_msg_deploy_stack_request,
 	&skep_v1_msg_deploy_stack_request_variables_entry,
@@ -551,6 +591,8 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_list_jobs_response,
 	&skep_v1_msg_list_projects_request,
 	&skep_v1_msg_list_projects_response,
+	&skep_v1_msg_list_registries_request,
+	&skep_v1_msg_list_registries_response,
 	&skep_v1_msg_list_releases_request,
 	&skep_v1_msg_list_releases_response,
 	&skep_v1_msg_list_stacks_request,
@@ -560,6 +602,7 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_page,
 	&skep_v1_msg_project,
 	&skep_v1_msg_ready_response,
+	&skep_v1_msg_registry,
 	&skep_v1_msg_release,
 	&skep_v1_msg_remove_stack_request,
 	&skep_v1_msg_restart_stack_request,
@@ -568,6 +611,7 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_scale_stack_request,
 	&skep_v1_msg_scale_stack_request_replicas_entry,
 	&skep_v1_msg_service,
+	&skep_v1_msg_set_registry_request,
 	&skep_v1_msg_stack,
 	&skep_v1_msg_stack_ref,
 	&skep_v1_msg_system_info,

@@ -39,6 +39,11 @@ extern const struct rpc_message skep_v1_msg_get_project_request; /* skep.v1.GetP
 extern const struct rpc_message skep_v1_msg_list_projects_request; /* skep.v1.ListProjectsRequest */
 extern const struct rpc_message skep_v1_msg_list_projects_response; /* skep.v1.ListProjectsResponse */
 extern const struct rpc_message skep_v1_msg_delete_project_request; /* skep.v1.DeleteProjectRequest */
+extern const struct rpc_message skep_v1_msg_registry; /* skep.v1.Registry */
+extern const struct rpc_message skep_v1_msg_set_registry_request; /* skep.v1.SetRegistryRequest */
+extern const struct rpc_message skep_v1_msg_list_registries_request; /* skep.v1.ListRegistriesRequest */
+extern const struct rpc_message skep_v1_msg_list_registries_response; /* skep.v1.ListRegistriesResponse */
+extern const struct rpc_message skep_v1_msg_delete_registry_request; /* skep.v1.DeleteRegistryRequest */
 extern const struct rpc_message skep_v1_msg_task; /* skep.v1.Task */
 extern const struct rpc_message skep_v1_msg_service; /* skep.v1.Service */
 extern const struct rpc_message skep_v1_msg_stack; /* skep.v1.Stack */
