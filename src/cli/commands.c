@@ -139,7 +139,7 @@ static const struct cli_command commands[] = {
 		.help = "Keep a project's credentials for an image registry",
 		.about = "The password is read from stdin; on a terminal it is asked for. Without HOST: Docker Hub. skepd keeps it\n"
 			 "sealed, and sends it with each service whose image comes from there. Only owners may.",
-		.example = "skep registry login -u ci registry.example.com:5000 <password-file", .run = cmd_registry_login},
+		.example = "cat password-file | skep registry login -u ci registry.example.com:5000", .run = cmd_registry_login},
 	{.path = "registry ls", .alias = "list", .args = "", .help = "List the registries of a project, without passwords",
 		.example = "skep registry ls -p shop", .run = cmd_registry_ls},
 	{.path = "registry logout", .alias = "rm", .args = "[HOST]", .max_args = 1,

@@ -16,6 +16,7 @@
 #include "crypto/crypto.h"
 #include "db/migrate.h"
 #include "db/projects.h"
+#include "db/registries.h"
 #include "db/stacks.h"
 #include "db/tokens.h"
 #include "loop/loop.h"
@@ -40,6 +41,7 @@ struct answer {
 	struct status st;
 	struct db_project project, *projects;
 	struct db_token token, *tokens;
+	struct db_registry registry, *registries;
 	struct db_job job, *jobs;
 	struct db_stack stack, *stacks;
 	struct db_release release, *releases;
@@ -186,6 +188,31 @@ static inline void on_tokens(void *data, const struct status *st, const struct d
 	a->tokens = copy(a, t, sizeof *t, n);
 	for (size_t i = 0; i < n; i++)
 		keep_token(a, &a->tokens[i]);
+	a->n = n;
+	a->more = more;
+}
+static inline void keep_registry(struct answer *a, struct db_registry *r)
+{
+	KEEP(r->host), KEEP(r->username), KEEP(r->password);
+}
+static inline void on_registry(void *data, const struct status *st, const struct db_registry *r)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	assert_int_equal(r != NULL, st->code == ST_OK);
+	if (r) {
+		a->registry = *r;
+		keep_registry(a, &a->registry);
+	}
+}
+static inline void on_registries(void *data, const struct status *st, const struct db_registry *r,
+	size_t n, bool more)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	a->registries = copy(a, r, sizeof *r, n);
+	for (size_t i = 0; i < n; i++)
+		keep_registry(a, &a->registries[i]);
 	a->n = n;
 	a->more = more;
 }
