@@ -11,7 +11,7 @@ struct api_hub;
 struct db;
 struct loop;
 struct observer;
-struct rpc_call;
+struct rpc_token;
 
 /* Why a server that skepd needs can't be used. */
 struct api_dependency {
@@ -36,4 +36,4 @@ struct api {
 };
 
 /* rpc_server_options.authenticate: context is the struct api. */
-void api_authenticate(void *context, struct rpc_call *call, struct str bearer);
+void api_authenticate(void *context, struct rpc_token *token, struct str bearer);

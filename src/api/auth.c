@@ -16,7 +16,7 @@
 
 static void on_caller(void *data, const struct status *st, const struct auth_caller *c)
 {
-	struct rpc_call *call = data;
+	struct rpc_token *token = data;
 	struct rpc_caller caller = {.role = RPC_ROLE_NONE};
 	if (status_is_ok(st)) {
 		caller.role = (enum rpc_role)c->role;
@@ -25,19 +25,22 @@ static void on_caller(void *data, const struct status *st, const struct auth_cal
 		memcpy(caller.name, c->name, str_utf8_valid_upto(str_make(c->name, fits)));
 		memcpy(caller.project_id, c->project_id.text, sizeof(c->project_id.text));
 	}
-	rpc_call_authenticated(call, st, &caller, status_is_ok(st) ? c->expires_us : 0);
+	rpc_token_answer(token, st, &caller, status_is_ok(st) ? c->expires_us : 0);
 }
 
-void api_authenticate(void *context, struct rpc_call *call, struct str bearer)
+void api_authenticate(void *context, struct rpc_token *token, struct str bearer)
 {
 	const struct api *api = context;
 	unsigned char hash[SHA256_LEN];
-	const char *value = arena_fmt(rpc_call_arena(call), "Bearer " STR_FMT, STR_ARG(bearer));
-	struct status st = auth_bearer_hash(str_of(value), hash);
+	struct buf value = {0};
+	buf_fmt(&value, "Bearer " STR_FMT, STR_ARG(bearer));
+	struct status st = auth_bearer_hash(buf_str(&value), hash);
+	explicit_bzero(value.ptr, value.len);
+	buf_finish(&value);
 	if (status_is_ok(&st))
-		(void)auth_authenticate(api->db, hash, on_caller, call);
+		(void)auth_authenticate(api->db, hash, on_caller, token);
 	else
-		rpc_call_authenticated(call, &st, NULL, 0);
+		rpc_token_answer(token, &st, NULL, 0);
 }
 
 static struct auth_caller caller_of(const struct rpc_call *call)

@@ -9,26 +9,40 @@
 
 #define TOKENS_MAX 1024
 
-struct auth_token {
-	bool asked;          /* the answer is under way; `waiting` waits for it */
-	struct list waiting; /* rpc_call.wait_node; the one that carries the question among them */
+struct rpc_token {
+	struct rpc_server *server;
+	bool asked;          /* the answer is under way (and holds the server); `waiting` waits for it */
+	struct list waiting; /* rpc_call.token_node */
+	struct list streams; /* the same, of open streams that were let in by it … */
+	struct timer again;  /* … for whom it is asked about again */
 	struct rpc_caller caller;
 	uint64_t fresh_until; /* loop time */
 	int64_t expires_us;   /* wall clock; 0 = never */
 	struct str text;      /* behind it */
 };
 
-static bool is_fresh(const struct rpc_server *s, const struct auth_token *t)
+static bool has_expired(const struct rpc_token *t)
 {
-	return loop_now_ms(s->o.loop) < t->fresh_until &&
-	       (t->expires_us == 0 || s->o.clock->wall_us(s->o.clock) < t->expires_us);
+	const struct clock *c = t->server->o.clock;
+	return t->expires_us != 0 && c->wall_us(c) >= t->expires_us;
 }
 
-static void forget(struct rpc_server *s, struct auth_token *t)
+static bool is_fresh(const struct rpc_token *t)
 {
-	map_remove(&s->tokens, t->text);
+	return loop_now_ms(t->server->o.loop) < t->fresh_until && !has_expired(t);
+}
+
+static void forget(struct rpc_token *t)
+{
+	timer_stop(&t->again);
+	map_remove(&t->server->tokens, t->text);
 	explicit_bzero((char *)t->text.ptr, t->text.len);
 	free(t);
+}
+
+static bool is_used(const struct rpc_token *t)
+{
+	return t->asked || !list_empty(&t->streams);
 }
 
 /* Only accepted tokens stay, so only somebody who holds many can fill the table. */
@@ -36,104 +50,197 @@ static void make_room(struct rpc_server *s, bool fresh_too)
 {
 	void *value;
 	for (size_t it = 0; map_next(&s->tokens, &it, NULL, &value);) {
-		struct auth_token *t = value;
-		if (!t->asked && (fresh_too || !is_fresh(s, t)))
-			forget(s, t);
+		struct rpc_token *t = value;
+		if (!is_used(t) && (fresh_too || !is_fresh(t)))
+			forget(t);
 	}
 }
 
-static struct auth_token *remember(struct rpc_server *s, struct str text)
+static void on_again(struct timer *timer);
+
+/* What is in use has its place beyond TOKENS_MAX: every one has an open call, and those are limited. */
+static struct rpc_token *remember(struct rpc_server *s, struct str text)
 {
 	if (map_len(&s->tokens) >= TOKENS_MAX)
 		make_room(s, false);
 	if (map_len(&s->tokens) >= TOKENS_MAX)
 		make_room(s, true);
-	if (map_len(&s->tokens) >= TOKENS_MAX)
-		return NULL;
-	struct auth_token *t = mem_zalloc(sizeof(*t) + text.len);
+	struct rpc_token *t = mem_zalloc(sizeof(*t) + text.len);
 	memcpy(t + 1, text.ptr, text.len);
+	t->server = s;
 	t->text = str_make((const char *)(t + 1), text.len);
 	list_init(&t->waiting);
+	list_init(&t->streams);
+	timer_init_named(&t->again, s->o.loop, on_again, "rpc_token_again");
 	map_put(&s->tokens, t->text, t);
 	return t;
 }
 
-static void wait_for(struct rpc_call *call, struct auth_token *t)
+/* ---- streams outlive the answer that let them in: it is asked for again ---- */
+
+static void ask_again_later(struct rpc_token *t)
 {
-	call->state = CALL_AUTH;
-	list_push(&t->waiting, &call->wait_node);
+	const struct clock *c = t->server->o.clock;
+	uint64_t ms = t->server->o.limits.auth_cache_ms / 2 + 1;
+	if (list_empty(&t->streams) || t->asked || t->server->destroyed)
+		return;
+	if (t->expires_us != 0) {
+		int64_t left = (t->expires_us - c->wall_us(c)) / 1000 + 1;
+		if (left < (int64_t)ms)
+			ms = left > 0 ? (uint64_t)left : 0;
+	}
+	timer_set(&t->again, ms);
 }
 
-static enum auth_answer refuse(struct rpc_call *call, struct status st)
+static void let_in(struct rpc_token *t, struct rpc_call *call)
 {
-	call_abort(call, &st, NULL);
-	return AUTH_REFUSED;
+	const struct rpc_method *m = call->method;
+	call->caller = t->caller;
+	if (!m->server_streaming && !m->client_streaming)
+		return;
+	list_push(&t->streams, &call->token_node);
+	if (!timer_is_set(&t->again))
+		ask_again_later(t);
+}
+
+/* Those whose handlers have not ended them yet stay in nobody's list. */
+static void end_streams(struct rpc_token *t, const struct status *st)
+{
+	struct list streams, *node;
+	list_init(&streams);
+	list_move_all(&streams, &t->streams);
+	while ((node = list_pop(&streams)))
+		call_abort(container_of(node, struct rpc_call, token_node), st, NULL);
+}
+
+static void end_streams_without_role(struct rpc_token *t)
+{
+	struct list streams, *node;
+	struct status st;
+	list_init(&streams);
+	list_move_all(&streams, &t->streams);
+	while ((node = list_pop(&streams))) {
+		struct rpc_call *call = container_of(node, struct rpc_call, token_node);
+		list_push(&t->streams, node);
+		call->caller = t->caller;
+		if (dispatch_may(call, &st))
+			continue;
+		list_remove(node);
+		call_abort(call, &st, NULL);
+	}
+}
+
+static void ask(struct rpc_token *t)
+{
+	struct rpc_server *s = t->server;
+	t->asked = true;
+	s->refs++;
+	timer_stop(&t->again);
+	s->o.authenticate(s->o.context, t, t->text);
+}
+
+static void on_again(struct timer *timer)
+{
+	struct rpc_token *t = container_of(timer, struct rpc_token, again);
+	if (list_empty(&t->streams))
+		return;
+	if (!has_expired(t)) {
+		ask(t);
+		return;
+	}
+	struct status st = status_err(ST_UNAUTHENTICATED, "the token has expired");
+	end_streams(t, &st);
+}
+
+/* ---- a call brings one ---- */
+
+static void wait_for(struct rpc_call *call, struct rpc_token *t)
+{
+	call->state = CALL_AUTH;
+	list_push(&t->waiting, &call->token_node);
 }
 
 enum auth_answer auth_ask(struct rpc_call *call, struct str bearer)
 {
 	struct rpc_server *s = call->server;
-	struct auth_token *t = map_get(&s->tokens, bearer);
-	if (t && !t->asked && is_fresh(s, t)) {
-		call->caller = t->caller;
+	struct rpc_token *t = map_get(&s->tokens, bearer);
+	if (t && is_fresh(t)) {
+		let_in(t, call);
 		return AUTH_KNOWN;
 	}
-	if (t && t->asked) {
-		wait_for(call, t);
-		return AUTH_ASKED;
+	if (!s->o.authenticate) {
+		struct status st = status_err(ST_UNAUTHENTICATED, "this server accepts no tokens");
+		call_abort(call, &st, NULL);
+		return AUTH_REFUSED;
 	}
-	if (!s->o.authenticate)
-		return refuse(call, status_err(ST_UNAUTHENTICATED, "this server accepts no tokens"));
 	if (!t)
 		t = remember(s, bearer);
-	if (!t)
-		return refuse(call, status_err(ST_RESOURCE_EXHAUSTED,
-					    "too many tokens are being checked; try again"));
-	t->asked = true;
-	call->asked = t;
 	wait_for(call, t);
-	s->o.authenticate(s->o.context, call, bearer);
+	if (!t->asked)
+		ask(t);
 	return AUTH_ASKED;
 }
 
-static void resolve(struct rpc_call *call, const struct status *st, const struct rpc_caller *caller)
+/* t NULL: refused. */
+static void resolve(struct rpc_call *call, const struct status *st, struct rpc_token *t)
 {
 	call_enter(call);
 	if (call->gone) { /* the client did not wait */
 		call_end(call);
-	} else if (!status_is_ok(st)) {
+	} else if (!t) {
 		call->state = CALL_READY; /* nobody has it now */
 		call_abort(call, st, NULL);
 	} else {
-		call->caller = *caller;
+		let_in(t, call);
 		dispatch_authorised(call);
 	}
 	call_leave(call);
 }
 
-void rpc_call_authenticated(struct rpc_call *call, const struct status *st,
-	const struct rpc_caller *caller, int64_t expires_us)
+/* Says nothing about the token: who was let in stays, and it is asked again. */
+static bool is_no_answer(const struct status *st)
 {
-	struct rpc_server *s = call->server;
-	struct auth_token *t = call->asked;
+	return st->code != ST_UNAUTHENTICATED && st->code != ST_PERMISSION_DENIED;
+}
+
+static void accept(struct rpc_token *t, const struct rpc_caller *caller, int64_t expires_us)
+{
+	const struct rpc_server *s = t->server;
+	t->caller = *caller;
+	t->expires_us = expires_us;
+	t->fresh_until = loop_now_ms(s->o.loop) + s->o.limits.auth_cache_ms;
+	end_streams_without_role(t);
+}
+
+void rpc_token_answer(struct rpc_token *t, const struct status *st, const struct rpc_caller *caller,
+	int64_t expires_us)
+{
+	struct rpc_server *s = t->server;
+	bool ok = status_is_ok(st);
 	struct list waiting, *node;
-	if (call->state != CALL_AUTH || !t)
-		mem_abort("rpc_call_authenticated: the call does not ask");
-	call->asked = NULL;
+	if (!t->asked)
+		mem_abort("rpc_token_answer: nobody asks");
 	list_init(&waiting);
 	list_move_all(&waiting, &t->waiting);
-	s->refs++; /* the calls may be the last to hold it */
-	if (status_is_ok(st)) {
-		t->asked = false;
-		t->caller = *caller;
-		t->expires_us = expires_us;
-		t->fresh_until = loop_now_ms(s->o.loop) + s->o.limits.auth_cache_ms;
-	} else {
-		forget(s, t);
-	}
+	if (ok)
+		accept(t, caller, expires_us);
+	else if (!is_no_answer(st))
+		end_streams(t, st);
 	while ((node = list_pop(&waiting)))
-		resolve(container_of(node, struct rpc_call, wait_node), st, caller);
+		resolve(container_of(node, struct rpc_call, token_node), st, ok ? t : NULL);
+	t->asked = false;
+	if (!ok && !is_used(t))
+		forget(t);
+	else
+		ask_again_later(t);
 	server_unref(s);
+}
+
+void auth_stop(struct rpc_server *s)
+{
+	void *value;
+	for (size_t it = 0; map_next(&s->tokens, &it, NULL, &value);)
+		timer_stop(&((struct rpc_token *)value)->again);
 }
 
 void auth_finish(struct rpc_server *s)

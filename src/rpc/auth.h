@@ -1,5 +1,7 @@
 /* auth: who holds a token, asked once and remembered for a while, by token and for the whole
- * server. Calls that bring a token that is being asked about wait for the same answer. */
+ * server. Calls that bring a token that is being asked about wait for the same answer. While a stream
+ * that was let in by a token is open, the token is asked about again and again: the stream ends soon
+ * after it was revoked or has expired. */
 #pragma once
 #include "base/str.h"
 
@@ -11,4 +13,6 @@ enum auth_answer { AUTH_KNOWN, AUTH_ASKED, AUTH_REFUSED };
  * follows (possibly before this returns). REFUSED: the call was aborted. `bearer` lives in the
  * call's arena. */
 enum auth_answer auth_ask(struct rpc_call *call, struct str bearer);
+/* No timer fires from now on. */
+void auth_stop(struct rpc_server *s);
 void auth_finish(struct rpc_server *s);

@@ -43,7 +43,7 @@ struct rpc_call *call_create(struct rpc_conn *c, const struct rpc_protocol *p,
 	call->arena = arena;
 	call->peer = transport_peer(c->transport);
 	list_init(&call->id_node);
-	list_init(&call->wait_node);
+	list_init(&call->token_node);
 	list_init(&call->inbox);
 	timer_init_named(&call->deadline, s->o.loop, on_deadline, "rpc_call_deadline");
 	defer_init_named(&call->events, s->o.loop, on_events, "rpc_call_events");
@@ -94,10 +94,12 @@ void call_release(struct rpc_call *call)
 void call_enter(struct rpc_call *call)
 {
 	call->entered++;
+	call->server->entered++;
 }
 
 void call_leave(struct rpc_call *call)
 {
+	call->server->entered--;
 	if (--call->entered == 0 && call->state == CALL_ENDED)
 		call_release(call);
 }
@@ -107,6 +109,7 @@ void call_end(struct rpc_call *call)
 	call->state = CALL_ENDED;
 	list_remove(&call->conn_node);
 	list_remove(&call->id_node);
+	list_remove(&call->token_node);
 	if (call->conn)
 		call->conn->n_unfinished--;
 	call->conn = NULL;

@@ -4,7 +4,7 @@
  *	  └───────────────┴─(refused)──┴──(nothing waits)──────┘
  *
  * NEW       being set up, inside dispatch
- * AUTH      with the authenticate hook, until rpc_call_authenticated
+ * AUTH      waits for the answer about its token (auth.h)
  * READY     allowed; a unary call's message has not come yet
  * RUNNING   with its handler
  * FLUSHING  the handler has ended it; messages wait for the client's credit
@@ -16,7 +16,6 @@
 #include "loop/loop.h"
 #include "rpc/call.h"
 
-struct auth_token;
 struct rpc_codec;
 struct rpc_conn;
 struct rpc_server;
@@ -51,7 +50,7 @@ struct call_message { /* received, not delivered; malloc'd */
 struct rpc_call {
 	struct list conn_node; /* conn->calls or conn->gone; free list; server->dead */
 	struct list id_node;   /* the wire's table of ids */
-	struct list wait_node; /* auth_token.waiting */
+	struct list token_node; /* of the token it brought (auth.h): waits for, or a stream let in by it */
 	struct rpc_server *server;
 	struct rpc_conn *conn; /* NULL once the connection is gone */
 	const struct rpc_protocol *protocol;
@@ -71,7 +70,6 @@ struct rpc_call {
 	const struct rpc_metadata *metadata;
 	size_t n_metadata;
 	struct rpc_caller caller;
-	struct auth_token *asked; /* this call carries the question to authenticate */
 	uint64_t deadline_at;     /* loop time; 0 = none */
 	struct timer deadline;
 	struct defer events;

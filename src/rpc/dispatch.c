@@ -81,16 +81,24 @@ static void authenticate(struct rpc_call *call)
 	}
 }
 
-void dispatch_authorised(struct rpc_call *call)
+bool dispatch_may(const struct rpc_call *call, struct status *ret_st)
 {
 	const struct rpc_method *m = call->method;
-	if (m->anonymous || (call->caller.role >= m->role && call->caller.role != RPC_ROLE_NONE)) {
+	if (m->anonymous || (call->caller.role >= m->role && call->caller.role != RPC_ROLE_NONE))
+		return true;
+	*ret_st = status_err(ST_PERMISSION_DENIED,
+		"%s needs the role %s; %s has the role %s", m->path, role_name(m->role),
+		call->caller.name, role_name(call->caller.role));
+	return false;
+}
+
+void dispatch_authorised(struct rpc_call *call)
+{
+	struct status st;
+	if (dispatch_may(call, &st)) {
 		call_allowed(call);
 		return;
 	}
-	struct status st = status_err(ST_PERMISSION_DENIED,
-		"%s needs the role %s; %s has the role %s", m->path, role_name(m->role),
-		call->caller.name, role_name(call->caller.role));
 	call->state = CALL_READY; /* the hook has answered: nobody has it */
 	call_abort(call, &st, NULL);
 }

@@ -5,9 +5,12 @@
 #include "base/str.h"
 
 struct rpc_call;
+struct status;
 
 /* call->metadata and deadline_at are set. */
 void dispatch_open(
 	struct rpc_call *call, struct str path, bool has_payload, struct str payload, bool end);
+/* Does call->caller have the role that the method needs? */
+bool dispatch_may(const struct rpc_call *call, struct status *ret_st);
 /* The caller is known: may it? Then on. */
 void dispatch_authorised(struct rpc_call *call);

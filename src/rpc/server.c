@@ -1,4 +1,5 @@
 #include "rpc/server.h"
+#include <assert.h>
 #include <stdlib.h>
 #include "base/arena.h"
 #include "base/clock.h"
@@ -156,9 +157,12 @@ void rpc_server_destroy(struct rpc_server *s)
 	struct status why = status_err(ST_UNAVAILABLE, "the server stops; try again");
 	if (!s)
 		return;
+	assert(s->entered == 0 && "a handler must not destroy its server");
 	s->drained = NULL;
 	s->draining = true;
+	s->destroyed = true;
 	timer_stop(&s->grace);
+	auth_stop(s);
 	stop_listening(s);
 	while (!list_empty(&s->conns))
 		conn_close(container_of(s->conns.next, struct rpc_conn, node), &why);

@@ -15,6 +15,7 @@
 struct clock;
 struct loop;
 struct rpc_server;
+struct rpc_token;
 
 /* What a peer may use. A zero takes the default. */
 struct rpc_limits {
@@ -33,7 +34,8 @@ struct rpc_limits {
 			      KiB */
 	uint64_t idle_ms;  /* no frame and no open call: 10 min */
 	uint64_t stall_ms; /* something to send, and the peer takes nothing: 30 s */
-	uint64_t auth_cache_ms; /* how long an accepted token is not asked about again: 10 s */
+	uint64_t auth_cache_ms; /* how long an accepted token is not asked about again: 10 s (for open streams
+				   half of it) */
 };
 
 struct rpc_server_options {
@@ -41,10 +43,10 @@ struct rpc_server_options {
 	const struct rpc_method *methods; /* sorted by path, bytewise; outlives the server */
 	size_t n_methods;
 	void *context; /* for the handlers: rpc_call_context; and for authenticate */
-	/* Who holds this token? Asked when it is not in the cache; answers by
-	 * rpc_call_authenticated, exactly once, now or later. `bearer` lives as long as the call.
-	 * NULL: no token is accepted. */
-	void (*authenticate)(void *context, struct rpc_call *call, struct str bearer);
+	/* Who holds this token? Asked when it is not in the cache, and again and again while a
+	 * stream is open that it let in; answers by rpc_token_answer, exactly once, now or later.
+	 * `bearer` lives until then. NULL: no token is accepted. */
+	void (*authenticate)(void *context, struct rpc_token *token, struct str bearer);
 	const struct clock *clock; /* NULL = clock_system() */
 	bool no_peer_admin;        /* do not trust root and our own user on the unix socket */
 	struct rpc_limits limits;
@@ -52,7 +54,8 @@ struct rpc_server_options {
 
 struct rpc_server *rpc_server_create(const struct rpc_server_options *o);
 /* Closes everything at once. Calls still with their handlers are cancelled (on_cancel fires), and
- * their memory stays until the handlers end them. NULL is fine. */
+ * their memory stays until the handlers end them. Not from inside a handler or another callback of a
+ * call (asserted): whoever wants that posts a defer. NULL is fine. */
 void rpc_server_destroy(struct rpc_server *s);
 
 /* port 0: any; *ret_port (may be NULL) gets the real one. host: an IP address. */
@@ -71,8 +74,8 @@ void rpc_server_drain(
 
 /* The answer to `authenticate`. st OK: *caller is copied; expires_us is wall-clock (clock.h), 0 =
  * never. A failure is what the client gets (UNAUTHENTICATED when the token is unknown or expired,
- * UNAVAILABLE …). */
-void rpc_call_authenticated(struct rpc_call *call, const struct status *st,
+ * UNAVAILABLE …); UNAUTHENTICATED and PERMISSION_DENIED end the open streams too. */
+void rpc_token_answer(struct rpc_token *token, const struct status *st,
 	const struct rpc_caller *caller, int64_t expires_us);
 
 struct rpc_counters {

@@ -21,9 +21,11 @@ struct rpc_server {
 	struct defer reap;
 	struct list free_calls;
 	unsigned n_free_calls;
-	struct map tokens; /* struct auth_token by the token's text */
+	struct map tokens; /* struct rpc_token by the token's text */
 	struct rpc_counters counters;
-	unsigned refs; /* the owner, and each call */
+	unsigned refs;    /* the owner, each call, each question about a token */
+	unsigned entered; /* handlers and guards of calls that are on the stack */
+	bool destroyed;
 	bool draining;
 	struct timer grace;
 	void (*drained)(void *data);

@@ -157,6 +157,20 @@ def test_revoked_token_ends(skepd, project):
     assert code_of(skepd, stranger, 'Auth', 'RevokeToken', id=another.id) == 'OK'
 
 
+def test_streams_end_with_their_token(skepd, project):
+    """Those that are open already, too: when it is revoked or expires."""
+    job = project.deploy({'app': hello()}).job
+    for how in ('revoked', 'expired'):
+        secret, made = token(skepd, project, 'VIEWER', **({'ttl_seconds': 2} if how == 'expired' else {}))
+        with skepd.client(secret, timeout=12) as client:
+            stream = client.stream('Stacks', 'Watch', stack={'id': job.stack_id})
+            next(stream)
+            if how == 'revoked':
+                skepd.call('Auth', 'RevokeToken', id=made.id)
+            with pytest.raises(RpcError, match='UNAUTHENTICATED'):
+                list(stream)
+
+
 def test_expired_token_ends(skepd, project):
     secret, _ = token(skepd, project, 'VIEWER', ttl_seconds=1)
     assert code_of(skepd, secret, 'Projects', 'List') == 'OK'

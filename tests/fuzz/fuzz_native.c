@@ -75,14 +75,14 @@ static void on_source(struct rpc_call *call, const ProtobufCMessage *request)
 	on_writable(call);
 }
 
-static void authenticate(void *context, struct rpc_call *call, struct str bearer)
+static void authenticate(void *context, struct rpc_token *token, struct str bearer)
 {
 	struct rpc_caller caller = {.role = (enum rpc_role)(bearer.len % 5), .name = "fuzz"};
 	struct status st = status_ok();
 	(void)context;
 	if (bearer.ptr[0] == 'x')
 		st = status_err(ST_UNAUTHENTICATED, "no");
-	rpc_call_authenticated(call, &st, &caller, 0);
+	rpc_token_answer(token, &st, &caller, 0);
 }
 
 #define E &skep_v1_msg_event

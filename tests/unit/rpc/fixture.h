@@ -32,7 +32,7 @@ struct world {
 	unsigned handled, cancelled, writable, messages, ends;
 	unsigned hanging;        /* calls that Hang holds */
 	unsigned asked;          /* questions to authenticate */
-	struct rpc_call *asking; /* the last one, when answers are by hand */
+	struct rpc_token *asking; /* the last one, when answers are by hand */
 	bool answer_by_hand;
 	bool stubborn; /* Hang does not end when it is cancelled, nor Sink when the client has ended
 			*/
@@ -196,18 +196,18 @@ static const struct rpc_method world_methods[] = {
 		.handler = handle_source},
 };
 
-static inline void world_authenticate(void *context, struct rpc_call *call, struct str bearer)
+static inline void world_authenticate(void *context, struct rpc_token *token, struct str bearer)
 {
 	struct world *w = context;
 	struct rpc_caller viewer = {.role = RPC_ROLE_VIEWER, .name = "token:viewer"};
 	struct status st = status_ok();
 	w->asked++;
-	w->asking = call;
+	w->asking = token;
 	if (w->answer_by_hand)
 		return;
 	if (!str_is(bearer, "viewer"))
 		st = status_err(ST_UNAUTHENTICATED, "the token is unknown");
-	rpc_call_authenticated(call, &st, &viewer, 0);
+	rpc_token_answer(token, &st, &viewer, 0);
 }
 
 static inline void guard_fired(struct timer *t)
