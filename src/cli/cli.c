@@ -139,8 +139,9 @@ static int run_command(struct cli *c)
 {
 	struct settings_given given = {cli_option(c, "host"), cli_option(c, "token"), cli_option(c, "project"),
 		cli_option(c, "context")};
-	bool is_offline = strncmp(c->args.command->path, "context ", 8) == 0 ||
-			  strcmp(c->args.command->path, "completion") == 0;
+	const char *path = c->args.command->path;
+	bool is_offline = strncmp(path, "context ", 8) == 0 || strncmp(path, "compose ", 8) == 0 ||
+			  strcmp(path, "completion") == 0;
 	struct status st = status_ok();
 	if (!is_offline) /* a broken context file can be mended by these */
 		st = settings_resolve(c->arena, &given, c->host->env, &c->settings);

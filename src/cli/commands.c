@@ -22,16 +22,27 @@ static const struct cli_option project_create_options[] = {
 	{"description", 0, "TEXT", "what it is for", NULL, NAMES_NONE, false},
 	{0},
 };
+#define SOURCE_OPTIONS                                                                                       \
+	{"compose-file", 'c', "FILE", "a Compose file; - is stdin; later ones win (default: compose.yaml here)", \
+		NULL, NAMES_FILE, true},                                                                     \
+	{"env", 'e', "KEY=VALUE", "a variable for ${KEY}; KEY alone takes it from the environment", NULL,        \
+		NAMES_NONE, true},                                                                           \
+	{"env-file", 0, "FILE", "variables from a file instead of .env beside the first Compose file", NULL,     \
+		NAMES_FILE, true}
+
 static const struct cli_option deploy_options[] = {
-	{"compose-file", 'c', "FILE", "a Compose file; - is stdin; later ones win (default: compose.yaml here)", NULL,
-		NAMES_FILE, true},
-	{"env", 'e', "KEY=VALUE", "a variable for ${KEY}; KEY alone takes it from the environment", NULL, NAMES_NONE, true},
-	{"env-file", 0, "FILE", "variables from a file instead of .env beside the first Compose file", NULL, NAMES_FILE, true},
+	SOURCE_OPTIONS,
 	{"namespace", 0, "NAME", "name in the Engine (default PROJECT-NAME); fixed by the first deploy", NULL, NAMES_NONE, false},
 	{"on-failure", 0, "WHAT", "rollback (default) to the last good release, or pause as it is", "rollback pause",
 		NAMES_NONE, false},
 	{"request-id", 0, "ID", "the same id within 24 h starts no second job (default: a new one)", NULL, NAMES_NONE, false},
 	WAIT_OPTIONS,
+	{0},
+};
+static const struct cli_option compose_options[] = {
+	SOURCE_OPTIONS,
+	{"compat", 0, "WITH", "the rules and quirks of docker instead of the Compose specification's", "docker",
+		NAMES_NONE, false},
 	{0},
 };
 static const struct cli_option wait_options[] = {WAIT_OPTIONS, {0}};
@@ -110,6 +121,17 @@ static const struct cli_command commands[] = {
 		.help = "Show a stack's services live", .about = "Until the stack is removed, or Ctrl-C. With -o json: one line a change.",
 		.example = "skep stack watch shop", .run = cmd_stack_watch},
 
+	{.path = "compose config", .args = "", .options = compose_options,
+		.help = "Print Compose files as the one text that they mean",
+		.about = "Merged, with variables put in, in long forms, with absolute paths. No daemon is asked. With --compat docker\n"
+			 "it is what `docker stack config` prints; otherwise every $ is doubled, so that the text can be deployed.",
+		.example = "skep compose config -c compose.yml -c production.yml", .run = cmd_compose_config},
+	{.path = "compose render", .args = "NAME", .min_args = 1, .max_args = 1, .options = compose_options,
+		.help = "Print what deploying Compose files as a stack would create",
+		.about = "JSON {networks, secrets, configs, services}, each entry the body of the Engine's create call. No daemon and no\n"
+			 "Engine is asked: ids of secrets and configs are \"\". With --compat docker it is what `docker stack deploy` sends.",
+		.example = "skep compose render -c compose.yml shop | jq '.services[].Name'", .run = cmd_compose_render},
+
 	{.path = "job ls", .alias = "list", .args = "", .options = job_ls_options, .help = "List jobs, newest first",
 		.example = "skep job ls --stack shop --state failed", .run = cmd_job_ls},
 	{.path = "job get", .alias = "inspect", .args = "ID", .min_args = 1, .max_args = 1, .names = NAMES_JOB,
@@ -175,6 +197,7 @@ static const struct cli_command commands[] = {
 static const struct cli_group groups[] = {
 	{"project", "Projects: tenants that keep their stacks apart"},
 	{"stack", "Stacks: services from Compose files"},
+	{"compose", "Compose files: what they mean, without a daemon"},
 	{"job", "Jobs: what changes stacks, and how it went"},
 	{"token", "Tokens: access for programs and people"},
 	{"registry", "Registries: credentials for private images"},

@@ -24,6 +24,9 @@ int cmd_stack_deploy(struct cli *c);
 int cmd_stack_scale(struct cli *c);
 int cmd_stack_restart(struct cli *c);
 int cmd_stack_rm(struct cli *c);
+/* cmd_compose.c */
+int cmd_compose_config(struct cli *c);
+int cmd_compose_render(struct cli *c);
 /* cmd_job.c */
 int cmd_job_ls(struct cli *c);
 int cmd_job_get(struct cli *c);

@@ -1,9 +1,5 @@
-/* upload: what a deploy sends: the Compose texts, the files that they name, and the variables that they
- * read, all from the caller's disk and environment. The daemon reads none of its own machine's files.
- *
- * Relative paths are seen from the first text's folder (from the working directory for stdin). A variable's
- * value is -e's, else the environment's, else that of the last --env-file that has it (.env beside the first text
- * when none is given). Only variables that something names are sent, and those of -e. */
+/* upload: what a deploy sends: the stack's sources (sources.h) as a request. The daemon reads none of its own
+ * machine's files. */
 #pragma once
 #include "cli/cli.h"
 

@@ -119,6 +119,12 @@ void compose_levels(struct arena *a, const struct compose_project *p,
 const struct compose_service *compose_service_find(
 	const struct compose_project *p, const char *key);
 
+/* The model as one Compose text: merged, variables put in, long forms, paths absolute, keys in a
+ * fixed order, as `docker stack config` prints it. With `escape` every $ of a value that loading
+ * reads again is doubled, so that the result means the same when it is loaded (docker does not). In
+ * the arena. */
+json_t *compose_config(struct arena *a, const struct compose_project *p, bool escape);
+
 /* ---- render ---- */
 
 enum compose_kind { COMPOSE_NETWORK, COMPOSE_SECRET, COMPOSE_CONFIG, COMPOSE_SERVICE };

@@ -191,14 +191,13 @@ static void decode_data(struct loader *l, const struct node *n, const char *what
 			s->data = str_of(value);
 	} else if (node_is(file, NODE_STRING)) {
 		const struct compose_upload *u = loader_upload(l, file->text);
-		const char *dir = file->text[0] == '/' || !l->in->dir ? NULL : l->in->dir;
 		if (u && !loader_add_bytes(l, file->at, path, u->bytes.len))
 			return;
 		if (!u)
 			loader_error(l, file->at, path,
 				l->in->compat ? NULL : "send it along with the text",
-				"open %s%s%s: no such file or directory", dir ? dir : "",
-				dir ? "/" : "", file->text);
+				"open %s: no such file or directory",
+				l->in->dir ? form_path(l->a, l->in->dir, file->text) : file->text);
 		else
 			s->data = str_make(
 				arena_memdup(l->a, u->bytes.ptr, u->bytes.len), u->bytes.len);
@@ -288,6 +287,8 @@ struct compose_project *decode_project(struct loader *l, struct node *root)
 	struct compose_project *p = arena_new(l->a, struct compose_project);
 	p->name = arena_strdup(l->a, l->in->name);
 	p->text_name = node_get_text(root, "name", NULL);
+	p->tree = root;
+	p->dir = l->in->dir ? arena_strdup(l->a, l->in->dir) : NULL;
 	decode_objects(l, root, p);
 	p->secrets = decode_secrets(l, root, "secrets", "secret", &p->secrets_len);
 	p->configs = decode_secrets(l, root, "configs", "config", &p->configs_len);

@@ -47,31 +47,6 @@ static void decode_ports(const struct scope *c)
 	}
 }
 
-/* dir and path as one, "." and ".." resolved by their names alone. */
-static const char *join(struct arena *a, const char *dir, const char *path)
-{
-	struct str rest = str_of(arena_fmt(a, "%s/%s", dir, path));
-	struct buf b = {0};
-	while (rest.ptr) {
-		struct str part = str_cut(&rest, '/');
-		if (part.len == 0 || str_is(part, "."))
-			continue;
-		if (str_is(part, "..")) {
-			while (b.len && b.ptr[b.len - 1] != '/')
-				b.len--;
-			if (b.len)
-				b.len--;
-			continue;
-		}
-		if (b.len || dir[0] == '/')
-			buf_addc(&b, '/');
-		buf_add_str(&b, part);
-	}
-	const char *text = b.len ? str_dup(a, buf_str(&b)) : "/";
-	buf_finish(&b);
-	return text;
-}
-
 static bool is_absolute(const char *path)
 {
 	bool letter = (path[0] >= 'a' && path[0] <= 'z') || (path[0] >= 'A' && path[0] <= 'Z');
@@ -101,7 +76,7 @@ static void resolve_source(const struct scope *c, const struct node *at, struct 
 	if (is_absolute(m->source) || m->source[0] == '~')
 		return;
 	if (l->in->dir)
-		m->source = join(l->a, l->in->dir, m->source);
+		m->source = form_path(l->a, l->in->dir, m->source);
 	else
 		service_error(c, at, "volumes",
 			"write an absolute path, or use a volume or a config",

@@ -1,5 +1,6 @@
 /* env_file: the files that a service names, in docker's format (KEY=value, nothing quoted) or
  * the Compose specification's (quotes, comments, variables), put under its environment. */
+#include "compose/forms.h"
 #include "compose/loader.h"
 #include <string.h>
 
@@ -163,9 +164,8 @@ static void read_one(void *data, const struct node *path, bool optional)
 	if (e->file)
 		read_file(e);
 	else if (!optional && e->l->in->compat)
-		loader_error(e->l, path->at, &here, NULL, "open %s%s%s: no such file or directory",
-			path->text[0] == '/' || !e->l->in->dir ? "" : e->l->in->dir,
-			path->text[0] == '/' || !e->l->in->dir ? "" : "/", path->text);
+		loader_error(e->l, path->at, &here, NULL, "open %s: no such file or directory",
+			e->l->in->dir ? form_path(e->l->a, e->l->in->dir, path->text) : path->text);
 	else if (!optional)
 		loader_error(e->l, path->at, &here,
 			"send it along with the text, or say required: false",

@@ -419,3 +419,27 @@ const char *form_size_error(struct arena *a, const char *text)
 		*p = *p >= 'A' && *p <= 'Z' ? (char)(*p | 0x20) : *p;
 	return arena_fmt(a, "invalid suffix: '%s'", lower);
 }
+
+const char *form_path(struct arena *a, const char *dir, const char *path)
+{
+	struct str rest = str_of(path[0] == '/' ? path : arena_fmt(a, "%s/%s", dir, path));
+	struct buf b = {0};
+	while (rest.ptr) {
+		struct str part = str_cut(&rest, '/');
+		if (part.len == 0 || str_is(part, "."))
+			continue;
+		if (str_is(part, "..")) {
+			while (b.len && b.ptr[b.len - 1] != '/')
+				b.len--;
+			if (b.len)
+				b.len--;
+			continue;
+		}
+		if (b.len || path[0] == '/' || dir[0] == '/')
+			buf_addc(&b, '/');
+		buf_add_str(&b, part);
+	}
+	const char *text = b.len ? str_dup(a, buf_str(&b)) : "/";
+	buf_finish(&b);
+	return text;
+}

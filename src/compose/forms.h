@@ -33,3 +33,6 @@ const char *form_restart(struct arena *a, const char *text, struct compose_resta
 
 /* A capability as the Engine wants it: upper case, CAP_ in front, ALL as it is. */
 const char *form_capability(struct arena *a, const char *text);
+
+/* `path` as seen from `dir`; "." and ".." are resolved by their names alone. */
+const char *form_path(struct arena *a, const char *dir, const char *path);

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include "base/str.h"
 
+struct node;
+
 /* Where something stands in the texts; lines and columns count from 1, 0 = nowhere. */
 struct compose_mark {
 	uint32_t line, column;
@@ -222,6 +224,8 @@ struct compose_secret { /* configs too */
 struct compose_project {
 	const char *name;      /* the stack's name: the Engine's namespace */
 	const char *text_name; /* top-level `name:`, NULL when absent */
+	const char *dir;       /* that relative paths are seen from; NULL = nobody said */
+	const struct node *tree; /* the merged text in long forms: compose_config */
 	struct compose_service *services;
 	size_t services_len;
 	struct compose_network *networks;

@@ -8,14 +8,14 @@
 #define NOT_SENT    "Swarm services have no such setting; it is not sent"
 
 static const struct schema_key healthcheck_keys[] = {
-	{"disable", K_BOOL, F_CAST, IN(compose_healthcheck, disable), NULL, NULL},
+	{"test", K_TEST, 0, IN(compose_healthcheck, test), NULL, NULL},
+	{"timeout", K_DURATION, 0, IN(compose_healthcheck, timeout), NULL, NULL},
 	{"interval", K_DURATION, 0, IN(compose_healthcheck, interval), NULL, NULL},
 	{"retries", K_INT, F_CAST | F_NUMBER | F_UNSIGNED | F_ZERO,
 		IN(compose_healthcheck, retries), NULL, NULL},
-	{"test", K_TEST, 0, IN(compose_healthcheck, test), NULL, NULL},
-	{"timeout", K_DURATION, 0, IN(compose_healthcheck, timeout), NULL, NULL},
 	{"start_period", K_DURATION, 0, IN(compose_healthcheck, start_period), NULL, NULL},
 	{"start_interval", K_DURATION, 0, IN(compose_healthcheck, start_interval), NULL, NULL},
+	{"disable", K_BOOL, F_CAST, IN(compose_healthcheck, disable), NULL, NULL},
 	{0},
 };
 
@@ -92,14 +92,14 @@ static const struct schema_key placement_keys[] = {
 
 static const struct schema_key deploy_keys[] = {
 	{"mode", K_STRING, 0, NO_FIELD, NULL, NULL},
-	{"endpoint_mode", K_STRING, 0, SVC(endpoint_mode), NULL, NULL},
 	{"replicas", K_INT, F_CAST | F_UNSIGNED | F_ZERO, SVC(replicas), NULL, NULL},
 	{"labels", K_PAIRS, F_UNIQUE, SVC(deploy_labels), NULL, NULL},
-	{"rollback_config", K_MAP, 0, SVC(rollback_config), rollout_keys, NULL},
 	{"update_config", K_MAP, 0, SVC(update_config), rollout_keys, NULL},
+	{"rollback_config", K_MAP, 0, SVC(rollback_config), rollout_keys, NULL},
 	{"resources", K_MAP, 0, 0, resources_keys, NULL},
 	{"restart_policy", K_MAP, 0, SVC(restart_policy), restart_keys, NULL},
 	{"placement", K_MAP, 0, 0, placement_keys, NULL},
+	{"endpoint_mode", K_STRING, 0, SVC(endpoint_mode), NULL, NULL},
 	{0},
 };
 
@@ -209,8 +209,8 @@ static const struct schema_key service_keys[] = {
 	{"dns_search", K_ONE_OR_MORE, F_UNIQUE, SVC(dns_search), NULL, NULL},
 	{"domainname", K_STRING, F_UNSUPPORTED, NO_FIELD, NULL, NULL},
 	{"entrypoint", K_COMMAND, 0, SVC(entrypoint), NULL, NULL},
-	{"env_file", K_ENV_FILE, F_UNIQUE, NO_FIELD, env_file_keys, NULL},
 	{"environment", K_ENV, F_UNIQUE, SVC(environment), NULL, NULL},
+	{"env_file", K_ENV_FILE, F_UNIQUE, NO_FIELD, env_file_keys, NULL},
 	{"expose", K_ANY, F_DEPRECATED, NO_FIELD, NULL,
 		"Exposing ports is unnecessary - services on the same network can access each "
 		"other's containers on any port."},

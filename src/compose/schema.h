@@ -1,6 +1,7 @@
 /* schema: the Compose format as data. One table a mapping: for each key its kind (which says
  * what forms it takes, how it merges, and what it becomes in the model), how docker treats it, and
- * the field of the model it fills. What is in no table is an error. Internal to compose. */
+ * the field of the model it fills. Its order is that of the printed text (config.c). What is in no
+ * table is an error. Internal to compose. */
 #pragma once
 #include <stddef.h>
 
