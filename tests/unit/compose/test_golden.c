@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include "base/arena.h"
 #include "compose/compose.h"
+#include "compose/export.h"
 
 #define GOLDEN TEST_DIR "/golden"
 
@@ -126,6 +127,22 @@ static void say(struct one *c, const struct compose_problems *list)
 		buf_fmt(&c->said, "%s\n", compose_problem_text(c->a, &list->items[i]));
 }
 
+/* The text that export makes of what was rendered says all of it. */
+static bool check_export(struct one *c, const struct compose_rendering *r)
+{
+	const struct compose_export e = {.namespace_ = "s", .objects = r};
+	const char *text = "";
+	struct compose_strings lost;
+	bool ok = compose_export(c->a, &e, &text, &lost);
+	for (size_t i = 0; i < lost.len; i++) {
+		size_t at = strlen(c->why);
+		snprintf(c->why + at, sizeof(c->why) - at, "  export: %s\n", lost.items[i]);
+	}
+	if (!ok || lost.len)
+		print_message("%s", text);
+	return ok && lost.len == 0;
+}
+
 static bool run(struct one *c)
 {
 	struct compose_input in = {
@@ -157,6 +174,7 @@ static bool run(struct one *c)
 		good &= compare(c, &r->secrets, "/secrets/create");
 		good &= compare(c, &r->configs, "/configs/create");
 		good &= compare(c, &r->services, "/services/create");
+		good &= check_export(c, r);
 	}
 	size_t i;
 	json_t *line;
