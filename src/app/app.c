@@ -15,6 +15,7 @@
 #include "db/db.h"
 #include "db/jobs.h"
 #include "db/migrate.h"
+#include "db/sealed.h"
 #include "docker/docker.h"
 #include "docker/engine.h"
 #include "jobs/wake.h"
@@ -27,7 +28,8 @@
 #include "stacks/stacks.h"
 
 #define MIGRATE_AGAIN_MS 1000
-#define HOUSEKEEP_MS     (24ULL * 3600 * 1000)
+#define HOUSEKEEP_MS     (3600ULL * 1000)
+#define FIRST_HOUSEKEEP_MS 60000
 
 struct app {
 	struct loop *loop;
@@ -300,13 +302,16 @@ static void on_kept(void *data, const struct status *st)
 {
 	(void)data;
 	if (!status_is_ok(st) && st->code != ST_CANCELLED)
-		log_warn("housekeeping failed; it is tried again tomorrow and at the next start", "error", st->message, NULL);
+		log_warn("housekeeping failed; it is tried again in an hour", "error", st->message, NULL);
 }
 
 static void on_housekeep(struct timer *t)
 {
 	struct app *app = container_of(t, struct app, housekeep);
-	app->db->jobs->housekeep(app->db, on_kept, NULL);
+	const struct config *c = app->config;
+	const struct db_retention keep = {.events_s = config_number(c, CONFIG_EVENTS_KEEP) / 1000,
+		.audit_s = config_number(c, CONFIG_AUDIT_KEEP) / 1000, .releases = (unsigned)config_number(c, CONFIG_RELEASES_KEEP)};
+	app->db->jobs->housekeep(app->db, &keep, on_kept, NULL);
 	timer_set(t, HOUSEKEEP_MS);
 }
 
@@ -319,21 +324,14 @@ static void begin_work(struct app *app)
 	pg_listen(app->pg, "skep_stacks", on_pg_stacks, app);
 	job_worker_start(app->worker);
 	observer_start(app->observer);
-	timer_set(&app->housekeep, HOUSEKEEP_MS);
+	timer_set(&app->housekeep, FIRST_HOUSEKEEP_MS);
 	log_info("ready", "version", SKEP_VERSION, "instance", app->instance.text, NULL);
 	notify_ready();
 }
 
-static void on_migrated(void *data, const struct status *st, unsigned applied)
+static void start_failed(struct app *app, const struct status *st)
 {
-	struct app *app = data;
-	if (app->draining)
-		return;
-	if (status_is_ok(st)) {
-		if (applied > 0)
-			log_info("database migrated", "new", applied == 1 ? "1 migration" : "several migrations", NULL);
-		begin_work(app);
-	} else if (st->code == ST_UNAVAILABLE || st->code == ST_DEADLINE_EXCEEDED || st->code == ST_ABORTED) {
+	if (st->code == ST_UNAVAILABLE || st->code == ST_DEADLINE_EXCEEDED || st->code == ST_ABORTED) {
 		log_warn("PostgreSQL cannot be used yet; check that it runs and that `postgres` in skepd.yaml names it; trying again",
 			"error", st->message, NULL);
 		timer_set(&app->migrate_again, MIGRATE_AGAIN_MS);
@@ -342,13 +340,69 @@ static void on_migrated(void *data, const struct status *st, unsigned applied)
 	}
 }
 
+/* A new key beside rows that another one has sealed would hide that the other one is missing. */
+static struct status check_keys(const struct app *app, const char *const *ids, size_t n)
+{
+	const char *path = keyring_path(app->keyring);
+	if (n == 0)
+		return status_ok();
+	if (config_number(app->config, CONFIG_NEW_KEY) == 0)
+		return status_err(ST_FAILED_PRECONDITION,
+			"there is no key file %s (option key_file), and the database holds what the key \"%s\"%s has sealed: put the "
+			"file back from your back-up, owned by skepd's user, mode 0600 (docs/backup.md). Only if it is lost for good: "
+			"start once with --new_key; what it sealed stays closed",
+			path, ids[0], n > 1 ? " (and others)" : "");
+	log_warn("a new key file beside what a lost one has sealed, as new_key says", "file", path, "lost key", ids[0], NULL);
+	return status_ok();
+}
+
+static void on_sealed_keys(void *data, const struct status *st, const char *const *ids, size_t n)
+{
+	struct app *app = data;
+	struct status why = *st;
+	if (app->draining)
+		return;
+	if (status_is_ok(&why))
+		why = check_keys(app, ids, n);
+	if (status_is_ok(&why))
+		why = keyring_make(app->keyring);
+	if (!status_is_ok(&why)) {
+		start_failed(app, &why);
+		return;
+	}
+	log_info("made the key file; back it up apart from the database", "file", keyring_path(app->keyring), NULL);
+	begin_work(app);
+}
+
+static void need_keys(struct app *app)
+{
+	if (keyring_is_empty(app->keyring))
+		db_sealed_keys(app->pg, on_sealed_keys, app);
+	else
+		begin_work(app);
+}
+
+static void on_migrated(void *data, const struct status *st, unsigned applied)
+{
+	struct app *app = data;
+	if (app->draining)
+		return;
+	if (!status_is_ok(st)) {
+		start_failed(app, st);
+		return;
+	}
+	if (applied > 0)
+		log_info("database migrated", "new", applied == 1 ? "1 migration" : "several migrations", NULL);
+	need_keys(app);
+}
+
 static void on_migrate_again(struct timer *t)
 {
 	struct app *app = container_of(t, struct app, migrate_again);
 	if (config_number(app->config, CONFIG_MIGRATE) != 0)
 		db_migrate(app->pg, skep_migrations, on_migrated, app);
 	else
-		begin_work(app);
+		need_keys(app);
 }
 
 struct status app_start(struct app *app)

@@ -54,6 +54,8 @@ void crypto_seal(struct keyring *k, struct str aad, struct str plain, struct buf
 	struct rng *r = rng_system();
 	if (plain.len > TEXT_MAX)
 		mem_abort("crypto_seal: text over 1 GiB");
+	if (keyring_is_empty(k))
+		mem_abort("crypto_seal: there is no key");
 	r->fill(r, nonce, sizeof(nonce));
 
 	buf_reserve(ret_sealed, 2 + id_len + NONCE_LEN + plain.len + TAG_LEN);

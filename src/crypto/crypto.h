@@ -11,15 +11,20 @@ void crypto_sha256(struct str bytes, unsigned char ret_digest[SHA256_LEN]);
 bool crypto_equal(const void *a, const void *b, size_t len); /* constant time */
 
 /* keyring: the key file (`<key id> <64 hex digits>` a line; the first seals, all open; empty lines
- * and lines that begin with # are skipped). keyring_load makes a missing file with one random key
- * and mode 0600; when two daemons do so at once, both end with the same file. A file that others may
- * read is refused (PERMISSION_DENIED), so is one with a line that is no key (INVALID_ARGUMENT, with
- * the line's number, never its text). *ret_keyring is the caller's. */
+ * and lines that begin with # are skipped). A file that others may read is refused
+ * (PERMISSION_DENIED), so is one with a line that is no key (INVALID_ARGUMENT, with the line's
+ * number, never its text). Where there is no file the keyring is empty: it opens nothing and must
+ * not seal, until keyring_make. *ret_keyring is the caller's. */
 struct keyring;
 struct status keyring_load(const char *path, struct keyring **ret_keyring)
 	__attribute__((warn_unused_result));
+/* Fills an empty one: makes the file with one random key and mode 0600. When two daemons do so at
+ * once, both end with the same key. */
+struct status keyring_make(struct keyring *k) __attribute__((warn_unused_result));
 void keyring_destroy(struct keyring *k); /* wipes the keys; NULL is fine */
-const char *keyring_first_id(const struct keyring *k); /* the key that seals; borrowed */
+bool keyring_is_empty(const struct keyring *k);
+const char *keyring_first_id(const struct keyring *k); /* the key that seals, or ""; borrowed */
+const char *keyring_path(const struct keyring *k);     /* borrowed */
 
 /* AES-256-GCM: version byte 1, key id length and key id, 12-byte random nonce, ciphertext, 16-byte
  * tag. `aad` binds the text to its place ("deployments/<id>/texts"): bytes moved to another row do

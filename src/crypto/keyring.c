@@ -1,4 +1,5 @@
 #include "crypto/keyring.h"
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
@@ -138,20 +139,38 @@ static struct status read_file(int fd, const char *path, struct buf *ret_text)
 	}
 }
 
-static struct status load_from(int fd, const char *path, struct keyring **ret_keyring)
+static struct status load_from(int fd, struct keyring *k)
 {
 	struct buf text = {0};
-	struct keyring *k = mem_new(struct keyring);
-	k->path = mem_strdup(path);
-	k->keys = mem_zalloc(KEYS_MAX * sizeof(*k->keys));
-	struct status st = check_file(fd, path);
+	struct status st = check_file(fd, k->path);
 	if (status_is_ok(&st))
-		st = read_file(fd, path, &text);
+		st = read_file(fd, k->path, &text);
 	if (status_is_ok(&st))
 		st = parse_keys(k, buf_str(&text));
 	if (text.ptr)
 		OPENSSL_cleanse(text.ptr, text.cap);
 	buf_finish(&text);
+	return st;
+}
+
+static struct status load(struct keyring *k, bool may_be_missing)
+{
+	int fd = open(k->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 && errno == ENOENT && may_be_missing)
+		return status_ok();
+	if (fd < 0)
+		return file_error(errno, "cannot open the key file", k->path);
+	struct status st = load_from(fd, k);
+	close(fd);
+	return st;
+}
+
+struct status keyring_load(const char *path, struct keyring **ret_keyring)
+{
+	struct keyring *k = mem_new(struct keyring);
+	k->path = mem_strdup(path);
+	k->keys = mem_zalloc(KEYS_MAX * sizeof(*k->keys));
+	struct status st = load(k, true);
 	if (status_is_ok(&st))
 		*ret_keyring = k;
 	else
@@ -231,23 +250,13 @@ static struct status create_file(struct arena *a, const char *path)
 	return error == 0 ? status_ok() : file_error(error, "cannot make the key file", path);
 }
 
-struct status keyring_load(const char *path, struct keyring **ret_keyring)
+struct status keyring_make(struct keyring *k)
 {
-	struct status st = status_ok();
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0 && errno == ENOENT) {
-		struct arena *a = arena_create();
-		st = create_file(a, path);
-		arena_destroy(a);
-		if (!status_is_ok(&st))
-			return st;
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	}
-	if (fd < 0)
-		return file_error(errno, "cannot open the key file", path);
-	st = load_from(fd, path, ret_keyring);
-	close(fd);
-	return st;
+	struct arena *a = arena_create();
+	assert(keyring_is_empty(k));
+	struct status st = create_file(a, k->path);
+	arena_destroy(a);
+	return status_is_ok(&st) ? load(k, false) : st;
 }
 
 void keyring_destroy(struct keyring *k)
@@ -263,4 +272,14 @@ void keyring_destroy(struct keyring *k)
 const char *keyring_first_id(const struct keyring *k)
 {
 	return k->keys[0].id;
+}
+
+bool keyring_is_empty(const struct keyring *k)
+{
+	return k->len == 0;
+}
+
+const char *keyring_path(const struct keyring *k)
+{
+	return k->path;
 }

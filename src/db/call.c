@@ -1,6 +1,7 @@
 #include "db/call.h"
 #include <stdlib.h>
 #include "base/mem.h"
+#include "crypto/crypto.h"
 
 /* All of them begin: $1 scope, $2 actor, $3 request id. */
 static const struct pg_stmt request_forget = {"request_forget",
@@ -20,6 +21,9 @@ static const struct pg_stmt request_check = {"request_check",
 		" take a new one', $3::text))"
 	" end from (select) one"
 	" left join request_ids q on q.scope = $1 and q.actor = $2 and q.request_id = $3"};
+static const struct pg_stmt no_key = {"no_key",
+	"select skep_raise(14, 'there is no key file yet: skepd still looks whether the database needs"
+	" an old one')"};
 const struct pg_stmt db_fence = {"fence", "select skep_fence(skep_uuid($1), $2)"};
 
 /* What a violated constraint means to the caller: before "subject" after. */
@@ -105,6 +109,14 @@ void call_deliver_plain(struct db_call *c, const struct status *st, const struct
 {
 	(void)r;
 	c->done.plain(c->data, st);
+}
+
+void call_seal(struct db_call *c, struct str aad, struct str plain, struct buf *ret_sealed)
+{
+	if (keyring_is_empty(c->db->keyring))
+		call_add(c, &no_key);
+	else
+		crypto_seal(c->db->keyring, aad, plain, ret_sealed);
 }
 
 /* ---- request ids ---- */

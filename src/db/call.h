@@ -159,6 +159,10 @@ extern const struct pg_stmt job_replay;
  * now. */
 void job_add_answer(struct db_call *c, const struct db_scope *s, const char *id);
 
+/* Seals for a column of this call's rows. While there is no key yet (keyring_make), the call fails
+ * with UNAVAILABLE. */
+void call_seal(struct db_call *c, struct str aad, struct str plain, struct buf *ret_sealed);
+
 /* The tables of operations, one file each; those of jobs and stacks are filled from several. */
 extern const struct db_project_ops db_pg_projects;
 extern const struct db_token_ops db_pg_tokens;

@@ -55,6 +55,12 @@ struct db_job_filter {
 	unsigned states;     /* bit 1 << enum job_state; 0 = all */
 };
 
+/* What is kept at least. Events and audit rows leave by whole months. */
+struct db_retention {
+	int64_t events_s, audit_s;
+	unsigned releases; /* superseded ones of a stack; and as many failed ones */
+};
+
 struct db_job_ops {
 	/* ---- callers ---- */
 	struct db_call *(*get)(struct db *db, const struct db_scope *s, const char *id,
@@ -108,7 +114,9 @@ struct db_job_ops {
 	 * For the sweep. */
 	struct db_call *(*next_due)(struct db *db, void (*done)(void *data, const struct status *st,
 		int64_t in_ms), void *data);
-	/* Once a day: the partitions of this month and the next, request ids that are too old to
-	 * count. */
-	struct db_call *(*housekeep)(struct db *db, db_done done, void *data);
+	/* Once an hour: partitions of this month and the next are made, those that are older than
+	 * is to be kept are dropped; old releases archived, request ids that no longer count
+	 * forgotten. One daemon at a time: while another is at it, it is OK at once. */
+	struct db_call *(*housekeep)(
+		struct db *db, const struct db_retention *keep, db_done done, void *data);
 };

@@ -17,7 +17,8 @@ struct db_call *job_requeue(struct db *db, const char *id, int epoch, uint64_t d
 	bool failed, bool keep_step, const struct status *error, db_done done, void *data);
 struct db_call *job_next_due(struct db *db, void (*done)(void *data, const struct status *st,
 	int64_t in_ms), void *data);
-struct db_call *job_housekeep(struct db *db, db_done done, void *data);
+struct db_call *job_housekeep(
+	struct db *db, const struct db_retention *keep, db_done done, void *data);
 
 /* What a job's end or change tells others: $1 is its id. */
 extern const struct pg_stmt job_notify_event;   /* skep_events: something new to read */

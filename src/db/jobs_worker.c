@@ -13,8 +13,8 @@
 	" select project_id, stack_id, id, last_sequence, " kind ", " message "," \
 	"  state, step, percent from j"
 
-enum { CLAIM, RENEW, STEP, PROGRESS, FINISHING, FINISH, REQUEUEING, REQUEUE, NEXT_DUE, PARTITIONS,
-	FORGET };
+enum { CLAIM, RENEW, STEP, PROGRESS, FINISHING, FINISH, REQUEUEING, REQUEUE, NEXT_DUE,
+	HOUSEKEEP };
 static const struct pg_stmt sql[] = {
 	/* $1 owner, $2 limit, $3 lease in ms. now() so that the indexes can be used. Two daemons
 	 * never take the same row (skip locked); should they take two of one stack,
@@ -126,9 +126,9 @@ static const struct pg_stmt sql[] = {
 		"  (select j.run_at from deployment_jobs j"
 		"   where j.state = 'pending' and " UNBLOCKED " order by j.run_at, j.id limit 1)"
 		" ) as at) x where x.at is not null"},
-	[PARTITIONS] = {"partitions", "select skep_ensure_partitions()"},
-	[FORGET] = {"requests_forget",
-		"delete from request_ids where created_at < now() - interval '24 hours'"},
+	[HOUSEKEEP] = {"housekeep",
+		"select skep_housekeep($1::bigint * interval '1 second',"
+		" $2::bigint * interval '1 second', $3)"},
 };
 
 /* What `claim` needs to try again. */
@@ -292,11 +292,14 @@ struct db_call *job_next_due(struct db *db, void (*done)(void *data, const struc
 	return call_run(c, deliver_due);
 }
 
-struct db_call *job_housekeep(struct db *db, db_done done, void *data)
+struct db_call *job_housekeep(
+	struct db *db, const struct db_retention *keep, db_done done, void *data)
 {
 	struct db_call *c = db_call_create(db, data);
 	c->done.plain = done;
-	call_add(c, &sql[PARTITIONS]);
-	call_add(c, &sql[FORGET]);
+	call_add(c, &sql[HOUSEKEEP]);
+	pg_bind_i64(c->batch, keep->events_s);
+	pg_bind_i64(c->batch, keep->audit_s);
+	pg_bind_i64(c->batch, keep->releases);
 	return call_run(c, call_deliver_plain);
 }

@@ -154,7 +154,7 @@ static struct db_call *set(struct db *db, const struct db_scope *s,
 	add(c, &sql[LOCK], r->project, s);
 	add(c, &sql[CLEAR], r->project, s);
 	call_bind(c, r->host);
-	crypto_seal(c->db->keyring, aad_of(c, id), str_of(r->password), &sealed);
+	call_seal(c, aad_of(c, id), str_of(r->password), &sealed);
 	add(c, &sql[PUT], r->project, s);
 	call_bind(c, r->host);
 	call_bind_id(c, id);

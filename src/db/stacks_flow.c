@@ -6,7 +6,7 @@ enum { LOAD, NEED_RELEASE, RENDERED, SUPERSEDE, ACTIVATE, ACTIVE, FAIL, LOCK, KE
 static const struct pg_stmt sql[] = {
 	/* $1 project, $2 id */
 	[LOAD] = {"release_load",
-		"select " RELEASE_COLUMNS ", d.source, d.rendered from deployments d"
+		"select " RELEASE_COLUMNS ", d.archived_at is not null, d.source, d.rendered from deployments d"
 		" where d.project_id = $1 and d.id = skep_uuid($2)"},
 
 	/* ---- the job is fenced: $1 release, $2 its stack ---- */
@@ -106,7 +106,12 @@ static void deliver_release(struct db_call *c, const struct status *st, const st
 	if (status_is_ok(&why)) {
 		struct cursor at = {c, r, 0, 0, 0};
 		release_read(&at, &d);
-		why = open_column(c, &at, d.id.text, "source", &source);
+		if (next_bool(&at))
+			why = status_err(ST_FAILED_PRECONDITION,
+				"release %lld was archived, its texts are gone: deploy them again",
+				(long long)d.number);
+		else
+			why = open_column(c, &at, d.id.text, "source", &source);
 		if (status_is_ok(&why))
 			why = open_column(c, &at, d.id.text, "rendered", &rendered);
 		d.source = buf_str(&source);
@@ -153,7 +158,7 @@ struct db_call *stack_store_rendered(struct db *db, const struct db_job *job,
 {
 	struct db_call *c = fenced(db, job, done, data);
 	struct buf sealed = {0};
-	crypto_seal(c->db->keyring, release_aad(c, deployment_id, "rendered"), rendered, &sealed);
+	call_seal(c, release_aad(c, deployment_id, "rendered"), rendered, &sealed);
 	add_release(c, &sql[NEED_RELEASE], deployment_id, job);
 	add_release(c, &sql[RENDERED], deployment_id, job);
 	pg_bind_bytes(c->batch, buf_str(&sealed));

@@ -144,7 +144,7 @@ static void put_release(struct db_call *c, const struct db_scope *s,
 	const struct db_stack_deploy *d, const char *id, const char *job_id)
 {
 	struct buf sealed = {0};
-	crypto_seal(c->db->keyring, release_aad(c, id, "source"), d->source, &sealed);
+	call_seal(c, release_aad(c, id, "source"), d->source, &sealed);
 	add(c, &sql[PUT_RELEASE], s, d);
 	call_bind_id(c, id);
 	call_bind(c, failure_policy_name(d->on_failure));

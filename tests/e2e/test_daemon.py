@@ -115,19 +115,31 @@ def test_idle_daemon_is_small(new_daemon):
 
 
 def test_lost_keys_are_said(new_daemon, engine):
-    """A new key file opens nothing that the old one has sealed: a job that needs it fails with words, the rest goes on."""
+    """Without the key file that the database needs skepd does not start, and makes no new one unless it is told to; then
+    what the old one has sealed fails with words, the rest goes on."""
     skepd = new_daemon()
     skepd.start()
+    key_file = skepd.options['key_file']
+    assert os.stat(key_file).st_mode & 0o777 == 0o600
     project = Project(skepd, engine, 'sealed')
     project.deploy({'app': hello()})
     skepd.stop()
-    os.rename(skepd.options['key_file'], skepd.options['key_file'] + '.lost')
-    skepd.start()
+    os.rename(key_file, key_file + '.lost')
+    with open(key_file + '.lost', encoding='ascii') as f:
+        key = f.read().split()[0]
+    with pytest.raises((SystemError, AssertionError)):
+        skepd.start()
+    assert skepd.end() == 1 and not os.path.exists(key_file)
+    for words in (f'no key file {key_file}', key, 'put the file back', 'docs/backup.md', '--new_key'):
+        assert words in skepd.log()
+    skepd.start(new_key='true')
     assert project.status() == 'RUNNING'
     ended = project.deploy({'app': hello(environment={'NEW': '1'})}, expect='FAILED')
-    assert 'key' in ended.job.error
+    assert f'sealed with the key "{key}"' in ended.job.error
     skepd.stop()
-    os.rename(skepd.options['key_file'] + '.lost', skepd.options['key_file'])
+    skepd.start(new_key='false')  # the file is there now
+    skepd.stop()
+    os.rename(key_file + '.lost', key_file)
     skepd.start()
     project.deploy({'app': hello()})
     project.finish()

@@ -17,10 +17,41 @@ static void refuses(const struct scratch *s, enum st_code code, const char *part
 	assert_null(strstr(st.message, "1112131415")); /* never a key */
 }
 
+/* As at a start: makes the file where there is none. */
+static struct status start(const struct scratch *s, struct keyring **ret_keyring)
+{
+	struct status st = keyring_load(s->path, ret_keyring);
+	if (status_is_ok(&st) && keyring_is_empty(*ret_keyring))
+		st = keyring_make(*ret_keyring);
+	return st;
+}
+
 static void refuses_text(const struct scratch *s, const char *text, const char *part)
 {
 	scratch_write(s, text, strlen(text), 0600);
 	refuses(s, ST_INVALID_ARGUMENT, part);
+}
+
+static void no_file_no_key(void **state)
+{
+	const struct scratch *s = *state;
+	struct keyring *k = NULL;
+	struct buf plain = {0};
+	struct status st = keyring_load(s->path, &k);
+	assert_true(status_is_ok(&st));
+	assert_true(keyring_is_empty(k));
+	assert_string_equal(keyring_first_id(k), "");
+	assert_string_equal(keyring_path(k), s->path);
+	assert_int_equal(scratch_count(s), 0); /* loading makes nothing */
+	st = crypto_open(k, STR("place"), STR("\1\1k123456789012345678901234567890"), &plain);
+	assert_int_equal(st.code, ST_FAILED_PRECONDITION);
+	assert_non_null(strstr(st.message, "sealed with the key \"k\""));
+	buf_finish(&plain);
+	st = keyring_make(k);
+	assert_true(status_is_ok(&st));
+	assert_false(keyring_is_empty(k));
+	assert_int_equal(scratch_count(s), 1);
+	keyring_destroy(k);
 }
 
 static void makes_a_file_once(void **state)
@@ -28,7 +59,7 @@ static void makes_a_file_once(void **state)
 	const struct scratch *s = *state;
 	struct keyring *k = NULL, *again = NULL;
 	mode_t mask = umask(0);
-	struct status st = keyring_load(s->path, &k);
+	struct status st = start(s, &k);
 	umask(mask);
 	assert_true(status_is_ok(&st));
 	struct stat file;
@@ -36,7 +67,7 @@ static void makes_a_file_once(void **state)
 	assert_int_equal(file.st_mode & 07777, 0600);
 	assert_int_equal(file.st_nlink, 1);
 	assert_int_equal(scratch_count(s), 1); /* nothing left over */
-	st = keyring_load(s->path, &again);
+	st = start(s, &again);
 	assert_true(status_is_ok(&st));
 	assert_string_equal(keyring_first_id(k), keyring_first_id(again));
 
@@ -57,7 +88,7 @@ static void mode_does_not_depend_on_umask(void **state)
 	const struct scratch *s = *state;
 	struct keyring *k = NULL;
 	mode_t mask = umask(0777);
-	struct status st = keyring_load(s->path, &k);
+	struct status st = start(s, &k);
 	umask(mask);
 	assert_true(status_is_ok(&st));
 	struct stat file;
@@ -70,10 +101,10 @@ static void two_new_files_differ(void **state)
 {
 	const struct scratch *s = *state;
 	struct keyring *a = NULL, *b = NULL;
-	struct status st = keyring_load(s->path, &a);
+	struct status st = start(s, &a);
 	assert_true(status_is_ok(&st));
 	assert_int_equal(unlink(s->path), 0);
-	st = keyring_load(s->path, &b);
+	st = start(s, &b);
 	assert_true(status_is_ok(&st));
 	assert_string_not_equal(keyring_first_id(a), keyring_first_id(b));
 	keyring_destroy(a);
@@ -97,7 +128,7 @@ static void racing_starts_agree(void **state)
 		close(go[1]);
 		if (read(go[0], &byte, 1) != 0) /* until the parent closes */
 			_exit(1);
-		struct status st = keyring_load(s->path, &k);
+		struct status st = start(s, &k);
 		char id[16] = "failed";
 		if (status_is_ok(&st))
 			snprintf(id, sizeof(id), "%s", keyring_first_id(k));
@@ -194,7 +225,11 @@ static void refuses_what_is_no_file(void **state)
 	snprintf(other.path, sizeof(other.path), "%s", s->folder);
 	refuses(&other, ST_INVALID_ARGUMENT, "not a regular file");
 	snprintf(other.path, sizeof(other.path), "%s/no/keys", s->folder);
-	refuses(&other, ST_NOT_FOUND, "/no/keys: No such file");
+	struct keyring *k = NULL;
+	struct status st = start(&other, &k);
+	assert_int_equal(st.code, ST_NOT_FOUND);
+	assert_non_null(strstr(st.message, "/no/keys: No such file"));
+	keyring_destroy(k);
 	snprintf(other.path, sizeof(other.path), "%s/keys/keys", s->folder);
 	refuses(&other, ST_NOT_FOUND, "Not a directory");
 }
@@ -210,7 +245,7 @@ static void says_when_it_may_not_write(void **state)
 		struct keyring *k = NULL;
 		if (geteuid() == 0 && seteuid(65534) != 0)
 			_exit(2);
-		struct status st = keyring_load(s->path, &k);
+		struct status st = start(s, &k);
 		_exit(st.code != ST_PERMISSION_DENIED || !strstr(st.message, s->path));
 	}
 	int how;
@@ -224,6 +259,7 @@ static void says_when_it_may_not_write(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		WITH_SCRATCH(no_file_no_key),
 		WITH_SCRATCH(makes_a_file_once),
 		WITH_SCRATCH(mode_does_not_depend_on_umask),
 		WITH_SCRATCH(two_new_files_differ),

@@ -222,7 +222,8 @@ static void a_request_id_makes_it_safe_to_send_twice(void **state)
 	psql(w, "update request_ids set created_at = now() - interval '25 hours'");
 	s.fingerprint = STR("other");
 	RUN_OK(w, STACKS->deploy(w->db, &s, &d, on_job, &a));
-	RUN_OK(w, JOBS->housekeep(w->db, on_done, &a));
+	const struct db_retention keep = {3600, 3600, 20};
+	RUN_OK(w, JOBS->housekeep(w->db, &keep, on_done, &a));
 	assert_value(w, "select count(*) from request_ids", "1");
 }
 

@@ -401,6 +401,8 @@ static inline int world_start(void **state)
 	server_start_pg(&server, NULL);
 	(void)snprintf(key, sizeof key, "%s.key", server.dir);
 	struct status st = keyring_load(key, &keyring);
+	assert_status(&st, ST_OK, "");
+	st = keyring_make(keyring);
 	unlink(key);
 	assert_status(&st, ST_OK, "");
 	struct world *w = world_open();
