@@ -497,4 +497,5 @@ void fake_db_init(struct fake_db *d, struct fake_script *s, struct store *store)
 		.base = {.stacks = &fake_stack_ops, .jobs = &fake_job_ops, .cancel = cancel},
 		.store = store};
 	fake_front_init(&d->front, s, "db", DEADLINE_MS, ST_ABORTED);
+	d->front.late_code = ST_UNAVAILABLE;
 }
