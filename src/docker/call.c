@@ -86,6 +86,7 @@ static struct status read_reply(
 {
 	if (!status_is_ok(st))
 		return transport_status(c->engine, st, r->sent);
+	c->answered = true;
 	if (r->code >= 300 || r->code < 200) {
 		if (str_starts(r->body, "{\"message\":\"client version"))
 			c->engine->minor = 0;

@@ -50,6 +50,7 @@ struct docker_call {
 	struct reply *arrived; /* the reply is here and waits: reply.h */
 	json_t *reply;
 	bool reply_is_long;
+	bool answered; /* the Engine has answered, perhaps with an error */
 	/* Calls done. reply: NULL unless st is OK, and for replies without a body. */
 	void (*deliver)(struct docker_call *c, const struct status *st, const json_t *reply);
 	/* Streams only: on_piece returns false to pause; on_end: the server ended it, the result is

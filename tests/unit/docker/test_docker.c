@@ -161,6 +161,7 @@ static const struct {
 	{"/tasks", 200, tasks},
 	{"/distribution/r:5000/a:1/json", 200, image},
 	{"/distribution/bad/json", 200, "{}"},
+	{"/distribution/away/json", 503, "{\"message\":\"dial tcp: connection refused\"}"},
 };
 
 static void reply_ping(struct server_conn *c)
@@ -380,6 +381,8 @@ static void lists_are_read(void **state)
 	docker_image_resolve(docker, "bad", NULL, 0, on_image, &a);
 	assert_null(strstr(last, "X-Registry-Auth: x"));
 	expect(&a, ST_INTERNAL, "has no Descriptor.digest");
+	docker_image_resolve(docker, "away", NULL, 0, on_image, &a);
+	expect(&a, ST_FAILED_PRECONDITION, "dial tcp: connection refused");
 }
 
 static void writes(void **state)
