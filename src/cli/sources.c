@@ -182,6 +182,17 @@ int sources_refuse(struct cli *c, const struct compose_problems *problems)
 	return CLI_FAILED;
 }
 
+/* Docker looks up what is empty in a text or a file too: whatever is set may be asked for. */
+static void want_environment(struct collecting *u)
+{
+	for (const char *const *e = u->c->host->env; e && *e; e++) {
+		struct str rest = str_of(*e);
+		struct str name = str_cut(&rest, '=');
+		if (name.len && rest.ptr && str_is_utf8(rest))
+			want(u, str_dup(u->arena, name));
+	}
+}
+
 static int want_variables(struct collecting *u)
 {
 	struct compose_input in = {.name = "stack",
@@ -195,6 +206,8 @@ static int want_variables(struct collecting *u)
 		return sources_refuse(u->c, &problems);
 	for (size_t i = 0; i < n; i++)
 		want(u, refs[i].name);
+	if (u->compat)
+		want_environment(u);
 	return CLI_DONE;
 }
 

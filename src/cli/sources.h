@@ -7,7 +7,8 @@
  * docker-compose.yml here. Relative paths are seen from the first text's folder (from the working
  * directory for stdin). A variable's value is -e's, else the environment's, else that of the last
  * --env-file that has it (.env beside the first text when none is given; docker reads no .env).
- * Only variables that something names are taken, and those of -e. */
+ * Only variables that something names are taken, and
+ * those of -e; for docker's rules the whole environment is. */
 #pragma once
 #include "cli/cli.h"
 #include "compose/compose.h"
