@@ -16,6 +16,7 @@
 #include "loop/loop.h"
 #include "rpc/call.h"
 
+struct http_exchange;
 struct rpc_codec;
 struct rpc_conn;
 struct rpc_server;
@@ -82,6 +83,10 @@ struct rpc_call {
 		struct status *st;
 		struct rpc_details details;
 	} final;
+	struct http_exchange *exchange; /* HTTP's protocols; NULL once the call is gone */
+	/* what the handler adds to the response */
+	struct rpc_metadata *headers, *trailers;
+	size_t n_headers, n_trailers;
 	/* flow control, where the protocol has its own */
 	int64_t send_credit, receive_credit;
 	uint32_t ungranted;
