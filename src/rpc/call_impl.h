@@ -64,6 +64,7 @@ struct rpc_call {
 	bool gone;
 	bool answered; /* the client has its finish */
 	bool ended;    /* the client sends no more */
+	bool quiet; /* its failure is the peer's fault, whatever the code says */
 	bool end_told, cancel_told, paused, full;
 	unsigned n_received;
 	struct list inbox;           /* call_message */

@@ -24,6 +24,7 @@ static void put_head(char *p, unsigned flags, size_t len)
 
 static void refuse(struct http_exchange *x, struct status st)
 {
+	x->call->quiet = true;
 	call_abort(x->call, &st, NULL);
 }
 
