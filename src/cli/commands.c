@@ -28,15 +28,15 @@ static const struct cli_option project_create_options[] = {
 	{"env", 'e', "KEY=VALUE", "a variable for ${KEY}; KEY alone takes it from the environment", NULL,        \
 		NAMES_NONE, true},                                                                           \
 	{"env-file", 0, "FILE", "variables from a file instead of .env beside the first Compose file", NULL,     \
-		NAMES_FILE, true}
+		NAMES_FILE, true},                                                                           \
+	{"profile", 0, "NAME", "run the services of this profile too; * = all (COMPOSE_PROFILES)", NULL,         \
+		NAMES_NONE, true}
 
 static const struct cli_option deploy_options[] = {
 	SOURCE_OPTIONS,
 	{"namespace", 0, "NAME", "name in the Engine (default PROJECT-NAME); fixed by the first deploy", NULL, NAMES_NONE, false},
 	{"on-failure", 0, "WHAT", "rollback (default) to the last good release, or pause as it is", "rollback pause",
 		NAMES_NONE, false},
-	{"resolve-image", 0, "WHEN", "ask registries for digests: always (default), changed (images named anew) or never",
-		"always changed never", NAMES_NONE, false},
 	{"request-id", 0, "ID", "the same id within 24 h starts no second job (default: a new one)", NULL, NAMES_NONE, false},
 	WAIT_OPTIONS,
 	{0},
@@ -90,11 +90,11 @@ static const struct cli_command commands[] = {
 		.names = NAMES_PROJECT, .help = "Remove projects that have no stacks",
 		.example = "skep project rm shop", .run = cmd_project_rm},
 
-	{.path = "stack deploy", .alias = "up", .args = "NAME", .min_args = 1, .max_args = 1, .options = deploy_options,
+	{.path = "stack deploy", .alias = "up", .args = "[NAME]", .max_args = 1, .options = deploy_options,
 		.names = NAMES_STACK, .help = "Deploy a stack from Compose files, or update it",
-		.about = "Sends the Compose files, the files that they name (env_file, secrets, configs) and the variables that they\n"
-			 "read (from -e, the environment, and .env beside the first file), and waits until every service runs\n"
-			 "and stayed so. A failed update goes back to the last good release. Ctrl-C leaves the job running.",
+		.about = "Sends the Compose files, the files that they name (include, extends, env_file, secrets, configs), .env beside\n"
+			 "the first one, and the variables that they read (from -e and the environment), and waits until every service\n"
+			 "runs and stayed so. Without NAME the files' name: is it. A failed update goes back to the last good release. Ctrl-C leaves the job running.",
 		.example = "skep stack deploy -c compose.yml shop\n"
 			   "VERSION=2 skep stack deploy shop\n"
 			   "cat compose.yml | skep stack deploy -c - --detach shop",
@@ -128,7 +128,7 @@ static const struct cli_command commands[] = {
 		.about = "Merged, with variables put in, in long forms, with absolute paths. No daemon is asked. With --compat docker\n"
 			 "it is what `docker stack config` prints; otherwise every $ is doubled, so that the text can be deployed.",
 		.example = "skep compose config -c compose.yml -c production.yml", .run = cmd_compose_config},
-	{.path = "compose render", .args = "NAME", .min_args = 1, .max_args = 1, .options = compose_options,
+	{.path = "compose render", .args = "[NAME]", .max_args = 1, .options = compose_options,
 		.help = "Print what deploying Compose files as a stack would create",
 		.about = "JSON {networks, secrets, configs, services}, each entry the body of the Engine's create call. No daemon and no\n"
 			 "Engine is asked: ids of secrets and configs are \"\". With --compat docker it is what `docker stack deploy` sends.",

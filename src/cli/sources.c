@@ -3,7 +3,6 @@
 #include <unistd.h>
 #include "base/arena.h"
 #include "base/map.h"
-#include "cli/dotenv.h"
 #include "cli/files.h"
 #include "cli/text.h"
 
@@ -14,11 +13,10 @@ struct collecting {
 	struct arena *arena;
 	bool compat;
 	struct sources *s;
-	const char *folder;    /* of the first text, as given */
-	struct map from_files; /* --env-file, .env: name → value */
-	struct map wanted;     /* what is taken: name → value */
-	struct compose_file_ref *refs;
-	size_t n_refs;
+	const char *folder; /* of the first text, as given */
+	struct map wanted;  /* variables that are taken: name → value */
+	struct map asked;   /* files that were looked for: path → any */
+	size_t files_cap;
 };
 
 /* ---- texts ---- */
@@ -105,45 +103,72 @@ static int read_texts(struct collecting *u)
 
 /* ---- variables ---- */
 
-static int read_env_file(struct collecting *u, const char *path, bool optional)
+static void add_file(struct collecting *u, const char *path, struct str content)
+{
+	if (u->s->n_files == u->files_cap) {
+		size_t cap = u->files_cap ? u->files_cap * 2 : 8;
+		struct compose_upload *files = arena_array(u->arena, struct compose_upload, cap);
+		if (u->s->n_files)
+			memcpy(files, u->s->files, u->s->n_files * sizeof(*files));
+		u->s->files = files;
+		u->files_cap = cap;
+	}
+	u->s->files[u->s->n_files++] = (struct compose_upload){path, content};
+	(void)map_puts(&u->asked, path, u);
+}
+
+/* Puts a file behind what the files before it said. */
+static struct status read_env_file(struct collecting *u, const char *path, struct buf *b)
 {
 	struct str text;
 	bool missing;
 	struct status st = file_read(u->arena, path, FILE_LIMIT, &text, &missing);
-	if (missing && optional)
-		return CLI_DONE;
-	if (status_is_ok(&st))
-		st = dotenv_parse(u->arena, path, text, &u->from_files);
-	return status_is_ok(&st) ? CLI_DONE : cli_fail(u->c, &st);
+	if (!status_is_ok(&st))
+		return st;
+	const char *wrong = compose_dotenv_problem(u->arena, text);
+	if (wrong)
+		return status_err(ST_INVALID_ARGUMENT, "%s: %s", path, wrong);
+	buf_add_str(b, text);
+	buf_addc(b, '\n');
+	return st;
 }
 
+/* Those of --env-file stand for .env. */
 static int read_env_files(struct collecting *u)
 {
 	const struct cli_args *args = &u->c->args;
-	if (!cli_option(u->c, "env-file") && u->compat)
-		return CLI_DONE;
-	if (!cli_option(u->c, "env-file"))
-		return read_env_file(u, file_join(u->arena, u->folder, ".env", NULL), true);
-	for (size_t i = 0; i < args->n_given; i++) {
-		if (strcmp(args->given[i].option->name, "env-file") != 0)
-			continue;
-		int code = read_env_file(u, args->given[i].value, false);
-		if (code)
-			return code;
-	}
-	return CLI_DONE;
+	struct buf b = {0};
+	struct status st = status_ok();
+	for (size_t i = 0; i < args->n_given && status_is_ok(&st); i++)
+		if (strcmp(args->given[i].option->name, "env-file") == 0)
+			st = read_env_file(u, args->given[i].value, &b);
+	if (status_is_ok(&st) && cli_option(u->c, "env-file"))
+		add_file(u, ".env", str_of(str_dup(u->arena, buf_str(&b))));
+	buf_finish(&b);
+	return status_is_ok(&st) ? CLI_DONE : cli_fail(u->c, &st);
 }
 
-static void want(void *data, const char *name)
+/* True: it is set, and was not known to be wanted. */
+static bool want(struct collecting *u, const char *name)
 {
-	struct collecting *u = data;
 	const char *value = env_get(u->c->host->env, name);
-	if (map_gets(&u->wanted, name))
-		return;
-	if (!value)
-		value = map_gets(&u->from_files, name);
-	if (value)
-		(void)map_puts(&u->wanted, name, (void *)(uintptr_t)value);
+	if (!value || map_gets(&u->wanted, name))
+		return false;
+	(void)map_puts(&u->wanted, name, (void *)(uintptr_t)value);
+	return true;
+}
+
+/* --profile stands for COMPOSE_PROFILES. */
+static void take_profiles(struct collecting *u)
+{
+	const struct cli_args *args = &u->c->args;
+	struct buf b = {0};
+	for (size_t i = 0; i < args->n_given; i++)
+		if (strcmp(args->given[i].option->name, "profile") == 0)
+			buf_fmt(&b, "%s%s", b.len ? "," : "", args->given[i].value);
+	if (b.len)
+		(void)map_puts(&u->wanted, "COMPOSE_PROFILES", str_dup(u->arena, buf_str(&b)));
+	buf_finish(&b);
 }
 
 /* -e KEY=VALUE, or -e KEY for the environment's own value. */
@@ -162,6 +187,7 @@ static int take_given(struct collecting *u)
 		else
 			want(u, str_dup(u->arena, name));
 	}
+	take_profiles(u);
 	return CLI_DONE;
 }
 
@@ -182,38 +208,8 @@ int sources_refuse(struct cli *c, const struct compose_problems *problems)
 	return CLI_FAILED;
 }
 
-/* Docker looks up what is empty in a text or a file too: whatever is set may be asked for. */
-static void want_environment(struct collecting *u)
-{
-	for (const char *const *e = u->c->host->env; e && *e; e++) {
-		struct str rest = str_of(*e);
-		struct str name = str_cut(&rest, '=');
-		if (name.len && rest.ptr && str_is_utf8(rest))
-			want(u, str_dup(u->arena, name));
-	}
-}
+/* ---- what the texts name ---- */
 
-static int want_variables(struct collecting *u)
-{
-	struct compose_input in = {.name = "stack",
-		.texts = u->s->texts,
-		.texts_len = u->s->n_texts,
-		.compat = u->compat};
-	struct compose_problems problems = {0};
-	struct compose_variable_ref *refs;
-	size_t n;
-	if (!compose_variable_refs(u->arena, &in, &refs, &n, &problems) && !u->compat)
-		return sources_refuse(u->c, &problems);
-	for (size_t i = 0; i < n; i++)
-		want(u, refs[i].name);
-	if (u->compat)
-		want_environment(u);
-	return CLI_DONE;
-}
-
-/* ---- files ---- */
-
-/* What is wanted so far. */
 static void list_variables(struct collecting *u)
 {
 	size_t it = 0;
@@ -226,54 +222,91 @@ static void list_variables(struct collecting *u)
 			(struct compose_variable){str_dup(u->arena, name), value};
 }
 
-static int find_files(struct collecting *u)
+/* All that is known so far. */
+static struct compose_input input_of(struct collecting *u)
 {
-	struct compose_problems problems = {0};
 	list_variables(u);
-	struct compose_input in = {.name = "stack",
-		.texts = u->s->texts,
+	return (struct compose_input){.texts = u->s->texts,
 		.texts_len = u->s->n_texts,
+		.uploads = u->s->files,
+		.uploads_len = u->s->n_files,
 		.variables = u->s->variables,
 		.variables_len = u->s->n_variables,
 		.compat = u->compat};
-	if (!compose_file_refs(u->arena, &in, &u->refs, &u->n_refs, &problems) && !u->compat)
+}
+
+static int want_variables(struct collecting *u, bool *more)
+{
+	struct compose_input in = input_of(u);
+	struct compose_problems problems = {0};
+	struct compose_variable_ref *refs;
+	size_t n;
+	if (!compose_variable_refs(u->arena, &in, &refs, &n, &problems) && !u->compat)
 		return sources_refuse(u->c, &problems);
+	for (size_t i = 0; i < n; i++)
+		*more |= want(u, refs[i].name);
 	return CLI_DONE; /* docker reports what is wrong together with all else that is */
 }
 
 static bool read_file(struct collecting *u, const struct compose_file_ref *ref)
 {
-	static const char *const kinds[] = {"env_file", "secret", "config"};
+	static const char *const kinds[] = {
+		"env_file", "secret", "config", "Compose file", "env file"};
 	struct str content;
 	bool missing;
 	const char *home = u->compat ? NULL : env_get(u->c->host->env, "HOME");
 	const char *path = file_join(u->arena, u->folder, ref->path, home);
 	struct status st = file_read(u->arena, path, FILE_LIMIT, &content, &missing);
+	(void)map_puts(&u->asked, ref->path, u);
 	if (missing && (ref->optional || u->compat))
 		return true;
-	if (!status_is_ok(&st)) {
-		cli_error(u->c, "%s:%u:%u: %s %s", u->s->texts[ref->at.file].name, ref->at.line,
-			ref->at.column, kinds[ref->kind], st.message);
-		return false;
+	if (status_is_ok(&st)) {
+		add_file(u, ref->path, content);
+		return true;
 	}
-	u->s->files[u->s->n_files++] = (struct compose_upload){ref->path, content};
-	if (ref->kind == COMPOSE_REF_ENV_FILE) {
-		struct compose_strings keys = compose_env_file_keys(u->arena, content);
-		for (size_t i = 0; i < keys.len; i++)
-			want(u, keys.items[i]);
-		dotenv_names(u->arena, content, want, u);
-	}
-	return true;
+	if (*ref->file)
+		cli_error(u->c, "%s:%u:%u: %s %s", ref->file, ref->at.line, ref->at.column,
+			kinds[ref->kind], st.message);
+	else
+		cli_error(u->c, "%s", st.message);
+	return false;
 }
 
-static int read_files(struct collecting *u)
+static int read_files(struct collecting *u, bool *more)
 {
-	bool good = true;
-	u->s->files = arena_array(u->arena, struct compose_upload, u->n_refs + 1);
-	for (size_t i = 0; i < u->n_refs; i++)
-		good &= read_file(u, &u->refs[i]);
-	list_variables(u);
+	struct compose_input in = input_of(u);
+	struct compose_problems problems = {0};
+	struct compose_file_ref *refs;
+	bool good = true, dotenv = false;
+	size_t n;
+	bool clear = compose_file_refs(u->arena, &in, &refs, &n, &problems);
+	for (size_t i = 0; i < n; i++)
+		dotenv |= refs[i].kind == COMPOSE_REF_DOTENV && !map_gets(&u->asked, refs[i].path);
+	if (!clear && !dotenv && !u->compat)
+		return sources_refuse(u->c, &problems);
+	for (size_t i = 0; i < n; i++) {
+		bool later = dotenv && refs[i].kind != COMPOSE_REF_DOTENV;
+		if (later || map_gets(&u->asked, refs[i].path))
+			continue;
+		good &= read_file(u, &refs[i]);
+		*more = true;
+	}
 	return good ? CLI_DONE : CLI_FAILED;
+}
+
+/* What is read may name more: until nothing new is. */
+static int follow(struct collecting *u)
+{
+	int code = CLI_DONE;
+	bool more = true;
+	while (more && code == CLI_DONE) {
+		more = false;
+		code = want_variables(u, &more);
+		if (code == CLI_DONE)
+			code = read_files(u, &more);
+	}
+	list_variables(u);
+	return code;
 }
 
 /* ---- all ---- */
@@ -281,15 +314,31 @@ static int read_files(struct collecting *u)
 int sources_collect(struct cli *c, bool compat, struct sources *ret)
 {
 	static int (*const steps[])(struct collecting * u) = {
-		read_texts, read_env_files, take_given, want_variables, find_files, read_files};
+		read_texts, read_env_files, take_given, follow};
 	struct collecting u = {.c = c, .arena = c->arena, .compat = compat, .s = ret};
 	int code = CLI_DONE;
 	*ret = (struct sources){0};
-	map_init(&u.from_files);
 	map_init(&u.wanted);
+	map_init(&u.asked);
 	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps) && code == CLI_DONE; i++)
 		code = steps[i](&u);
-	map_finish(&u.from_files);
 	map_finish(&u.wanted);
+	map_finish(&u.asked);
 	return code;
+}
+
+const char *sources_name(struct cli *c, bool compat, const struct sources *s)
+{
+	if (c->args.n_args)
+		return c->args.args[0];
+	struct compose_input in = {.texts = s->texts,
+		.texts_len = s->n_texts,
+		.uploads = s->files,
+		.uploads_len = s->n_files,
+		.variables = s->variables,
+		.variables_len = s->n_variables};
+	const char *name = compat ? NULL : compose_text_name(c->arena, &in);
+	if (!name)
+		cli_usage(c, "give the stack's NAME, or write name: in the Compose file");
+	return name;
 }

@@ -5,10 +5,10 @@
  * Texts are those of -c, which may come more than once and hold several names with commas between
  * them; "-" is stdin; without it the first of compose.yaml, compose.yml, docker-compose.yaml,
  * docker-compose.yml here. Relative paths are seen from the first text's folder (from the working
- * directory for stdin). A variable's value is -e's, else the environment's, else that of the last
- * --env-file that has it (.env beside the first text when none is given; docker reads no .env).
- * Only variables that something names are taken, and
- * those of -e; for docker's rules the whole environment is. */
+ * directory for stdin). Files that are included or extended are read as well, and what they name.
+ * A variable's value is -e's, else the environment's; the env file ".env" (those of --env-file when
+ * some are given, else the one beside the first text; docker reads none) goes along as a file. Only
+ * variables that something names are taken, and those of -e; --profile is COMPOSE_PROFILES. */
 #pragma once
 #include "cli/cli.h"
 #include "compose/compose.h"
@@ -29,6 +29,9 @@ struct sources {         /* all in the run's arena */
  * docker does, and a file that is missing is left to compose_load, which has docker's words for it.
  */
 int sources_collect(struct cli *c, bool compat, struct sources *ret);
+
+/* The stack's name: the first argument's, else the texts' `name:`. NULL: neither, which was said. */
+const char *sources_name(struct cli *c, bool compat, const struct sources *s);
 
 /* Says every problem of the texts; returns CLI_FAILED. */
 int sources_refuse(struct cli *c, const struct compose_problems *problems);

@@ -54,6 +54,10 @@ int upload_collect(struct cli *c, Skep__V1__DeployStackRequest *request)
 	int code = sources_collect(c, false, &s);
 	if (code)
 		return code;
+	const char *name = sources_name(c, false, &s);
+	if (!name)
+		return CLI_USAGE;
+	request->name = arena_strdup(c->arena, name);
 	fill_texts(c->arena, &s, request);
 	fill_files(c->arena, &s, request);
 	fill_variables(c->arena, &s, request);

@@ -68,6 +68,19 @@ static bool negative(struct loader *l, const struct node *n, const struct path *
 	return false;
 }
 
+/* A string that docker's YAML library reads as a point in time fits no string of docker's types. */
+static bool refuse_time(struct loader *l, const struct node *n, const struct path *path)
+{
+	if (!n->time)
+		return true;
+	loader_error(l, n->at, path, "put it in quotes",
+		"decoding failed due to the following error(s):\n\n'%s' expected type 'string', "
+		"got "
+		"unconvertible type 'time.Time', value: '%s'",
+		field_path(l->a, path), n->text);
+	return false;
+}
+
 /* ---- scalars ---- */
 
 /* Docker casts at certain paths only, and only what a variable made; we cast at all of them. */
@@ -120,16 +133,32 @@ static bool check_bool(
 	return n->kind == NODE_BOOL || check_must_be(l, n, path, "boolean");
 }
 
+/* "0440", as the Compose specification writes modes. What is none stays a string. */
+static void octal(struct node *n)
+{
+	int64_t v = 0;
+	size_t len = strlen(n->text);
+	if (len == 0 || len > 6 || strspn(n->text, "01234567") != len)
+		return;
+	for (const char *p = n->text; *p; p++)
+		v = v * 8 + (*p - '0');
+	n->kind = NODE_INT;
+	n->number = v;
+}
+
 static bool check_int(
 	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	if (!cast(l, n, k, path))
 		return false;
 	bool cut = l->in->compat && (k->flags & F_NUMBER); /* docker cuts 1.5 to 1 */
+	if (n->kind == NODE_STRING && (k->flags & F_OCTAL) && !l->in->compat)
+		octal(n);
 	if (n->kind == NODE_FLOAT && (cut || n->real == floor(n->real)) && fabs(n->real) < 0x1p62) {
 		n->number = (int64_t)n->real;
 		n->kind = NODE_INT;
 	}
+	n->raw = NULL;
 	if (n->kind != NODE_INT)
 		return check_must_be(l, n, path, k->flags & F_NUMBER ? "number" : "integer");
 	return !(k->flags & F_UNSIGNED) || n->number >= 0 || negative(l, n, path);
@@ -154,6 +183,11 @@ static bool check_duration(struct loader *l, struct node *n, const struct path *
 		return check_must_be(l, n, path, "string");
 	if (duration_parse(str_of(n->text), &ns))
 		return true;
+	bool formless = l->in->compat && l->minor < 4 && path->up && path->up->key &&
+			strcmp(path->up->key, "healthcheck") == 0;
+	if (formless)
+		return check_decoding(
+			l, n, path, arena_fmt(l->a, "time: invalid duration \"%s\"", n->text));
 	loader_error(l, n->at, path, "write it like 90s, 1m30s or 1h",
 		"%s Does not match format 'duration'", dots(l, path));
 	return false;
@@ -232,9 +266,12 @@ static bool check_strings(
 			item->text = node_scalar_text(l->a, item);
 			item->kind = NODE_STRING;
 		}
+		struct path here = {.up = path, .index = i};
 		if (item->kind != NODE_STRING)
-			ok = check_must_be(
-				l, item, &(struct path){.up = path, .index = i}, "string");
+			ok = check_must_be(l, item, &here,
+				k->flags & F_NUMBER ? "string or number" : "string");
+		else
+			ok &= refuse_time(l, item, &here);
 	}
 	return ok && (!(k->flags & F_UNIQUE) || check_unique(l, n, path));
 }
@@ -286,6 +323,8 @@ static bool check_wrapped(
 static bool pair_value(
 	struct loader *l, struct node *v, const struct schema_key *k, const struct path *path)
 {
+	if (v->tag == NODE_RESET)
+		return true;
 	bool nulls = k->kind != K_OPTIONS || (k->flags & F_NULLS);
 	bool ok = v->kind == NODE_STRING || v->kind == NODE_INT || v->kind == NODE_FLOAT ||
 		  (v->kind == NODE_NULL && nulls) || (v->kind == NODE_BOOL && !l->in->compat);
@@ -415,9 +454,12 @@ static void check_entry(struct loader *l, struct node_entry *e, const struct sch
 {
 	struct path path = {.up = up, .key = e->key};
 	const struct schema_key *k = schema_find(table, e->key);
-	if (k && (k->flags & F_SPEC) && l->in->compat)
+	bool compat = l->in->compat;
+	if (k && compat && ((k->flags & F_SPEC) || SINCE_OF(k->flags) > l->minor))
 		k = NULL;
-	if (!k && is_extra(e->key) && ((flags & F_EXTRA) || !l->in->compat))
+	int extra_since = up ? 7 : 4;
+	bool extra = (flags & F_EXTRA) && l->minor >= extra_since;
+	if (!k && is_extra(e->key) && (extra || !compat))
 		return;
 	if (!k && (flags & F_OPEN)) {
 		loader_warn(l, e->at, &path, NULL, "%s is not known and not sent", dots(l, &path));
@@ -425,14 +467,17 @@ static void check_entry(struct loader *l, struct node_entry *e, const struct sch
 	}
 	if (!k) {
 		unknown_key(l, e, table, up, &path);
+		e->value = node_new(l->a, NODE_NULL, e->value->at);
 		return;
 	}
-	if (k->flags & F_FORBIDDEN) {
+	if ((k->flags & F_FORBIDDEN) && compat)
+		return; /* all are reported as one, as docker does */
+	if (k->flags & (F_FORBIDDEN | F_REFUSED) && k->kind != K_EXTENDS) {
 		loader_error(l, e->at, &path, NULL,
 			"Compose file contains unsupported options: %s: %s", e->key, k->text);
 		return;
 	}
-	if (k->flags & F_DROPPED)
+	if ((k->flags & F_DROPPED) || ((k->flags & F_SENT) && compat))
 		loader_warn(l, e->at, &path, NULL, "%s: %s", dots(l, &path), k->text);
 	if (e->value->tag == NODE_RESET ||
 		(e->value->kind == NODE_NULL && (k->flags & F_NULL) && k->kind != K_NAMED))
@@ -473,6 +518,8 @@ static bool check_named(
 				"%s Additional property %s is not allowed", dots(l, path), e->key);
 			continue;
 		}
+		if (e->value->tag == NODE_RESET)
+			continue;
 		if (e->value->kind == NODE_NULL && (k->flags & F_NULL)) {
 			e->value = node_new(l->a, NODE_MAP, e->value->at);
 			continue;
@@ -495,6 +542,29 @@ static bool check_items(
 	return ok;
 }
 
+static bool check_scalar(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+{
+	bool number = n->kind == NODE_INT || n->kind == NODE_FLOAT;
+	if (k->kind == K_STRING)
+		return n->kind == NODE_STRING ? refuse_time(l, n, path)
+					      : check_must_be(l, n, path, "string");
+	if (k->kind == K_TEXT)
+		return n->kind == NODE_STRING || number ||
+		       check_must_be(l, n, path, "number or string");
+	if (k->kind == K_BOOL || k->kind == K_TRISTATE)
+		return check_bool(l, n, k, path);
+	if (k->kind == K_INT)
+		return check_int(l, n, k, path);
+	if (k->kind == K_NUMBER)
+		return check_number(l, n, k, path);
+	if (k->kind == K_DURATION)
+		return check_duration(l, n, path);
+	if (k->kind == K_BYTES)
+		return check_bytes(l, n, path);
+	return check_cpus(l, n, path);
+}
+
 bool check_value(
 	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
@@ -502,20 +572,15 @@ bool check_value(
 	case K_ANY:
 		return true;
 	case K_STRING:
-		return n->kind == NODE_STRING || check_must_be(l, n, path, "string");
+	case K_TEXT:
 	case K_BOOL:
 	case K_TRISTATE:
-		return check_bool(l, n, k, path);
 	case K_INT:
-		return check_int(l, n, k, path);
 	case K_NUMBER:
-		return check_number(l, n, k, path);
 	case K_DURATION:
-		return check_duration(l, n, path);
 	case K_BYTES:
-		return check_bytes(l, n, path);
 	case K_CPUS:
-		return check_cpus(l, n, path);
+		return check_scalar(l, n, k, path);
 	case K_STRINGS:
 		return check_strings(l, n, k, path);
 	case K_COMMAND:
@@ -536,8 +601,7 @@ bool check_value(
 	case K_ITEMS:
 		return check_items(l, n, k, path);
 	case K_PORTS:
-		return (!(k->flags & F_UNIQUE) || n->kind != NODE_SEQ ||
-			       check_unique(l, n, path)) &&
+		return (n->kind != NODE_SEQ || check_unique(l, n, path)) &&
 		       check_ports(l, n, k, path);
 	case K_VOLUMES:
 		return check_volumes(l, n, k, path);
@@ -554,6 +618,12 @@ bool check_value(
 	case K_ENV_FILE:
 		return (n->kind != NODE_SEQ || check_unique(l, n, path)) &&
 		       check_env_file(l, n, k, path);
+	case K_BUILD:
+		return check_build(l, n, k, path);
+	case K_EXTENDS:
+		return check_extends(l, n, k, path);
+	case K_INCLUDE:
+		return check_include(l, n, k, path);
 	}
 	return false;
 }

@@ -23,6 +23,12 @@ bool check_ulimits(
 bool check_external(struct loader *l, struct node *n, const struct path *path);
 bool check_env_file(
 	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path);
+bool check_build(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path);
+bool check_extends(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path);
+bool check_include(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path);
 
 /* "services.web.tty must be a boolean"; false. */
 bool check_must_be(

@@ -44,7 +44,7 @@ static bool published_text(struct loader *l, struct node *port, const struct pat
 static bool check_port(struct loader *l, struct node *item, const struct schema_key *k,
 	const struct path *path, struct node *out)
 {
-	if (item->kind == NODE_MAP) {
+	if (item->kind == NODE_MAP && !(l->in->compat && l->minor < 2)) {
 		if (!published_text(l, item, path) || !check_map(l, item, k->sub, k->flags, path))
 			return false;
 		node_push(l->a, out, item);
@@ -52,7 +52,8 @@ static bool check_port(struct loader *l, struct node *item, const struct schema_
 		return true;
 	}
 	if (item->kind != NODE_STRING && item->kind != NODE_INT)
-		return check_must_be(l, item, path, "number");
+		return check_must_be(l, item, path,
+			l->in->compat && l->minor < 2 ? "string or number" : "number");
 	size_t before = out->seq.len;
 	const char *error =
 		form_port(l->a, node_scalar_text(l->a, item), item->at, l->in->compat, out);
@@ -96,7 +97,7 @@ bool check_ports(
 static bool check_volume(
 	struct loader *l, struct node **item, const struct schema_key *k, const struct path *path)
 {
-	if ((*item)->kind == NODE_MAP) {
+	if ((*item)->kind == NODE_MAP && !(l->in->compat && l->minor < 2)) {
 		if (!check_map(l, *item, k->sub, k->flags, path))
 			return false;
 		if (node_get(*item, "type"))
@@ -181,6 +182,8 @@ bool check_names(
 	for (size_t i = 0; i < n->map.len; i++) {
 		struct node_entry *e = &n->map.entries[i];
 		struct path here = {.up = path, .key = e->key};
+		if (e->value->tag == NODE_RESET)
+			continue;
 		if (e->value->kind == NODE_NULL && k->kind == K_NETWORKS)
 			e->value = silent(l, e->at);
 		else
@@ -195,6 +198,8 @@ static bool check_ulimit(
 {
 	const struct schema_key *single = schema_find(k->sub, "soft");
 	struct compose_mark at = e->value->at;
+	if (e->value->tag == NODE_RESET)
+		return true;
 	if (e->value->kind == NODE_MAP) {
 		if (!check_map(l, e->value, k->sub, k->flags, path))
 			return false;
@@ -274,6 +279,82 @@ bool check_env_file(
 			ok = check_must_be(l, item, &here, "string");
 		} else {
 			ok &= check_map(l, item, k->sub, 0, &here);
+		}
+	}
+	return ok;
+}
+
+/* ---- build, extends, include ---- */
+
+/* Nothing is built: docker's schema decides what it refuses all the same. */
+bool check_build(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+{
+	enum { OPEN_SINCE = 11 };
+	bool ok = true;
+	if (n->kind == NODE_STRING || (n->kind == NODE_MAP && !l->in->compat))
+		return true;
+	if (n->kind != NODE_MAP)
+		return check_must_be(l, n, path, "string");
+	for (size_t i = 0; i < n->map.len; i++) {
+		struct node_entry *e = &n->map.entries[i];
+		struct path here = {.up = path, .key = e->key};
+		const struct schema_key *sub = schema_find(k->sub, e->key);
+		if (sub && SINCE_OF(sub->flags) <= l->minor) {
+			ok &= check_value(l, e->value, sub, &here);
+		} else if (l->minor < OPEN_SINCE) {
+			loader_error(l, e->at, &here, NULL,
+				"%s Additional property %s is not allowed",
+				path_text(l->a, path, PATH_DOTS), e->key);
+			ok = false;
+		}
+	}
+	return ok;
+}
+
+/* Becomes {service, file}. */
+bool check_extends(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+{
+	if (n->kind == NODE_STRING) {
+		struct node *service = node_string(l->a, n->text, n->at);
+		n->kind = NODE_MAP;
+		memset(&n->map, 0, sizeof(n->map));
+		node_put(l->a, n, "service", n->at, service);
+		return true;
+	}
+	if (n->kind != NODE_MAP)
+		return check_must_be(l, n, path, "string or mapping");
+	if (!check_map(l, n, k->sub, k->flags, path))
+		return false;
+	if (node_get(n, "service"))
+		return true;
+	loader_error(l, n->at, path, "extends: {service: base, file: common.yml}",
+		"%s service is required", path_text(l->a, path, PATH_DOTS));
+	return false;
+}
+
+/* Items stay as they are: gather reads both forms. */
+bool check_include(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
+{
+	bool ok = true;
+	if (n->kind != NODE_SEQ)
+		return check_must_be(l, n, path, "list");
+	for (size_t i = 0; i < n->seq.len; i++) {
+		struct path here = {.up = path, .index = i};
+		struct node *item = n->seq.items[i];
+		if (item->kind == NODE_STRING)
+			continue;
+		if (item->kind != NODE_MAP) {
+			ok = check_must_be(l, item, &here, "string or mapping");
+			continue;
+		}
+		ok &= check_map(l, item, k->sub, k->flags, &here);
+		if (!node_get(item, "path")) {
+			loader_error(l, item->at, &here, "include: [{path: db/compose.yml}]",
+				"%s path is required", path_text(l->a, &here, PATH_DOTS));
+			ok = false;
 		}
 	}
 	return ok;

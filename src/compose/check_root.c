@@ -3,21 +3,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LATEST "3.13"
-
 static const char *version_of(struct loader *l, const struct node *root)
 {
 	const struct node *v = node_get(root, "version");
 	const char *text = v ? node_scalar_text(l->a, v) : "";
-	return *text == '\0' || strcmp(text, "3") == 0 ? LATEST : text;
+	return *text == '\0' || strcmp(text, "3") == 0 ? "3.13" : text;
 }
 
-/* 3.0 to 3.13 */
-static bool version_known(const char *text)
+/* 0 to 13 of 3.0 to 3.13; −1: docker knows no such version */
+static int version_minor(const char *text)
 {
 	int64_t minor;
-	return strncmp(text, "3.", 2) == 0 && str_to_i64(str_of(text + 2), &minor) && minor >= 0 &&
-	       minor <= 13;
+	bool known = strncmp(text, "3.", 2) == 0 && text[2] >= '0' && text[2] <= '9' &&
+		     !(text[2] == '0' && text[3]) && str_to_i64(str_of(text + 2), &minor) &&
+		     minor <= NEWEST_MINOR;
+	return known ? (int)minor : -1;
 }
 
 static void check_version(struct loader *l, const struct node *root)
@@ -25,13 +25,15 @@ static void check_version(struct loader *l, const struct node *root)
 	const char *version = version_of(l, root);
 	const struct node *v = node_get(root, "version");
 	struct path path = {.key = "version"};
-	if (!v)
+	int minor = version_minor(version);
+	l->minor = minor < 0 || !l->in->compat ? NEWEST_MINOR : minor;
+	if (!v || minor >= 0)
 		return;
-	if (!l->in->compat && !version_known(version))
+	if (!l->in->compat)
 		loader_warn(l, v->at, &path, NULL,
 			"version \"%s\" is read by the rules of the Compose specification",
 			version);
-	else if (!version_known(version))
+	else
 		loader_error(l, v->at, &path, "leave it out, or write \"3\"",
 			"unsupported Compose file version: %s", version);
 }
@@ -53,25 +55,57 @@ void check_versions_agree(struct loader *l, struct node *const *roots, size_t le
 	}
 }
 
-void check_text(struct loader *l, struct node *root)
-{
-	check_version(l, root);
-	check_map(l, root, schema_root, F_EXTRA, NULL);
-}
-
-/* ---- what is ignored ---- */
-
-struct ignored {
-	const struct schema_key *key;
-	struct compose_mark at;
-	const char *service;
-};
-
 static int by_name(const void *x, const void *y)
 {
 	const struct schema_key *const *a = x, *const *b = y;
 	return strcmp((*a)->name, (*b)->name);
 }
+
+static void note(const struct schema_key **keys, size_t *len, const struct schema_key *k)
+{
+	for (size_t i = 0; i < *len; i++)
+		if (keys[i] == k)
+			return;
+	keys[(*len)++] = k;
+}
+
+/* Docker's one message of all that a text's services may not have. */
+static void check_forbidden(struct loader *l, const struct node *root)
+{
+	const struct schema_key *keys[16]; /* more than the table has of them */
+	struct compose_mark at = {0};
+	size_t len = 0;
+	const struct node *services = node_get(root, "services");
+	for (size_t s = 0; node_is(services, NODE_MAP) && s < services->map.len; s++) {
+		const struct node *service = services->map.entries[s].value;
+		for (size_t e = 0; service->kind == NODE_MAP && e < service->map.len; e++) {
+			const struct schema_key *k = schema_service(service->map.entries[e].key);
+			if (!k || !(k->flags & F_FORBIDDEN))
+				continue;
+			if (len == 0)
+				at = service->map.entries[e].at;
+			note(keys, &len, k);
+		}
+	}
+	if (len == 0)
+		return;
+	qsort(keys, len, sizeof(*keys), by_name);
+	struct buf b = {0};
+	for (size_t i = 0; i < len; i++)
+		buf_fmt(&b, "\n\n%s: %s", keys[i]->name, keys[i]->text);
+	loader_error(l, at, NULL, NULL, "Compose file contains unsupported options:%s", b.ptr);
+	buf_finish(&b);
+}
+
+void check_text(struct loader *l, struct node *root)
+{
+	check_version(l, root);
+	if (l->in->compat)
+		check_forbidden(l, root);
+	check_map(l, root, schema_root, F_EXTRA, NULL);
+}
+
+/* ---- what is ignored ---- */
 
 /* Docker's own lines: one for all services of all texts. */
 static void warn_all(struct loader *l, const struct schema_key **keys, size_t len, bool deprecated)
@@ -90,14 +124,6 @@ static void warn_all(struct loader *l, const struct schema_key **keys, size_t le
 	}
 	loader_warn(l, (struct compose_mark){0}, NULL, NULL, "%s", b.ptr);
 	buf_finish(&b);
-}
-
-static void note(const struct schema_key **keys, size_t *len, const struct schema_key *k)
-{
-	for (size_t i = 0; i < *len; i++)
-		if (keys[i] == k)
-			return;
-	keys[(*len)++] = k;
 }
 
 /* Ours: each where it stands. `restart` is not ignored; it only loses against restart_policy. */
@@ -130,7 +156,8 @@ void check_ignored(struct loader *l, struct node *const *roots, size_t len)
 			for (size_t e = 0; service->kind == NODE_MAP && e < service->map.len; e++) {
 				const struct node_entry *entry = &service->map.entries[e];
 				const struct schema_key *k = schema_service(entry->key);
-				if (!k || !(k->flags & (F_UNSUPPORTED | F_DEPRECATED)))
+				if (!k || !(k->flags & (F_UNSUPPORTED | F_DEPRECATED)) ||
+					((k->flags & F_SPEC) && l->in->compat))
 					continue;
 				if (!l->in->compat)
 					warn_one(l, k, entry,

@@ -32,28 +32,33 @@ struct compose_upload {
 struct compose_variable {
 	const char *name, *value;
 };
-struct compose_limits {  /* 0 = the default */
-	size_t bytes;    /* all texts together: 1 MiB */
-	size_t depth;    /* of nesting: 100 */
-	size_t nodes;    /* after aliases are expanded: 200,000 */
-	size_t added;    /* bytes that aliases and files put in, each as often as it is named: 16 MiB */
-	size_t objects;  /* services; networks, volumes, secrets, configs likewise: 500 each */
+struct compose_limits { /* 0 = the default */
+	size_t bytes;   /* all texts together, with what they include and extend: 1 MiB */
+	size_t depth;   /* of nesting: 100 */
+	size_t nodes;   /* after aliases are expanded: 200,000 */
+	size_t added;   /* bytes that aliases and files put in, each as often as it is named: 16 MiB
+			 */
+	size_t objects; /* services; networks, volumes, secrets, configs likewise: 2,000 each */
 	size_t problems; /* errors kept, and warnings kept: 100 each */
 };
 
 struct compose_input {
-	const char *name;                 /* the stack's name in the Engine (its namespace) */
+	const char *name; /* the stack's name in the Engine (its namespace); NULL: `name:` of the
+			     texts */
 	const struct compose_text *texts; /* merged in order: later ones win */
 	size_t texts_len;
-	const struct compose_upload *uploads; /* the files that the texts name */
+	const struct compose_upload *uploads; /* the files that the texts name; and ".env", whose
+						 variables are below the caller's */
 	size_t uploads_len;
 	const struct compose_variable
 		*variables; /* for ${…} and bare KEYs of env_file; a later one wins */
 	size_t variables_len;
 	const char
 		*dir; /* absolute: relative bind sources are joined to it; NULL: they are errors */
-	const char *home; /* for "~/…" in bind sources; NULL: an error */
-	bool compat;      /* docker's rules and quirks instead of the Compose specification's */
+	const char *home;            /* for "~/…" in bind sources; NULL: an error */
+	const char *const *profiles; /* asked for beside those in COMPOSE_PROFILES; "*" = all */
+	size_t profiles_len;
+	bool compat; /* docker's rules and quirks instead of the Compose specification's */
 	struct compose_limits limits;
 };
 
@@ -83,15 +88,25 @@ char *compose_problem_text(struct arena *a, const struct compose_problem *p);
  * wrong. */
 const char *compose_check_name(struct arena *a, const char *name);
 
-enum compose_ref_kind { COMPOSE_REF_ENV_FILE, COMPOSE_REF_SECRET, COMPOSE_REF_CONFIG };
+enum compose_ref_kind {
+	COMPOSE_REF_ENV_FILE,
+	COMPOSE_REF_SECRET,
+	COMPOSE_REF_CONFIG,
+	COMPOSE_REF_COMPOSE, /* included, or extended */
+	COMPOSE_REF_DOTENV,  /* .env, and env_file of an include: what it says may stand in the
+				paths of others, so that it is read before them */
+};
 struct compose_file_ref {
 	enum compose_ref_kind kind;
-	const char *path; /* as written, variables put in */
-	bool optional;    /* env_file with required: false */
+	const char *path; /* as written, variables put in, and seen from the first text's folder */
+	bool optional;    /* env_file with required: false; .env */
+	const char *file; /* the name of the text that names it; "" for .env */
 	struct compose_mark at;
 };
-/* Files that the texts name, each path once, whether or not `uploads` has them. False: YAML or
- * ${…} is wrong (see `errors`); *ret_refs holds what was found all the same. */
+/* Files that the texts, and those of `uploads` that they include or extend, name: each path once,
+ * whether or not `uploads` has it. A caller that sends files reads what is new and asks again until
+ * nothing is. False: YAML or ${…} is wrong (see `errors`); *ret_refs holds what was found all the
+ * same. */
 bool compose_file_refs(struct arena *a, const struct compose_input *in,
 	struct compose_file_ref **ret_refs, size_t *ret_len, struct compose_problems *errors);
 
@@ -100,12 +115,15 @@ struct compose_variable_ref {
 	bool has_default; /* every use brings its own default */
 	struct compose_mark at;
 };
-/* Variables that the texts read by ${…}, and bare KEYs of `environment` (docker resolves them on
- * the client): each name once. Keys of env_file are not among them: see compose_env_file_keys. */
+/* Variables of the caller that the texts and the env files among `uploads` read by ${…}; bare KEYs
+ * of `environment` and env files (docker resolves them on the client); COMPOSE_PROFILES where there
+ * are profiles. Each name once. */
 bool compose_variable_refs(struct arena *a, const struct compose_input *in,
 	struct compose_variable_ref **ret_refs, size_t *ret_len, struct compose_problems *errors);
-/* Bare KEYs of an env_file: the variables it wants from the caller's environment. */
-struct compose_strings compose_env_file_keys(struct arena *a, struct str bytes);
+/* What is wrong with the first bad line of a .env file ("line 3: …"); NULL: nothing. */
+const char *compose_dotenv_problem(struct arena *a, struct str bytes);
+/* `name:` of the texts, variables put in; NULL: they have none, or cannot be read. */
+const char *compose_text_name(struct arena *a, const struct compose_input *in);
 
 /* Start order: level 0 depends on nothing, level n on something in level n−1. Cycles were
  * refused by compose_load. Inside a level everything may start at once; which condition to await

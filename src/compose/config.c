@@ -223,7 +223,10 @@ static json_t *value_json(const struct writer *w, const struct node *n, const st
 {
 	switch (k->kind) {
 	case K_ANY:
-		return strcmp(k->name, "build") == 0 ? build_json(w, n) : any_json(w, n);
+	case K_TEXT:
+		return any_json(w, n);
+	case K_BUILD:
+		return build_json(w, n);
 	case K_STRING:
 	case K_CPUS:
 		return n->kind == NODE_STRING && *n->text ? text_json(w, n->text) : NULL;
@@ -267,7 +270,9 @@ static json_t *value_json(const struct writer *w, const struct node *n, const st
 		return (n->kind == NODE_BOOL && n->flag) || n->kind == NODE_MAP ? json_true()
 										: NULL;
 	case K_NAMED:
-		break;
+	case K_EXTENDS:
+	case K_INCLUDE:
+		break; /* gone when the text is whole */
 	}
 	return NULL;
 }

@@ -65,7 +65,8 @@ void decode_fields(
 	for (size_t i = 0; node_is(n, NODE_MAP) && i < n->map.len; i++) {
 		const struct node *v = n->map.entries[i].value;
 		const struct schema_key *k = schema_find(table, n->map.entries[i].key);
-		if (!k || k->offset == NO_FIELD || v->kind == NODE_NULL)
+		if (!k || k->offset == NO_FIELD || v->kind == NODE_NULL ||
+			((k->flags & F_SENT) && l->in->compat))
 			continue;
 		void *field = (char *)base + k->offset;
 		switch (k->kind) {
@@ -105,6 +106,10 @@ void decode_fields(
 		case K_ULIMITS:
 		case K_EXTERNAL:
 		case K_ENV_FILE:
+		case K_TEXT:
+		case K_BUILD:
+		case K_EXTENDS:
+		case K_INCLUDE:
 			break;
 		}
 	}
@@ -153,7 +158,7 @@ static void decode_network(
 				node_get_text(config->seq.items[i], "subnet", "");
 	}
 	if (!w->external && (!w->name || !*w->name))
-		w->name = arena_fmt(l->a, "%s_%s", l->in->name, w->key);
+		w->name = arena_fmt(l->a, "%s_%s", l->name, w->key);
 }
 
 static void decode_volume(
@@ -172,7 +177,7 @@ static void decode_volume(
 			"\"%s\"",
 			conflict, v->key);
 	if (!v->external && (!v->name || !*v->name))
-		v->name = arena_fmt(l->a, "%s_%s", l->in->name, v->key);
+		v->name = arena_fmt(l->a, "%s_%s", l->name, v->key);
 }
 
 static void decode_data(struct loader *l, const struct node *n, const char *what,
@@ -183,21 +188,22 @@ static void decode_data(struct loader *l, const struct node *n, const char *what
 	if (node_is(content, NODE_STRING)) {
 		s->data = str_of(content->text);
 	} else if (node_is(environment, NODE_STRING)) {
-		const char *value = loader_variable(l, environment->text);
+		const char *value = loader_variable(l, environment->at, environment->text);
 		if (!value)
 			loader_error(l, environment->at, path, "give it with the request",
 				"%s %s: variable %s is not set", what, s->key, environment->text);
 		if (loader_add_bytes(l, environment->at, path, str_of(value).len))
 			s->data = str_of(value);
 	} else if (node_is(file, NODE_STRING)) {
-		const struct compose_upload *u = loader_upload(l, file->text);
+		const char *name = loader_path(l, file->at, file->text);
+		const struct compose_upload *u = loader_upload(l, name);
 		if (u && !loader_add_bytes(l, file->at, path, u->bytes.len))
 			return;
 		if (!u)
 			loader_error(l, file->at, path,
 				l->in->compat ? NULL : "send it along with the text",
 				"open %s: no such file or directory",
-				l->in->dir ? form_path(l->a, l->in->dir, file->text) : file->text);
+				l->in->dir ? form_path(l->a, l->in->dir, name) : name);
 		else
 			s->data = str_make(
 				arena_memdup(l->a, u->bytes.ptr, u->bytes.len), u->bytes.len);
@@ -220,6 +226,8 @@ static void decode_secret(struct loader *l, const struct node *n, const char *wh
 	s->external = decode_external(l, n, what, s->key, path, &s->name);
 	if (s->name && !*s->name)
 		s->name = NULL;
+	if (s->file && *s->file)
+		s->file = loader_path(l, node_get(n, "file")->at, s->file);
 	if (s->external)
 		return;
 	if (s->driver.name && *s->driver.name && sources_len)
@@ -285,7 +293,7 @@ static struct compose_secret *decode_secrets(
 struct compose_project *decode_project(struct loader *l, struct node *root)
 {
 	struct compose_project *p = arena_new(l->a, struct compose_project);
-	p->name = arena_strdup(l->a, l->in->name);
+	p->name = arena_strdup(l->a, l->name);
 	p->text_name = node_get_text(root, "name", NULL);
 	p->tree = root;
 	p->dir = l->in->dir ? arena_strdup(l->a, l->in->dir) : NULL;

@@ -2,6 +2,7 @@
 #include "compose/decode.h"
 #include <stdlib.h>
 #include <string.h>
+#include "base/size.h"
 
 struct scope { /* the service at hand */
 	struct loader *l;
@@ -75,6 +76,7 @@ static void resolve_source(const struct scope *c, const struct node *at, struct 
 	}
 	if (is_absolute(m->source) || m->source[0] == '~')
 		return;
+	m->source = loader_path(l, at->at, m->source);
 	if (l->in->dir)
 		m->source = form_path(l->a, l->in->dir, m->source);
 	else
@@ -84,11 +86,40 @@ static void resolve_source(const struct scope *c, const struct node *at, struct 
 				m->source));
 }
 
+/* "/run:size=64m,mode=1777,ro" */
+static void decode_tmpfs(const struct scope *c, const struct node *item, struct compose_mount *m)
+{
+	struct str options = str_of(item->text);
+	m->at = item->at;
+	m->type = "tmpfs";
+	m->target = str_dup(c->l->a, str_cut(&options, ':'));
+	m->has_tmpfs = true;
+	while (options.ptr) {
+		struct str value = str_cut(&options, ',');
+		struct str name = str_cut(&value, '=');
+		const char *text = str_dup(c->l->a, value);
+		bool mode = str_is(name, "mode") && *text && strlen(text) <= 6 &&
+			    strspn(text, "01234567") == strlen(text);
+		for (const char *p = text; mode && *p; p++)
+			m->tmpfs_mode = m->tmpfs_mode * 8 + (*p - '0');
+		if (str_is(name, "ro") || str_is(name, "rw"))
+			m->read_only = str_is(name, "ro");
+		else if (!mode &&
+			 !(str_is(name, "size") && size_parse(str_of(text), &m->tmpfs_size)))
+			service_error(c, item, "tmpfs", "/run:size=64m,mode=1777",
+				arena_fmt(c->l->a, "the option " STR_FMT " of a tmpfs is not known",
+					STR_ARG(name)));
+	}
+}
+
 static void decode_volumes(const struct scope *c)
 {
 	const struct node *n = list_of(c, "volumes", &c->s->volumes_len);
 	const struct schema_key *table = schema_service("volumes")->sub;
-	c->s->volumes = arena_array(c->l->a, struct compose_mount, c->s->volumes_len + 1);
+	size_t tmpfs_len;
+	const struct node *tmpfs = list_of(c, "tmpfs", &tmpfs_len);
+	c->s->volumes =
+		arena_array(c->l->a, struct compose_mount, c->s->volumes_len + tmpfs_len + 1);
 	for (size_t i = 0; i < c->s->volumes_len; i++) {
 		struct compose_mount *m = &c->s->volumes[i];
 		const struct node *item = n->seq.items[i];
@@ -100,10 +131,14 @@ static void decode_volumes(const struct scope *c)
 		m->has_image = node_is(node_get(item, "image"), NODE_MAP);
 		m->has_cluster = node_is(node_get(item, "cluster"), NODE_MAP);
 		m->tmpfs_size = decode_int(node_get(item, "tmpfs"), "size", 0);
+		m->tmpfs_mode =
+			c->l->in->compat ? 0 : decode_int(node_get(item, "tmpfs"), "mode", 0);
 		m->type = m->type && *m->type ? m->type : "volume";
 		if (strcmp(m->type, "bind") == 0)
 			resolve_source(c, item, m);
 	}
+	for (size_t i = 0; i < tmpfs_len && !c->l->in->compat; i++)
+		decode_tmpfs(c, tmpfs->seq.items[i], &c->s->volumes[c->s->volumes_len++]);
 }
 
 /* ---- secrets, configs, networks, depends_on ---- */
@@ -190,6 +225,18 @@ static void decode_mode(const struct scope *c, const struct node *deploy)
 			"replicas can only be used with replicated or replicated-job mode");
 }
 
+/* The Compose specification's older word for deploy.replicas. */
+static void decode_scale(const struct scope *c)
+{
+	const struct node *scale = node_get(c->n, "scale");
+	if (!node_is(scale, NODE_INT))
+		return;
+	if (c->s->replicas.set && c->s->replicas.value != scale->number)
+		service_error(c, scale, "scale", "leave scale out",
+			"scale and deploy.replicas say different numbers");
+	c->s->replicas = (struct opt_i64){true, scale->number};
+}
+
 static void check_word(const struct scope *c, const struct node *map, const char *section,
 	const char *key, const char *const *words, const char *list)
 {
@@ -263,6 +310,7 @@ static void decode_deploy(const struct scope *c)
 	const struct node_entry *e = node_entry(c->n, "deploy");
 	const struct node *deploy = e ? e->value : NULL;
 	c->s->deploy_at = e ? e->at : c->s->at;
+	decode_scale(c);
 	decode_mode(c, deploy);
 	decode_rollout(c, deploy, "update_config", &c->s->update_config);
 	decode_rollout(c, deploy, "rollback_config", &c->s->rollback_config);
@@ -403,5 +451,6 @@ void decode_service(
 		service_error(&c, node_get(n, "healthcheck"), "healthcheck", NULL,
 			"test and disable can't be set at the same time");
 	s->has_dns = node_is(node_get(n, "dns"), NODE_SEQ) ||
-		     node_is(node_get(n, "dns_search"), NODE_SEQ);
+		     node_is(node_get(n, "dns_search"), NODE_SEQ) ||
+		     node_is(node_get(n, "dns_opt"), NODE_SEQ);
 }

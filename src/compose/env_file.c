@@ -3,8 +3,7 @@
 #include "compose/forms.h"
 #include "compose/loader.h"
 #include <string.h>
-
-#define LINE_COST ((size_t)64)
+#include "compose/dotenv.h"
 
 struct env {
 	struct loader *l;
@@ -26,95 +25,22 @@ static void put(struct env *e, const char *key, struct node *value)
 	map_puts(&e->index, key, (void *)e->into->map.len);
 }
 
-static bool refuse(struct env *e, size_t line, const char *why)
+/* What a line gives, or NULL: nothing; reported when it is wrong. */
+static const char *value_of(struct env *e, const struct dotenv_line *line)
 {
-	loader_error(e->l, e->at->at, e->path, NULL, "%s: line %zu: %s", e->file->path, line, why);
-	return false;
-}
-
-static bool has_space(struct str s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (strchr(" \t\r\n\v\f", s.ptr[i]))
-			return true;
-	return false;
-}
-
-/* What stands between quotes, with \n and the like in double ones. */
-static const char *unquote(struct arena *a, struct str s, char quote)
-{
-	struct buf b = {0};
-	for (size_t i = 0; i < s.len; i++) {
-		char c = s.ptr[i];
-		if (c == '\\' && quote == '"' && i + 1 < s.len) {
-			c = s.ptr[++i];
-			c = c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c;
-		}
-		buf_addc(&b, c);
+	struct loader *l = e->l;
+	const char *value = line->value;
+	if (line->error) {
+		loader_error(l, e->at->at, e->path, NULL, "%s: line %zu: %s", e->file->path,
+			line->number, line->error);
+		return NULL;
 	}
-	const char *text = str_dup(a, buf_str(&b));
-	buf_finish(&b);
-	return text;
-}
-
-/* A value of the Compose specification's format. NULL: it was reported. */
-static const char *spec_value(struct env *e, struct str value, size_t line)
-{
-	const char *text;
-	value = str_trim(value);
-	char quote =
-		value.len && (value.ptr[0] == '"' || value.ptr[0] == '\'') ? value.ptr[0] : '\0';
-	if (quote) {
-		size_t end = 1;
-		while (end < value.len && value.ptr[end] != quote)
-			end += value.ptr[end] == '\\' && quote == '"' ? 2 : 1;
-		if (end >= value.len) {
-			refuse(e, line, "the closing quote is missing");
-			return NULL;
-		}
-		text = unquote(e->l->a, str_make(value.ptr + 1, end - 1), quote);
-		if (quote == '\'')
-			return text;
-	} else {
-		for (size_t i = 1; i < value.len; i++)
-			if (value.ptr[i] == '#' &&
-				(value.ptr[i - 1] == ' ' || value.ptr[i - 1] == '\t'))
-				value.len = i;
-		if (value.len && value.ptr[0] == '#')
-			value.len = 0;
-		text = str_dup(e->l->a, str_trim(value));
-	}
-	return interpolate_string(e->l, text, e->at->at, e->path, &text) ? text : NULL;
-}
-
-static bool read_line(struct env *e, struct str s, size_t line)
-{
-	struct arena *a = e->l->a;
-	while (s.len && strchr(" \t\r\v\f", s.ptr[0]))
-		s = str_make(s.ptr + 1, s.len - 1);
-	if (s.len == 0 || s.ptr[0] == '#')
-		return true;
-	if (!e->l->in->compat && str_starts(s, "export "))
-		s = str_trim(str_make(s.ptr + 7, s.len - 7));
-	struct str key = str_cut(&s, '=');
-	if (!e->l->in->compat)
-		key = str_trim(key);
-	if (has_space(key))
-		return refuse(e, line,
-			arena_fmt(a, "variable '" STR_FMT "' contains whitespaces", STR_ARG(key)));
-	if (key.len == 0)
-		return refuse(e, line, "no variable name in front of the '='");
-	const char *name = str_dup(a, key), *value;
-	if (!s.ptr)
-		value = loader_variable(e->l, name); /* a bare KEY: the caller's, or none at all */
-	else if (e->l->in->compat)
-		value = str_dup(a, s);
-	else
-		value = spec_value(e, s, line);
-	if (!value)
-		return !s.ptr;
-	put(e, name, node_string(a, value, e->at->at));
-	return true;
+	if (!value) /* a bare KEY: the caller's, or none at all */
+		return loader_variable(l, e->at->at, line->name);
+	if (line->literal || interpolate_string(l, loader_scope_at(l, e->at->at), value, e->at->at,
+				     e->path, &value))
+		return value;
+	return NULL;
 }
 
 static size_t count_lines(struct str s)
@@ -125,25 +51,18 @@ static size_t count_lines(struct str s)
 	return lines;
 }
 
-static void read_file(struct env *e)
+static void read_file(struct env *e, bool raw)
 {
 	struct str text = e->file->bytes;
-	if (str_starts(text, "\xef\xbb\xbf"))
-		text = str_make(text.ptr + 3, text.len - 3);
-	size_t line = 1;
-	if (!str_is_utf8(text) || (text.len && memchr(text.ptr, '\0', text.len))) {
-		loader_error(e->l, e->at->at, e->path, NULL,
-			"%s: invalid utf8 bytes or a NUL byte in it", e->file->path);
-		return;
-	}
 	/* A line is a value, however short. */
-	if (!loader_add_bytes(e->l, e->at->at, e->path, text.len + count_lines(text) * LINE_COST))
+	if (!loader_add_bytes(
+		    e->l, e->at->at, e->path, text.len + count_lines(text) * DOTENV_LINE_COST))
 		return;
-	while (text.len) {
-		struct str s = str_cut(&text, '\n');
-		if (s.len && s.ptr[s.len - 1] == '\r')
-			s.len--;
-		read_line(e, s, line++);
+	struct dotenv d = dotenv_open(e->l->a, text, raw);
+	for (struct dotenv_line line; dotenv_next(&d, &line);) {
+		const char *value = value_of(e, &line);
+		if (value)
+			put(e, line.name, node_string(e->l->a, value, e->at->at));
 	}
 }
 
@@ -153,38 +72,44 @@ struct visit {
 	size_t index;
 };
 
-static void read_one(void *data, const struct node *path, bool optional)
+static void read_one(void *data, const struct node *path, bool optional, const char *format)
 {
 	struct visit *v = data;
 	struct env *e = v->e;
 	struct path here = {.up = v->list, .index = v->index++};
+	const char *name = loader_path(e->l, path->at, path->text);
 	e->at = path;
 	e->path = &here;
-	e->file = loader_upload(e->l, path->text);
-	if (e->file)
-		read_file(e);
+	e->file = loader_upload(e->l, name);
+	if (*format && strcmp(format, "raw") != 0)
+		loader_error(e->l, path->at, &here, "leave it out, or say raw",
+			"unknown format of an env file: %s", format);
+	else if (e->file)
+		read_file(e, e->l->in->compat || *format);
 	else if (!optional && e->l->in->compat)
 		loader_error(e->l, path->at, &here, NULL, "open %s: no such file or directory",
 			e->l->in->dir ? form_path(e->l->a, e->l->in->dir, path->text) : path->text);
 	else if (!optional)
 		loader_error(e->l, path->at, &here,
 			"send it along with the text, or say required: false",
-			"env file %s: no such file", path->text);
+			"env file %s: no such file", name);
 	e->path = NULL; /* it stood on our stack */
 }
 
 void env_files_each(const struct node *service,
-	void (*fn)(void *data, const struct node *path, bool optional), void *data)
+	void (*fn)(void *data, const struct node *path, bool optional, const char *format),
+	void *data)
 {
 	const struct node *list = node_get(service, "env_file");
 	if (node_is(list, NODE_STRING))
-		fn(data, list, false);
+		fn(data, list, false, "");
 	for (size_t i = 0; node_is(list, NODE_SEQ) && i < list->seq.len; i++) {
 		const struct node *item = list->seq.items[i];
 		const struct node *path = item->kind == NODE_MAP ? node_get(item, "path") : item;
 		const struct node *required = node_get(item, "required");
 		if (node_is(path, NODE_STRING))
-			fn(data, path, node_is(required, NODE_BOOL) && !required->flag);
+			fn(data, path, node_is(required, NODE_BOOL) && !required->flag,
+				node_get_text(item, "format", ""));
 	}
 }
 
@@ -193,7 +118,8 @@ static struct node *resolve(struct loader *l, const char *key, struct node *valu
 {
 	bool asks = value->kind == NODE_NULL ||
 		    (l->in->compat && node_is(value, NODE_STRING) && *value->text == '\0');
-	const char *given = asks && value->tag == NODE_PLAIN ? loader_variable(l, key) : NULL;
+	const char *given =
+		asks && value->tag == NODE_PLAIN ? loader_variable(l, value->at, key) : NULL;
 	if (!given || !loader_add_bytes(l, value->at, NULL, strlen(given)))
 		return value;
 	return node_string(l->a, given, value->at);
@@ -230,16 +156,4 @@ void env_files_apply(struct loader *l, struct node *root)
 		if (services->map.entries[i].value->kind == NODE_MAP)
 			apply(l, services->map.entries[i].value, &path);
 	}
-}
-
-struct compose_strings compose_env_file_keys(struct arena *a, struct str bytes)
-{
-	struct compose_strings keys = {0};
-	keys.items = arena_array(a, const char *, count_lines(bytes));
-	while (bytes.len) {
-		struct str s = str_trim(str_cut(&bytes, '\n'));
-		if (s.len && s.ptr[0] != '#' && !memchr(s.ptr, '=', s.len) && !has_space(s))
-			keys.items[keys.len++] = str_dup(a, s);
-	}
-	return keys;
 }

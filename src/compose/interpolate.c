@@ -14,6 +14,7 @@ enum {
 
 struct result {
 	struct loader *l;
+	const struct env_scope *scope;
 	struct buf out;
 	const char *error; /* what is wrong; NULL = fine */
 	bool missing;      /* the error is a required variable, not the template's form */
@@ -34,7 +35,7 @@ static size_t name_len(struct str s)
 
 static const char *lookup(struct result *r, struct str name)
 {
-	return map_get(&r->l->variables, name);
+	return loader_lookup(r->l, r->scope, name);
 }
 
 static void emit(struct result *r, struct str s)
@@ -252,21 +253,21 @@ static void report(
 			path_text(l->a, path, PATH_BLANK), *r->error ? r->error : text);
 }
 
-bool interpolate_string(struct loader *l, const char *text, struct compose_mark at,
-	const struct path *path, const char **ret_text)
+bool interpolate_string(struct loader *l, const struct env_scope *scope, const char *text,
+	struct compose_mark at, const struct path *path, const char **ret_text)
 {
 	*ret_text = text;
 	if (!strchr(text, '$'))
 		return true;
-	struct result r = {.l = l};
+	struct result r = {.l = l, .scope = scope};
 	if (l->in->compat)
 		docker_expand(&r, str_of(text));
 	else
 		spec_expand(&r, str_of(text), 0);
 	bool ok = !r.error;
-	if (!ok)
+	if (!ok && !l->lenient)
 		report(&r, text, at, path);
-	else if (!str_is(buf_str(&r.out), text))
+	else if (ok && !str_is(buf_str(&r.out), text))
 		*ret_text = str_dup(l->a, buf_str(&r.out));
 	buf_finish(&r.out);
 	return ok;
@@ -276,7 +277,7 @@ static void walk(struct loader *l, struct node *n, const struct path *path)
 {
 	if (n->kind == NODE_STRING) {
 		const char *text = n->text;
-		interpolate_string(l, text, n->at, path, &n->text);
+		interpolate_string(l, loader_scope_at(l, n->at), text, n->at, path, &n->text);
 		n->substituted = n->text != text;
 	} else if (n->kind == NODE_SEQ) {
 		for (size_t i = 0; i < n->seq.len; i++)
@@ -288,14 +289,15 @@ static void walk(struct loader *l, struct node *n, const struct path *path)
 	}
 }
 
+const char *const interpolate_sections[] = {
+	"services", "networks", "volumes", "secrets", "configs", "name", "include", NULL};
+
 void interpolate_text(struct loader *l, struct node *root)
 {
-	static const char *const sections[] = {
-		"services", "networks", "volumes", "secrets", "configs", "name"};
-	for (size_t i = 0; i < sizeof(sections) / sizeof(*sections); i++) {
-		struct node *section = node_get(root, sections[i]);
+	for (size_t i = 0; interpolate_sections[i]; i++) {
+		struct node *section = node_get(root, interpolate_sections[i]);
 		if (section)
-			walk(l, section, &(struct path){.key = sections[i]});
+			walk(l, section, &(struct path){.key = interpolate_sections[i]});
 	}
 }
 

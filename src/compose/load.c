@@ -6,20 +6,19 @@
 
 static bool within_size(struct loader *l)
 {
-	size_t total = 0;
 	for (size_t i = 0; i < l->in->texts_len; i++) {
-		total += l->in->texts[i].text.len;
-		if (total <= l->limits.bytes)
+		l->bytes += l->in->texts[i].text.len;
+		if (l->bytes <= l->limits.bytes)
 			continue;
 		struct str text = l->in->texts[i].text;
-		size_t over = text.len - (total - l->limits.bytes);
+		size_t over = text.len - (l->bytes - l->limits.bytes);
 		struct compose_mark at = {.line = 1, .column = 1, .file = (uint16_t)i};
 		for (size_t k = 0; k < over; k++) {
 			at.column = text.ptr[k] == '\n' ? 1 : at.column + 1;
 			at.line += text.ptr[k] == '\n';
 		}
 		loader_error(l, at, NULL, NULL,
-			"the texts are %zu bytes or longer; %zu are allowed", total,
+			"the texts are %zu bytes or longer; %zu are allowed", l->bytes,
 			l->limits.bytes);
 		return false;
 	}
@@ -27,17 +26,6 @@ static bool within_size(struct loader *l)
 		loader_error(l, (struct compose_mark){0}, NULL, "give 1 to 100 texts",
 			"No files specified");
 	return l->errors->len == 0;
-}
-
-/* Texts as trees; NULL where one cannot be read. */
-static struct node **read_texts(struct loader *l)
-{
-	if (!within_size(l))
-		return NULL;
-	struct node **roots = arena_array(l->a, struct node *, l->in->texts_len);
-	for (size_t i = 0; i < l->in->texts_len; i++)
-		roots[i] = yaml_load(l, (uint16_t)i);
-	return roots;
 }
 
 static int by_place(const void *x, const void *y)
@@ -53,9 +41,9 @@ static void sort_problems(const struct loader *l, struct compose_problems *list)
 {
 	struct compose_problem *sorted = arena_array(l->a, struct compose_problem, list->len + 1);
 	size_t n = 0;
-	for (size_t f = 0; f <= l->in->texts_len; f++) {
+	for (size_t f = 0; f <= l->sources_len && n < list->len; f++) {
 		size_t start = n;
-		const char *name = f ? l->in->texts[f - 1].name : "";
+		const char *name = f ? l->sources[f - 1].name : "";
 		for (size_t i = 0; i < list->len; i++) {
 			if (list->items[i].file && strcmp(list->items[i].file, name) == 0) {
 				sorted[n++] = list->items[i];
@@ -85,35 +73,68 @@ static bool within_objects(struct loader *l, const struct node *root)
 	return ok;
 }
 
-static struct compose_project *load_all(struct loader *l)
+/* The last text that says `name:`; variables are put in. */
+static const struct node *find_name(struct loader *l, struct node *const *roots)
 {
-	struct node **roots = read_texts(l), *merged = NULL;
-	if (!roots)
-		return NULL;
-	check_versions_agree(l, roots, l->in->texts_len);
+	for (size_t i = l->in->texts_len; i > 0; i--) {
+		const struct node *n = roots[i - 1] ? node_get(roots[i - 1], "name") : NULL;
+		if (node_is(n, NODE_STRING))
+			return n;
+	}
+	return NULL;
+}
+
+/* Says why there is no name, of the caller or the texts. */
+static void check_named(struct loader *l, struct node *const *roots)
+{
+	const struct node *n = l->in->compat ? NULL : find_name(l, roots);
+	struct path path = {.key = "name"};
+	if (l->name || l->incomplete)
+		return;
+	if (!n) {
+		loader_error(l, (struct compose_mark){0}, NULL, "or write name: in the text",
+			"give the stack a name");
+		return;
+	}
+	const char *wrong = compose_check_name(l->a, n->text);
+	loader_error(l, n->at, &path, NULL, "%s", wrong ? wrong : "the name is not clear");
+}
+
+/* Texts as canonical trees; NULL where one cannot be read. */
+static struct node **gather_texts(struct loader *l)
+{
+	struct node **roots = arena_array(l->a, struct node *, l->in->texts_len);
 	for (size_t i = 0; i < l->in->texts_len; i++) {
-		if (!roots[i])
-			continue;
-		interpolate_text(l, roots[i]);
-		check_text(l, roots[i]);
-		if (l->in->compat)
+		roots[i] = gather_text(l, (uint16_t)i);
+		l->incomplete |= !roots[i];
+		if (roots[i] && l->in->compat)
 			env_files_apply(l, roots[i]);
 	}
-	check_ignored(l, roots, l->in->texts_len);
-	for (size_t i = 0; i < l->in->texts_len; i++) {
-		if (!roots[i])
-			return NULL; /* what it would have declared is unknown: no more can be said
-				      */
-		if (!merged)
-			merged = roots[i];
-		else
-			merge_text(l, merged, roots[i]);
-	}
+	check_versions_agree(l, roots, l->in->texts_len);
+	if (l->in->compat)
+		check_ignored(l, roots, l->in->texts_len);
+	check_named(l, roots);
+	return roots;
+}
+
+static struct compose_project *load_all(struct loader *l)
+{
+	if (!within_size(l))
+		return NULL;
+	struct node **roots = gather_texts(l);
+	if (l->incomplete || !l->name)
+		return NULL; /* what is missing would declare more: no more can be said */
+	struct node *merged = roots[0];
+	for (size_t i = 1; i < l->in->texts_len; i++)
+		merge_text(l, merged, roots[i]);
 	merge_finish(merged);
 	if (!l->in->compat && !within_objects(l, merged))
 		return NULL;
-	if (!l->in->compat)
+	if (!l->in->compat) {
+		profiles_apply(l, merged);
+		check_ignored(l, &merged, 1);
 		env_files_apply(l, merged);
+	}
 	struct compose_project *p = decode_project(l, merged);
 	validate_project(l, p);
 	return p;
@@ -125,9 +146,12 @@ bool compose_load(struct arena *a, const struct compose_input *in,
 {
 	struct loader l;
 	loader_init(&l, a, in, errors, warnings);
-	const char *name = compose_check_name(a, in->name);
+	loader_read_dotenv(&l);
+	const char *name = in->name ? compose_check_name(a, in->name) : NULL;
 	if (name)
 		loader_error(&l, (struct compose_mark){0}, NULL, NULL, "%s", name);
+	if (!in->name && !in->compat)
+		l.name = compose_text_name(a, in);
 	struct compose_project *p = name ? NULL : load_all(&l);
 	loader_finish(&l);
 	sort_problems(&l, errors);
@@ -136,6 +160,26 @@ bool compose_load(struct arena *a, const struct compose_input *in,
 		return false;
 	*ret_project = p;
 	return true;
+}
+
+const char *compose_text_name(struct arena *a, const struct compose_input *in)
+{
+	struct loader l;
+	struct compose_problems errors, warnings;
+	const char *name = NULL;
+	loader_init(&l, a, in, &errors, &warnings);
+	loader_read_dotenv(&l);
+	for (size_t i = in->texts_len; i > 0 && !name; i--) {
+		struct node *root = yaml_load(&l, (uint16_t)(i - 1));
+		struct node *n = root ? node_get(root, "name") : NULL;
+		struct path path = {.key = "name"};
+		if (node_is(n, NODE_STRING) &&
+			interpolate_string(&l, l.root, n->text, n->at, &path, &name) &&
+			compose_check_name(a, name))
+			name = NULL;
+	}
+	loader_finish(&l);
+	return name;
 }
 
 const char *compose_check_name(struct arena *a, const char *name)

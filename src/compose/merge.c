@@ -157,6 +157,8 @@ static void merge_attachments(
 		struct node *mine = node_get(base, e->key);
 		if (!mine) {
 			node_put(l->a, base, e->key, e->at, e->value);
+		} else if (e->value->tag == NODE_RESET || e->value->tag == NODE_OVERRIDE) {
+			*mine = *e->value;
 		} else if (!l->in->compat) {
 			merge_map(l, mine, e->value, table);
 		} else if (mine->tag == NODE_SILENT) {
@@ -222,8 +224,12 @@ static bool merge_inside(
 	case K_DURATION:
 	case K_BYTES:
 	case K_CPUS:
+	case K_TEXT:
 	case K_EXTERNAL:
 	case K_COMMAND:
+	case K_BUILD:
+	case K_EXTENDS:
+	case K_INCLUDE:
 		return false;
 	case K_TEST:
 		if (compat)
@@ -289,11 +295,11 @@ static void merge_map(
 		struct node_entry *e = &over->map.entries[i];
 		const struct schema_key *k = schema_find(table, e->key);
 		struct node_entry *mine = node_entry(base, e->key);
-		if (!k)
-			continue; /* x-…: nobody reads it */
+		if (!k && l->in->compat)
+			continue;
 		if (!mine)
 			node_put(l->a, base, e->key, e->at, e->value);
-		else if (e->value->tag != NODE_PLAIN)
+		else if (!k || e->value->tag != NODE_PLAIN)
 			mine->value = e->value;
 		else
 			merge_value(l, mine, e->value, k);
@@ -313,11 +319,23 @@ void merge_text(struct loader *l, struct node *base, struct node *over)
 	merge_map(l, base, over, schema_root);
 }
 
+void merge_service(struct loader *l, struct node *base, struct node *over)
+{
+	merge_map(l, base, over, schema_find(schema_root, "services")->sub);
+}
+
 void merge_finish(struct node *n)
 {
 	size_t kept = 0;
-	for (size_t i = 0; n->kind == NODE_SEQ && i < n->seq.len; i++)
+	for (size_t i = 0; n->kind == NODE_SEQ && i < n->seq.len; i++) {
+		if (n->seq.items[i]->tag == NODE_RESET)
+			continue;
 		merge_finish(n->seq.items[i]);
+		n->seq.items[kept++] = n->seq.items[i];
+	}
+	if (n->kind == NODE_SEQ)
+		n->seq.len = kept;
+	kept = 0;
 	for (size_t i = 0; n->kind == NODE_MAP && i < n->map.len; i++) {
 		struct node_entry e = n->map.entries[i];
 		if (e.value->tag == NODE_RESET)

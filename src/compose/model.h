@@ -13,7 +13,7 @@ struct node;
 /* Where something stands in the texts; lines and columns count from 1, 0 = nowhere. */
 struct compose_mark {
 	uint32_t line, column;
-	uint16_t file; /* index of the text in compose_input */
+	uint16_t file; /* index of the text in compose_input; behind those, what they include */
 };
 
 struct compose_strings {
@@ -60,6 +60,7 @@ struct compose_mount {
 	bool nocopy;                         /* volume */
 	const char *subpath, *image_subpath; /* volume, image */
 	int64_t tmpfs_size;                  /* bytes, 0 = none */
+	int64_t tmpfs_mode;                  /* 0 = the Engine's */
 };
 
 /* A service's use of a secret or a config. */
@@ -153,8 +154,8 @@ struct compose_service {
 	struct compose_pairs environment;   /* env_file included */
 	struct compose_pairs labels;        /* of the containers */
 	struct compose_strings extra_hosts; /* "host:ip" */
-	struct compose_strings dns, dns_search, groups, cap_add, cap_drop;
-	bool has_dns; /* the text has dns or dns_search, perhaps empty */
+	struct compose_strings dns, dns_search, dns_options, groups, cap_add, cap_drop;
+	bool has_dns; /* the text has dns, dns_search or dns_opt, perhaps empty */
 	struct compose_healthcheck healthcheck;
 	struct opt_i64 stop_grace_period; /* nanoseconds */
 	struct compose_pairs sysctls;
@@ -222,9 +223,9 @@ struct compose_secret { /* configs too */
 };
 
 struct compose_project {
-	const char *name;      /* the stack's name: the Engine's namespace */
-	const char *text_name; /* top-level `name:`, NULL when absent */
-	const char *dir;       /* that relative paths are seen from; NULL = nobody said */
+	const char *name;        /* the stack's name: the Engine's namespace */
+	const char *text_name;   /* top-level `name:`, NULL when absent */
+	const char *dir;         /* that relative paths are seen from; NULL = nobody said */
 	const struct node *tree; /* the merged text in long forms: compose_config */
 	struct compose_service *services;
 	size_t services_len;

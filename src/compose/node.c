@@ -139,8 +139,41 @@ static const char *real_text(struct arena *a, double v)
 	return arena_fmt(a, "%.*f", decimals > 0 ? decimals : 0, v);
 }
 
+bool node_equal(const struct node *a, const struct node *b)
+{
+	if (a->kind != b->kind || a->tag != b->tag)
+		return false;
+	switch (a->kind) {
+	case NODE_NULL:
+		return true;
+	case NODE_BOOL:
+		return a->flag == b->flag;
+	case NODE_INT:
+		return a->number == b->number;
+	case NODE_FLOAT:
+		return a->real == b->real;
+	case NODE_STRING:
+		return strcmp(a->text, b->text) == 0;
+	case NODE_SEQ:
+		for (size_t i = 0; a->seq.len == b->seq.len && i < a->seq.len; i++)
+			if (!node_equal(a->seq.items[i], b->seq.items[i]))
+				return false;
+		return a->seq.len == b->seq.len;
+	case NODE_MAP:
+		for (size_t i = 0; a->map.len == b->map.len && i < a->map.len; i++) {
+			const struct node *twin = node_get(b, a->map.entries[i].key);
+			if (!twin || !node_equal(a->map.entries[i].value, twin))
+				return false;
+		}
+		return a->map.len == b->map.len;
+	}
+	return false;
+}
+
 const char *node_scalar_text(struct arena *a, const struct node *n)
 {
+	if (n->raw && (n->kind == NODE_INT || n->kind == NODE_FLOAT))
+		return n->raw;
 	switch (n->kind) {
 	case NODE_BOOL:
 		return n->flag ? "true" : "false";
@@ -255,9 +288,11 @@ static void resolve_number(struct node *n, const char *text)
 	if (parse_int(plain, &number)) {
 		n->kind = NODE_INT;
 		n->number = number;
+		n->raw = text;
 	} else if (looks_real(plain) && isfinite(strtod(plain, NULL))) {
 		n->kind = NODE_FLOAT;
 		n->real = strtod(plain, NULL);
+		n->raw = text;
 	}
 }
 

@@ -25,7 +25,9 @@ struct node {
 	enum node_tag tag;
 	bool substituted; /* a variable changed this string: type casts apply */
 	bool open;        /* its anchor is still being read: an alias to it would be a cycle */
+	bool time;        /* docker: a string that YAML takes for a point in time */
 	struct compose_mark at;
+	const char *raw; /* of a number: as it is written, where that is what its text is */
 	union {
 		bool flag;
 		int64_t number;
@@ -70,11 +72,18 @@ struct node_entry *node_entry(const struct node *map, const char *key);
 /* The value of a key when it is a string, else `otherwise`. */
 const char *node_get_text(const struct node *map, const char *key, const char *otherwise);
 
-/* A scalar as docker prints it: 0123 → "83", 1.50 → "1.5", 1e6 → "1e+06", null → "". */
+/* Whether two trees say the same, wherever they stand. */
+bool node_equal(const struct node *a, const struct node *b);
+
+/* A scalar as its `raw` has it, else as docker prints it: 0123 → "83", 1.50 → "1.5", 1e6 → "1e+06",
+ * null → "". */
 const char *node_scalar_text(struct arena *a, const struct node *n);
 /* What a plain (unquoted) scalar is: null, bool, int, float or string, by YAML 1.2 with the octal
- * of 1.1. */
+ * of 1.1. Sets `raw` of a number. */
 void node_resolve(struct node *n, const char *text);
+/* What Go prints for a plain scalar that its YAML library takes for a point in time; NULL: it does
+ * not. */
+const char *timestamp_text(struct arena *a, const char *text);
 static inline bool node_is_scalar(const struct node *n)
 {
 	return n->kind != NODE_SEQ && n->kind != NODE_MAP;

@@ -134,6 +134,7 @@ static json_t *mount(struct render *r, const struct compose_mount *m)
 	if (m->has_tmpfs) {
 		json_t *tmpfs = json_object();
 		put_int(tmpfs, "SizeBytes", m->tmpfs_size);
+		put_int(tmpfs, "Mode", m->tmpfs_mode);
 		json_object_set_new(o, "TmpfsOptions", tmpfs);
 	}
 	if (m->has_image) {
@@ -248,6 +249,7 @@ static void put_dns(json_t *container, const struct compose_service *s)
 	json_t *o = json_object();
 	render_list(o, "Nameservers", &s->dns);
 	render_list(o, "Search", &s->dns_search);
+	render_list(o, "Options", &s->dns_options);
 	json_object_set_new(container, "DNSConfig", o);
 }
 
@@ -272,6 +274,7 @@ static json_t *container_spec(struct render *r, const struct compose_service *s)
 	put_flag(o, "ReadOnly", s->read_only);
 	put_mounts(r, o, s);
 	put_opt(o, "StopGracePeriod", s->stop_grace_period);
+	put_int(o, "OomScoreAdj", s->oom_score_adj.value);
 	put_healthcheck(o, &s->healthcheck);
 	put_hosts(r, o, &s->extra_hosts);
 	put_dns(o, s);

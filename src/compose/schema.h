@@ -12,6 +12,7 @@ enum schema_kind {
 	K_TRISTATE,    /* opt_bool */
 	K_INT,         /* opt_i64 */
 	K_NUMBER,      /* opt_double */
+	K_TEXT,        /* string or number; only that it is one matters */
 	K_DURATION,    /* "1m30s" → opt_i64 of nanoseconds */
 	K_BYTES,       /* "50M" → int64_t */
 	K_CPUS,        /* "0.5", "1/4" → int64_t of 1e-9 CPUs */
@@ -34,6 +35,9 @@ enum schema_kind {
 	K_ULIMITS,
 	K_EXTERNAL,
 	K_ENV_FILE,
+	K_BUILD,
+	K_EXTENDS,
+	K_INCLUDE,
 };
 
 enum schema_flag {
@@ -51,7 +55,13 @@ enum schema_flag {
 	F_EXTRA = 1 << 11, /* of a K_MAP, K_NAMED: keys that begin with x- may stand in it */
 	F_NULLS = 1 << 12, /* of K_OPTIONS: null is a value, "" */
 	F_ZERO = 1 << 13,  /* docker's merge: 0 in a later file overrides too */
+	F_REFUSED = 1 << 14, /* of the Compose specification, but Swarm has no such thing: `text` */
+	F_SENT = 1 << 16,    /* docker drops it: in compat mode we warn with `text`, else it is sent */
+	F_OCTAL = 1 << 15,   /* of a K_INT: a string is octal, in the Compose specification */
 };
+/* Docker's schemas of the versions before 3.n do not have the key. */
+#define SINCE(n)       ((unsigned)(n) << 24)
+#define SINCE_OF(flags) ((int)((flags) >> 24))
 
 #define NO_FIELD ((size_t)-1)
 

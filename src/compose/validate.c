@@ -39,7 +39,7 @@ static void check_networks(struct scope *c)
 			n = &c->p->networks[c->p->networks_len++]; /* decode left room for it */
 			*n = (struct compose_network){
 				.at = w->at, .key = "default", .implied = true};
-			n->name = arena_fmt(c->l->a, "%s_default", c->l->in->name);
+			n->name = arena_fmt(c->l->a, "%s_default", c->l->name);
 			map_puts(&c->networks, "default", n);
 		}
 		if (n)
@@ -122,7 +122,7 @@ static void check_uses(struct scope *c, const struct compose_file_use *uses, siz
 			complain(c, uses[i].at, key, "give each its own target",
 				arena_fmt(c->l->a, "duplicate %s target for %s not allowed", what,
 					s->name ? s->name
-						: arena_fmt(c->l->a, "%s_%s", c->l->in->name,
+						: arena_fmt(c->l->a, "%s_%s", c->l->name,
 							  s->key)));
 		map_puts(&targets, target, c->s);
 	}
@@ -137,10 +137,18 @@ static void check_depends(struct scope *c)
 		struct path path = {.up = &c->path, .key = "depends_on"};
 		if (map_gets(&c->services, d->service))
 			c->s->depends_on[kept++] = *d;
+		else if (d->optional && map_gets(&c->l->disabled, d->service))
+			continue; /* said by required: false */
 		else if (d->optional || c->l->in->compat)
 			loader_warn(c->l, d->at, &path, NULL,
 				"service %s depends on %s, which is not in the text", c->s->key,
 				d->service);
+		else if (map_gets(&c->l->disabled, d->service))
+			loader_error(c->l, d->at, &path,
+				"ask for the profile, or say required: false",
+				"service %s depends on %s, which is only in the profile \"%s\"",
+				c->s->key, d->service,
+				(const char *)map_gets(&c->l->disabled, d->service));
 		else
 			loader_error(c->l, d->at, &path,
 				"declare the service, or say required: false",
@@ -256,11 +264,11 @@ static void check_cycles(struct scope *c)
 
 static void check_one(struct scope *c)
 {
-	size_t len = strlen(c->l->in->name) + 1 + strlen(c->s->key);
+	size_t len = strlen(c->l->name) + 1 + strlen(c->s->key);
 	if (len > 63)
 		complain(c, c->s->at, NULL, "shorten the stack's or the service's name",
 			arena_fmt(c->l->a, "the Engine's name %s_%s is longer than 63 characters",
-				c->l->in->name, c->s->key));
+				c->l->name, c->s->key));
 	check_networks(c);
 	check_mounts(c);
 	check_uses(c, c->s->secrets, c->s->secrets_len, &c->secrets, "secret");

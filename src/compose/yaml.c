@@ -78,8 +78,7 @@ static bool next(struct yaml *y)
 	const yaml_parser_t *p = &y->parser;
 	const char *problem = p->problem ? p->problem : "the text cannot be read";
 	if (p->error == YAML_READER_ERROR)
-		fail(y, mark_at(y->l->in->texts[y->file].text, p->problem_offset, y->file),
-			problem);
+		fail(y, mark_at(y->l->sources[y->file].text, p->problem_offset, y->file), problem);
 	else if (y->l->in->compat)
 		fail_as_docker(y, p, problem);
 	else
@@ -171,6 +170,33 @@ static bool take_tag(struct yaml *y, struct node *n, const char *tag)
 	return true;
 }
 
+static void resolve_time(struct yaml *y, struct node *n)
+{
+	const char *text = timestamp_text(y->l->a, n->text);
+	n->time = text != NULL;
+	n->text = text ? text : n->text;
+}
+
+/* Numbers that docker makes of a plain scalar, but JSON has not, or int64_t. */
+static void resolve_docker(struct yaml *y, struct node *n, const char *text)
+{
+	static const char *const words[] = {".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF",
+		"-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN"};
+	uint64_t large;
+	for (size_t i = 0; n->kind == NODE_STRING && i < sizeof(words) / sizeof(*words); i++) {
+		if (strcmp(words[i], text) != 0)
+			continue;
+		const char *name = i < 6 ? "+Inf" : i < 9 ? "-Inf" : "NaN";
+		loader_error(
+			y->l, n->at, NULL, "put it in quotes", "json: unsupported value: %s", name);
+		y->refused = true;
+		return;
+	}
+	n->raw = n->kind == NODE_FLOAT && str_to_u64(str_of(text), &large) ? text : NULL;
+	if (n->kind == NODE_STRING)
+		resolve_time(y, n);
+}
+
 /* A scalar with one of YAML's own tags must read as what the tag says. */
 static bool resolve_tagged(struct yaml *y, struct node *n, const char *text, const char *type)
 {
@@ -179,15 +205,20 @@ static bool resolve_tagged(struct yaml *y, struct node *n, const char *text, con
 		enum node_kind kind;
 	} known[] = {
 		{"null", NODE_NULL}, {"bool", NODE_BOOL}, {"int", NODE_INT}, {"float", NODE_FLOAT}};
-	if (strcmp(type, "str") == 0) {
+	bool time = strcmp(type, "timestamp") == 0;
+	if (strcmp(type, "str") == 0 || time) {
 		n->kind = NODE_STRING;
 		n->text = text;
+		if (time && y->l->in->compat)
+			resolve_time(y, n);
 		return true;
 	}
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
 		if (strcmp(type, known[i].type) != 0)
 			continue;
 		node_resolve(n, text);
+		if (y->l->in->compat)
+			n->raw = NULL;
 		if (n->kind == NODE_INT && known[i].kind == NODE_FLOAT) {
 			n->kind = NODE_FLOAT;
 			n->real = (double)n->number;
@@ -218,6 +249,8 @@ static struct node *read_scalar(struct yaml *y)
 			return NULL;
 	} else if (plain && !(tag && strcmp(tag, "!") == 0)) {
 		node_resolve(n, text);
+		if (y->l->in->compat)
+			resolve_docker(y, n, text);
 	} else {
 		n->text = text;
 	}
@@ -289,6 +322,18 @@ static void refuse_twin(struct yaml *y, const struct node *map, const char *key,
 	y->refused = true;
 }
 
+static void refuse_key(struct yaml *y, const struct node *key)
+{
+	y->refused = true;
+	if (y->l->in->compat && node_is_scalar(key))
+		loader_error(y->l, key->at, NULL, "put the key in quotes",
+			"json: unsupported type: map[interface {}]interface {}");
+	else
+		loader_error(y->l, key->at, NULL, "put it in quotes", "non-string key: %s",
+			node_is_scalar(key) ? node_scalar_text(y->l->a, key)
+					    : "a list or a mapping");
+}
+
 /* Reads entries up to the end of the mapping; `merges` collects the values of `<<`. */
 static bool read_entries(
 	struct yaml *y, struct node *map, struct map *seen, struct node *merges, size_t depth)
@@ -303,11 +348,8 @@ static bool read_entries(
 		struct node *value = next(y) ? read_node(y, depth + 1) : NULL;
 		if (!value)
 			return false;
-		if (key->kind != NODE_STRING) {
-			loader_error(y->l, key->at, NULL, "put it in quotes", "non-string key: %s",
-				node_is_scalar(key) ? node_scalar_text(y->l->a, key)
-						    : "a list or a mapping");
-			y->refused = true;
+		if (key->kind != NODE_STRING || key->time) {
+			refuse_key(y, key);
 			continue;
 		}
 		bool merge = plain && strcmp(key->text, "<<") == 0;
@@ -379,7 +421,7 @@ static struct node *read_document(struct yaml *y)
 
 struct node *yaml_load(struct loader *l, uint16_t file)
 {
-	struct str text = l->in->texts[file].text;
+	struct str text = l->sources[file].text;
 	size_t valid = str_utf8_valid_upto(text);
 	struct yaml y = {.l = l, .file = file};
 	if (valid < text.len)
@@ -388,7 +430,8 @@ struct node *yaml_load(struct loader *l, uint16_t file)
 		return fail(&y, (struct compose_mark){.line = 1, .column = 1, .file = file},
 			"out of memory");
 	yaml_parser_set_encoding(&y.parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&y.parser, (const unsigned char *)(text.len ? text.ptr : ""), text.len);
+	yaml_parser_set_input_string(
+		&y.parser, (const unsigned char *)(text.len ? text.ptr : ""), text.len);
 	map_init(&y.anchors);
 	struct node *root = read_document(&y);
 	yaml_event_delete(&y.event);

@@ -5,7 +5,6 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "docker/error.h"
-#include "docker/reply.h"
 #include "net/http_client.h"
 
 #define PING_MS 10000
@@ -17,7 +16,7 @@ static void negotiate(struct engine *e);
 static void call_free(struct docker_call *c)
 {
 	list_remove(&c->node);
-	reply_release(c);
+	json_decref(c->reply);
 	arena_destroy(c->arena);
 	free(c);
 }
@@ -28,7 +27,6 @@ static void on_call_abort(struct op *op)
 	if (c->http)
 		http_request_drop(c->http);
 	c->http = NULL;
-	reply_drop(c);
 }
 
 static void on_call_complete(struct op *op)
@@ -86,13 +84,20 @@ static struct status read_reply(
 {
 	if (!status_is_ok(st))
 		return transport_status(c->engine, st, r->sent);
-	c->answered = true;
 	if (r->code >= 300 || r->code < 200) {
 		if (str_starts(r->body, "{\"message\":\"client version"))
 			c->engine->minor = 0;
 		return engine_error(r->code, r->body);
 	}
-	return c->on_piece ? c->on_end(c) : status_ok();
+	if (c->on_piece)
+		return c->on_end(c);
+	if (r->body.len == 0)
+		return status_ok();
+	struct status bad = json_parse(r->body, &c->reply);
+	if (status_is_ok(&bad))
+		return bad;
+	return status_err(ST_INTERNAL, "the Docker Engine's reply to %s %s is %s", c->method,
+		c->path, bad.message);
 }
 
 static void on_http_done(void *data, const struct status *st, const struct http_response *r)
@@ -100,10 +105,7 @@ static void on_http_done(void *data, const struct status *st, const struct http_
 	struct docker_call *c = data;
 	c->http = NULL;
 	struct status result = read_reply(c, st, r);
-	if (c->on_piece)
-		op_finish(&c->op, &result);
-	else
-		reply_arrived(c, &result, status_is_ok(&result) ? r->body : STR(""));
+	op_finish(&c->op, &result);
 }
 
 static void on_http_open(void *data, const struct http_response *r)

@@ -13,8 +13,7 @@ struct rpc_codec {
 	/* The message lives in the arena. Bytes are the peer's: anything may stand in them. */
 	struct status (*unpack)(struct arena *a, const struct rpc_message *m, struct str bytes,
 		ProtobufCMessage **ret_message);
-	/* Appends. */
-	void (*pack)(struct buf *b, const struct rpc_message *m, const ProtobufCMessage *message);
+	void (*pack)(struct buf *b, const ProtobufCMessage *message);
 };
 extern const struct rpc_codec codec_proto;
 

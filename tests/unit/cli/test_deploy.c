@@ -257,10 +257,10 @@ static void test_files_and_variables_travel(void **state)
 	assert_int_equal(skep(w, "stack deploy -e GIVEN=x=y -e HOME -d web"), CLI_DONE);
 	assert_string_equal(w->deploy->compose[0]->name, "compose.yaml");
 	assert_string_equal(variable(w, "TAG"), "environment"); /* before .env's */
-	assert_string_equal(variable(w, "APP"), "app");
+	assert_null(variable(w, "APP")); /* .env goes along as it is */
+	assert_string_equal(file(w, ".env"), "APP=app\nTAG=dotenv\nUNUSED=1\nINNER='in ner'\n");
 	assert_string_equal(variable(w, "BARE"), "b");
 	assert_string_equal(variable(w, "FROM_ENV"), "f");
-	assert_string_equal(variable(w, "INNER"), "in ner");
 	assert_string_equal(variable(w, "GIVEN"), "x=y");
 	assert_string_equal(variable(w, "HOME"), "/root");
 	assert_null(variable(w, "UNUSED"));
@@ -268,16 +268,54 @@ static void test_files_and_variables_travel(void **state)
 	assert_null(variable(w, "SKEP_PROJECT"));
 	assert_string_equal(file(w, "./app.env"), "A=${INNER}\nFROM_ENV\n");
 	assert_string_equal(file(w, "key"), "s3cret");
-	assert_int_equal(w->deploy->n_files, 2);
+	assert_int_equal(w->deploy->n_files, 3);
 	write_file("my.env", "APP=app\nTAG=mine\n");
 	w->env[3] = "X=";
 	assert_int_equal(skep(w, "stack deploy --env-file my.env -d --on-failure pause --namespace ns web"), CLI_DONE);
-	assert_string_equal(variable(w, "TAG"), "mine");
-	assert_null(variable(w, "INNER")); /* .env is not read then */
+	assert_string_equal(file(w, ".env"), "APP=app\nTAG=mine\n\n"); /* stands for the other one */
 	assert_int_equal(w->deploy->on_failure, SKEP__V1__ON_FAILURE__ON_FAILURE_PAUSE);
 	assert_string_equal(w->deploy->namespace_, "ns");
 	assert_int_equal(skep(w, "stack deploy --env-file my.env -e TAG=option -d web"), CLI_DONE);
 	assert_string_equal(variable(w, "TAG"), "option");
+}
+
+/* What is included and extended is read as well, and what that names in turn. */
+static void test_included_files_travel(void **state)
+{
+	struct world *w = *state;
+	write_file("compose.yaml", "name: shop\ninclude: [db/compose.yml]\nservices:\n  web:\n    image: x\n    profiles: [p]\n"
+				   "    extends: {file: base.yml, service: b}\n");
+	assert_int_equal(mkdir("db", 0700), 0);
+	write_file("db/compose.yml", "services: {db: {image: \"${DB}\", env_file: app.env}}\n");
+	write_file("db/app.env", "A=${FROM_APP}\n");
+	write_file("db/.env", "DB=${FROM_DOTENV}\n");
+	write_file("base.yml", "services: {b: {image: y, environment: [INHERITED]}}\n");
+	w->env[3] = "FROM_APP=1";
+	w->env[4] = "FROM_DOTENV=2";
+	w->env[5] = "INHERITED=3";
+	w->scenes = happy;
+	assert_int_equal(skep(w, "stack deploy --profile p --profile q -d"), CLI_DONE);
+	assert_string_equal(w->deploy->name, "shop");
+	assert_int_equal(w->deploy->n_files, 4);
+	assert_string_equal(file(w, "db/app.env"), "A=${FROM_APP}\n");
+	assert_string_equal(file(w, "db/.env"), "DB=${FROM_DOTENV}\n");
+	assert_non_null(file(w, "db/compose.yml"));
+	assert_non_null(file(w, "base.yml"));
+	assert_string_equal(variable(w, "FROM_APP"), "1");
+	assert_string_equal(variable(w, "FROM_DOTENV"), "2");
+	assert_string_equal(variable(w, "INHERITED"), "3");
+	assert_string_equal(variable(w, "COMPOSE_PROFILES"), "p,q");
+	write_file("db/compose.yml", "services: {db: {image: x, env_file: nix.env}}\n");
+	assert_int_equal(skep(w, "stack deploy -d"), CLI_FAILED);
+	assert_has(w->err, "skep: db/compose.yml:1:37: env_file ./db/nix.env: No such file");
+	write_file("compose.yaml", "services: {web: {image: x}}\n");
+	assert_int_equal(skep(w, "stack deploy -d"), CLI_USAGE);
+	assert_has(w->err, "give the stack's NAME, or write name:");
+	write_file(".env", "A=1\nB='\n");
+	assert_int_equal(skep(w, "stack deploy --env-file .env -d web"), CLI_FAILED);
+	assert_has(w->err, ".env: line 2: the closing quote is missing");
+	assert_int_equal(remove("db/compose.yml") | remove("db/app.env") | remove("db/.env") | remove("base.yml"), 0);
+	assert_int_equal(rmdir("db"), 0);
 }
 
 /* Relative paths are the first file's folder's, wherever one stands. */
@@ -342,6 +380,7 @@ int main(void)
 		T(test_interrupt_detaches),
 		T(test_wait_timeout),
 		T(test_files_and_variables_travel),
+		T(test_included_files_travel),
 		T(test_paths_are_seen_from_the_first_file),
 		T(test_what_is_not_there),
 	};

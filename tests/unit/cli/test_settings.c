@@ -1,4 +1,4 @@
-/* Where to call and as whom; the context file; .env files; files. */
+/* Where to call and as whom; the context file; files. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/arena.h"
-#include "cli/dotenv.h"
 #include "cli/files.h"
 #include "cli/settings.h"
 
@@ -139,66 +138,6 @@ static void test_where_the_file_is(void **state)
 	assert_null(settings_path(w->a, none));
 }
 
-/* ---- .env ---- */
-
-static void test_dotenv(void **state)
-{
-	struct world *w = *state;
-	struct map m;
-	map_init(&m);
-	struct status st = dotenv_parse(w->a, ".env", STR("\xef\xbb\xbf# comment\n\nA=1\nexport B = two words # not this\n"
-		"C=\"x\\n\\\"y\\\" #z\" # end\nD='raw\\n $E'\nF=\nG=a#b\nA=2\r\nH=\"two\nlines\"\nBARE\nI=x"), &m);
-	assert_int_equal(st.code, ST_OK);
-	assert_string_equal(map_gets(&m, "A"), "2");
-	assert_string_equal(map_gets(&m, "B"), "two words");
-	assert_string_equal(map_gets(&m, "C"), "x\n\"y\" #z");
-	assert_string_equal(map_gets(&m, "D"), "raw\\n $E");
-	assert_string_equal(map_gets(&m, "F"), "");
-	assert_string_equal(map_gets(&m, "G"), "a#b");
-	assert_string_equal(map_gets(&m, "H"), "two\nlines");
-	assert_string_equal(map_gets(&m, "I"), "x");
-	assert_null(map_gets(&m, "BARE"));
-	map_finish(&m);
-}
-
-static void test_dotenv_says_where(void **state)
-{
-	static const struct {
-		const char *text, *words;
-	} cases[] = {{"A=1\n=2\n", ".env:2: "}, {"A=1\n\n# c\nB C=3", ".env:4: "}, {"A='x\ny'\nB=\"x", ".env:3: "},
-		{"A=\"x\" y", ".env:1: "}, {"not a line", ".env:1: "}};
-	struct world *w = *state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct map m;
-		map_init(&m);
-		struct status st = dotenv_parse(w->a, ".env", str_of(cases[i].text), &m);
-		assert_int_equal(st.code, ST_INVALID_ARGUMENT);
-		if (!strstr(st.message, cases[i].words))
-			fail_msg("\"%s\" lacks \"%s\"", st.message, cases[i].words);
-		map_finish(&m);
-	}
-	struct map m;
-	map_init(&m);
-	struct status st = dotenv_parse(w->a, ".env", STR("A=\xff"), &m);
-	assert_int_equal(st.code, ST_INVALID_ARGUMENT);
-	map_finish(&m);
-}
-
-static void add_name(void *data, const char *name)
-{
-	struct buf *b = data;
-	buf_fmt(b, "%s ", name);
-}
-
-static void test_names_in_a_file(void **state)
-{
-	struct world *w = *state;
-	struct buf b = {0};
-	dotenv_names(w->a, STR("A=$B ${C:-${D}} $$E $ ${ $1 ${_f}$"), add_name, &b);
-	assert_string_equal(b.ptr, "B C D E _f "); /* one too many ($$E) does no harm */
-	buf_finish(&b);
-}
-
 static void test_files(void **state)
 {
 	struct world *w = *state;
@@ -219,15 +158,6 @@ static void test_files(void **state)
 	assert_string_equal(file_folder(w->a, "a/b/c.yml"), "a/b");
 	assert_string_equal(file_folder(w->a, "c.yml"), ".");
 	assert_string_equal(file_folder(w->a, "/c.yml"), "/");
-	assert_string_equal(file_join(w->a, "a/b", "c/../d.env", NULL), "a/b/d.env");
-	assert_string_equal(file_join(w->a, ".", "./d.env", NULL), "././d.env");
-	assert_string_equal(file_join(w->a, ".", "../d.env", NULL), "./../d.env");
-	assert_string_equal(file_join(w->a, "..", "../d.env", NULL), "../../d.env");
-	assert_string_equal(file_join(w->a, "a", "../../d.env", NULL), "../d.env");
-	assert_string_equal(file_join(w->a, "a", "x//../d.env", NULL), "a/d.env");
-	assert_string_equal(file_join(w->a, "a", "/../x/../d.env", NULL), "/../d.env");
-	assert_string_equal(file_join(w->a, "a", "~/../x.env", "/home/me"), "/home/x.env");
-	assert_string_equal(file_join(w->a, "a", "b/..", NULL), "a/");
 	assert_string_equal(file_join(w->a, "a/b", "./x", "/h"), "a/b/./x");
 	assert_string_equal(file_join(w->a, "a/b", "/x", "/h"), "/x");
 	assert_string_equal(file_join(w->a, "a/b", "~/x", "/h"), "/h/x");
@@ -241,9 +171,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_bad_context_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_the_file_is_the_owners, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_where_the_file_is, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_dotenv, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_dotenv_says_where, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_names_in_a_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_files, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

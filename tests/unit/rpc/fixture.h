@@ -117,10 +117,7 @@ static inline void source_more(struct rpc_call *call)
 static inline void source_cancelled(struct rpc_call *call)
 {
 	struct status st = status_err(ST_CANCELLED, "gone");
-	struct world *w = world_of(call);
-	w->cancelled++;
-	if (w->held == call)
-		w->held = NULL;
+	world_of(call)->cancelled++;
 	rpc_call_finish(call, &st);
 }
 
