@@ -628,7 +628,7 @@ static void malformed_frames_end_the_connection(void **state)
 static void other_protocols_are_closed(void **state)
 {
 	static const char *const firsts[] = {
-		"\x16\x03\x01", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\n", "{"};
+		"\x16\x03\x01", "\x01\x02", "pri * http/2.0\r\n", "{"};
 	struct world *w = world_create(NULL, false);
 	(void)state;
 	log_configure(LOG_ERROR, LOG_KEY_VALUE);
