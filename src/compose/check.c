@@ -83,13 +83,24 @@ static bool refuse_time(struct loader *l, const struct node *n, const struct pat
 
 /* ---- scalars ---- */
 
+/* Docker finds the paths that it casts at by the dots in them. */
+static bool has_dots(const struct path *path)
+{
+	for (; path; path = path->up)
+		if (path->key && strchr(path->key, '.'))
+			return true;
+	return false;
+}
+
 /* Docker casts at certain paths only, and only what a variable made; we cast at all of them. */
 static bool cast(
 	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	static const char *const yes[] = {"y", "yes", "true", "on", "n", "no", "false", "off"};
 	bool wants_bool = k->kind == K_BOOL || k->kind == K_TRISTATE || k->kind == K_EXTERNAL;
-	if (n->kind != NODE_STRING || !n->substituted || (l->in->compat && !(k->flags & F_CAST)))
+	if (n->kind != NODE_STRING || !n->substituted)
+		return true;
+	if (l->in->compat && (!(k->flags & F_CAST) || has_dots(path)))
 		return true;
 	const char *text = n->text, *why = NULL;
 	if (wants_bool) {

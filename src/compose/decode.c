@@ -18,9 +18,9 @@ struct compose_strings decode_strings(struct loader *l, const struct node *n)
 static struct compose_pairs decode_pairs(struct loader *l, const struct node *n)
 {
 	struct compose_pairs p = {0};
-	if (!node_is(n, NODE_MAP) || n->map.len == 0)
+	if (!node_is(n, NODE_MAP))
 		return p;
-	p.items = arena_array(l->a, struct compose_pair, n->map.len);
+	p.items = arena_array(l->a, struct compose_pair, n->map.len + 1);
 	for (size_t i = 0; i < n->map.len; i++) {
 		const struct node *v = n->map.entries[i].value;
 		p.items[p.len++] = (struct compose_pair){.key = n->map.entries[i].key,

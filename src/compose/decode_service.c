@@ -48,12 +48,27 @@ static void decode_ports(const struct scope *c)
 	}
 }
 
+static bool is_slash(char c)
+{
+	return c == '/' || c == '\\';
+}
+
+/* A Windows share with a path, as Go tells it: \\server\share\path. */
+static bool is_share(const char *path)
+{
+	if (strlen(path) < 5 || !is_slash(path[0]) || !is_slash(path[1]) || is_slash(path[2]) ||
+		path[2] == '.')
+		return false;
+	size_t n = 3 + strcspn(path + 3, "/\\");
+	if (!path[n] || !path[n + 1] || is_slash(path[n + 1]) || path[n + 1] == '.')
+		return false;
+	return path[n + 1 + strcspn(path + n + 1, "/\\")] != '\0';
+}
+
 static bool is_absolute(const char *path)
 {
 	bool letter = (path[0] >= 'a' && path[0] <= 'z') || (path[0] >= 'A' && path[0] <= 'Z');
-	return path[0] == '/' ||
-	       (letter && path[1] == ':' && (path[2] == '\\' || path[2] == '/')) ||
-	       (path[0] == '\\' && path[1] == '\\');
+	return path[0] == '/' || (letter && path[1] == ':' && is_slash(path[2])) || is_share(path);
 }
 
 /* A bind source is a path of the nodes: "~" and relative paths become absolute, as on the caller's

@@ -25,7 +25,7 @@ struct compose_pair {
 	const char *value; /* NULL: the text says null (a bare KEY in environment) */
 };
 struct compose_pairs { /* keys are unique */
-	struct compose_pair *items;
+	struct compose_pair *items; /* NULL: the text has no such mapping, not even an empty one */
 	size_t len;
 };
 struct opt_bool {

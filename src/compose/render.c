@@ -105,7 +105,7 @@ static json_t *network_body(struct render *r, const struct compose_network *n)
 	json_object_set_new(o, "ConfigOnly", json_false());
 	json_object_set_new(o, "ConfigFrom", json_null());
 	json_object_set_new(o, "Options",
-		n->driver.options.len ? render_pairs(&n->driver.options) : json_null());
+		n->driver.options.items ? render_pairs(&n->driver.options) : json_null());
 	json_object_set_new(o, "Labels", render_labels(r, &n->labels));
 	return o;
 }

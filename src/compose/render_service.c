@@ -94,7 +94,7 @@ static json_t *volume_options(
 	if (v->external)
 		return o;
 	json_object_set_new(o, "Labels", render_labels(r, &v->labels));
-	if ((v->driver.name && *v->driver.name) || v->driver.options.len) {
+	if ((v->driver.name && *v->driver.name) || v->driver.options.items) {
 		json_t *d = json_object();
 		render_text(d, "Name", v->driver.name);
 		put_map(d, "Options", &v->driver.options);
@@ -427,7 +427,7 @@ static double as_float32(double v)
 {
 	char text[32];
 	for (int digits = 1; digits < 10; digits++) {
-		(void)snprintf(text, sizeof(text), "%.*g", digits, v);
+		(void)snprintf(text, sizeof(text), "%.*g", digits, (double)(float)v);
 		if (strtof(text, NULL) == (float)v)
 			break;
 	}
