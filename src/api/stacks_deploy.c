@@ -67,6 +67,21 @@ static void on_job(void *data, const struct status *st, const struct db_job *j)
 	rpc_call_reply(d->call, &reply.base);
 }
 
+/* What the job is told beside the release. */
+static struct str params_of(const Skep__V1__DeployStackRequest *q)
+{
+	switch (q->resolve_image) {
+	case SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_UNSPECIFIED:
+	case SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_ALWAYS:
+		break;
+	case SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_CHANGED:
+		return STR("{\"resolve_image\":\"changed\"}");
+	case SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_NEVER:
+		return STR("{\"resolve_image\":\"never\"}");
+	}
+	return STR("{}");
+}
+
 static void store(struct deploy *d, const struct release_build *b)
 {
 	const struct compose_project *model = b->project;
@@ -86,6 +101,7 @@ static void store(struct deploy *d, const struct release_build *b)
 		.n_images = model->services_len,
 		.warnings = d->warnings,
 		.n_warnings = d->n_warnings,
+		.params = params_of(q),
 		.max_attempts = ATTEMPTS,
 	};
 	struct db_scope scope = api_scope_once(d->call, &q->base, &q->request_id);

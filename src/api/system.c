@@ -34,6 +34,7 @@ void api_system_ready(struct rpc_call *call, const ProtobufCMessage *request)
 	const struct api *api = api_of(call);
 	struct arena *a = rpc_call_arena(call);
 	struct api_dependency seen[API_DEPENDENCIES];
+	bool admin = rpc_call_caller(call)->role == RPC_ROLE_ADMIN;
 	(void)request;
 	api->dependencies(api->data, seen);
 	Skep__V1__ReadyResponse reply = SKEP__V1__READY_RESPONSE__INIT;
@@ -44,7 +45,8 @@ void api_system_ready(struct rpc_call *call, const ProtobufCMessage *request)
 		skep__v1__dependency__init(d);
 		d->name = api_text(a, seen[i].name);
 		d->up = seen[i].up;
-		d->message = api_text(a, seen[i].up ? "" : seen[i].why.message);
+		/* The words name hosts, users and files: anybody may ask. */
+		d->message = api_text(a, seen[i].up ? "" : admin ? seen[i].why.message : "not reachable");
 		reply.dependencies[reply.n_dependencies++] = d;
 		/* Redis only makes things faster: without it skepd is ready all the same. */
 		reply.ready = reply.ready && (d->up || strcmp(seen[i].name, "redis") == 0);

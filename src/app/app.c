@@ -194,6 +194,16 @@ static struct rpc_limits limits_of(const struct config *c)
 		.max_streams = (unsigned)config_number(c, CONFIG_MAX_STREAMS),
 		.idle_ms = (uint64_t)config_number(c, CONFIG_IDLE_TIMEOUT),
 		.stall_ms = (uint64_t)config_number(c, CONFIG_STALL_TIMEOUT),
+		.max_calls = (unsigned)config_number(c, CONFIG_MAX_CALLS),
+		.max_metadata = (size_t)config_number(c, CONFIG_MAX_METADATA),
+		.max_header = (size_t)config_number(c, CONFIG_MAX_HEADER),
+		.max_buffered = (size_t)config_number(c, CONFIG_MAX_BUFFERED),
+		.max_buffered_hard = (size_t)config_number(c, CONFIG_MAX_BUFFERED_HARD),
+		.max_buffered_total = (size_t)config_number(c, CONFIG_MAX_BUFFERED_TOTAL),
+		.frame_ms = (uint64_t)config_number(c, CONFIG_FRAME_TIMEOUT),
+		.resets_per_s = (unsigned)config_number(c, CONFIG_HTTP2_RESETS),
+		.controls_per_s = (unsigned)config_number(c, CONFIG_HTTP2_CONTROLS),
+		.ping_interval_ms = (uint64_t)config_number(c, CONFIG_HTTP2_PING_INTERVAL),
 		.handshake_ms = (uint64_t)config_number(c, CONFIG_HANDSHAKE_TIMEOUT),
 	};
 }

@@ -26,6 +26,15 @@ static Skep__V1__OnFailure on_failure(struct cli *c)
 					  : SKEP__V1__ON_FAILURE__ON_FAILURE_ROLLBACK;
 }
 
+static Skep__V1__ResolveImage resolve_image(struct cli *c)
+{
+	const char *word = cli_option(c, "resolve-image");
+	int value = SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_UNSPECIFIED;
+	if (word)
+		(void)enum_parse(&skep__v1__resolve_image__descriptor, word, &value);
+	return (Skep__V1__ResolveImage)value;
+}
+
 int cmd_stack_deploy(struct cli *c)
 {
 	Skep__V1__DeployStackRequest r = SKEP__V1__DEPLOY_STACK_REQUEST__INIT;
@@ -41,6 +50,7 @@ int cmd_stack_deploy(struct cli *c)
 	if (namespace)
 		r.namespace_ = message_str(namespace);
 	r.on_failure = on_failure(c);
+	r.resolve_image = resolve_image(c);
 	r.request_id = message_str(cli_request_id(c));
 	code = cli_call(c, &(struct cli_call){.method = "/skep.v1.Stacks/Deploy", .reply = &skep_v1_msg_deploy_stack_response,
 		.request = &r.base, .resend = true, .timeout_ms = 120000}, &reply);

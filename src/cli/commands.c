@@ -37,6 +37,8 @@ static const struct cli_option deploy_options[] = {
 	{"namespace", 0, "NAME", "name in the Engine (default PROJECT-NAME); fixed by the first deploy", NULL, NAMES_NONE, false},
 	{"on-failure", 0, "WHAT", "rollback (default) to the last good release, or pause as it is", "rollback pause",
 		NAMES_NONE, false},
+	{"resolve-image", 0, "WHEN", "ask registries for digests: always (default), changed (images named anew) or never",
+		"always changed never", NAMES_NONE, false},
 	{"request-id", 0, "ID", "the same id within 24 h starts no second job (default: a new one)", NULL, NAMES_NONE, false},
 	WAIT_OPTIONS,
 	{0},

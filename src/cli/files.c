@@ -62,11 +62,39 @@ char *file_folder(struct arena *a, const char *path)
 	return slash == path ? arena_strdup(a, "/") : arena_strndup(a, path, (size_t)(slash - path));
 }
 
+/* "a/x/../b" is "a/b" by its name, whether or not there is an x: as docker and Compose read paths. */
+static void fold(char *path)
+{
+	char *out = path, *start = path;
+	for (const char *part = path; *part;) {
+		size_t len = strcspn(part, "/");
+		bool up = len == 2 && part[0] == '.' && part[1] == '.';
+		char *last = out; /* where the part before this one begins */
+		while (last > start && last[-1] == '/')
+			last--;
+		while (last > start && last[-1] != '/')
+			last--;
+		bool nameless = last == out || *last == '.' || *last == '/';
+		if (up && !nameless) {
+			out = last;
+		} else {
+			memmove(out, part, len + (part[len] == '/'));
+			out += len + (part[len] == '/');
+		}
+		part += len + (part[len] == '/');
+	}
+	*out = '\0';
+}
+
 char *file_join(struct arena *a, const char *folder, const char *path, const char *home)
 {
+	char *joined;
 	if (path[0] == '/')
-		return arena_strdup(a, path);
-	if (path[0] == '~' && path[1] == '/' && home)
-		return arena_fmt(a, "%s%s", home, path + 1);
-	return arena_fmt(a, "%s/%s", folder, path);
+		joined = arena_strdup(a, path);
+	else if (path[0] == '~' && path[1] == '/' && home)
+		joined = arena_fmt(a, "%s%s", home, path + 1);
+	else
+		joined = arena_fmt(a, "%s/%s", folder, path);
+	fold(joined);
+	return joined;
 }

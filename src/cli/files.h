@@ -17,5 +17,5 @@ struct status file_read_stream(struct arena *a, FILE *f, const char *name, size_
 bool file_exists(const char *path);
 /* "/a/b" of "/a/b/c.yml", "." of "c.yml". */
 char *file_folder(struct arena *a, const char *path);
-/* `path` as seen from `folder`; an absolute one stays; "~/x" is in `home` when that is known. */
+/* `path` as seen from `folder`; an absolute one stays; "~/x" is in `home` when that is known. "x/.." is taken out. */
 char *file_join(struct arena *a, const char *folder, const char *path, const char *home);

@@ -214,7 +214,7 @@ ProtobufCMessage *message_copy(
 {
 	struct buf bytes = {0};
 	ProtobufCMessage *copy = NULL;
-	codec_proto.pack(&bytes, message);
+	codec_proto.pack(&bytes, m, message);
 	struct status st = codec_proto_unpack(a, m->descriptor, buf_str(&bytes), &copy);
 	buf_finish(&bytes);
 	return status_is_ok(&st) ? copy : NULL;

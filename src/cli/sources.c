@@ -235,6 +235,17 @@ static struct compose_input input_of(struct collecting *u)
 		.compat = u->compat};
 }
 
+/* Docker looks up what is empty in a text or a file too: whatever is set may be asked for. */
+static void want_environment(struct collecting *u)
+{
+	for (const char *const *e = u->c->host->env; e && *e; e++) {
+		struct str rest = str_of(*e);
+		struct str name = str_cut(&rest, '=');
+		if (name.len && rest.ptr && str_is_utf8(rest))
+			(void)want(u, str_dup(u->arena, name));
+	}
+}
+
 static int want_variables(struct collecting *u, bool *more)
 {
 	struct compose_input in = input_of(u);
@@ -245,6 +256,8 @@ static int want_variables(struct collecting *u, bool *more)
 		return sources_refuse(u->c, &problems);
 	for (size_t i = 0; i < n; i++)
 		*more |= want(u, refs[i].name);
+	if (u->compat)
+		want_environment(u);
 	return CLI_DONE; /* docker reports what is wrong together with all else that is */
 }
 

@@ -8,7 +8,8 @@
  * directory for stdin). Files that are included or extended are read as well, and what they name.
  * A variable's value is -e's, else the environment's; the env file ".env" (those of --env-file when
  * some are given, else the one beside the first text; docker reads none) goes along as a file. Only
- * variables that something names are taken, and those of -e; --profile is COMPOSE_PROFILES. */
+ * variables that something names are taken (for docker's rules the whole environment), and those of
+ * -e; --profile is COMPOSE_PROFILES. */
 #pragma once
 #include "cli/cli.h"
 #include "compose/compose.h"

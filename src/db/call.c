@@ -64,11 +64,13 @@ static struct status explain(const struct db_call *c, const struct status *st,
 	if (strncmp(pg_sqlstate(r), "40", 2) == 0)
 		return status_err(ST_UNAVAILABLE,
 			"the database was busy with the same rows, try again: %s", st->message);
+	/* It is the server that was too slow, not the caller's own limit. */
+	enum st_code code = st->code == ST_DEADLINE_EXCEEDED ? ST_UNAVAILABLE : st->code;
 	if (pg_was_sent(r) && c->request.id)
-		return status_err(st->code,
+		return status_err(code,
 			"%s (it may have been done: send it again with the same request id)",
 			st->message);
-	return *st;
+	return code == st->code ? *st : status_make(code, st->origin, "%s", st->message);
 }
 
 static void on_results(void *data, const struct status *st, const struct pg_results *r)

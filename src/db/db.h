@@ -3,7 +3,8 @@
  *
  * Every operation: starts now, ends exactly once by its `done`, later, from the loop;
  * results are borrowed and die with the callback; it returns a call that db_cancel
- * gives up (done is then called with CANCELLED). Each has a deadline of its own (5 s).
+ * gives up (done is then called with CANCELLED). Each has a deadline of its own (5 s); when
+ * PostgreSQL does not answer within it, that is UNAVAILABLE.
  * Everything that belongs to a project is read and written through a scope: another project's
  * rows are NOT_FOUND. Every mutation of a caller writes its audit_log row in the same transaction.
  * Sealed columns are sealed and opened here: callers see plain text. */

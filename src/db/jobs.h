@@ -1,8 +1,7 @@
 /* jobs: deployment_jobs and their events. Two kinds of callers: api (by scope) and the worker (by
  * epoch): every write of a worker is `where id and epoch and state = 'running'`; when no row
- * matches, the job belongs to somebody else now: ABORTED, and the worker stops. UNAVAILABLE and
- * DEADLINE_EXCEEDED: it may or may not have been written; a worker repeats the operation, which is
- * harmless.
+ * matches, the job belongs to somebody else now: ABORTED, and the worker stops. UNAVAILABLE:
+ * it may or may not have been written; a worker repeats the operation, which is harmless.
  *
  * * Notifications (LISTEN), in the transaction: skep_jobs "<project id> <job id>" when a job waits
  * to run (made, retried, handed back, or the one before it on its stack ended); skep_events "<job

@@ -58,6 +58,7 @@ struct db_stack_deploy {
 	struct str source;
 	const char *const *images, *const *warnings;
 	size_t n_images, n_warnings;
+	struct str params; /* JSON, of the job: {"resolve_image":"changed"} */
 	int max_attempts;
 };
 /* Scale, restart, remove: a job on an existing stack. */

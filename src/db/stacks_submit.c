@@ -52,13 +52,14 @@ static const struct pg_stmt sql[] = {
 		"  $5::failure_policy, $6, $7::text[], $8, $9"
 		" from orchestration_stacks s"
 		" where s.project_id = skep_project($1, $2) and s.name = $3"},
-	/* $1 id, $2 release, $3 actor, $4 warnings, $5 attempts */
+	/* $1 id, $2 release, $3 actor, $4 warnings, $5 attempts, $6 params */
 	[DEPLOY_JOB] = {"deploy_put_job",
 		"insert into deployment_jobs (id, project_id, stack_id, stack_name, deployment_id,"
-		"  release_number, kind, created_by, warnings, max_attempts, last_sequence)"
+		"  release_number, kind, created_by, warnings, max_attempts, last_sequence,"
+		"  params)"
 		" select $1, s.project_id, s.id, s.name, d.id, d.number,"
 		"  case when s.active_deployment_id is null then 'deploy'::job_kind"
-		"   else 'update' end, $3, $4::text[], $5, 1"
+		"   else 'update' end, $3, $4::text[], $5, 1, $6::jsonb"
 		" from deployments d join orchestration_stacks s on s.id = d.stack_id"
 		" where d.id = $2"},
 
@@ -159,6 +160,7 @@ static void put_release(struct db_call *c, const struct db_scope *s,
 	call_bind(c, s->actor);
 	pg_bind_text_array(c->batch, d->warnings, d->n_warnings);
 	pg_bind_i64(c->batch, attempts(d->max_attempts));
+	pg_bind_str(c->batch, d->params.len ? d->params : STR("{}"));
 }
 
 /* What follows a new job, up to the answer. */

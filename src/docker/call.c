@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "docker/error.h"
+#include "docker/reply.h"
 #include "net/http_client.h"
 
 #define PING_MS 10000
@@ -16,7 +17,7 @@ static void negotiate(struct engine *e);
 static void call_free(struct docker_call *c)
 {
 	list_remove(&c->node);
-	json_decref(c->reply);
+	reply_release(c);
 	arena_destroy(c->arena);
 	free(c);
 }
@@ -27,6 +28,7 @@ static void on_call_abort(struct op *op)
 	if (c->http)
 		http_request_drop(c->http);
 	c->http = NULL;
+	reply_drop(c);
 }
 
 static void on_call_complete(struct op *op)
@@ -84,20 +86,13 @@ static struct status read_reply(
 {
 	if (!status_is_ok(st))
 		return transport_status(c->engine, st, r->sent);
+	c->answered = true;
 	if (r->code >= 300 || r->code < 200) {
 		if (str_starts(r->body, "{\"message\":\"client version"))
 			c->engine->minor = 0;
 		return engine_error(r->code, r->body);
 	}
-	if (c->on_piece)
-		return c->on_end(c);
-	if (r->body.len == 0)
-		return status_ok();
-	struct status bad = json_parse(r->body, &c->reply);
-	if (status_is_ok(&bad))
-		return bad;
-	return status_err(ST_INTERNAL, "the Docker Engine's reply to %s %s is %s", c->method,
-		c->path, bad.message);
+	return c->on_piece ? c->on_end(c) : status_ok();
 }
 
 static void on_http_done(void *data, const struct status *st, const struct http_response *r)
@@ -105,7 +100,10 @@ static void on_http_done(void *data, const struct status *st, const struct http_
 	struct docker_call *c = data;
 	c->http = NULL;
 	struct status result = read_reply(c, st, r);
-	op_finish(&c->op, &result);
+	if (c->on_piece)
+		op_finish(&c->op, &result);
+	else
+		reply_arrived(c, &result, status_is_ok(&result) ? r->body : STR(""));
 }
 
 static void on_http_open(void *data, const struct http_response *r)

@@ -20,6 +20,7 @@ struct engine {
 	char api_version[8];
 	struct http_request *ping; /* the negotiation under way */
 	struct list waiting, sent, events;
+	struct list arrived; /* replies that a long one holds up: reply.h */
 };
 static inline struct engine *engine_of(struct docker *d)
 {
@@ -46,7 +47,10 @@ struct docker_call {
 	const char *method, *path, *auth;
 	struct str body;
 	struct http_request *http;
+	struct reply *arrived; /* the reply is here and waits: reply.h */
 	json_t *reply;
+	bool reply_is_long;
+	bool answered; /* the Engine has answered, perhaps with an error */
 	/* Calls done. reply: NULL unless st is OK, and for replies without a body. */
 	void (*deliver)(struct docker_call *c, const struct status *st, const json_t *reply);
 	/* Streams only: on_piece returns false to pause; on_end: the server ended it, the result is

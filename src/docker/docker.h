@@ -428,7 +428,7 @@ static inline struct docker_call *docker_node_list(
 }
 
 /* Asks the image's registry, through the Engine, for digest and platforms. registry_auth may be
- * NULL. */
+ * NULL. UNAVAILABLE: no Engine; a registry that is away is FAILED_PRECONDITION. */
 static inline struct docker_call *docker_image_resolve(struct docker *d, const char *ref,
 	const char *registry_auth, uint64_t ms, docker_on_image done, void *data)
 {

@@ -98,6 +98,7 @@ struct status docker_engine_create(
 	list_init(&e->waiting);
 	list_init(&e->sent);
 	list_init(&e->events);
+	list_init(&e->arrived);
 	*ret_docker = &e->base;
 	return st;
 }

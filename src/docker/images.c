@@ -7,6 +7,9 @@ static void deliver_image(struct docker_call *c, const struct status *st, const 
 	struct docker_image image = {.digest = json_text(reply, "Descriptor.digest", "")};
 	const json_t *list = json_at(reply, "Platforms");
 	struct status result = *st;
+	/* The registry is away; the Engine is not. */
+	if (st->code == ST_UNAVAILABLE && c->answered)
+		result = status_err(ST_FAILED_PRECONDITION, "%s", st->message);
 	if (status_is_ok(st) && image.digest[0] == '\0')
 		result = call_bad_reply(c, "Descriptor.digest");
 	if (!status_is_ok(&result)) {

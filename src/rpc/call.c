@@ -125,7 +125,7 @@ void call_end(struct rpc_call *call)
 static void log_internal(const struct rpc_call *call, const struct status *st)
 {
 	bool ours = st->code == ST_INTERNAL || st->code == ST_UNKNOWN || st->code == ST_DATA_LOSS;
-	if (ours)
+	if (ours && !call->quiet)
 		log_error("call failed", "method", call->method ? call->method->path : "?", "peer",
 			call->peer, "caller", call->caller.name, "status", st_code_name(st->code),
 			"error", st->message, "origin", st->origin, NULL);

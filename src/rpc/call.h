@@ -41,6 +41,16 @@ const char *rpc_call_peer(const struct rpc_call *call);
 uint64_t rpc_call_deadline_ms(const struct rpc_call *call);
 /* A request metadatum by its lower-case name; NULL when absent. Lives as long as the call. */
 const char *rpc_call_metadata(const struct rpc_call *call, const char *name);
+/* Every metadatum in its order, repeated names too; false behind the last. */
+bool rpc_call_metadata_at(
+	const struct rpc_call *call, size_t i, const char **ret_name, const char **ret_value);
+/* Metadata of the answer, at most RPC_METADATA_MAX of each kind (more are dropped). Texts are
+ * copied; names in lower case; a name that ends in "-bin" has base64 as its value. Headers go with
+ * the first message or the end, trailers with the end. The native protocol has no place for them
+ * yet. */
+#define RPC_METADATA_MAX 32
+void rpc_call_set_header(struct rpc_call *call, const char *name, const char *value);
+void rpc_call_set_trailer(struct rpc_call *call, const char *name, const char *value);
 bool rpc_call_is_cancelled(const struct rpc_call *call);
 
 /* The handler's own pointer. */

@@ -1,6 +1,7 @@
 /* What a handler may ask and set; the ways to end a call are in call.c. */
 #include "rpc/call_impl.h"
 #include <string.h>
+#include "base/arena.h"
 #include "rpc/server_impl.h"
 
 struct arena *rpc_call_arena(struct rpc_call *call)
@@ -42,6 +43,36 @@ const char *rpc_call_metadata(const struct rpc_call *call, const char *name)
 		if (strcmp(call->metadata[i].name, name) == 0)
 			return call->metadata[i].value;
 	return NULL;
+}
+
+bool rpc_call_metadata_at(
+	const struct rpc_call *call, size_t i, const char **ret_name, const char **ret_value)
+{
+	if (i >= call->n_metadata)
+		return false;
+	*ret_name = call->metadata[i].name;
+	*ret_value = call->metadata[i].value;
+	return true;
+}
+
+static void add_metadata(struct arena *a, struct rpc_metadata **list, size_t *n, const char *name,
+	const char *value)
+{
+	if (!*list)
+		*list = arena_array(a, struct rpc_metadata, RPC_METADATA_MAX);
+	if (*n < RPC_METADATA_MAX)
+		(*list)[(*n)++] =
+			(struct rpc_metadata){arena_strdup(a, name), arena_strdup(a, value)};
+}
+
+void rpc_call_set_header(struct rpc_call *call, const char *name, const char *value)
+{
+	add_metadata(call->arena, &call->headers, &call->n_headers, name, value);
+}
+
+void rpc_call_set_trailer(struct rpc_call *call, const char *name, const char *value)
+{
+	add_metadata(call->arena, &call->trailers, &call->n_trailers, name, value);
 }
 
 bool rpc_call_is_cancelled(const struct rpc_call *call)

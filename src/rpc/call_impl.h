@@ -16,6 +16,7 @@
 #include "loop/loop.h"
 #include "rpc/call.h"
 
+struct http_exchange;
 struct rpc_codec;
 struct rpc_conn;
 struct rpc_server;
@@ -63,6 +64,7 @@ struct rpc_call {
 	bool gone;
 	bool answered; /* the client has its finish */
 	bool ended;    /* the client sends no more */
+	bool quiet; /* its failure is the peer's fault, whatever the code says */
 	bool end_told, cancel_told, paused, full;
 	unsigned n_received;
 	struct list inbox;           /* call_message */
@@ -82,6 +84,10 @@ struct rpc_call {
 		struct status *st;
 		struct rpc_details details;
 	} final;
+	struct http_exchange *exchange; /* HTTP's protocols; NULL once the call is gone */
+	/* what the handler adds to the response */
+	struct rpc_metadata *headers, *trailers;
+	size_t n_headers, n_trailers;
 	/* flow control, where the protocol has its own */
 	int64_t send_credit, receive_credit;
 	uint32_t ungranted;

@@ -35,8 +35,9 @@ static struct status unpack(struct arena *a, const struct rpc_message *m, struct
 	return codec_proto_unpack(a, m->descriptor, bytes, ret_message);
 }
 
-static void pack(struct buf *b, const ProtobufCMessage *message)
+static void pack(struct buf *b, const struct rpc_message *m, const ProtobufCMessage *message)
 {
+	(void)m;
 	size_t len = protobuf_c_message_get_packed_size(message);
 	buf_reserve(b, len);
 	b->len += protobuf_c_message_pack(message, (uint8_t *)b->ptr + b->len);

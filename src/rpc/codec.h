@@ -13,7 +13,8 @@ struct rpc_codec {
 	/* The message lives in the arena. Bytes are the peer's: anything may stand in them. */
 	struct status (*unpack)(struct arena *a, const struct rpc_message *m, struct str bytes,
 		ProtobufCMessage **ret_message);
-	void (*pack)(struct buf *b, const ProtobufCMessage *message);
+	/* Appends. */
+	void (*pack)(struct buf *b, const struct rpc_message *m, const ProtobufCMessage *message);
 };
 extern const struct rpc_codec codec_proto;
 

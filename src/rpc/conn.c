@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "net/transport.h"
 #include "rpc/call_impl.h"
+#include "rpc/h2.h"
 #include "rpc/native.h"
 #include "rpc/server_impl.h"
 
@@ -15,44 +16,61 @@
 
 /* ---- which wire: the one place where another slots in ---- */
 
-static bool is_native(char c)
+enum sniffed { SNIFF_NO, SNIFF_YES, SNIFF_MORE };
+
+static enum sniffed is_native(struct str first)
 {
-	return c == 0x00;
+	return first.ptr[0] == 0x00 ? SNIFF_YES : SNIFF_NO;
 }
 
-static bool is_tls(char c)
+static enum sniffed is_tls(struct str first)
 {
-	return c == 0x16;
+	return first.ptr[0] == 0x16 ? SNIFF_YES : SNIFF_NO;
 }
 
-static bool is_http(char c) /* "PRI" of HTTP/2, or a method of HTTP/1.1 */
+static enum sniffed is_http2(struct str first) /* RFC 9113 §3.4; no method begins like it */
 {
-	return c >= 'A' && c <= 'Z';
+	static const char preface[] = "PRI";
+	size_t n = first.len < 3 ? first.len : 3;
+	if (memcmp(first.ptr, preface, n) != 0)
+		return SNIFF_NO;
+	return n == 3 ? SNIFF_YES : SNIFF_MORE;
+}
+
+static enum sniffed is_http1(struct str first)
+{
+	return first.ptr[0] >= 'A' && first.ptr[0] <= 'Z' ? SNIFF_YES : SNIFF_NO;
 }
 
 static const struct {
-	bool (*matches)(char first);
+	enum sniffed (*matches)(struct str first);
 	const char *name;
 	const struct rpc_wire *wire; /* NULL: known, but not served here */
 } wires[] = {
 	{is_native, "native", &native_wire},
 	{is_tls, "TLS", NULL},
-	{is_http, "HTTP", NULL},
+	{is_http2, "HTTP/2", &h2_wire},
+	{is_http1, "HTTP/1", NULL},
 };
 
-/* NULL: *ret_why says what it is instead. */
-static const struct rpc_wire *sniff(char first, struct status *ret_why)
+/* NULL, and *ret_why is not OK: it is something else. NULL and OK: too little has come to say. */
+static const struct rpc_wire *sniff(struct str first, struct status *ret_why)
 {
+	*ret_why = status_ok();
 	for (size_t i = 0; i < sizeof(wires) / sizeof(wires[0]); i++) {
-		if (!wires[i].matches(first))
+		enum sniffed is = wires[i].matches(first);
+		if (is == SNIFF_NO)
 			continue;
+		if (is == SNIFF_MORE)
+			return NULL;
 		if (!wires[i].wire)
 			*ret_why = status_err(ST_UNIMPLEMENTED,
 				"it speaks %s, which is not served here", wires[i].name);
 		return wires[i].wire;
 	}
 	*ret_why = status_err(ST_INVALID_ARGUMENT,
-		"it speaks no known protocol (first byte 0x%02x)", (unsigned)(unsigned char)first);
+		"it speaks no known protocol (first byte 0x%02x)",
+		(unsigned)(unsigned char)first.ptr[0]);
 	return NULL;
 }
 
@@ -74,7 +92,7 @@ static void count_traffic(struct rpc_conn *c)
 {
 	struct rpc_counters *n = &c->server->counters;
 	uint64_t in = transport_received(c->transport), out = transport_taken(c->transport);
-	size_t buffered = c->closing ? 0 : transport_pending(c->transport);
+	size_t buffered = c->closing ? 0 : transport_pending(c->transport) + c->queued;
 	n->bytes_in += in - c->bytes_in;
 	n->bytes_out += out - c->bytes_out;
 	n->buffered += buffered - c->buffered;
@@ -85,9 +103,15 @@ static void count_traffic(struct rpc_conn *c)
 
 static void count_input(struct rpc_conn *c)
 {
-	size_t received = c->closing ? 0 : c->in.len;
+	size_t received = c->closing ? 0 : c->in.len + c->collected;
 	c->server->counters.received += received - c->received;
 	c->received = received;
+}
+
+void conn_count(struct rpc_conn *c)
+{
+	count_traffic(c);
+	count_input(c);
 }
 
 static void lose_calls(struct list *calls)
@@ -108,6 +132,7 @@ static void close_with(struct rpc_conn *c, const struct status *why, bool send_r
 	c->server->counters.connections--;
 	timer_stop(&c->timer);
 	defer_cancel(&c->settle);
+	defer_cancel(&c->again);
 	lose_calls(&c->calls);
 	lose_calls(&c->gone);
 	c->n_calls = 0;
@@ -126,6 +151,11 @@ void conn_close(struct rpc_conn *c, const struct status *why)
 	close_with(c, why, false);
 }
 
+void conn_finish(struct rpc_conn *c, const struct status *why)
+{
+	close_with(c, why, true);
+}
+
 void conn_fail(struct rpc_conn *c, const struct status *why)
 {
 	if (!c->closing)
@@ -142,19 +172,30 @@ void conn_free(struct rpc_conn *c)
 	free(c);
 }
 
+static bool is_idle(const struct rpc_conn *c)
+{
+	return c->n_calls == 0 && c->n_exchanges == 0;
+}
+
 static void on_settle(struct defer *d)
 {
 	struct rpc_conn *c = container_of(d, struct rpc_conn, settle);
 	struct status ok = status_ok();
-	if (c->draining && c->n_calls == 0)
+	if (c->draining && c->refusing && is_idle(c))
 		close_with(c, &ok, true);
+}
+
+void conn_settle(struct rpc_conn *c)
+{
+	if (c->draining && !c->closing)
+		defer_post(&c->settle);
 }
 
 void conn_call_ended(struct rpc_conn *c)
 {
 	c->last_frame_ms = loop_now_ms(c->server->o.loop); /* idle from now on */
-	if (c->draining && c->n_calls == 0)
-		defer_post(&c->settle);
+	if (is_idle(c))
+		conn_settle(c);
 }
 
 void conn_drain(struct rpc_conn *c)
@@ -164,7 +205,9 @@ void conn_drain(struct rpc_conn *c)
 	c->draining = true;
 	if (c->wire)
 		c->wire->goaway(c, NULL);
-	defer_post(&c->settle);
+	else
+		c->refusing = true;
+	conn_settle(c);
 }
 
 /* ---- time ---- */
@@ -203,7 +246,7 @@ static void on_timer(struct timer *t)
 	else if (c->waits && c->taken_ms + l->stall_ms <= now)
 		st = status_err(ST_DEADLINE_EXCEEDED, "the peer has read nothing for %llu ms",
 			(unsigned long long)l->stall_ms);
-	else if (c->n_calls == 0 && c->last_frame_ms + l->idle_ms <= now)
+	else if (is_idle(c) && c->last_frame_ms + l->idle_ms <= now)
 		st = status_err(ST_UNAVAILABLE, "idle for %llu ms", (unsigned long long)l->idle_ms);
 	if (!status_is_ok(&st)) {
 		if (c->waits)
@@ -214,7 +257,7 @@ static void on_timer(struct timer *t)
 	}
 	if (!c->spoke)
 		due = c->accepted_ms + l->handshake_ms;
-	else if (c->n_calls == 0)
+	else if (is_idle(c))
 		due = c->last_frame_ms + l->idle_ms;
 	arm(c, due);
 	if (c->partial_ms)
@@ -238,7 +281,7 @@ void conn_spoke(struct rpc_conn *c)
 /* conn_spoke takes the time back with each whole frame. */
 static void watch_partial(struct rpc_conn *c)
 {
-	if (c->partial_need == 0 || c->held) {
+	if (c->partial_need == 0 || c->held || c->paused) {
 		c->partial_ms = 0;
 	} else if (!c->partial_ms) {
 		c->partial_ms = loop_now_ms(c->server->o.loop);
@@ -288,19 +331,34 @@ static void feed(struct rpc_conn *c, const char *bytes, size_t len)
 	watch_partial(c);
 }
 
+/* False: nothing to do with it yet, or any more. */
+static bool choose_wire(struct rpc_conn *c, struct str first)
+{
+	struct status why;
+	c->wire = sniff(first, &why);
+	if (c->wire)
+		c->wire->open(c);
+	else if (!status_is_ok(&why))
+		conn_close(c, &why);
+	else
+		buf_add_str(&c->in, first);
+	return c->wire != NULL;
+}
+
 static void on_data(void *data, char *bytes, size_t len)
 {
 	struct rpc_conn *c = data;
-	if (!c->wire) {
-		struct status why;
-		c->wire = sniff(bytes[0], &why);
-		if (!c->wire) {
-			conn_close(c, &why);
-			return;
-		}
-		c->wire->open(c);
+	struct buf first = {0};
+	if (!c->wire && c->in.len > 0) { /* as many bytes as it takes to tell */
+		first = c->in;
+		c->in = (struct buf){0};
+		buf_add(&first, bytes, len);
+		bytes = first.ptr;
+		len = first.len;
 	}
-	feed(c, bytes, len);
+	if (c->wire || choose_wire(c, str_make(bytes, len)))
+		feed(c, bytes, len);
+	buf_finish(&first);
 }
 
 static void wake_calls(struct rpc_conn *c)
@@ -309,14 +367,12 @@ static void wake_calls(struct rpc_conn *c)
 		call_flushed(container_of(n, struct rpc_call, conn_node));
 }
 
-static void on_drain(void *data)
+/* What came before it was held. */
+static void feed_again(struct rpc_conn *c)
 {
-	struct rpc_conn *c = data;
-	wake_calls(c);
-	if (!c->held || c->closing)
+	if (c->held || c->paused || c->closing)
 		return;
-	c->held = false;
-	if (c->in.len > 0) { /* frames that came before it was held */
+	if (c->in.len > 0) {
 		size_t used = c->wire->feed(c, c->in.ptr, c->in.len);
 		if (c->closing)
 			return;
@@ -325,29 +381,69 @@ static void on_drain(void *data)
 		hold_when_pressed(c);
 		watch_partial(c);
 	}
-	if (!c->held)
+	if (!c->held && !c->paused)
 		transport_resume(c->transport);
+}
+
+static void on_again(struct defer *d)
+{
+	feed_again(container_of(d, struct rpc_conn, again));
+}
+
+void conn_pause(struct rpc_conn *c)
+{
+	if (c->paused || c->closing)
+		return;
+	c->paused = true;
+	transport_pause(c->transport);
+}
+
+void conn_resume(struct rpc_conn *c)
+{
+	if (!c->paused || c->closing)
+		return;
+	c->paused = false;
+	defer_post(&c->again);
+}
+
+static void on_drain(void *data)
+{
+	struct rpc_conn *c = data;
+	if (c->wire && c->wire->drained)
+		c->wire->drained(c);
+	if (!c->closing)
+		wake_calls(c);
+	if (!c->held || c->closing)
+		return;
+	c->held = false;
+	feed_again(c);
+}
+
+static bool holds_too_much(struct rpc_conn *c)
+{
+	const struct rpc_limits *l = &c->server->o.limits;
+	return c->buffered > l->max_buffered_hard ||
+	       (c->buffered > l->max_buffered &&
+		       c->server->counters.buffered > l->max_buffered_total);
 }
 
 static void on_flush(void *data)
 {
 	struct rpc_conn *c = data;
-	const struct rpc_limits *l = &c->server->o.limits;
 	count_traffic(c);
-	if (c->buffered > l->max_buffered_hard ||
-		(c->buffered > l->max_buffered &&
-			c->server->counters.buffered > l->max_buffered_total)) {
+	if (holds_too_much(c)) {
 		struct status st = status_err(ST_RESOURCE_EXHAUSTED,
 			"the peer does not read: %zu bytes wait to be sent", c->buffered);
 		conn_close(c, &st);
 		return;
 	}
-	if (c->buffered > 0 && !c->waits) {
+	bool waits = transport_pending(c->transport) > 0;
+	if (waits && !c->waits) {
 		c->taken = transport_taken(c->transport);
 		c->taken_ms = loop_now_ms(c->server->o.loop);
-		arm(c, c->taken_ms + l->stall_ms);
+		arm(c, c->taken_ms + c->server->o.limits.stall_ms);
 	}
-	c->waits = c->buffered > 0;
+	c->waits = waits;
 }
 
 static void on_close(void *data, const struct status *why)
@@ -386,6 +482,7 @@ void conn_create(struct rpc_server *s, struct transport *t)
 	s->counters.connections++;
 	timer_init_named(&c->timer, s->o.loop, on_timer, "rpc_conn_timer");
 	defer_init_named(&c->settle, s->o.loop, on_settle, "rpc_conn_settle");
+	defer_init_named(&c->again, s->o.loop, on_again, "rpc_conn_again");
 	trust_peer(c);
 	transport_start(t, &events, c, s->o.limits.max_buffered);
 	arm(c, c->accepted_ms + s->o.limits.handshake_ms);

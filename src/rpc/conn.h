@@ -23,8 +23,11 @@ struct rpc_wire {
 	/* Returns how many bytes it is done with; the rest comes again, with more behind it. Stops
 	 * early when the connection closes or its output is pressed. Sets c->partial_need. */
 	size_t (*feed)(struct rpc_conn *c, const char *bytes, size_t len);
-	/* Tells the peer that no new call is taken; why = NULL: because we drain. */
+	/* Tells the peer that no new call is taken; why = NULL: because we drain. wire_state may be
+	 * NULL: the peer has not spoken. Sets c->refusing once no call is taken. */
 	void (*goaway)(struct rpc_conn *c, const struct status *why);
+	/* The output has room again. May be NULL. */
+	void (*drained)(struct rpc_conn *c);
 	void (*close)(struct rpc_conn *c); /* frees c->wire_state; calls are detached already */
 };
 
@@ -38,18 +41,24 @@ struct rpc_conn {
 	struct buf in; /* what the wire is not done with */
 	struct timer timer;
 	struct defer settle; /* closes it when it drains and no call is left */
+	struct defer again;  /* after a pause: what waits in `in` */
 	uint64_t accepted_ms, last_frame_ms;
 	uint64_t partial_ms;      /* since when a frame is incomplete; 0 = none is */
 	size_t partial_need;      /* its length; 0 = what came were whole frames */
 	uint64_t taken, taken_ms; /* the output's last progress, while some waits */
 	bool waits;               /* output waits for the peer */
 	bool held;                /* not read from, until output has gone out */
+	bool paused;              /* … by the wire: until what came has been used up */
 	bool draining, closing;
+	bool refusing; /* no new call is taken */
 	bool spoke;        /* a whole frame has come */
 	struct list calls; /* rpc_call.conn_node: those the client waits for */
 	unsigned n_calls;
 	struct list gone;      /* … and those it no longer does, whose handlers have not ended */
 	unsigned n_unfinished; /* both */
+	unsigned n_exchanges;  /* HTTP: whose responses are not out; a call ends before */
+	size_t queued;         /* HTTP/2: output that waits for the peer's window */
+	size_t collected;      /* HTTP: request bodies that are not complete */
 	struct rpc_caller trusted; /* role NONE: no trust by peer credentials */
 	size_t buffered;           /* what of its output the server's counters know of … */
 	size_t received;           /* … and of `in` */
@@ -64,8 +73,17 @@ void conn_close(struct rpc_conn *c, const struct status *why);
 void conn_fail(struct rpc_conn *c, const struct status *why);
 /* No new calls; closes when the open ones have ended. */
 void conn_drain(struct rpc_conn *c);
-/* A call has left c->calls. */
+/* Ends it when what waits has been sent. */
+void conn_finish(struct rpc_conn *c, const struct status *why);
+/* A call has left c->calls, or an exchange has ended. */
 void conn_call_ended(struct rpc_conn *c);
+/* Looks again whether a connection that drains is done. */
+void conn_settle(struct rpc_conn *c);
+/* The wire's own brake on the input: bytes it has not taken stay in c->in, and come again. */
+void conn_pause(struct rpc_conn *c);
+void conn_resume(struct rpc_conn *c);
+/* c->queued or c->collected have changed. */
+void conn_count(struct rpc_conn *c);
 /* A whole frame came. */
 void conn_spoke(struct rpc_conn *c);
 void conn_free(struct rpc_conn *c); /* by the reaper */

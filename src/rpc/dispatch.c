@@ -107,7 +107,7 @@ void dispatch_authorised(struct rpc_call *call)
 static bool is_refused(const struct rpc_call *call, struct status *ret_st)
 {
 	const struct rpc_server *s = call->server;
-	if (call->conn->draining)
+	if (call->conn->refusing)
 		*ret_st = status_err(
 			ST_UNAVAILABLE, "this connection takes no more calls; open another one");
 	else if (call->conn->n_unfinished > s->o.limits.max_streams)

@@ -69,6 +69,7 @@ static void native_goaway(struct rpc_conn *c, const struct status *why)
 	struct buf packed = {0};
 	if (why)
 		rpc_status_pack(&packed, why, NULL);
+	c->refusing = true;
 	frame_put_goaway(transport_out(c->transport), n ? n->last_call : 0, buf_str(&packed));
 	transport_commit(c->transport);
 	buf_finish(&packed);
@@ -213,8 +214,8 @@ static void on_frame(struct rpc_conn *c, struct native *n, struct str bytes)
 		}
 		return;
 	case FRAME_GOAWAY: /* the client opens no more */
-		c->draining = true;
-		defer_post(&c->settle);
+		c->draining = c->refusing = true;
+		conn_settle(c);
 		return;
 	}
 }
@@ -282,7 +283,7 @@ static size_t native_feed(struct rpc_conn *c, const char *bytes, size_t len)
 }
 
 const struct rpc_wire native_wire = {
-	"native", native_open, native_feed, native_goaway, native_close};
+	"native", native_open, native_feed, native_goaway, NULL, native_close};
 
 /* ---- the protocol: frames out ---- */
 

@@ -10,6 +10,7 @@
 #include "rpc/auth.h"
 #include "rpc/call_impl.h"
 #include "rpc/conn.h"
+#include "rpc/http.h"
 #include "rpc/server_impl.h"
 
 static const struct rpc_limits default_limits = {
@@ -25,6 +26,10 @@ static const struct rpc_limits default_limits = {
 	.frame_ms = 30000,
 	.idle_ms = 600000,
 	.stall_ms = 30000,
+	.max_header = (size_t)32 << 10,
+	.resets_per_s = 100,
+	.controls_per_s = 100,
+	.ping_interval_ms = 300000,
 	.auth_cache_ms = 10000,
 };
 
@@ -46,6 +51,10 @@ static void set_defaults(struct rpc_limits *l)
 	OR_DEFAULT(frame_ms);
 	OR_DEFAULT(idle_ms);
 	OR_DEFAULT(stall_ms);
+	OR_DEFAULT(max_header);
+	OR_DEFAULT(resets_per_s);
+	OR_DEFAULT(controls_per_s);
+	OR_DEFAULT(ping_interval_ms);
 	OR_DEFAULT(auth_cache_ms);
 #undef OR_DEFAULT
 }
@@ -94,6 +103,7 @@ void server_unref(struct rpc_server *s)
 		arena_destroy(call->arena);
 		free(call);
 	}
+	http_forget_free(s);
 	free(s);
 }
 
@@ -146,6 +156,7 @@ struct rpc_server *rpc_server_create(const struct rpc_server_options *o)
 	list_init(&s->dead_conns);
 	list_init(&s->dead_calls);
 	list_init(&s->free_calls);
+	list_init(&s->free_exchanges);
 	map_init(&s->tokens);
 	defer_init_named(&s->reap, o->loop, on_reap, "rpc_server_reap");
 	timer_init_named(&s->grace, o->loop, on_grace, "rpc_server_grace");

@@ -34,6 +34,13 @@ struct rpc_limits {
 			      KiB */
 	uint64_t idle_ms;  /* no frame and no open call: 10 min */
 	uint64_t stall_ms; /* something to send, and the peer takes nothing: 30 s */
+	/* HTTP */
+	size_t max_header;         /* bytes of a request's header, as RFC 9113 §6.5.2 counts: 32 KiB */
+	unsigned resets_per_s;     /* streams that a client opens and takes back: 100; ten times as many
+				      at once */
+	unsigned controls_per_s;   /* PING, SETTINGS, PRIORITY, empty DATA and unknown frames: the same */
+	uint64_t ping_interval_ms; /* pings may come so often without data in between; more than two
+				      too early end the connection: 5 min */
 	uint64_t auth_cache_ms; /* how long an accepted token is not asked about again: 10 s (for open streams
 				   half of it) */
 };
@@ -82,6 +89,7 @@ struct rpc_counters {
 	uint64_t accepted, refused, closed; /* connections */
 	uint64_t calls, failed;             /* calls opened; ended with another status than OK */
 	uint64_t bytes_in, bytes_out;
+	uint64_t abuses; /* connections ended for a rate limit */
 	uint64_t connections, open_calls, buffered, received; /* now; bytes sent and not taken, and
 								 of what has come and waits */
 };

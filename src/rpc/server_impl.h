@@ -21,6 +21,8 @@ struct rpc_server {
 	struct defer reap;
 	struct list free_calls;
 	unsigned n_free_calls;
+	struct list free_exchanges;
+	unsigned n_free_exchanges;
 	struct map tokens; /* struct rpc_token by the token's text */
 	struct rpc_counters counters;
 	unsigned refs;    /* the owner, each call, each question about a token */

@@ -3,6 +3,8 @@
 #include "stacks/kinds.h"
 
 #include "base/arena.h"
+#include "base/json.h"
+#include "stacks/images.h"
 #include "stacks/stack_run.h"
 
 /* ---- prelude ---- */
@@ -26,6 +28,7 @@ static void on_release(void *data, const struct status *st, const struct db_rele
 		return;
 	}
 	sr->on_failure = r->on_failure;
+	sr->pinned = r->rendered.len > 0;
 	stack_build_release(sr, r, on_built);
 }
 
@@ -35,6 +38,50 @@ static enum flow_next load_release(struct flow *f)
 	struct stack_op *op = stack_op_begin(sr, NULL);
 	op->db = sr->db->stacks->load_release(
 		sr->db, sr->run->job->project_id.text, sr->deployment_id, on_release, op);
+	return FLOW_WAIT;
+}
+
+static void say(void *data, const char *text)
+{
+	const struct stack_run *sr = data;
+	job_run_say(sr->run, "%s", text);
+}
+
+/* A registry that does not answer is no reason not to deploy; an Engine that does not is. */
+static void on_images(void *data, const struct image_answer *answers, size_t n)
+{
+	struct stack_run *sr = data;
+	sr->images = NULL;
+	for (size_t i = 0; i < n; i++)
+		if (answers[i].st.code == ST_UNAVAILABLE) {
+			stack_step_done(sr, &answers[i].st);
+			return;
+		}
+	images_pin(sr->run->arena, &sr->target, &sr->world, answers, n, say, sr);
+	sr->pinned = true;
+	flow_resume(sr->run->flow);
+}
+
+/* Once a release: whoever goes back to it gets the same bytes. */
+static enum flow_next resolve_images(struct flow *f)
+{
+	struct stack_run *sr = stack_run_of(f);
+	struct arena *a = sr->run->arena;
+	enum image_policy policy;
+	json_t *params;
+	size_t n;
+	if (sr->pinned)
+		return FLOW_NEXT;
+	f->st = json_parse(sr->run->job->params, &params);
+	if (!status_is_ok(&f->st))
+		return FLOW_FAIL;
+	if (!image_policy_parse(json_text(params, "resolve_image", ""), &policy))
+		policy = IMAGES_ALWAYS;
+	json_decref(params);
+	const char *const *refs = images_wanted(a, &sr->target, &sr->world, policy, &n);
+	const struct images_options o = {
+		.loop = sr->run->loop, .docker = sr->docker, .auths = &sr->auths};
+	sr->images = images_ask(&o, refs, n, on_images, sr);
 	return FLOW_WAIT;
 }
 
@@ -189,6 +236,7 @@ static const struct flow_step deploy_prelude[] = {
 	{"load_stack", stack_load_stack, NULL, 60},
 	{"load_release", load_release, NULL, 60},
 	{"look", stack_look, NULL, 120},
+	{"images", resolve_images, NULL, 120},
 	{0},
 };
 static const struct flow_step deploy_steps[] = {

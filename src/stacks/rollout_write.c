@@ -242,11 +242,14 @@ static void write_body(struct rollout *ro, const struct release_service *s,
 		put_labels(ro, body);
 	for (size_t i = 0; i < p->n_changes && i < 8; i++)
 		job_run_say(ro->sr->run, "%s: %s changes", s->object.key, p->changes[i].path);
+	const struct docker_service_options o = {
+		.registry_auth = registry_auth_for(
+			ro->sr->run->arena, &ro->sr->auths, compose_body_image(body))};
 	struct stack_op *op = begin(ro, s->object.name, COMPOSE_SERVICE);
 	if (!seen) {
 		ro->created++;
 		rollout_tell(ro, s->object.key, SERVICE_CONVERGING, 0, 0, "created");
-		op->docker = docker_service_create(d, body, NULL, 0, on_written, op);
+		op->docker = docker_service_create(d, body, &o, 0, on_written, op);
 	} else if (p->verdict == PLAN_REPLACE) {
 		ro->removed++;
 		rollout_tell(
@@ -256,7 +259,7 @@ static void write_body(struct rollout *ro, const struct release_service *s,
 		ro->updated++;
 		rollout_tell(ro, s->object.key, SERVICE_CONVERGING, 0, 0, "updated");
 		op->docker = docker_service_update(
-			d, seen->id, seen->version, body, NULL, 0, on_written, op);
+			d, seen->id, seen->version, body, &o, 0, on_written, op);
 	}
 }
 

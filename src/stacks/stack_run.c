@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include "base/arena.h"
 #include "base/mem.h"
+#include "db/registries.h"
+#include "stacks/images.h"
 
 #define RETRY_MS 300
 
@@ -50,6 +52,8 @@ void stack_run_interrupt(struct job_run *run)
 	struct stack_run *sr = run->state;
 	explain_limit(sr);
 	timer_stop(&sr->retry);
+	images_cancel(sr->images);
+	sr->images = NULL;
 	rollout_stop(&sr->forward);
 	rollout_stop(&sr->back);
 	world_stop(&sr->world);
@@ -168,6 +172,28 @@ static void on_previous(void *data, const struct status *st, const struct db_rel
 	stack_build_release(sr, r, on_previous_built);
 }
 
+static void on_registries(
+	void *data, const struct status *st, const struct db_registry *r, size_t n, bool more)
+{
+	struct stack_run *sr;
+	void *active;
+	(void)more;
+	if (!stack_op_end(data, &sr, &active))
+		return;
+	if (!status_is_ok(st)) {
+		stack_step_done(sr, st);
+		return;
+	}
+	registry_auths_make(sr->run->arena, r, n, &sr->auths);
+	if (!active) {
+		flow_step_done(sr->run->flow, st);
+		return;
+	}
+	struct stack_op *op = stack_op_begin(sr, NULL);
+	op->db = sr->db->stacks->load_release(
+		sr->db, sr->run->job->project_id.text, active, on_previous, op);
+}
+
 static void on_stack(void *data, const struct status *st, const struct db_stack *s)
 {
 	struct stack_run *sr;
@@ -178,13 +204,11 @@ static void on_stack(void *data, const struct status *st, const struct db_stack 
 		return;
 	}
 	sr->namespace_ = arena_strdup(sr->run->arena, s->namespace_);
-	if (!s->active_deployment_id.text[0]) {
-		flow_step_done(sr->run->flow, st);
-		return;
-	}
-	struct stack_op *op = stack_op_begin(sr, NULL);
-	op->db = sr->db->stacks->load_release(
-		sr->db, s->project_id.text, s->active_deployment_id.text, on_previous, op);
+	const char *active = s->active_deployment_id.text;
+	struct stack_op *op = stack_op_begin(
+		sr, active[0] ? arena_strdup(sr->run->arena, active) : NULL);
+	op->db = sr->db->registries->load(
+		sr->db, sr->run->job->project_id.text, on_registries, op);
 }
 
 enum flow_next stack_load_stack(struct flow *f)

@@ -5,6 +5,7 @@
 #include "db/stacks.h"
 #include "docker/docker.h"
 #include "jobs/run.h"
+#include "stacks/registry.h"
 #include "stacks/release_build.h"
 #include "stacks/rollout.h"
 #include "stacks/stacks.h"
@@ -18,11 +19,14 @@ struct stack_run {
 	struct list ops;
 
 	const char *namespace_;
+	struct registry_auths auths; /* of the project */
 	const char *deployment_id; /* the release to deploy; "" for other kinds */
 	enum failure_policy on_failure;
 	struct release target;   /* what is wanted */
 	struct release previous; /* the last good one; empty when there is none */
 	bool has_previous;
+	bool pinned; /* the target is as it was stored: its images were asked for before */
+	struct images *images; /* under way */
 	struct world world;
 	struct rollout forward, back;
 	struct timer retry;        /* runs the present step again */
@@ -76,7 +80,7 @@ void stack_build_release(struct stack_run *sr, const struct db_release *r,
 	void (*done)(void *op, const struct status *st, const struct release_build *b));
 
 /* ---- prelude steps shared by the kinds ---- */
-/* Namespace, and the active release into `previous`. */
+/* Namespace, credentials for registries, and the active release into `previous`. */
 enum flow_next stack_load_stack(struct flow *f);
 enum flow_next stack_look(struct flow *f); /* the Engine's objects into `world` */
 /* ---- steps shared by the kinds ---- */

@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import native_client  # noqa: E402
 from daemon import Project, Skepd  # noqa: E402
 from proxy import Proxy  # noqa: E402
-from servers import Engine, Postgres, Redis, binary, short_dir  # noqa: E402
+from servers import Engine, Postgres, Redis, Registry, binary, short_dir  # noqa: E402
 
 numbers = itertools.count(1)
 daemons = []
@@ -56,6 +56,11 @@ def engine():
         for version in (1, 2):
             server.load_image('hello', f'localhost/hello:{version}', ENTRYPOINT='["/hello"]', ENV=f'VERSION={version}')
         yield server
+
+
+@pytest.fixture(scope='session')
+def registry(engine):
+    yield from running(Registry(engine))
 
 
 @pytest.fixture(scope='session')

@@ -1,6 +1,7 @@
 """The real servers of the end-to-end tests. Each is private: our child, in the foreground, in a short directory of its own
 below /tmp, reached by a unix socket, ended by its pid - and by the kernel, should pytest die first."""
 
+import base64
 import ctypes
 import fcntl
 import http.client
@@ -220,11 +221,11 @@ class Engine(Server):
         with open(tar, 'rb') as f:
             self.call('POST', f'/images/create?{urllib.parse.urlencode(query)}', f.read())
 
-    def call(self, verb, path, body=None, **query):
+    def call(self, verb, path, body=None, headers=None, **query):
         """The Engine's JSON (or text); RuntimeError with its words."""
-        headers = {}
+        headers = dict(headers or {})
         if isinstance(body, dict):
-            body, headers = json.dumps(body), {'Content-Type': 'application/json'}
+            body, headers['Content-Type'] = json.dumps(body), 'application/json'
         if query:
             path += '?' + urllib.parse.urlencode({k: json.dumps(v) if isinstance(v, dict) else v for k, v in query.items()})
         connection = UnixHTTP(self.socket)
@@ -317,6 +318,51 @@ class Engine(Server):
         if isinstance(answer[0], Exception):
             raise answer[0]
         return answer[0]
+
+
+class Registry(Server):
+    """An image registry on the Engine's loopback, where only the Engine reaches it. One user may pull and push."""
+
+    USER, PASSWORD = 'ci', 'pass "word" /+?'
+
+    def __init__(self, engine, port=5001):
+        super().__init__('reg')
+        self.engine, self.host = engine, f'127.0.0.1:{port}'
+        users = subprocess.run(['htpasswd', '-inB', self.USER], input=self.PASSWORD, capture_output=True, text=True, check=True)
+        with open(f'{self.dir}/users', 'w', encoding='ascii') as f:
+            f.write(users.stdout.strip() + '\n')
+        settings = {'version': 0.1, 'log': {'level': 'warn'}, 'storage': {'filesystem': {'rootdirectory': f'{self.dir}/data'}},
+                    'http': {'addr': self.host}, 'auth': {'htpasswd': {'realm': 'test', 'path': f'{self.dir}/users'}}}
+        with open(f'{self.dir}/config.yml', 'w', encoding='ascii') as f:
+            json.dump(settings, f)
+
+    def join_engine(self):
+        with open(f'/proc/{self.engine.process.pid}/ns/net', 'rb') as f:
+            if libc.setns(f.fileno(), CLONE_NEWNET):
+                os._exit(126)
+
+    def start(self):
+        self.run(['docker-registry', 'serve', f'{self.dir}/config.yml'], prepare=self.join_engine)
+        port = int(self.host.split(':')[1])
+        self.wait_up(lambda: self.engine.http(port, '/v2/')[0] == 401)
+
+    def stop(self):
+        self.end()
+
+    def auth(self):
+        text = json.dumps({'username': self.USER, 'password': self.PASSWORD, 'serveraddress': self.host})
+        return base64.urlsafe_b64encode(text.encode()).decode()
+
+    def push(self, source, name, **changes):
+        """tests/images/<source> as <host>/<name>; it is then in the registry and not in the Engine. Its digest."""
+        reference = f'{self.host}/{name}'
+        self.engine.load_image(source, reference, **changes)
+        repo, tag = reference.rsplit(':', 1)
+        said = self.engine.call('POST', f'/images/{repo}/push?tag={tag}', headers={'X-Registry-Auth': self.auth()})
+        told = [json.loads(line) for line in said.splitlines() if line.strip()]
+        assert not any('error' in line for line in told), said
+        self.engine.call('DELETE', f'/images/{reference}')
+        return next(line['aux']['Digest'] for line in told if 'aux' in line)
 
 
 def binary(name):

@@ -355,3 +355,17 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     assert '--compose-file' in complete('skep', 'stack', 'deploy', '--comp')
     assert {'json', 'yaml'} <= set(complete('skep', 'stack', 'ls', '-o', ''))
     assert project.name in complete('skep', 'project', 'get', '')
+
+
+def test_registry_login(cli, project, engine, registry):
+    registry.push('hello', 'cli:1', ENTRYPOINT='["/hello"]', ENV='VERSION=1')
+    out = cli.ok('registry', 'login', '-u', registry.USER, registry.host, stdin=registry.PASSWORD + '\n')
+    assert registry.host in out and registry.PASSWORD not in out
+    assert cli.ok('registry', 'ls', '-q') == registry.host + '\n'
+    project.deploy({'app': hello(image=f'{registry.host}/cli:1')})
+    assert len(engine.running(project.namespace())['app']) == 1
+    cli.ok('registry', 'logout', registry.host)
+    assert cli.ok('registry', 'ls', '-q') == ''
+    assert 'no password' in cli.refused(2, 'registry', 'login', '-u', 'x', 'host')
+    assert 'as whom' in cli.refused(2, 'registry', 'login', 'host', stdin='x')
+    assert 'no credentials' in cli.refused(1, 'registry', 'logout', 'host')

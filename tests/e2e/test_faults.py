@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from daemon import Project, hello, number_of, slow, wait_for_answer
-from native_client import RpcError
+from native_client import Client, RpcError
 from servers import Engine, eventually
 
 
@@ -112,6 +112,16 @@ def test_reply_of_postgres_lost(skepd, project, between, postgres):
     assert project.releases() == [(1, 'ACTIVE')] and project.status() == 'RUNNING'
 
 
+def test_postgres_hangs(skepd, between):
+    """It takes the question and does not answer: not the caller's limit, so he may try again."""
+    hold = between.hold_statement('project_list')
+    with pytest.raises(RpcError, match='UNAVAILABLE') as e:
+        skepd.call('Projects', 'List')
+    assert 'PostgreSQL: no answer within' in e.value.message and e.value.detail('RetryInfo')
+    hold.cut()
+    eventually('answers again', lambda: skepd.call('Projects', 'List') is not None)
+
+
 def test_answer_of_a_submission_lost(skepd, project, between):
     """UNAVAILABLE, and sending it again with the same id finds what was done."""
     hold = between.hold_statement('deploy_put_release', after=True)
@@ -194,6 +204,8 @@ def test_no_postgres_at_start(new_daemon, postgres):
         skepd.start(ready=False)
         why = eventually('ready says which', lambda: skepd.not_up().get('postgres'))
         assert 'check that PostgreSQL runs' in why
+        with Client(f'127.0.0.1:{skepd.port()}') as nobody:
+            assert {d.message for d in nobody.unary('System', 'Ready').dependencies if d.name == 'postgres'} == {'not reachable'}
         told = eventually('so does the log', lambda: [line for line in skepd.log().split('\n') if 'server=postgres' in line])
         assert 'trying again' in told[0] and 'check that it runs and that `postgres` in skepd.yaml names it' in told[0]
         with pytest.raises(RpcError, match='UNAVAILABLE'):

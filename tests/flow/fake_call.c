@@ -12,8 +12,11 @@ const char *const fault_names[FAULT_COUNT] = {"none", "refused", "lost", "confli
 void fake_front_init(struct fake_front *f, struct fake_script *s, const char *what,
 	uint64_t deadline_ms, enum st_code dead_code)
 {
-	*f = (struct fake_front){
-		.script = s, .what = what, .deadline_ms = deadline_ms, .dead_code = dead_code};
+	*f = (struct fake_front){.script = s,
+		.what = what,
+		.deadline_ms = deadline_ms,
+		.late_code = ST_DEADLINE_EXCEEDED,
+		.dead_code = dead_code};
 	list_init(&f->calls);
 }
 
@@ -103,7 +106,7 @@ static uint64_t act(struct fake_call *c, const char *name, uint64_t ms)
 	case FAULT_COUNT:
 		break;
 	}
-	c->st = status_err(ST_DEADLINE_EXCEEDED, "no answer in time");
+	c->st = status_err(c->front->late_code, "no answer in time");
 	return ms ? ms : c->front->deadline_ms;
 }
 

@@ -44,6 +44,7 @@ struct fake_front {
 	bool dead;
 	enum st_code dead_code; /* what calls of a dead front end with */
 	uint64_t deadline_ms;
+	enum st_code late_code; /* what a call that nobody answers ends with */
 	const char *what; /* "docker", "db" */
 };
 

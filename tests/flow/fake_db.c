@@ -472,6 +472,33 @@ static struct db_call *observe(struct db *db, const char *stack_id, enum stack_s
 	return handle(c);
 }
 
+/* ---- registries ---- */
+
+static struct status nothing_effect(struct fake_call *c)
+{
+	(void)c;
+	return status_ok();
+}
+
+static void deliver_registries(struct fake_call *c, const struct status *st)
+{
+	const struct store *s = store_args(c)->store;
+	bool ok = status_is_ok(st);
+	((db_registries_done)c->done)(
+		c->data, st, ok ? &s->registry : NULL, ok && s->registry.host ? 1 : 0, false);
+}
+
+static struct db_call *load_registries(
+	struct db *db, const char *project_id, db_registries_done done, void *data)
+{
+	struct fake_call *c = store_call(db, (db_done)(void (*)(void))done, data);
+	(void)project_id;
+	fake_call_start(c, 0, nothing_effect, deliver_registries, "registries_load");
+	return handle(c);
+}
+
+static const struct db_registry_ops fake_registry_ops = {.load = load_registries};
+
 const struct db_stack_ops fake_stack_ops = {
 	.get = stack_get,
 	.load_release = load_release,
@@ -494,7 +521,9 @@ static void cancel(struct db *db, struct db_call *c)
 void fake_db_init(struct fake_db *d, struct fake_script *s, struct store *store)
 {
 	*d = (struct fake_db){
-		.base = {.stacks = &fake_stack_ops, .jobs = &fake_job_ops, .cancel = cancel},
+		.base = {.stacks = &fake_stack_ops,
+			.registries = &fake_registry_ops, .jobs = &fake_job_ops, .cancel = cancel},
 		.store = store};
 	fake_front_init(&d->front, s, "db", DEADLINE_MS, ST_ABORTED);
+	d->front.late_code = ST_UNAVAILABLE;
 }

@@ -2,6 +2,7 @@
  * its releases and its jobs, epochs, leases on the loop's clock plus `clock_ms`, events. `store`
  * outlives daemons; each daemon has its front. */
 #pragma once
+#include "db/registries.h"
 #include "db/stacks.h"
 #include "fake_call.h"
 
@@ -33,6 +34,7 @@ struct store {
 	size_t n_jobs, n_releases;
 	const char *networks[STORE_MAX];
 	size_t n_networks;
+	struct db_registry registry; /* the project's credentials; host NULL: none */
 	bool many_stacks; /* jobs do not wait for each other */
 	unsigned fenced;  /* writes that were refused: the job was somebody else's */
 	unsigned observed;

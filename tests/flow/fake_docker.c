@@ -1,5 +1,6 @@
 #include "fake_docker.h"
 
+#include <stdio.h>
 #include <string.h>
 #include "base/json.h"
 #include "loop/loop.h"
@@ -21,6 +22,7 @@ struct args {
 	const char *const *labels;
 	bool up_to_date;
 	struct docker_logs logs;
+	const char *auth; /* "" = none */
 };
 
 static void free_json(void *j)
@@ -191,11 +193,18 @@ static struct status create_service(struct fake_call *c)
 	return st;
 }
 
+static void keep_auth(struct fake_call *c, const struct docker_service_options *o)
+{
+	struct swarm *w = args_of(c)->w;
+	(void)snprintf(w->last_auth, sizeof(w->last_auth), "%s",
+		o && o->registry_auth ? o->registry_auth : "");
+}
+
 static struct docker_call *service_create(struct docker *d, const json_t *spec,
 	const struct docker_service_options *o, uint64_t ms, docker_on_id done, void *data)
 {
 	struct fake_call *c = call_new(d, "", spec);
-	(void)o;
+	keep_auth(c, o);
 	c->done = (void (*)(void))done;
 	c->data = data;
 	fake_call_start(c, ms, create_service, deliver_id, "service_create %s", name_of(spec));
@@ -214,7 +223,7 @@ static struct docker_call *service_update(struct docker *d, const char *id, uint
 	void *data)
 {
 	struct fake_call *c = call_new(d, id, spec);
-	(void)o;
+	keep_auth(c, o);
 	args_of(c)->version = version;
 	c->done = (void (*)(void))done;
 	c->data = data;
@@ -471,6 +480,50 @@ static struct docker_call *object_remove(struct docker *d, enum docker_kind k, c
 	return drop(d, kind_of(k), id, ms, done, data);
 }
 
+/* ---- images ---- */
+
+static const struct swarm_image *image_find(const struct swarm *w, const char *ref)
+{
+	for (size_t i = 0; i < sizeof(w->images) / sizeof(*w->images) && w->images[i].ref; i++)
+		if (strcmp(w->images[i].ref, ref) == 0)
+			return &w->images[i];
+	return NULL;
+}
+
+static struct status resolve_image(struct fake_call *c)
+{
+	struct args *g = args_of(c);
+	const struct swarm_image *i = image_find(g->w, g->id);
+	g->w->questions++;
+	if (g->w->registries_down)
+		return status_err(ST_INTERNAL, "dial tcp: connection refused");
+	if (!i)
+		return status_err(ST_NOT_FOUND, "manifest unknown");
+	if (i->guarded && !g->auth[0])
+		return status_err(ST_PERMISSION_DENIED, "authentication required");
+	c->result = arena_strdup(c->arena, i->digest);
+	return status_ok();
+}
+
+static void deliver_image(struct fake_call *c, const struct status *st)
+{
+	static const struct docker_platform platform = {"linux", "amd64", ""};
+	const struct docker_image image = {
+		.digest = c->result, .platforms = &platform, .platform_count = 1};
+	((docker_on_image)c->done)(c->data, st, status_is_ok(st) ? &image : NULL);
+}
+
+static struct docker_call *image_resolve(struct docker *d, const char *ref,
+	const char *registry_auth, uint64_t ms, docker_on_image done, void *data)
+{
+	struct fake_call *c = call_new(d, ref, NULL);
+	args_of(c)->auth = arena_strdup(c->arena, registry_auth ? registry_auth : "");
+	c->done = (void (*)(void))done;
+	c->data = data;
+	fake_call_start(c, ms, resolve_image, deliver_image, "image_resolve %s", ref);
+	return handle(c);
+}
+
 /* ---- logs, events ---- */
 
 static struct status read_log(struct fake_call *c)
@@ -564,6 +617,7 @@ static const struct docker_ops ops = {
 	.object_create = object_create,
 	.object_remove = object_remove,
 	.node_list = node_list,
+	.image_resolve = image_resolve,
 	.logs = logs,
 	.logs_continue = logs_continue,
 	.events_start = events_start,

@@ -49,6 +49,10 @@ struct swarm_node {
 	const char *id, *hostname;
 	enum docker_node_state state;
 };
+struct swarm_image { /* in a registry */
+	const char *ref, *digest;
+	bool guarded; /* only with X-Registry-Auth */
+};
 struct swarm {
 	struct loop *loop;
 	struct swarm_service **services;
@@ -59,6 +63,10 @@ struct swarm {
 	uint64_t index;
 	const char
 		*crashes; /* tasks of images whose name holds this crash from now on; NULL = none */
+	struct swarm_image images[4]; /* ref NULL: the end */
+	bool registries_down;
+	unsigned questions;    /* of images */
+	char last_auth[2048];  /* that came with a service; "" = none did */
 	unsigned service_writes; /* creates, updates, removes */
 	unsigned epoch_breaches; /* writes of a job's older epoch over a newer one */
 };

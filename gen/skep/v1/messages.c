@@ -381,8 +381,9 @@ static const struct rpc_field skep_v1_msg_deploy_stack_request_fields[] = {
 	{ .name = "namespace", .json_name = "namespace", .max_len = 63 },
 	{ .name = "on_failure", .json_name = "onFailure" },
 	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
+	{ .name = "resolve_image", .json_name = "resolveImage" },
 };
-const struct rpc_message skep_v1_msg_deploy_stack_request = { &skep__v1__deploy_stack_request__descriptor, skep_v1_msg_deploy_stack_request_fields, 8, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_deploy_stack_request = { &skep__v1__deploy_stack_request__descriptor, skep_v1_msg_deploy_stack_request_fields, 9, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_deploy_stack_request_variables_entry_fields[] = {
 	{ .name = "key", .json_name = "key" },

@@ -1454,7 +1454,7 @@ const ProtobufCMessageDescriptor skep__v1__deploy_stack_request__variables_entry
   (ProtobufCMessageInit) skep__v1__deploy_stack_request__variables_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor skep__v1__deploy_stack_request__field_descriptors[8] =
+static const ProtobufCFieldDescriptor skep__v1__deploy_stack_request__field_descriptors[9] =
 {
   {
     "project",
@@ -1552,6 +1552,18 @@ static const ProtobufCFieldDescriptor skep__v1__deploy_stack_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "resolve_image",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__DeployStackRequest, resolve_image),
+    &skep__v1__resolve_image__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__deploy_stack_request__field_indices_by_name[] = {
   2,   /* field[2] = compose */
@@ -1561,12 +1573,13 @@ static const unsigned skep__v1__deploy_stack_request__field_indices_by_name[] = 
   6,   /* field[6] = on_failure */
   0,   /* field[0] = project */
   7,   /* field[7] = request_id */
+  8,   /* field[8] = resolve_image */
   4,   /* field[4] = variables */
 };
 static const ProtobufCIntRange skep__v1__deploy_stack_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor skep__v1__deploy_stack_request__descriptor =
 {
@@ -1576,7 +1589,7 @@ const ProtobufCMessageDescriptor skep__v1__deploy_stack_request__descriptor =
   "Skep__V1__DeployStackRequest",
   "skep.v1",
   sizeof(Skep__V1__DeployStackRequest),
-  8,
+  9,
   skep__v1__deploy_stack_request__field_descriptors,
   skep__v1__deploy_stack_request__field_indices_by_name,
   1,  skep__v1__deploy_stack_request__number_ranges,
@@ -2407,6 +2420,38 @@ const ProtobufCEnumDescriptor skep__v1__on_failure__descriptor =
   skep__v1__on_failure__enum_values_by_name,
   1,
   skep__v1__on_failure__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue skep__v1__resolve_image__enum_values_by_number[4] =
+{
+  { "RESOLVE_IMAGE_UNSPECIFIED", "SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_UNSPECIFIED", 0 },
+  { "RESOLVE_IMAGE_ALWAYS", "SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_ALWAYS", 1 },
+  { "RESOLVE_IMAGE_CHANGED", "SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_CHANGED", 2 },
+  { "RESOLVE_IMAGE_NEVER", "SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_NEVER", 3 },
+};
+static const ProtobufCIntRange skep__v1__resolve_image__value_ranges[] = {
+{0, 0},{0, 4}
+};
+static const ProtobufCEnumValueIndex skep__v1__resolve_image__enum_values_by_name[4] =
+{
+  { "RESOLVE_IMAGE_ALWAYS", 1 },
+  { "RESOLVE_IMAGE_CHANGED", 2 },
+  { "RESOLVE_IMAGE_NEVER", 3 },
+  { "RESOLVE_IMAGE_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor skep__v1__resolve_image__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "skep.v1.ResolveImage",
+  "ResolveImage",
+  "Skep__V1__ResolveImage",
+  "skep.v1",
+  4,
+  skep__v1__resolve_image__enum_values_by_number,
+  4,
+  skep__v1__resolve_image__enum_values_by_name,
+  1,
+  skep__v1__resolve_image__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
 static const ProtobufCEnumValue skep__v1__release_state__enum_values_by_number[5] =

@@ -67,6 +67,12 @@ typedef enum _Skep__V1__OnFailure {
   SKEP__V1__ON_FAILURE__ON_FAILURE_ROLLBACK = 1,
   SKEP__V1__ON_FAILURE__ON_FAILURE_PAUSE = 2
 } Skep__V1__OnFailure;
+typedef enum _Skep__V1__ResolveImage {
+  SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_UNSPECIFIED = 0,
+  SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_ALWAYS = 1,
+  SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_CHANGED = 2,
+  SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_NEVER = 3
+} Skep__V1__ResolveImage;
 typedef enum _Skep__V1__ReleaseState {
   SKEP__V1__RELEASE_STATE__RELEASE_STATE_UNSPECIFIED = 0,
   SKEP__V1__RELEASE_STATE__RELEASE_STATE_PENDING = 1,
@@ -187,11 +193,12 @@ struct  Skep__V1__DeployStackRequest
   Skep__V1__DeployStackRequest__VariablesEntry **variables;
   char *namespace_;
   Skep__V1__OnFailure on_failure;
+  Skep__V1__ResolveImage resolve_image;
   char *request_id;
 };
 #define SKEP__V1__DEPLOY_STACK_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__deploy_stack_request__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, SKEP__V1__ON_FAILURE__ON_FAILURE_UNSPECIFIED, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, SKEP__V1__ON_FAILURE__ON_FAILURE_UNSPECIFIED, SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_UNSPECIFIED, (char *)protobuf_c_empty_string }
 
 
 struct  Skep__V1__DeployStackResponse
@@ -737,6 +744,7 @@ typedef void (*Skep__V1__ListReleasesResponse_Closure)
 extern const ProtobufCEnumDescriptor    skep__v1__stack_status__descriptor;
 extern const ProtobufCEnumDescriptor    skep__v1__service_state__descriptor;
 extern const ProtobufCEnumDescriptor    skep__v1__on_failure__descriptor;
+extern const ProtobufCEnumDescriptor    skep__v1__resolve_image__descriptor;
 extern const ProtobufCEnumDescriptor    skep__v1__release_state__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__task__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__service__descriptor;

@@ -71,6 +71,11 @@ static void test_like_docker(void **state)
 	assert_string_equal(json_text(first(j, "services"), "TaskTemplate.ContainerSpec.Image", ""),
 		"nginx:1"); /* no .env */
 	json_decref(j);
+	w->env[3] = "ONE=1";
+	write_file("bad.yaml",
+		"services: {a: {image: x, environment: [ONE=]}}\n"); /* docker looks it up */
+	assert_int_equal(skep(w, "compose render --compat docker -c bad.yaml s"), CLI_DONE);
+	assert_has(w->out, "\"ONE=1\"");
 	write_file("bad.yaml",
 		"services: {a: {image: x, env_file: [./b/../nix.env], tty: 3, restart: always}}\n");
 	assert_int_equal(skep(w, "compose render --compat docker -c bad.yaml s"), CLI_FAILED);

@@ -158,6 +158,15 @@ static void test_files(void **state)
 	assert_string_equal(file_folder(w->a, "a/b/c.yml"), "a/b");
 	assert_string_equal(file_folder(w->a, "c.yml"), ".");
 	assert_string_equal(file_folder(w->a, "/c.yml"), "/");
+	assert_string_equal(file_join(w->a, "a/b", "c/../d.env", NULL), "a/b/d.env");
+	assert_string_equal(file_join(w->a, ".", "./d.env", NULL), "././d.env");
+	assert_string_equal(file_join(w->a, ".", "../d.env", NULL), "./../d.env");
+	assert_string_equal(file_join(w->a, "..", "../d.env", NULL), "../../d.env");
+	assert_string_equal(file_join(w->a, "a", "../../d.env", NULL), "../d.env");
+	assert_string_equal(file_join(w->a, "a", "x//../d.env", NULL), "a/d.env");
+	assert_string_equal(file_join(w->a, "a", "/../x/../d.env", NULL), "/../d.env");
+	assert_string_equal(file_join(w->a, "a", "~/../x.env", "/home/me"), "/home/x.env");
+	assert_string_equal(file_join(w->a, "a", "b/..", NULL), "a/");
 	assert_string_equal(file_join(w->a, "a/b", "./x", "/h"), "a/b/./x");
 	assert_string_equal(file_join(w->a, "a/b", "/x", "/h"), "/x");
 	assert_string_equal(file_join(w->a, "a/b", "~/x", "/h"), "/h/x");

@@ -2,6 +2,7 @@
 #include "../net/http_server.h"
 #include <stdbool.h>
 #include "base/json.h"
+#include "docker/call.h"
 #include "docker/docker.h"
 #include "docker/engine.h"
 
@@ -160,6 +161,7 @@ static const struct {
 	{"/tasks", 200, tasks},
 	{"/distribution/r:5000/a:1/json", 200, image},
 	{"/distribution/bad/json", 200, "{}"},
+	{"/distribution/away/json", 503, "{\"message\":\"dial tcp: connection refused\"}"},
 };
 
 static void reply_ping(struct server_conn *c)
@@ -171,6 +173,18 @@ static void reply_ping(struct server_conn *c)
 		buf_fmt(&b, "Api-Version: %s\r\n", version);
 	buf_adds(&b, "\r\nOK");
 	server_send_bytes(c, b.ptr, b.len);
+	buf_finish(&b);
+}
+
+/* A list as of a large Swarm; `end` is its last byte. */
+static void reply_long(struct server_conn *c, const char *end)
+{
+	struct buf b = {0};
+	buf_adds(&b, "[{\"ID\":\"long\"}");
+	for (unsigned i = 0; i < 30000; i++)
+		buf_fmt(&b, ",{\"ID\":\"s%u\",\"Spec\":{\"Name\":\"n%u\",\"Labels\":{\"a\":\"b\"}}}", i, i);
+	buf_adds(&b, end);
+	server_reply(c, 200, b.ptr);
 	buf_finish(&b);
 }
 
@@ -191,6 +205,10 @@ static void on_request(struct server_conn *c, const char *text)
 	}
 	if (strncmp(path, "/services/hold", 14) == 0) {
 		held = c;
+		return;
+	}
+	if (strncmp(path, "/services/long", 14) == 0) {
+		reply_long(c, strncmp(path + 14, "-bad", 4) == 0 ? "" : "]");
 		return;
 	}
 	if (strncmp(path, "/services/close", 15) == 0) {
@@ -363,6 +381,8 @@ static void lists_are_read(void **state)
 	docker_image_resolve(docker, "bad", NULL, 0, on_image, &a);
 	assert_null(strstr(last, "X-Registry-Auth: x"));
 	expect(&a, ST_INTERNAL, "has no Descriptor.digest");
+	docker_image_resolve(docker, "away", NULL, 0, on_image, &a);
+	expect(&a, ST_FAILED_PRECONDITION, "dial tcp: connection refused");
 }
 
 static void writes(void **state)
@@ -450,6 +470,117 @@ static void destroy_completes(void **state)
 	docker_destroy(docker);
 	docker = NULL;
 	assert_int_equal(a.done + b.done, 2);
+	expect(&a, ST_CANCELLED, "closed");
+	expect(&b, ST_CANCELLED, "closed");
+}
+
+/* ---- long replies ---- */
+
+static unsigned order;
+struct listed {
+	unsigned done, at;
+	size_t n;
+	struct status st;
+};
+
+static void on_listed(void *data, const struct status *st, const struct docker_service *s, size_t n)
+{
+	struct listed *l = data;
+	(void)s;
+	l->done++;
+	l->at = ++order;
+	l->n = n;
+	l->st = *st;
+}
+
+struct ticks {
+	struct timer timer;
+	unsigned n;
+};
+
+static void on_tick(struct timer *t)
+{
+	container_of(t, struct ticks, timer)->n++;
+	timer_set(t, 1);
+}
+
+static void wait_arrived(void)
+{
+	while (list_empty(&engine_of(docker)->arrived))
+		loop_turn(loop);
+}
+
+static void a_long_reply_does_not_hold_up_the_loop(void **state)
+{
+	struct listed l = {0};
+	struct ticks ticks = {.n = 0};
+	(void)state;
+	docker_service_inspect(docker, "long", 0, on_listed, &l);
+	wait_arrived();
+	timer_init(&ticks.timer, loop, on_tick);
+	timer_set(&ticks.timer, 1);
+	while (!l.done)
+		loop_turn(loop);
+	timer_stop(&ticks.timer);
+	assert_int_equal(l.st.code, ST_OK);
+	assert_int_equal(l.n, 30001);
+	assert_true(ticks.n > 2);
+}
+
+static void replies_behind_a_long_one_wait(void **state)
+{
+	struct listed first = {0}, second = {0}, third = {0};
+	(void)state;
+	docker_service_inspect(docker, "hold", 0, on_listed, &second);
+	while (!held)
+		loop_turn(loop);
+	docker_service_inspect(docker, "long", 0, on_listed, &first);
+	wait_arrived();
+	server_reply(held, 200, "{\"ID\":\"new\"}");
+	docker_service_inspect(docker, "gone", 0, on_listed, &third);
+	while (!first.done || !second.done || !third.done)
+		loop_turn(loop);
+	assert_true(first.at < second.at && second.at < third.at);
+	assert_int_equal(first.n, 30001);
+	assert_int_equal(second.n, 1);
+	assert_int_equal(third.st.code, ST_NOT_FOUND);
+}
+
+static void a_long_reply_that_is_wrong(void **state)
+{
+	struct answer a = {0};
+	(void)state;
+	docker_service_inspect(docker, "long-bad", 0, on_services, &a);
+	expect(&a, ST_INTERNAL,
+		"the Docker Engine's reply to GET /services/long-bad is not valid JSON");
+}
+
+static void cancelled_while_its_reply_is_parsed(void **state)
+{
+	struct listed first = {0}, second = {0};
+	(void)state;
+	docker_service_inspect(docker, "hold", 0, on_listed, &second);
+	while (!held)
+		loop_turn(loop);
+	struct docker_call *call = docker_service_inspect(docker, "long", 0, on_listed, &first);
+	wait_arrived();
+	server_reply(held, 200, "{\"ID\":\"new\"}");
+	docker_cancel(docker, call);
+	while (!first.done || !second.done)
+		loop_turn(loop);
+	assert_int_equal(first.st.code, ST_CANCELLED);
+	assert_int_equal(second.st.code, ST_OK);
+}
+
+static void destroyed_while_replies_are_parsed(void **state)
+{
+	struct answer a = {0}, b = {0};
+	(void)state;
+	docker_service_inspect(docker, "long", 0, on_services, &a);
+	docker_service_inspect(docker, "long", 0, on_services, &b);
+	wait_arrived();
+	docker_destroy(docker);
+	docker = NULL;
 	expect(&a, ST_CANCELLED, "closed");
 	expect(&b, ST_CANCELLED, "closed");
 }
@@ -672,6 +803,11 @@ int main(void)
 		TEST(bad_replies),
 		TEST(deadline_and_cancel),
 		TEST(destroy_completes),
+		TEST(a_long_reply_does_not_hold_up_the_loop),
+		TEST(replies_behind_a_long_one_wait),
+		TEST(a_long_reply_that_is_wrong),
+		TEST(cancelled_while_its_reply_is_parsed),
+		TEST(destroyed_while_replies_are_parsed),
 		TEST(logs_are_lines),
 		TEST(logs_fail),
 		TEST(logs_pause),

@@ -424,7 +424,7 @@ static void services_are_refused(void **state)
 		on_tasks, &a);
 	expect(&a, ST_NOT_FOUND, "service gone not found");
 	docker_image_resolve(docker, "127.0.0.1:1/x:1", NULL, 0, on_image, &a);
-	expect(&a, ST_UNAVAILABLE, "connection refused");
+	expect(&a, ST_FAILED_PRECONDITION, "connection refused");
 	docker_image_resolve(docker, "BAD NAME", NULL, 0, on_image, &a);
 	expect(&a, ST_INVALID_ARGUMENT, "invalid reference format");
 }

@@ -117,7 +117,10 @@ static inline void source_more(struct rpc_call *call)
 static inline void source_cancelled(struct rpc_call *call)
 {
 	struct status st = status_err(ST_CANCELLED, "gone");
-	world_of(call)->cancelled++;
+	struct world *w = world_of(call);
+	w->cancelled++;
+	if (w->held == call)
+		w->held = NULL;
 	rpc_call_finish(call, &st);
 }
 

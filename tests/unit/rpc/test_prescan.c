@@ -153,7 +153,7 @@ static void large_honest_messages_pass(void **state)
 	r.n_variables = 1024;
 	r.files = fs;
 	r.n_files = 256;
-	codec_proto.pack(&b, &r.base);
+	codec_proto.pack(&b, NULL, &r.base);
 	struct status st = codec_proto_unpack(a, deploy, buf_str(&b), &back);
 	assert_string_equal(st.message, "");
 	assert_int_equal(((Skep__V1__DeployStackRequest *)back)->n_variables, 1024);

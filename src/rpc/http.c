@@ -1,0 +1,406 @@
+#include "rpc/http.h"
+#include <stdarg.h>
+#include <stdlib.h>
+#include "base/arena.h"
+#include "base/mem.h"
+#include "net/transport.h"
+#include "rpc/call_impl.h"
+#include "rpc/conn.h"
+#include "rpc/grpc.h"
+#include "rpc/server_impl.h"
+
+#define FIELDS_FIRST   16u
+#define KEEP_CAPACITY  ((size_t)64 * 1024)
+#define BODY_RATE      ((size_t)64 * 1024) /* a long message gets a second more for each of these */
+#define METADATA_FIRST 8u
+
+/* Exchanges and their arenas are used again, like calls; not under AddressSanitizer. */
+#if defined(__SANITIZE_ADDRESS__)
+#define FREE_EXCHANGES 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FREE_EXCHANGES 0
+#endif
+#endif
+#ifndef FREE_EXCHANGES
+#define FREE_EXCHANGES 512
+#endif
+
+static void on_timer(struct timer *t);
+
+/* ---- the beginning and the end ---- */
+
+struct http_exchange *http_create(struct rpc_conn *c, const struct http_ops *ops)
+{
+	struct rpc_server *s = c->server;
+	struct list *node = list_pop(&s->free_exchanges);
+	struct http_exchange *x =
+		node ? container_of(node, struct http_exchange, node) : mem_new(struct http_exchange);
+	struct arena *arena = node ? x->arena : arena_create();
+	s->n_free_exchanges -= node != NULL;
+	*x = (struct http_exchange){.conn = c, .ops = ops, .arena = arena};
+	list_init(&x->node);
+	timer_init_named(&x->timer, s->o.loop, on_timer, "rpc_http_timer");
+	c->n_exchanges++;
+	return x;
+}
+
+/* Tells the connection what the exchange holds of both bodies. */
+static void count(struct http_exchange *x)
+{
+	struct rpc_conn *c = x->conn;
+	size_t waits = x->out.len - x->sent;
+	if (c->closing || (x->counted == x->in.len && x->queued == waits))
+		return;
+	c->collected += x->in.len - x->counted;
+	c->queued += waits - x->queued;
+	x->counted = x->in.len;
+	x->queued = waits;
+	conn_count(c);
+}
+
+void http_destroy(struct http_exchange *x)
+{
+	struct rpc_conn *c = x->conn;
+	struct rpc_server *s = c->server;
+	x->done = true;
+	if (x->call && !c->closing) {
+		struct status st = status_err(ST_CANCELLED, "cancelled by the client");
+		call_abort(x->call, &st, NULL);
+	}
+	timer_stop(&x->timer);
+	list_remove(&x->node);
+	buf_finish(&x->in);
+	buf_finish(&x->out);
+	x->sent = 0;
+	count(x);
+	c->n_exchanges--;
+	if (!c->closing)
+		conn_call_ended(c);
+	if (s->n_free_exchanges + 1 <= FREE_EXCHANGES) {
+		arena_reset(x->arena);
+		list_push_front(&s->free_exchanges, &x->node);
+		s->n_free_exchanges++;
+	} else {
+		arena_destroy(x->arena);
+		free(x);
+	}
+}
+
+void http_forget_free(struct rpc_server *s)
+{
+	struct list *node;
+	while ((node = list_pop(&s->free_exchanges))) {
+		struct http_exchange *x = container_of(node, struct http_exchange, node);
+		arena_destroy(x->arena);
+		free(x);
+	}
+}
+
+/* ---- the request's header ---- */
+
+static void *grow(struct arena *a, const void *old, size_t n, unsigned *cap, unsigned first)
+{
+	unsigned more = *cap ? *cap * 2 : first;
+	struct http_field *fresh = arena_array(a, struct http_field, more);
+	if (n)
+		memcpy(fresh, old, n * sizeof(*fresh));
+	*cap = more;
+	return fresh;
+}
+
+bool http_add_field(struct http_exchange *x, struct str name, struct str value)
+{
+	x->fields_len += name.len + value.len + 32; /* as RFC 9113 §6.5.2 counts */
+	if (x->fields_len > x->conn->server->o.limits.max_header ||
+		x->n_fields == HTTP_FIELDS_MAX) {
+		x->too_large = true;
+		return false;
+	}
+	if (x->n_fields == x->cap_fields)
+		x->fields = grow(x->arena, x->fields, x->n_fields, &x->cap_fields, FIELDS_FIRST);
+	x->fields[x->n_fields++] =
+		(struct http_field){str_make(str_dup(x->arena, name), name.len),
+			str_make(str_dup(x->arena, value), value.len)};
+	return true;
+}
+
+void http_set_target(struct http_exchange *x, struct str target)
+{
+	struct str rest = str_make(str_dup(x->arena, target), target.len);
+	x->path = str_cut(&rest, '?');
+	x->query = rest.ptr ? rest : STR("");
+}
+
+struct str http_header(const struct http_exchange *x, const char *name)
+{
+	for (unsigned i = 0; i < x->n_fields; i++)
+		if (str_is(x->fields[i].name, name))
+			return x->fields[i].value;
+	return STR("");
+}
+
+static const struct http_protocol *choose(const struct http_exchange *x)
+{
+	if (str_starts(http_header(x, "content-type"), "application/grpc"))
+		return &grpc_protocol;
+	return NULL;
+}
+
+void http_begin(struct http_exchange *x)
+{
+	x->protocol = x->too_large ? NULL : choose(x);
+	if (x->too_large)
+		http_refuse(x, 431, "the header is longer than %zu bytes or has more than %d fields",
+			x->conn->server->o.limits.max_header, HTTP_FIELDS_MAX);
+	else if (x->protocol)
+		x->protocol->begin(x);
+	else
+		http_refuse(x, 404, "there is nothing at " STR_FMT, STR_ARG(x->path));
+}
+
+/* ---- the request's body ---- */
+
+void http_consume(struct http_exchange *x)
+{
+	if (!x->unconsumed || x->done || (x->call && !list_empty(&x->call->inbox)))
+		return;
+	size_t n = x->unconsumed;
+	x->unconsumed = 0;
+	x->ops->consumed(x, n);
+}
+
+/* Of messages that are not whole, on this connection and in all. */
+static bool is_too_much(const struct http_exchange *x)
+{
+	const struct rpc_limits *l = &x->conn->server->o.limits;
+	return x->in.len > KEEP_CAPACITY &&
+	       (x->conn->collected > l->max_buffered_hard ||
+		       x->conn->server->counters.received > l->max_buffered_total);
+}
+
+void http_body(struct http_exchange *x, struct str bytes)
+{
+	x->unconsumed += bytes.len;
+	if (x->protocol) {
+		buf_add_str(&x->in, bytes);
+		count(x);
+		if (is_too_much(x) && x->call) {
+			struct status st = status_err(ST_RESOURCE_EXHAUSTED,
+				"too many long messages are being sent at a time; try again later");
+			call_abort(x->call, &st, NULL);
+		} else {
+			x->protocol->body(x);
+		}
+	}
+	if (!x->protocol || x->in.len == 0) {
+		x->in.len = 0;
+		if (x->in.cap > KEEP_CAPACITY)
+			buf_finish(&x->in);
+	}
+	count(x);
+	http_consume(x);
+}
+
+void http_end_of_body(struct http_exchange *x)
+{
+	x->in_ended = true;
+	if (!x->protocol)
+		return;
+	timer_stop(&x->timer);
+	x->protocol->end(x);
+	buf_finish(&x->in);
+	count(x);
+	http_consume(x);
+}
+
+void http_expect(struct http_exchange *x, bool more)
+{
+	if (x->ended)
+		return;
+	if (!more) {
+		timer_stop(&x->timer);
+	} else if (!timer_is_set(&x->timer)) {
+		x->since_ms = loop_now_ms(x->conn->server->o.loop);
+		timer_set(&x->timer, x->conn->server->o.limits.frame_ms);
+	}
+}
+
+/* The request is too slow, or the peer takes nothing of the response. */
+static void on_body_late(struct http_exchange *x, uint64_t now)
+{
+	const struct rpc_limits *l = &x->conn->server->o.limits;
+	uint64_t due = x->since_ms + l->frame_ms + x->in.len / BODY_RATE * 1000;
+	if (due > now) {
+		timer_set(&x->timer, due - now);
+	} else if (x->call) {
+		struct status st = status_err(ST_DEADLINE_EXCEEDED,
+			"the request took longer than %llu ms to come",
+			(unsigned long long)(due - x->since_ms));
+		call_abort(x->call, &st, NULL);
+	}
+}
+
+static void on_timer(struct timer *t)
+{
+	struct http_exchange *x = container_of(t, struct http_exchange, timer);
+	uint64_t stall_ms = x->conn->server->o.limits.stall_ms;
+	if (x->conn->closing)
+		return;
+	if (!x->ended) {
+		on_body_late(x, loop_now_ms(x->conn->server->o.loop));
+	} else if (x->taken != x->stalled || transport_is_pressed(x->conn->transport)) {
+		x->stalled = x->taken; /* a transport that is stuck is the connection's matter */
+		timer_set(&x->timer, stall_ms);
+	} else {
+		x->ops->reset(x);
+	}
+}
+
+/* ---- the response ---- */
+
+void http_respond(struct http_exchange *x, unsigned status)
+{
+	x->status = status;
+}
+
+void http_add_header(struct http_exchange *x, const char *name, struct str value)
+{
+	if (x->n_headers == x->cap_headers)
+		x->headers =
+			grow(x->arena, x->headers, x->n_headers, &x->cap_headers, METADATA_FIRST);
+	x->headers[x->n_headers++] = (struct http_field){str_of(name), value};
+}
+
+void http_add_trailer(struct http_exchange *x, const char *name, struct str value)
+{
+	if (x->n_trailers == x->cap_trailers)
+		x->trailers = grow(
+			x->arena, x->trailers, x->n_trailers, &x->cap_trailers, METADATA_FIRST);
+	x->trailers[x->n_trailers++] = (struct http_field){str_of(name), value};
+}
+
+struct buf *http_out(struct http_exchange *x)
+{
+	return &x->out;
+}
+
+void http_flush(struct http_exchange *x)
+{
+	if (x->done)
+		x->out.len = x->sent = 0;
+	else
+		x->ops->flush(x);
+	count(x);
+}
+
+void http_end(struct http_exchange *x)
+{
+	x->ended = true;
+	http_flush(x);
+	http_consume(x);
+	if (x->done)
+		return;
+	x->stalled = x->taken;
+	timer_set(&x->timer, x->conn->server->o.limits.stall_ms);
+}
+
+struct str http_pending(const struct http_exchange *x)
+{
+	return str_make(x->out.ptr ? x->out.ptr + x->sent : "", x->out.len - x->sent);
+}
+
+void http_sent(struct http_exchange *x, size_t bytes)
+{
+	x->sent += bytes;
+	x->taken += bytes;
+	if (x->sent == x->out.len) {
+		x->out.len = x->sent = 0;
+		if (x->out.cap > KEEP_CAPACITY)
+			buf_finish(&x->out);
+	} else if (x->sent > KEEP_CAPACITY) {
+		buf_drop(&x->out, x->sent);
+		x->sent = 0;
+	}
+	count(x);
+	if (x->call && x->call->full && x->out.len - x->sent < HTTP_FULL / 2)
+		call_flushed(x->call);
+}
+
+void http_answer(struct http_exchange *x, unsigned status, const char *type, struct str body)
+{
+	http_respond(x, status);
+	http_add_header(x, "content-type", str_of(type));
+	buf_add_str(http_out(x), body);
+	http_end(x);
+}
+
+void http_refuse(struct http_exchange *x, unsigned status, const char *fmt, ...)
+{
+	struct buf words = {0};
+	va_list ap;
+	va_start(ap, fmt);
+	buf_vfmt(&words, fmt, ap);
+	va_end(ap);
+	buf_addc(&words, '\n');
+	x->protocol = NULL;
+	http_answer(x, status, "text/plain; charset=utf-8", buf_str(&words));
+	buf_finish(&words);
+}
+
+/* ---- calls ---- */
+
+struct rpc_call *http_call(
+	struct http_exchange *x, const struct rpc_protocol *p, const struct rpc_codec *codec)
+{
+	struct rpc_call *call = call_create(x->conn, p, codec, 0);
+	struct rpc_metadata *m = arena_array(call->arena, struct rpc_metadata, x->n_fields);
+	for (unsigned i = 0; i < x->n_fields; i++)
+		m[i] = (struct rpc_metadata){str_dup(call->arena, x->fields[i].name),
+			str_dup(call->arena, x->fields[i].value)};
+	call->metadata = m;
+	call->n_metadata = x->n_fields;
+	call->exchange = x;
+	x->call = call;
+	return call;
+}
+
+struct http_exchange *http_detach(struct rpc_call *call)
+{
+	struct http_exchange *x = call->exchange;
+	call->exchange = NULL;
+	x->call = NULL;
+	x->protocol = NULL;
+	timer_stop(&x->timer);
+	return x;
+}
+
+bool http_is_writable(const struct rpc_call *call)
+{
+	const struct http_exchange *x = call->exchange;
+	return x->out.len - x->sent < HTTP_FULL && !transport_is_pressed(x->conn->transport);
+}
+
+bool http_is_waiting(const struct rpc_call *call)
+{
+	(void)call; /* the exchange keeps what waits */
+	return false;
+}
+
+void http_consumed(struct rpc_call *call, size_t bytes)
+{
+	(void)bytes;
+	http_consume(call->exchange);
+}
+
+bool http_has_room(struct rpc_call *call, size_t more)
+{
+	const struct http_exchange *x = call->exchange;
+	const struct rpc_limits *l = &call->server->o.limits;
+	if (x->out.len - x->sent + more <= l->max_buffered + l->max_message)
+		return true;
+	struct status st = status_err(ST_RESOURCE_EXHAUSTED,
+		"the client takes the messages of this stream too slowly");
+	call_abort(call, &st, NULL);
+	return false;
+}
