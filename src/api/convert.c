@@ -5,6 +5,8 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "crypto/crypto.h"
+#include "stacks/converge.h"
+#include "stacks/judge.h"
 #include "stacks/observer.h"
 
 #define PAGE_DEFAULT 50
@@ -135,7 +137,7 @@ Skep__V1__Event *api_event(struct arena *a, const struct db_event *e)
 
 /* ---- stacks ---- */
 
-static const char *host_name(const struct observed_tasks *seen, const char *node_id)
+static const char *host_name(const struct picture *seen, const char *node_id)
 {
 	for (size_t i = 0; i < seen->n_nodes; i++)
 		if (strcmp(seen->nodes[i].id, node_id) == 0)
@@ -143,7 +145,7 @@ static const char *host_name(const struct observed_tasks *seen, const char *node
 	return node_id;
 }
 
-static Skep__V1__Task *task_of(struct arena *a, const struct observed_tasks *seen, const struct docker_task *t)
+static Skep__V1__Task *task_of(struct arena *a, const struct picture *seen, const struct docker_task *t)
 {
 	Skep__V1__Task *m = arena_new(a, Skep__V1__Task);
 	skep__v1__task__init(m);
@@ -159,12 +161,13 @@ static Skep__V1__Task *task_of(struct arena *a, const struct observed_tasks *see
 	return m;
 }
 
-static void add_tasks(struct arena *a, const struct observed_tasks *seen, Skep__V1__Service *m)
+static void add_tasks(struct arena *a, const struct picture *seen, Skep__V1__Service *m)
 {
-	m->tasks = arena_array(a, Skep__V1__Task *, seen->n_tasks + 1);
-	for (size_t i = 0; i < seen->n_tasks; i++)
-		if (strcmp(seen->tasks[i].service_id, m->engine_id) == 0)
-			m->tasks[m->n_tasks++] = task_of(a, seen, &seen->tasks[i]);
+	size_t n;
+	const struct docker_task *tasks = converge_tasks(seen->tasks, seen->n_tasks, m->engine_id, &n);
+	m->tasks = arena_array(a, Skep__V1__Task *, n + 1);
+	for (size_t i = 0; i < n; i++)
+		m->tasks[m->n_tasks++] = task_of(a, seen, &tasks[i]);
 }
 
 static void add_ports(struct arena *a, const struct docker_service *seen, Skep__V1__Service *m)
@@ -178,7 +181,7 @@ static void add_ports(struct arena *a, const struct docker_service *seen, Skep__
 			json_text(port, "PublishMode", "ingress"));
 }
 
-static Skep__V1__Service *service_of(struct arena *a, const struct observed_tasks *seen, const struct db_service *s)
+static Skep__V1__Service *service_of(struct arena *a, const struct picture *seen, const struct db_service *s)
 {
 	Skep__V1__Service *m = arena_new(a, Skep__V1__Service);
 	skep__v1__service__init(m);
@@ -191,12 +194,10 @@ static Skep__V1__Service *service_of(struct arena *a, const struct observed_task
 	m->wanted = s->wanted;
 	m->state = (Skep__V1__ServiceState)s->state;
 	m->message = api_text(a, s->message);
-	add_tasks(a, seen, m);
-	const struct docker_service *service = NULL;
-	for (size_t i = 0; i < seen->n_services; i++)
-		if (strcmp(seen->services[i].id, m->engine_id) == 0)
-			service = &seen->services[i];
-	add_ports(a, service, m);
+	if (seen) {
+		add_tasks(a, seen, m);
+		add_ports(a, picture_service(seen, m->engine_name), m);
+	}
 	return m;
 }
 
@@ -217,12 +218,10 @@ Skep__V1__Stack *api_stack(struct arena *a, const struct api *api, const struct 
 	m->updated_at = api_time(a, s->updated_us);
 	m->services_running = s->services_running;
 	m->services_total = s->services_total;
-	struct observed_tasks seen = {0};
-	if (api->observer)
-		seen = observer_tasks(api->observer);
+	const struct picture *seen = api->observer ? observer_picture(api->observer) : NULL;
 	m->services = arena_array(a, Skep__V1__Service *, s->n_services + 1);
 	for (size_t i = 0; i < s->n_services; i++)
-		m->services[m->n_services++] = service_of(a, &seen, &s->services[i]);
+		m->services[m->n_services++] = service_of(a, seen, &s->services[i]);
 	return m;
 }
 

@@ -47,6 +47,7 @@ struct daemon {
 	bool dev_mode;
 	const char *dir;
 	struct config config;
+	struct arena *live; /* of the options that the last SIGHUP changed; NULL: none did */
 	struct app *app;
 	struct dev *dev;
 	bool ending;
@@ -74,7 +75,7 @@ static int read_whole(const char *path, struct buf *ret_text)
 }
 
 /* False: every error stands on stderr. */
-static bool read_config(struct daemon *d, struct config *ret_config)
+static bool read_config(const struct daemon *d, struct arena *a, struct config *ret_config)
 {
 	const char *path = d->config_path ? d->config_path : "/etc/skep/skepd.yaml";
 	struct buf text = {0};
@@ -83,14 +84,14 @@ static bool read_config(struct daemon *d, struct config *ret_config)
 	int error = read_whole(path, &text);
 	if (error == 0) {
 		in.path = path;
-		in.file = str_make(str_dup(d->arena, buf_str(&text)), text.len);
+		in.file = str_make(str_dup(a, buf_str(&text)), text.len);
 	} else if (d->config_path || error != ENOENT) { /* one that is not asked for need not be there */
 		(void)fprintf(stderr, "skepd: cannot read %s: %s\n", path, uv_strerror(uv_translate_sys_error(error)));
 		buf_finish(&text);
 		return false;
 	}
 	buf_finish(&text);
-	bool ok = config_read(d->arena, &in, ret_config, &errors);
+	bool ok = config_read(a, &in, ret_config, &errors);
 	for (size_t i = 0; i < errors.len; i++)
 		(void)fprintf(stderr, "skepd: %s: %s\n", errors.items[i].where, errors.items[i].message);
 	return ok;
@@ -104,19 +105,21 @@ static void apply_live(const struct config *c)
 static void reload(struct daemon *d)
 {
 	struct config fresh;
+	struct arena *a = arena_create();
 	notify_reloading();
-	if (!read_config(d, &fresh)) {
+	if (!read_config(d, a, &fresh)) {
 		log_error("the configuration has errors; the one before stays", NULL);
+		arena_destroy(a);
 	} else {
 		for (int i = 0; i < CONFIG_COUNT; i++) {
 			enum config_option o = (enum config_option)i;
-			if (strcmp(config_text(&fresh, o), config_text(&d->config, o)) == 0)
-				continue;
 			if (config_is_live(o))
 				d->config.values[o] = fresh.values[o];
-			else
+			else if (strcmp(config_text(&fresh, o), config_text(&d->config, o)) != 0)
 				log_warn("needs a restart to change", "option", config_key(o), NULL);
 		}
+		arena_destroy(d->live);
+		d->live = a;
 		apply_live(&d->config);
 		log_info("configuration read again", NULL);
 	}
@@ -226,7 +229,7 @@ static void on_dev_ready(void *data, const struct status *st, const struct dev_s
 	memcpy(flags + n, d->flags, d->n_flags * sizeof(*flags));
 	d->flags = flags;
 	d->n_flags += n;
-	if (!read_config(d, &d->config)) {
+	if (!read_config(d, a, &d->config)) {
 		struct status bad = status_err(ST_INVALID_ARGUMENT, "the configuration has errors");
 		on_app_end(d, &bad);
 		return;
@@ -337,7 +340,7 @@ static int dispatch(struct daemon *d)
 		(void)fprintf(stderr, "skepd: \"%s\" is no command\n%s", d->command, usage);
 		return EXIT_USAGE;
 	}
-	if (!read_config(d, &d->config))
+	if (!read_config(d, d->arena, &d->config))
 		return EXIT_USAGE;
 	apply_live(&d->config);
 	if (strcmp(d->command, "check-config") == 0) {
@@ -354,6 +357,7 @@ int daemon_main(int argc, char **argv)
 	int code = parse(&d, argc, argv);
 	if (code < 0)
 		code = dispatch(&d);
+	arena_destroy(d.live);
 	arena_destroy(d.arena);
 	return code;
 }

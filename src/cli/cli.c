@@ -11,6 +11,7 @@
 #include "cli/report.h"
 #include "cli/text.h"
 #include "loop/loop.h"
+#include "rpc/client.h"
 
 /* ---- what commands say ---- */
 
@@ -147,6 +148,10 @@ static int run_command(struct cli *c)
 		st = settings_resolve(c->arena, &given, c->host->env, &c->settings);
 	if (!status_is_ok(&st))
 		return cli_fail(c, &st);
+	if (!is_offline)
+		st = rpc_client_check_address(c->settings.address);
+	if (!status_is_ok(&st))
+		return cli_usage(c, "%s", st.message);
 	int code = c->args.command->run(c);
 	cli_disconnect(c);
 	return code;

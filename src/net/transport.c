@@ -26,6 +26,7 @@ struct transport_env {
 	char *scratch;
 	unsigned refs; /* the owner, and each transport until its handle has closed */
 	struct list transports;
+	unsigned open;
 };
 
 struct transport {
@@ -104,6 +105,11 @@ struct loop *transport_env_loop(const struct transport_env *env)
 	return env->loop;
 }
 
+unsigned transport_env_open(const struct transport_env *env)
+{
+	return env->open;
+}
+
 static struct status io_error(const char *what, int err)
 {
 	char words[128];
@@ -128,6 +134,7 @@ static void close_now(struct transport *t)
 		return;
 	t->state = T_CLOSING;
 	list_remove(&t->node);
+	t->env->open--;
 	defer_cancel(&t->flush);
 	timer_stop(&t->linger);
 	uv_close((uv_handle_t *)&t->uv.stream, on_closed);
@@ -424,6 +431,7 @@ struct transport *transport_prepare(struct transport_env *env, bool is_unix)
 	t->env = env;
 	env->refs++;
 	list_push(&env->transports, &t->node);
+	env->open++;
 	t->is_unix = is_unix;
 	defer_init_named(&t->flush, env->loop, on_flush, "transport_flush");
 	timer_init_named(&t->linger, env->loop, on_linger, "transport_linger");

@@ -36,6 +36,8 @@ struct transport_env *transport_env_create(struct loop *l);
 /* Closes the transports that are still there (those being finished too). NULL is fine. */
 void transport_env_destroy(struct transport_env *env);
 struct loop *transport_env_loop(const struct transport_env *env);
+/* Those not closed yet, with those being finished. */
+unsigned transport_env_open(const struct transport_env *env);
 
 /* Owns fd from now on, also on failure. */
 struct status transport_adopt(struct transport_env *env, int fd, struct transport **ret_t)

@@ -20,6 +20,8 @@ struct rpc_client_options {
 	uint64_t connect_timeout_ms; /* default 5 s */
 	size_t max_message;          /* a larger reply ends the connection; default 16 MiB */
 };
+/* INVALID_ARGUMENT with words: it is none. Nothing is looked up. */
+struct status rpc_client_check_address(const char *address) __attribute__((warn_unused_result));
 /* Copies its options. An address that is none fails the calls, with words. */
 struct rpc_client *rpc_client_create(struct loop *l, const struct rpc_client_options *o);
 /* Calls that have not ended are dropped without on_done. NULL is fine. */

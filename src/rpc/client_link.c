@@ -1,6 +1,7 @@
 /* The client's connection: address, connecting, bytes to frames, loss. */
 #include "rpc/client_impl.h"
 #include <stdlib.h>
+#include <string.h>
 #include "base/mem.h"
 #include "net/transport.h"
 
@@ -11,35 +12,49 @@
 
 /* ---- address ---- */
 
-static bool parse_host_port(struct rpc_client *c, struct str s)
+static bool parse_host_port(struct str s, struct str *ret_host, uint64_t *ret_port)
 {
-	struct str host;
-	uint64_t port;
 	if (s.len && s.ptr[0] == '[') { /* [::1]:7700 */
 		s = str_make(s.ptr + 1, s.len - 1);
-		host = str_cut(&s, ']');
+		*ret_host = str_cut(&s, ']');
 		if (s.len == 0 || s.ptr[0] != ':')
 			return false;
 		s = str_make(s.ptr + 1, s.len - 1);
 	} else {
-		host = str_cut(&s, ':');
+		*ret_host = str_cut(&s, ':');
 	}
-	if (host.len == 0 || !s.ptr || !str_to_u64(s, &port) || port == 0 || port > UINT16_MAX)
-		return false;
-	c->host = mem_zalloc(host.len + 1);
-	memcpy(c->host, host.ptr, host.len);
-	c->port = (unsigned)port;
-	return true;
+	return ret_host->len > 0 && s.ptr && str_to_u64(s, ret_port) && *ret_port > 0 &&
+	       *ret_port <= UINT16_MAX;
+}
+
+/* The path of "unix:///path", or NULL. */
+static const char *unix_path(const char *address)
+{
+	static const char prefix[] = "unix://";
+	size_t len = sizeof(prefix) - 1;
+	return strncmp(address, prefix, len) == 0 && address[len] ? address + len : NULL;
+}
+
+struct status rpc_client_check_address(const char *address)
+{
+	struct str host;
+	uint64_t port;
+	if (unix_path(address) || parse_host_port(str_of(address), &host, &port))
+		return status_ok();
+	return status_err(
+		ST_INVALID_ARGUMENT, "\"%s\" is no address: give unix:///path or host:port", address);
 }
 
 static void parse_address(struct rpc_client *c)
 {
-	static const char prefix[] = "unix://";
-	struct str s = str_of(c->address);
-	if (str_starts(s, prefix) && s.len > sizeof(prefix) - 1)
-		c->path = c->address + sizeof(prefix) - 1;
-	else
-		(void)parse_host_port(c, s);
+	struct str host;
+	uint64_t port;
+	c->path = unix_path(c->address);
+	if (c->path || !parse_host_port(str_of(c->address), &host, &port))
+		return;
+	c->host = mem_zalloc(host.len + 1);
+	memcpy(c->host, host.ptr, host.len);
+	c->port = (unsigned)port;
 }
 
 /* ---- loss ---- */
@@ -235,8 +250,7 @@ static void on_begin(struct defer *d)
 	} else if (c->host) {
 		c->resolve = resolve_start(c->loop, c->host, on_resolved, c);
 	} else {
-		struct status st = status_err(ST_INVALID_ARGUMENT,
-			"\"%s\" is no address: give unix:///path or host:port", c->address);
+		struct status st = rpc_client_check_address(c->address);
 		connect_failed(c, &st);
 	}
 }

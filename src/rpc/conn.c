@@ -120,6 +120,13 @@ static void lose_calls(struct list *calls)
 		call_lost(container_of(calls->next, struct rpc_call, conn_node));
 }
 
+/* One that is over, and whose peer does not go, holds a descriptor for LINGER_MS: so many may. */
+static bool may_linger(const struct rpc_server *s)
+{
+	return transport_env_open(s->env) - s->counters.connections <=
+		s->o.limits.max_connections / 4 + 16;
+}
+
 static void close_with(struct rpc_conn *c, const struct status *why, bool send_rest)
 {
 	if (c->closing)
@@ -140,7 +147,7 @@ static void close_with(struct rpc_conn *c, const struct status *why, bool send_r
 	list_remove(&c->node);
 	list_push(&c->server->dead_conns, &c->node);
 	defer_post(&c->server->reap);
-	if (send_rest)
+	if (send_rest && may_linger(c->server))
 		transport_finish(c->transport, LINGER_MS);
 	else
 		transport_destroy(c->transport);

@@ -22,7 +22,8 @@ struct rpc_limits {
 	size_t max_message;       /* bytes of one message: 4 MiB */
 	size_t max_metadata;      /* bytes of one call's metadata: 16 KiB */
 	unsigned max_connections; /* 4096; one more makes room by closing the oldest that has said
-				     nothing, or is refused */
+				     nothing, or is refused; besides, a quarter more (and 16)
+				     may linger while their last words go out */
 	unsigned max_streams;     /* calls open at once on a connection: 256 */
 	unsigned max_calls;       /* calls whose handlers have not ended, in all: 16384 */
 	size_t max_buffered; /* bytes waiting to be sent on a connection: reading pauses: 1 MiB */

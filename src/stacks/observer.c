@@ -266,9 +266,7 @@ void observer_nudge(struct observer *ob)
 	look_soon(ob, EVENT_MS);
 }
 
-struct observed_tasks observer_tasks(const struct observer *ob)
+const struct picture *observer_picture(const struct observer *ob)
 {
-	const struct picture *p = ob->picture;
-	return (struct observed_tasks){
-		p->services, p->n_services, p->tasks, p->n_tasks, p->nodes, p->n_nodes};
+	return ob->picture;
 }

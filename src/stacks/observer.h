@@ -12,6 +12,7 @@
 
 struct loop;
 struct observer;
+struct picture;
 
 struct observer_options {
 	struct loop *loop;
@@ -30,13 +31,5 @@ void observer_destroy(struct observer *ob);
 /* Something changed in the database (a stack came, went, was activated): look soon. */
 void observer_nudge(struct observer *ob);
 
-/* What was seen last; valid until the loop's next turn. */
-struct observed_tasks {
-	const struct docker_service *services;
-	size_t n_services;
-	const struct docker_task *tasks;
-	size_t n_tasks;
-	const struct docker_node *nodes;
-	size_t n_nodes;
-};
-struct observed_tasks observer_tasks(const struct observer *ob);
+/* What was seen last (stacks/judge.h); valid until the loop's next turn. */
+const struct picture *observer_picture(const struct observer *ob);

@@ -4,6 +4,7 @@ below /tmp, reached by a unix socket, ended by its pid - and by the kernel, shou
 import base64
 import ctypes
 import fcntl
+import glob
 import http.client
 import json
 import os
@@ -19,11 +20,18 @@ import time
 import urllib.parse
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
-PG_BIN = '/usr/lib/postgresql/15/bin'
 libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
 PR_SET_PDEATHSIG = 1
+
+
+def pg_program(name):
+    """Of the newest PostgreSQL, where Debian puts it."""
+    found = glob.glob(f'/usr/lib/postgresql/*/bin/{name}')
+    if not found:
+        raise FileNotFoundError(f'no PostgreSQL is installed: /usr/lib/postgresql/*/bin/{name}')
+    return max(found, key=lambda path: int(path.split('/')[4]))
 
 
 def eventually(what, check, timeout=30, every=0.02):
@@ -113,14 +121,14 @@ class Postgres(Server):
         self.how = {'user': self.user.pw_uid, 'group': self.user.pw_gid, 'extra_groups': []} if self.user else {}
         if self.user:
             os.chown(self.dir, self.user.pw_uid, self.user.pw_gid)
-        subprocess.run([f'{PG_BIN}/initdb', '--no-sync', '--auth=trust', '--username=postgres', '--encoding=UTF8', '--locale=C',
+        subprocess.run([pg_program('initdb'), '--no-sync', '--auth=trust', '--username=postgres', '--encoding=UTF8', '--locale=C',
                         '-D', f'{self.dir}/data'], check=True, stdout=subprocess.DEVNULL, cwd='/', **self.how)
 
     def start(self):
         settings = {'unix_socket_directories': self.dir, 'listen_addresses': '', 'fsync': 'off', 'full_page_writes': 'off',
                     'shared_buffers': '32MB', 'max_connections': '100'}
         flags = [word for key, value in settings.items() for word in ('-c', f'{key}={value}')]
-        self.run([f'{PG_BIN}/postgres', '-D', f'{self.dir}/data', *flags], cwd='/', **self.how)
+        self.run([pg_program('postgres'), '-D', f'{self.dir}/data', *flags], cwd='/', **self.how)
         self.wait_up(lambda: self.query('select 1') == '1')
 
     def stop(self):
@@ -138,7 +146,7 @@ class Postgres(Server):
         return done.stdout.strip()
 
     def dump(self, database):
-        return subprocess.run([f'{PG_BIN}/pg_dump', '-h', self.dir, '-U', 'postgres', database], capture_output=True,
+        return subprocess.run([pg_program('pg_dump'), '-h', self.dir, '-U', 'postgres', database], capture_output=True,
                               check=True, timeout=60).stdout
 
     def conninfo(self, database, directory=None):

@@ -304,6 +304,27 @@ def test_reload(new_daemon):
     skepd.stop()
 
 
+def test_reload_again_and_again(new_daemon):
+    """The texts of the one before are freed."""
+    skepd = new_daemon()
+    skepd.environment['ASAN_OPTIONS'] = skepd.environment.get('ASAN_OPTIONS', '') + ':quarantine_size_mb=1'
+    path = f'{skepd.dir}/skepd.yaml'
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write('log_level: info\n' + ('#' * 99 + '\n') * 9000)
+    skepd.start('--config', path)
+
+    def reload(times):
+        for _ in range(times):
+            before = skepd.log().count('configuration read again')
+            skepd.send(signal.SIGHUP)
+            eventually('it is done', lambda: skepd.log().count('configuration read again') > before)
+    reload(10)
+    size = skepd.rss()
+    reload(60)
+    assert skepd.rss() < size + 20 * 1024 * 1024, '0.9 MB each'
+    skepd.stop()
+
+
 def test_what_is_wrong_in_the_configuration_is_said_at_once(new_daemon):
     skepd = new_daemon(log_level='loud', job_slots='0')
     with pytest.raises(SystemError):

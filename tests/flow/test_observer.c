@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include "fake_world.h"
+#include "stacks/judge.h"
 #include "stacks/observer.h"
 
 static const char *const shop = "services:\n"
@@ -121,10 +122,10 @@ static void what_runs_is_running_and_nothing_is_written(void **state)
 	assert_int_equal(c->w->store->observed, observed);
 	assert_int_equal(c->w->store->stack.status, STACK_RUNNING);
 	assert_int_equal(service(c, "web")->running, 2);
-	struct observed_tasks seen = observer_tasks(c->observer);
-	assert_int_equal(seen.n_services, 2);
-	assert_int_equal(seen.n_tasks, 3);
-	assert_int_equal(seen.n_nodes, 2);
+	const struct picture *seen = observer_picture(c->observer);
+	assert_int_equal(seen->n_services, 2);
+	assert_int_equal(seen->n_tasks, 3);
+	assert_int_equal(seen->n_nodes, 2);
 }
 
 static void a_service_removed_by_hand_has_drifted_within_two_seconds(void **state)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
@@ -19,7 +20,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SERVER_PG_BIN "/usr/lib/postgresql/15/bin"
 
 struct server {
 	char dir[64];
@@ -152,6 +152,23 @@ static inline void server_make_dir(struct server *s, const char *pattern)
 		SERVER_DIE("cannot make %s", s->dir);
 }
 
+/* The newest PostgreSQL's folder of programs, as Debian puts them. */
+static inline void server_pg_bin(char *ret_dir, size_t size)
+{
+	glob_t found;
+	long newest = 0;
+	if (glob("/usr/lib/postgresql/*/bin/postgres", 0, NULL, &found) == 0) {
+		for (size_t i = 0; i < found.gl_pathc; i++) {
+			long version = strtol(found.gl_pathv[i] + strlen("/usr/lib/postgresql/"), NULL, 10);
+			newest = version > newest ? version : newest;
+		}
+		globfree(&found);
+	}
+	if (newest == 0)
+		SERVER_DIE("no PostgreSQL is installed in /usr/lib/postgresql");
+	(void)snprintf(ret_dir, size, "/usr/lib/postgresql/%ld/bin", newest);
+}
+
 /* hba: the authentication lines ("local all all trust"), NULL = trust everybody.
  * The superuser and the database are "skep"; his password is "secret". */
 static inline void server_start_pg(struct server *s, const char *hba)
@@ -177,12 +194,16 @@ static inline void server_start_pg(struct server *s, const char *hba)
 	f = fopen(s->text[4], "w");
 	fprintf(f, "%s\n", hba ? hba : "local all all trust");
 	fclose(f);
-	const char *const initdb[] = {SERVER_PG_BIN "/initdb", "--no-sync", "--auth=trust",
+	char bin[64];
+	server_pg_bin(bin, sizeof bin);
+	(void)snprintf(s->text[5], sizeof s->text[5], "%s/initdb", bin);
+	(void)snprintf(s->text[6], sizeof s->text[6], "%s/postgres", bin);
+	const char *const initdb[] = {s->text[5], "--no-sync", "--auth=trust",
 		"--username=skep", "--encoding=UTF8", "--locale=C", "--pwfile", s->text[2], "-D",
 		s->text[0], NULL};
 	if (!server_tool(s, initdb))
 		SERVER_DIE("initdb failed");
-	const char *const argv[] = {SERVER_PG_BIN "/postgres", "-D", s->text[0], "-c", s->text[1],
+	const char *const argv[] = {s->text[6], "-D", s->text[0], "-c", s->text[1],
 		"-c", s->text[3], "-c", "listen_addresses=", "-c", "fsync=off", "-c",
 		"full_page_writes=off", "-c", "shared_buffers=16MB", "-c", "max_connections=20",
 		"-c", "log_min_messages=log", "-c", "log_checkpoints=off", NULL};

@@ -157,8 +157,11 @@ static void test_nobody_there(void **state)
 	assert_string_equal(w->err, expected);
 	assert_int_equal(skep(w, "version"), CLI_FAILED);
 	assert_string_equal(w->out, "skep " SKEP_VERSION "\n");
-	assert_int_equal(skep(w, "-H nonsense ready"), CLI_FAILED);
+	assert_int_equal(skep(w, "-H nonsense ready"), CLI_USAGE);
 	assert_has(w->err, "\"nonsense\" is no address");
+	assert_int_equal(skep(w, "-H host:70000 ready"), CLI_USAGE);
+	assert_int_equal(skep(w, "-H unix:relative ready"), CLI_USAGE);
+	assert_int_equal(skep(w, "-H nonsense context ls"), CLI_DONE);
 }
 
 static void test_tokens_that_are_wrong(void **state)

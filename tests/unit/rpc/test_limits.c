@@ -102,7 +102,7 @@ static void trickle_of_a_refused_frame_is_cut(void **state)
 
 static void idle_connection_is_closed_but_not_with_a_call(void **state)
 {
-	struct rpc_limits l = {.idle_ms = 30};
+	struct rpc_limits l = {.idle_ms = 30, .handshake_ms = 300}; /* the timer's first look */
 	struct world *w = world_create(&l, false);
 	struct peer p, q;
 	(void)state;
@@ -165,6 +165,36 @@ static void a_thousand_silent_ones_hurt_nobody(void **state)
 		peer_close(&silent[i]);
 	free(silent);
 	peer_close(&p);
+	world_destroy(w);
+}
+
+/* What was closed, but neither reads nor goes, still has its descriptor. */
+static void few_may_linger(void **state)
+{
+	enum { N = 60, MAY_LINGER = 4 / 4 + 16 - 1 }; /* one of them is the one that comes */
+	struct rpc_limits l = {.max_connections = 4};
+	struct world *w = world_create(&l, false);
+	int fds[N][2];
+	unsigned told = 0;
+	(void)state;
+	for (size_t i = 0; i < N; i++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds[i]), 0);
+		struct status st = rpc_server_adopt(w->server, fds[i][0]);
+		assert_int_equal(st.code, ST_OK);
+	}
+	loop_turn(w->loop);
+	for (size_t i = 0; i < N - 4; i++) {
+		char bytes[256];
+		told += recv(fds[i][1], bytes, sizeof(bytes), MSG_DONTWAIT) > 0;
+		if (told < MAY_LINGER)
+			continue;
+		while (recv(fds[i][1], bytes, sizeof(bytes), MSG_DONTWAIT) != 0)
+			loop_turn(w->loop); /* closed without words: at once */
+	}
+	assert_int_equal(told, MAY_LINGER);
+	assert_int_equal(rpc_server_counters(w->server)->connections, 4);
+	for (size_t i = 0; i < N; i++)
+		close(fds[i][1]);
 	world_destroy(w);
 }
 
@@ -329,6 +359,7 @@ int main(void)
 		cmocka_unit_test(idle_connection_is_closed_but_not_with_a_call),
 		cmocka_unit_test(too_many_are_refused_and_the_silent_make_room),
 		cmocka_unit_test(a_thousand_silent_ones_hurt_nobody),
+		cmocka_unit_test(few_may_linger),
 		cmocka_unit_test(peer_that_reads_nothing_is_closed),
 		cmocka_unit_test(pressed_output_drains),
 		cmocka_unit_test(hard_limit_closes),
