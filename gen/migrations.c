@@ -420,6 +420,14 @@ static const char sql_0002_rollout[] =
 	"-- The Engine's names of the secrets and configs that the release renders: they are kept while a roll-back to it\n"
 	"-- is likely. Releases from before have none: a roll-back to one makes its objects anew.\n"
 	"alter table deployments add column objects text[] not null default '{}';\n";
+static const char sql_0005_adopt[] =
+	"-- Stacks that `docker stack deploy` made, taken over without touching a task.\n"
+	"\n"
+	"alter type job_kind add value 'adopt';\n"
+	"\n"
+	"-- Its networks, secrets and configs carry the namespace but not our label, which the Engine lets nobody put on\n"
+	"-- a network later: what carries the namespace and no stack's label belongs to it.\n"
+	"alter table orchestration_stacks add column adopted boolean not null default false;\n";
 static const char sql_0006_housekeeping[] =
 	"-- What is old leaves: partitions, releases that no roll-back can want, request ids that no longer count.\n"
 	"\n"
@@ -485,6 +493,7 @@ static const char sql_0006_housekeeping[] =
 const struct migration skep_migrations[] = {
 	{ "0001_foundation.sql", { sql_0001_foundation, sizeof(sql_0001_foundation) - 1 } },
 	{ "0002_rollout.sql", { sql_0002_rollout, sizeof(sql_0002_rollout) - 1 } },
+	{ "0005_adopt.sql", { sql_0005_adopt, sizeof(sql_0005_adopt) - 1 } },
 	{ "0006_housekeeping.sql", { sql_0006_housekeeping, sizeof(sql_0006_housekeeping) - 1 } },
 	{ 0 },
 };

@@ -126,6 +126,21 @@ int cmd_stack_restart(struct cli *c)
 	return start_job(c, "/skep.v1.Stacks/Restart", &r.base);
 }
 
+int cmd_stack_adopt(struct cli *c)
+{
+	Skep__V1__AdoptStackRequest r = SKEP__V1__ADOPT_STACK_REQUEST__INIT;
+	const char *project, *namespace = cli_option(c, "namespace");
+	int code = cmd_need_project(c, &project);
+	if (code)
+		return code;
+	r.project = message_str(project);
+	r.name = message_str(c->args.args[0]);
+	if (namespace)
+		r.namespace_ = message_str(namespace);
+	r.request_id = message_str(cli_request_id(c));
+	return start_job(c, "/skep.v1.Stacks/Adopt", &r.base);
+}
+
 int cmd_stack_rm(struct cli *c)
 {
 	Skep__V1__StackRef ref = SKEP__V1__STACK_REF__INIT;

@@ -49,6 +49,17 @@ static const struct cli_option compose_options[] = {
 		NAMES_NONE, false},
 	{0},
 };
+static const struct cli_option adopt_options[] = {
+	{"namespace", 0, "NAME", "the stack's name in `docker stack ls` (default: NAME)", NULL, NAMES_NONE, false},
+	{"request-id", 0, "ID", "the same id within 24 h starts no second job (default: a new one)", NULL, NAMES_NONE, false},
+	WAIT_OPTIONS,
+	{0},
+};
+static const struct cli_option export_options[] = {
+	{"source", 0, NULL, "what it was deployed from, instead of a text made from what runs", NULL, NAMES_NONE, false},
+	{"dir", 0, "DIR", "write the source's files and variables (.env) there", NULL, NAMES_FILE, false},
+	{0},
+};
 static const struct cli_option wait_options[] = {WAIT_OPTIONS, {0}};
 static const struct cli_option stack_ls_options[] = {ALL_PROJECTS, {0}};
 static const struct cli_option releases_options[] = {LIMIT, {0}};
@@ -118,6 +129,18 @@ static const struct cli_command commands[] = {
 	{.path = "stack rm", .alias = "remove", .args = "NAME...", .min_args = 1, .max_args = CLI_MANY,
 		.options = wait_options, .names = NAMES_STACK, .help = "Remove stacks and all they run",
 		.example = "skep stack rm shop", .run = cmd_stack_rm},
+	{.path = "stack adopt", .args = "NAME", .min_args = 1, .max_args = 1, .options = adopt_options,
+		.help = "Take over a stack that docker stack deploy made",
+		.about = "No task is touched: services get a label, and what runs becomes the stack's first release, so that from then\n"
+			 "on it is deployed, scaled and rolled back here. Only administrators adopt stacks.",
+		.example = "skep stack adopt shop --namespace old_shop", .run = cmd_stack_adopt},
+	{.path = "stack export", .args = "NAME", .min_args = 1, .max_args = 1, .options = export_options,
+		.names = NAMES_STACK, .help = "Print a Compose text that makes the same services with docker stack deploy",
+		.about = "Made from the active release. What such a text cannot say is said on stderr. Secrets and configs are named as\n"
+			 "they stand in the Engine: no text holds their values.",
+		.example = "skep stack export shop > shop.yml\n"
+			   "skep stack export shop --source --dir shop-files",
+		.run = cmd_stack_export},
 	{.path = "stack releases", .args = "NAME", .min_args = 1, .max_args = 1, .options = releases_options,
 		.names = NAMES_STACK, .help = "List what was deployed, newest first", .example = "skep stack releases shop",
 		.run = cmd_stack_releases},

@@ -24,6 +24,9 @@ int cmd_stack_deploy(struct cli *c);
 int cmd_stack_scale(struct cli *c);
 int cmd_stack_restart(struct cli *c);
 int cmd_stack_rm(struct cli *c);
+int cmd_stack_adopt(struct cli *c);
+/* cmd_export.c */
+int cmd_stack_export(struct cli *c);
 /* cmd_compose.c */
 int cmd_compose_config(struct cli *c);
 int cmd_compose_render(struct cli *c);

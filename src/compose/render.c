@@ -271,6 +271,36 @@ const char *compose_resolve(json_t *service_body,
 	return missing;
 }
 
+/* The Engine's order is by name, then target. */
+static bool comes_after(const json_t *a, const json_t *b, const char *field)
+{
+	int order = strcmp(json_text(a, field, ""), json_text(b, field, ""));
+	return order > 0 || (order == 0 && strcmp(json_text(a, "File.Name", ""),
+						   json_text(b, "File.Name", "")) > 0);
+}
+
+void compose_rename(json_t *service_body, enum compose_kind kind, const char *from, const char *to)
+{
+	bool secret = kind == COMPOSE_SECRET;
+	const char *field = secret ? "SecretName" : "ConfigName";
+	json_t *list = json_at(service_body, secret ? "TaskTemplate.ContainerSpec.Secrets"
+						    : "TaskTemplate.ContainerSpec.Configs"),
+	       *ref;
+	size_t i;
+	json_array_foreach(list, i, ref) if (strcmp(json_text(ref, field, ""), from) == 0)
+		json_object_set_new(ref, field, json_string(to));
+	for (i = 1; i < json_array_size(list); i++)
+		for (size_t k = i; k > 0; k--) {
+			json_t *left = json_array_get(list, k - 1),
+			       *right = json_array_get(list, k);
+			if (!comes_after(left, right, field))
+				break;
+			json_incref(left);
+			json_array_set(list, k - 1, right);
+			json_array_set_new(list, k, left);
+		}
+}
+
 const char *compose_body_image(const json_t *service_body)
 {
 	return json_text(service_body, "TaskTemplate.ContainerSpec.Image", "");

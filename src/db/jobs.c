@@ -115,7 +115,7 @@ const struct pg_stmt job_notify_waiting = {"job_notify_waiting",
 
 static const char *const kind_names[] = {NULL, "deploy", "update", "scale", "restart", "remove",
 	"rollback", "build",
-	"renew_certificate", "publish_routes", "housekeeping", NULL};
+	"renew_certificate", "publish_routes", "housekeeping", "adopt", NULL};
 static const char *const state_names[] = {NULL, "pending", "running", "succeeded", "failed",
 	"cancelled", NULL};
 

@@ -11,7 +11,7 @@
 #include "db/db.h"
 
 enum job_kind { JOB_DEPLOY = 1, JOB_UPDATE, JOB_SCALE, JOB_RESTART, JOB_REMOVE, JOB_ROLLBACK,
-	JOB_BUILD, JOB_RENEW_CERTIFICATE, JOB_PUBLISH_ROUTES, JOB_HOUSEKEEPING };
+	JOB_BUILD, JOB_RENEW_CERTIFICATE, JOB_PUBLISH_ROUTES, JOB_HOUSEKEEPING, JOB_ADOPT };
 enum job_state { JOB_PENDING = 1, JOB_RUNNING, JOB_SUCCEEDED, JOB_FAILED, JOB_CANCELLED };
 const char *job_kind_name(enum job_kind k);   /* as in SQL: "deploy" */
 const char *job_state_name(enum job_state s); /* "pending" */

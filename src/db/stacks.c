@@ -5,7 +5,7 @@
 #define SELECT_STACK \
 	"select s.id, s.project_id, s.active_deployment_id, s.last_job_id, p.name, s.name," \
 	"  s.namespace, s.status_message, s.status, a.number," \
-	"  skep_us(s.created_at), skep_us(s.updated_at), n.running, n.total" \
+	"  skep_us(s.created_at), skep_us(s.updated_at), n.running, n.total, s.adopted" \
 	" from orchestration_stacks s join projects p on p.id = s.project_id" \
 	" left join deployments a on a.id = s.active_deployment_id," \
 	" lateral (select count(*) as total," \
@@ -92,6 +92,7 @@ static void read_stack(struct db_call *c, const struct pg_results *r, int row, s
 	s->updated_us = next_i64(&at);
 	s->services_running = next_int(&at);
 	s->services_total = next_int(&at);
+	s->adopted = next_bool(&at);
 }
 
 /* The services of statement 1 go to the stacks of statement 0; each statement sees a moment of its
@@ -246,6 +247,7 @@ const struct db_stack_ops db_pg_stacks = {
 	.list = list,
 	.releases = releases,
 	.load_release = stack_load_release,
+	.store_source = stack_store_source,
 	.store_rendered = stack_store_rendered,
 	.set_status = stack_set_status,
 	.activate = stack_activate,

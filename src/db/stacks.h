@@ -24,6 +24,7 @@ struct db_stack {
 	enum stack_status status;
 	int64_t active_number, created_us, updated_us;
 	int services_running, services_total;
+	bool adopted; /* what carries its namespace and no stack's label is its too */
 	const struct db_service *services; /* get and watched only */
 	size_t n_services;
 };
@@ -53,6 +54,9 @@ typedef void (*db_releases_done)(void *data, const struct status *st, const stru
 struct db_stack_deploy {
 	const char *project; /* id or name */
 	const char *name, *namespace_; /* "" = <project>-<name>, or what the stack has */
+	/* Of services that are there already: ALREADY_EXISTS when the stack is; the job's kind is
+	 * adopt, and the release's source follows (store_source). */
+	bool adopt;
 	enum failure_policy on_failure;
 	/* JSON {"compose":[{"name","text"}],"files":[{"path","base64"}],"variables":{}} */
 	struct str source;
@@ -95,6 +99,9 @@ struct db_stack_ops {
 	/* One release with source and rendered opened. */
 	struct db_call *(*load_release)(struct db *db, const char *project_id,
 		const char *deployment_id, db_release_done done, void *data);
+	/* Fenced. What the release is made from, where the caller could not say it. */
+	struct db_call *(*store_source)(struct db *db, const struct db_job *job,
+		const char *deployment_id, struct str source, db_done done, void *data);
 	/* Stores the rendered objects (fenced by the job's epoch: ABORTED). */
 	struct db_call *(*store_rendered)(struct db *db, const struct db_job *job,
 		const char *deployment_id, struct str rendered, const char *const *images,

@@ -1,8 +1,22 @@
 #include "db/stacks_parts.h"
 #include "crypto/crypto.h"
 
-enum { LOAD, NEED_RELEASE, RENDERED, SUPERSEDE, ACTIVATE, ACTIVE, FAIL, LOCK, KEEP, DROP,
-	RELEASE_NETWORKS, PUT_NETWORKS, NOTIFY };
+enum {
+	LOAD,
+	NEED_RELEASE,
+	SOURCE,
+	RENDERED,
+	SUPERSEDE,
+	ACTIVATE,
+	ACTIVE,
+	FAIL,
+	LOCK,
+	KEEP,
+	DROP,
+	RELEASE_NETWORKS,
+	PUT_NETWORKS,
+	NOTIFY
+};
 static const struct pg_stmt sql[] = {
 	/* $1 project, $2 id */
 	[LOAD] = {"release_load",
@@ -15,6 +29,8 @@ static const struct pg_stmt sql[] = {
 		"  'release \"%s\" is not one of the job''s stack', $1::text))"
 		" where not exists ("
 		"  select from deployments where id = skep_uuid($1) and stack_id = $2)"},
+	[SOURCE] = {"release_source",
+		"update deployments set source = $3 where id = skep_uuid($1) and stack_id = $2"},
 	[RENDERED] = {"release_rendered",
 		"update deployments set rendered = $3, images = $4::text[]"
 		" where id = skep_uuid($1) and stack_id = $2"},
@@ -39,7 +55,7 @@ static const struct pg_stmt sql[] = {
 	[KEEP] = {"stack_keep",
 		"with kept as ("
 		"  update orchestration_stacks s set status = 'pending', status_message = '',"
-		"   active_deployment_id = null"
+		"   active_deployment_id = null, adopted = false"
 		"  where s.id = skep_uuid($1) and exists (select from deployment_jobs j"
 		"   where j.stack_id = s.id and j.state = 'pending') returning s.id),"
 		" release as ("
@@ -77,8 +93,8 @@ static const struct pg_stmt sql[] = {
 /* ---- reading a release ---- */
 
 /* Opens a sealed column; null stays empty. */
-static struct status open_column(struct db_call *c, struct cursor *at, const char *id,
-	const char *column, struct buf *b)
+static struct status open_column(
+	struct db_call *c, struct cursor *at, const char *id, const char *column, struct buf *b)
 {
 	struct str sealed = pg_bytes(at->r, at->stmt, at->row, at->col++);
 	if (sealed.len == 0)
@@ -101,8 +117,8 @@ static void deliver_release(struct db_call *c, const struct status *st, const st
 	struct buf source = {0}, rendered = {0};
 	struct status why = *st;
 	if (r && pg_rows(r, 0) == 0)
-		why = status_err(ST_NOT_FOUND, "release \"%s\" does not exist",
-			(const char *)c->params);
+		why = status_err(
+			ST_NOT_FOUND, "release \"%s\" does not exist", (const char *)c->params);
 	if (status_is_ok(&why)) {
 		struct cursor at = {c, r, 0, 0, 0};
 		release_read(&at, &d);
@@ -152,9 +168,22 @@ static void add_release(struct db_call *c, const struct pg_stmt *s, const char *
 	call_bind_id(c, job->stack_id.text);
 }
 
+struct db_call *stack_store_source(struct db *db, const struct db_job *job,
+	const char *deployment_id, struct str source, db_done done, void *data)
+{
+	struct db_call *c = fenced(db, job, done, data);
+	struct buf sealed = {0};
+	crypto_seal(c->db->keyring, release_aad(c, deployment_id, "source"), source, &sealed);
+	add_release(c, &sql[NEED_RELEASE], deployment_id, job);
+	add_release(c, &sql[SOURCE], deployment_id, job);
+	pg_bind_bytes(c->batch, buf_str(&sealed));
+	buf_finish(&sealed);
+	return call_run(c, call_deliver_plain);
+}
+
 struct db_call *stack_store_rendered(struct db *db, const struct db_job *job,
-	const char *deployment_id, struct str rendered,
-	const char *const *images, size_t n_images, db_done done, void *data)
+	const char *deployment_id, struct str rendered, const char *const *images, size_t n_images,
+	db_done done, void *data)
 {
 	struct db_call *c = fenced(db, job, done, data);
 	struct buf sealed = {0};
@@ -209,8 +238,8 @@ struct db_call *stack_removed(struct db *db, const struct db_job *job, db_done d
 }
 
 struct db_call *stack_set_networks(struct db *db, const struct db_job *job,
-	const char *const *names,
-	const char *const *engine_names, size_t n, db_done done, void *data)
+	const char *const *names, const char *const *engine_names, size_t n, db_done done,
+	void *data)
 {
 	struct db_call *c = fenced(db, job, done, data);
 	const char **ids = arena_array(c->arena, const char *, n);

@@ -10,6 +10,8 @@ struct db_call *stack_submit(struct db *db, const struct db_scope *s, const stru
 
 struct db_call *stack_load_release(struct db *db, const char *project_id, const char *deployment_id,
 	db_release_done done, void *data);
+struct db_call *stack_store_source(struct db *db, const struct db_job *job,
+	const char *deployment_id, struct str source, db_done done, void *data);
 struct db_call *stack_store_rendered(struct db *db, const struct db_job *job,
 	const char *deployment_id, struct str rendered,
 	const char *const *images, size_t n_images, db_done done, void *data);

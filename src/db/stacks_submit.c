@@ -1,7 +1,7 @@
 #include "db/stacks_parts.h"
 #include "crypto/crypto.h"
 
-enum { LOCK_PROJECT, LOCK_NAMESPACES, CHECK_NAMESPACE, PUT_STACK, PUT_RELEASE, LOCK_STACK,
+enum { LOCK_PROJECT, LOCK_NAMESPACES, CHECK_NAMESPACE, CHECK_NEW, PUT_STACK, PUT_RELEASE, LOCK_STACK,
 	NEED_ROOM, NEED_RELEASE, SUPERSEDE, DEPLOY_JOB, STACK_JOB, CREATED };
 static const struct pg_stmt sql[] = {
 	/* ---- deploy: $1 project, $2 scope, $3 name ---- */
@@ -36,11 +36,17 @@ static const struct pg_stmt sql[] = {
 		"  from projects p"
 		"  left join orchestration_stacks s on s.project_id = p.id and s.name = $3"
 		"  where p.id = skep_project($1, $2)) w"},
-	/* $4 namespace, $5 id. One that exists is locked: its releases and jobs come one after the
+	[CHECK_NEW] = {"adopt_check_new",
+		"select skep_raise(6, format("
+		"  'stack \"%s\" exists already in this project:"
+			" adopt under another name, or remove it first', $3::text))"
+		" where exists (select from orchestration_stacks"
+		"  where project_id = skep_project($1, $2) and name = $3)"},
+	/* $4 namespace, $5 id, $6 adopted. One that exists is locked: its releases and jobs come one after the
 	 * other. */
 	[PUT_STACK] = {"deploy_put_stack",
-		"insert into orchestration_stacks as s (id, project_id, name, namespace)"
-		" select $5, p.id, $3, coalesce(nullif($4::text, ''), p.name || '-' || $3::text)"
+		"insert into orchestration_stacks as s (id, project_id, name, namespace, adopted)"
+		" select $5, p.id, $3, coalesce(nullif($4::text, ''), p.name || '-' || $3::text), $6"
 		" from projects p where p.id = skep_project($1, $2)"
 		" on conflict (project_id, name) do update set status_message = s.status_message"},
 	/* $4 id, $5 policy, $6 source, $7 images, $8 actor, $9 job */
@@ -52,14 +58,14 @@ static const struct pg_stmt sql[] = {
 		"  $5::failure_policy, $6, $7::text[], $8, $9"
 		" from orchestration_stacks s"
 		" where s.project_id = skep_project($1, $2) and s.name = $3"},
-	/* $1 id, $2 release, $3 actor, $4 warnings, $5 attempts, $6 params */
+	/* $1 id, $2 release, $3 actor, $4 warnings, $5 attempts, $6 params, $7 adopt */
 	[DEPLOY_JOB] = {"deploy_put_job",
 		"insert into deployment_jobs (id, project_id, stack_id, stack_name, deployment_id,"
 		"  release_number, kind, created_by, warnings, max_attempts, last_sequence,"
 		"  params)"
 		" select $1, s.project_id, s.id, s.name, d.id, d.number,"
-		"  case when s.active_deployment_id is null then 'deploy'::job_kind"
-		"   else 'update' end, $3, $4::text[], $5, 1, $6::jsonb"
+		"  case when $7 then 'adopt'::job_kind when s.active_deployment_id is null"
+		"   then 'deploy' else 'update' end, $3, $4::text[], $5, 1, $6::jsonb"
 		" from deployments d join orchestration_stacks s on s.id = d.stack_id"
 		" where d.id = $2"},
 
@@ -83,7 +89,7 @@ static const struct pg_stmt sql[] = {
 		"   'stack \"%s\" has no release that runs: deploy it first', s.name))"
 		" end from orchestration_stacks s left join lateral ("
 		"  select j.kind from deployment_jobs j where j.stack_id = s.id"
-		"  and j.kind in ('deploy', 'update', 'remove')"
+		"  and j.kind in ('deploy', 'update', 'adopt', 'remove')"
 		"  and j.state in ('pending', 'running')"
 		"  order by j.id desc limit 1) last on true"
 		" where s.id = skep_stack($1, $2, $3, $4)"},
@@ -161,6 +167,7 @@ static void put_release(struct db_call *c, const struct db_scope *s,
 	pg_bind_text_array(c->batch, d->warnings, d->n_warnings);
 	pg_bind_i64(c->batch, attempts(d->max_attempts));
 	pg_bind_str(c->batch, d->params.len ? d->params : STR("{}"));
+	pg_bind_bool(c->batch, d->adopt);
 }
 
 /* What follows a new job, up to the answer. */
@@ -184,9 +191,12 @@ struct db_call *stack_deploy(struct db *db, const struct db_scope *s,
 	add(c, &sql[LOCK_NAMESPACES], s, d);
 	add(c, &sql[CHECK_NAMESPACE], s, d);
 	call_bind(c, d->namespace_);
+	if (d->adopt)
+		add(c, &sql[CHECK_NEW], s, d);
 	add(c, &sql[PUT_STACK], s, d);
 	call_bind(c, d->namespace_);
 	call_bind_id(c, call_uuid(c));
+	pg_bind_bool(c->batch, d->adopt);
 	put_release(c, s, d, call_uuid(c), job_id);
 	call_add_text(c, &sql[SUPERSEDE], job_id);
 	return created(c, s, job_id);

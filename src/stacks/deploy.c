@@ -15,6 +15,7 @@ static void on_built(void *data, const struct status *st, const struct release_b
 	if (!stack_op_end(data, &sr, NULL))
 		return;
 	sr->target = b->release;
+	release_keep_names(sr->run->arena, sr->namespace_, &sr->target, &sr->previous);
 	stack_step_done(sr, st);
 }
 
@@ -140,20 +141,7 @@ static enum flow_next store(struct flow *f)
 
 static enum flow_next assign_networks(struct flow *f)
 {
-	struct stack_run *sr = stack_run_of(f);
-	const struct release *r = &sr->target;
-	const char **names = arena_array(sr->run->arena, const char *, r->n_networks + 1);
-	const char **engine_names = arena_array(sr->run->arena, const char *, r->n_networks + 1);
-	size_t n = 0;
-	for (size_t i = 0; i < r->n_networks; i++) {
-		if (r->networks[i].external)
-			continue;
-		names[n] = r->networks[i].key;
-		engine_names[n++] = r->networks[i].name;
-	}
-	struct stack_op *op = stack_op_begin(sr, NULL);
-	op->db = sr->db->stacks->set_networks(
-		sr->db, sr->run->job, names, engine_names, n, stack_op_step_done, op);
+	stack_assign_networks(stack_run_of(f));
 	return FLOW_WAIT;
 }
 

@@ -6,4 +6,5 @@
 extern const struct job_kind_def stacks_deploy_kind, stacks_update_kind; /* deploy.c */
 extern const struct job_kind_def stacks_scale_kind;                      /* scale.c */
 extern const struct job_kind_def stacks_restart_kind;                    /* restart.c */
+extern const struct job_kind_def stacks_adopt_kind;                      /* adopt.c */
 extern const struct job_kind_def stacks_remove_kind;                     /* remove.c */

@@ -178,9 +178,8 @@ static void on_nodes(void *data, const struct status *st, const struct docker_no
 
 static void look_now(struct observer *ob)
 {
-	static const char *const ours[] = {LABEL_STACK, NULL};
 	static const char *const stacked[] = {LABEL_NAMESPACE, NULL};
-	const struct docker_filter services = {.labels = ours};
+	const struct docker_filter services = {.labels = stacked};
 	const struct docker_task_filter tasks = {.labels = stacked};
 	picture_reset(ob->reading);
 	ob->st = status_ok();

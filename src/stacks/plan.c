@@ -99,9 +99,8 @@ void plan_network(struct arena *a, const struct world *w, const struct release_o
 
 static bool content_differs(const struct release_object *o, const struct world_object *seen)
 {
-	return seen->content[0] && o->body &&
-	       strcmp(seen->content,
-		       json_text(json_at(o->body, "Labels"), LABEL_CONTENT, seen->content)) != 0;
+	const char *wanted = release_content(o);
+	return seen->content[0] && wanted[0] && strcmp(seen->content, wanted) != 0;
 }
 
 void plan_object(struct arena *a, const struct world *w, enum compose_kind kind,
@@ -164,9 +163,7 @@ static json_t *own_copy(struct arena *a, const json_t *j)
 	return copy;
 }
 
-/* An update of the Engine's went wrong here once, and it says so until the next one: only writing
- * the service makes its state mean something again. NULL: none did. */
-static const char *mark_of(const struct world_service *seen)
+const char *plan_mark(const struct world_service *seen)
 {
 	switch (seen->update) {
 	case DOCKER_UPDATE_NONE:
@@ -188,11 +185,12 @@ static const char *mark_of(const struct world_service *seen)
 static void compare_service(struct arena *a, const struct world *w, json_t *body,
 	const struct world_service *seen, struct plan_action *p)
 {
-	static const char *const ignore[] = {LABEL_JOB, LABEL_EPOCH, NULL};
+	static const char *const ignore[] = {
+		LABEL_PROJECT, LABEL_STACK, LABEL_JOB, LABEL_EPOCH, NULL};
 	const struct compose_plan_options options = {
 		.ignore_labels = ignore, .network_id = network_id, .data = (void *)(uintptr_t)w};
 	struct compose_diff diff;
-	const char *mark = mark_of(seen);
+	const char *mark = plan_mark(seen);
 	compose_plan(a, COMPOSE_SERVICE, body, seen->spec, &options, &diff);
 	take_changes(p, &diff);
 	if (diff.verdict == COMPOSE_REPLACE)

@@ -21,6 +21,11 @@ enum plan_verdict {
 #define PLAN_VERDICTS (PLAN_REFUSE + 1)
 const char *plan_verdict_name(enum plan_verdict v); /* "keep" */
 
+/* Why a service whose spec is as wanted is written all the same; NULL: nothing. An update of the
+ * Engine's went wrong here once, and it says so until the next one: only writing the service makes
+ * its state mean something again. */
+const char *plan_mark(const struct world_service *seen);
+
 struct plan_action {
 	enum compose_kind kind;
 	enum plan_verdict verdict;

@@ -196,6 +196,39 @@ void release_render(struct arena *a, const struct compose_project *p,
 	*ret_release = r;
 }
 
+static const struct release_object *config_of(const struct release *r, const char *key)
+{
+	for (size_t i = 0; i < r->n_configs; i++)
+		if (strcmp(r->configs[i].key, key) == 0)
+			return &r->configs[i];
+	return NULL;
+}
+
+const char *release_content(const struct release_object *o)
+{
+	const json_t *label = json_object_get(json_object_get(o->body, "Labels"), LABEL_CONTENT);
+	return json_is_string(label) ? json_string_value(label) : "";
+}
+
+void release_keep_names(
+	struct arena *a, const char *namespace_, struct release *r, const struct release *before)
+{
+	for (size_t i = 0; i < r->n_configs; i++) {
+		struct release_object *o = &r->configs[i];
+		const struct release_object *old = config_of(before, o->key);
+		const char *plain = arena_fmt(a, "%s_%s", namespace_, o->key);
+		if (!old || o->external || !release_content(o)[0] ||
+			strcmp(old->name, plain) != 0 ||
+			strcmp(release_content(o), release_content(old)) != 0 ||
+			strncmp(o->name, plain, strlen(plain)) != 0)
+			continue;
+		for (size_t k = 0; k < r->n_services; k++)
+			compose_rename(r->services[k].object.body, COMPOSE_CONFIG, o->name, plain);
+		json_object_set_new(o->body, "Name", json_string(plain));
+		o->name = plain;
+	}
+}
+
 /* ---- rendered ---- */
 
 static json_t *encode_object(const struct release_object *o)

@@ -66,6 +66,12 @@ struct release {
 };
 void release_render(struct arena *a, const struct compose_project *p,
 	const struct release_labels *labels, struct release *ret_release);
+/* LABEL_CONTENT of a secret or config; "" = it is not known. */
+const char *release_content(const struct release_object *o);
+/* A config whose content is as in the release before keeps the name that docker gave it,
+ * <namespace>_<key>: a stack that was adopted goes on with the configs it has. */
+void release_keep_names(struct arena *a, const char *namespace_, struct release *r,
+	const struct release *before);
 struct str release_encode(struct arena *a, const struct release *r);
 /* "" gives the empty release (nothing is wanted). */
 struct status release_decode(struct arena *a, struct str rendered, struct release *ret_release)

@@ -34,6 +34,7 @@ enum rollout_mode {
 	ROLLOUT_RELEASE, /* the release's body */
 	ROLLOUT_RESTART, /* the stored one, forced; once a job */
 	ROLLOUT_SCALE,   /* the stored one with rollout.replicas */
+	ROLLOUT_ADOPT,   /* the stored one with our labels, where that touches no task */
 	ROLLOUT_BACK,    /* PreviousSpec of what this job has written */
 };
 

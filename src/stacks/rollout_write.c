@@ -152,6 +152,20 @@ static void force(json_t *body)
 		task, "ForceUpdate", json_integer(json_int(task, "ForceUpdate", 0) + 1));
 }
 
+/* To write a job would be to run it again, and an update that was paused would go on. */
+static json_t *body_of_adopted(struct rollout *ro, const struct world_service *seen)
+{
+	const struct db_job *job = ro->sr->run->job;
+	bool is_job =
+		json_at(seen->spec, "Mode.ReplicatedJob") || json_at(seen->spec, "Mode.GlobalJob");
+	if (seen->label_stack[0] || is_job || plan_mark(seen))
+		return NULL;
+	json_t *body = own_copy(ro, seen->spec), *labels = json_object_get(body, "Labels");
+	json_object_set_new(labels, LABEL_PROJECT, json_string(job->project_id.text));
+	json_object_set_new(labels, LABEL_STACK, json_string(job->stack_id.text));
+	return body;
+}
+
 /* What to write, or NULL: the service is as it should be, or must not be touched (see the verdict).
  */
 static json_t *body_for(struct rollout *ro, const struct release_service *s,
@@ -174,6 +188,8 @@ static json_t *body_for(struct rollout *ro, const struct release_service *s,
 		set_replicas(
 			body, json_integer_value(json_object_get(ro->replicas, s->object.key)));
 		return json_equal(body, seen->spec) ? NULL : body;
+	case ROLLOUT_ADOPT:
+		return body_of_adopted(ro, seen);
 	case ROLLOUT_BACK:
 		return is_written_by_us(ro, seen) && seen->previous_spec
 			       ? own_copy(ro, seen->previous_spec)

@@ -204,6 +204,7 @@ static void on_stack(void *data, const struct status *st, const struct db_stack 
 		return;
 	}
 	sr->namespace_ = arena_strdup(sr->run->arena, s->namespace_);
+	sr->world.adopted = s->adopted;
 	const char *active = s->active_deployment_id.text;
 	struct stack_op *op = stack_op_begin(
 		sr, active[0] ? arena_strdup(sr->run->arena, active) : NULL);
@@ -246,6 +247,23 @@ enum flow_next stack_look(struct flow *f)
 	struct stack_run *sr = stack_run_of(f);
 	stack_read_world(sr, on_looked, sr);
 	return FLOW_WAIT;
+}
+
+void stack_assign_networks(struct stack_run *sr)
+{
+	const struct release *r = &sr->target;
+	const char **names = arena_array(sr->run->arena, const char *, r->n_networks + 1);
+	const char **engine_names = arena_array(sr->run->arena, const char *, r->n_networks + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < r->n_networks; i++) {
+		if (r->networks[i].external)
+			continue;
+		names[n] = r->networks[i].key;
+		engine_names[n++] = r->networks[i].name;
+	}
+	struct stack_op *op = stack_op_begin(sr, NULL);
+	op->db = sr->db->stacks->set_networks(
+		sr->db, sr->run->job, names, engine_names, n, stack_op_step_done, op);
 }
 
 /* ---- the way back ---- */

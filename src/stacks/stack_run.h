@@ -84,5 +84,7 @@ void stack_build_release(struct stack_run *sr, const struct db_release *r,
 enum flow_next stack_load_stack(struct flow *f);
 enum flow_next stack_look(struct flow *f); /* the Engine's objects into `world` */
 /* ---- steps shared by the kinds ---- */
+/* network_assignments are the target's own networks; ends the step. */
+void stack_assign_networks(struct stack_run *sr);
 /* An undo: back to `previous`; nothing there: all is removed. */
 enum flow_next stack_restore(struct flow *f);

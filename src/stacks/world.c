@@ -14,7 +14,7 @@ struct world_reading {
 	struct list requests;
 	unsigned waiting;
 	bool listed;
-	char *stack_id;
+	char *namespace_, *stack_id;
 	struct status st;
 	void (*done)(void *data, const struct status *st);
 	void *data;
@@ -59,6 +59,7 @@ static struct request *ask(struct world_reading *rd)
 
 static void reading_destroy(struct world_reading *rd)
 {
+	free(rd->namespace_);
 	free(rd->stack_id);
 	free(rd);
 }
@@ -130,7 +131,10 @@ static const char *label(struct arena *a, const struct docker_pairs *labels, con
 static bool is_ours(const struct world_reading *rd, const struct docker_pairs *labels)
 {
 	const char *stack = docker_pair_get(labels, LABEL_STACK);
-	return stack && rd->stack_id[0] && strcmp(stack, rd->stack_id) == 0;
+	const char *ns = docker_pair_get(labels, LABEL_NAMESPACE);
+	if (!stack)
+		return rd->w->adopted && ns && strcmp(ns, rd->namespace_) == 0;
+	return rd->stack_id[0] && strcmp(stack, rd->stack_id) == 0;
 }
 
 static void on_services(
@@ -152,6 +156,7 @@ static void on_services(
 			.spec = keep_json(a, s[i].spec),
 			.previous_spec = keep_json(a, s[i].previous_spec),
 			.ours = is_ours(rd, &s[i].labels),
+			.label_stack = label(a, &s[i].labels, LABEL_STACK),
 			.label_job = label(a, &s[i].labels, LABEL_JOB),
 			.label_epoch = (int)epoch,
 			.update = s[i].update.state,
@@ -277,8 +282,11 @@ void world_read(struct world *w, const char *namespace_, const char *stack_id,
 	const struct docker_filter ours = {.labels = labels};
 	world_stop(w);
 	struct world_reading *rd = mem_new(struct world_reading);
-	*rd = (struct world_reading){
-		.w = w, .stack_id = mem_strdup(stack_id), .done = done, .data = data};
+	*rd = (struct world_reading){.w = w,
+		.namespace_ = mem_strdup(namespace_),
+		.stack_id = mem_strdup(stack_id),
+		.done = done,
+		.data = data};
 	list_init(&rd->requests);
 	w->reading = rd;
 	arena_reset(w->arena);

@@ -19,7 +19,9 @@ struct world_service {
 	json_t *spec, *previous_spec; /* as stored; previous may be NULL */
 	const char *label_job;
 	int label_epoch;
-	bool ours; /* carries our stack's label: nothing else is ever touched */
+	bool ours; /* carries our stack's label, see also world.adopted: nothing else is ever
+		      touched */
+	const char *label_stack; /* whose it is; "" = nobody's */
 	enum docker_update_state update;
 };
 struct world_object { /* network, secret, config */
@@ -36,6 +38,9 @@ struct world {
 	struct world_service *services;
 	struct world_object *networks, *secrets, *configs;
 	size_t n_services, n_networks, n_secrets, n_configs;
+	/* Set before world_read: the stack was adopted, so that what carries its namespace and no
+	 * stack's label is ours too. */
+	bool adopted;
 	/* private */
 	struct docker *docker;
 	struct world_reading *reading; /* under way; NULL: none */

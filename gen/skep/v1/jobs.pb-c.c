@@ -1048,7 +1048,7 @@ const ProtobufCMessageDescriptor skep__v1__retry_job_request__descriptor =
   (ProtobufCMessageInit) skep__v1__retry_job_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue skep__v1__job_kind__enum_values_by_number[11] =
+static const ProtobufCEnumValue skep__v1__job_kind__enum_values_by_number[12] =
 {
   { "JOB_KIND_UNSPECIFIED", "SKEP__V1__JOB_KIND__JOB_KIND_UNSPECIFIED", 0 },
   { "JOB_KIND_DEPLOY", "SKEP__V1__JOB_KIND__JOB_KIND_DEPLOY", 1 },
@@ -1061,12 +1061,14 @@ static const ProtobufCEnumValue skep__v1__job_kind__enum_values_by_number[11] =
   { "JOB_KIND_RENEW_CERTIFICATE", "SKEP__V1__JOB_KIND__JOB_KIND_RENEW_CERTIFICATE", 8 },
   { "JOB_KIND_PUBLISH_ROUTES", "SKEP__V1__JOB_KIND__JOB_KIND_PUBLISH_ROUTES", 9 },
   { "JOB_KIND_HOUSEKEEPING", "SKEP__V1__JOB_KIND__JOB_KIND_HOUSEKEEPING", 10 },
+  { "JOB_KIND_ADOPT", "SKEP__V1__JOB_KIND__JOB_KIND_ADOPT", 11 },
 };
 static const ProtobufCIntRange skep__v1__job_kind__value_ranges[] = {
-{0, 0},{0, 11}
+{0, 0},{0, 12}
 };
-static const ProtobufCEnumValueIndex skep__v1__job_kind__enum_values_by_name[11] =
+static const ProtobufCEnumValueIndex skep__v1__job_kind__enum_values_by_name[12] =
 {
+  { "JOB_KIND_ADOPT", 11 },
   { "JOB_KIND_BUILD", 7 },
   { "JOB_KIND_DEPLOY", 1 },
   { "JOB_KIND_HOUSEKEEPING", 10 },
@@ -1086,9 +1088,9 @@ const ProtobufCEnumDescriptor skep__v1__job_kind__descriptor =
   "JobKind",
   "Skep__V1__JobKind",
   "skep.v1",
-  11,
+  12,
   skep__v1__job_kind__enum_values_by_number,
-  11,
+  12,
   skep__v1__job_kind__enum_values_by_name,
   1,
   skep__v1__job_kind__value_ranges,

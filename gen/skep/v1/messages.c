@@ -471,6 +471,36 @@ static const struct rpc_field skep_v1_msg_list_releases_response_fields[] = {
 };
 const struct rpc_message skep_v1_msg_list_releases_response = { &skep__v1__list_releases_response__descriptor, skep_v1_msg_list_releases_response_fields, 2, RPC_WKT_NONE };
 
+static const struct rpc_field skep_v1_msg_adopt_stack_request_fields[] = {
+	{ .name = "project", .json_name = "project", .required = true, .max_len = 64 },
+	{ .name = "name", .json_name = "name", .required = true, .max_len = 40, .pattern = "^([a-z0-9]([a-z0-9_-]*[a-z0-9])\077)$", .pattern_help = "lower-case letters, digits, hyphens and underscores, starting and ending with a letter or digit" },
+	{ .name = "namespace", .json_name = "namespace", .max_len = 63, .pattern = "^(([a-z0-9]([a-z0-9_-]*[a-z0-9])\077)\077)$", .pattern_help = "lower-case letters, digits, hyphens and underscores, starting and ending with a letter or digit" },
+	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
+};
+const struct rpc_message skep_v1_msg_adopt_stack_request = { &skep__v1__adopt_stack_request__descriptor, skep_v1_msg_adopt_stack_request_fields, 4, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_export_stack_request_fields[] = {
+	{ .name = "stack", .json_name = "stack", .message = &skep_v1_msg_stack_ref, .required = true },
+	{ .name = "source", .json_name = "source" },
+};
+const struct rpc_message skep_v1_msg_export_stack_request = { &skep__v1__export_stack_request__descriptor, skep_v1_msg_export_stack_request_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_export_stack_response_fields[] = {
+	{ .name = "release", .json_name = "release" },
+	{ .name = "text", .json_name = "text", .is_secret = true },
+	{ .name = "warnings", .json_name = "warnings" },
+	{ .name = "compose", .json_name = "compose", .message = &skep_v1_msg_compose_file },
+	{ .name = "files", .json_name = "files", .message = &skep_v1_msg_uploaded_file },
+	{ .name = "variables", .json_name = "variables", .message = &skep_v1_msg_export_stack_response_variables_entry, .is_map = true, .is_secret = true },
+};
+const struct rpc_message skep_v1_msg_export_stack_response = { &skep__v1__export_stack_response__descriptor, skep_v1_msg_export_stack_response_fields, 6, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_export_stack_response_variables_entry_fields[] = {
+	{ .name = "key", .json_name = "key" },
+	{ .name = "value", .json_name = "value" },
+};
+const struct rpc_message skep_v1_msg_export_stack_response_variables_entry = { &skep__v1__export_stack_response__variables_entry__descriptor, skep_v1_msg_export_stack_response_variables_entry_fields, 2, RPC_WKT_NONE };
+
 static const struct rpc_field skep_v1_msg_system_info_fields[] = {
 	{ .name = "version", .json_name = "version" },
 	{ .name = "instance", .json_name = "instance" },
@@ -570,6 +600,7 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&google_rpc_msg_quota_failure_violation,
 	&google_rpc_msg_retry_info,
 	&google_rpc_msg_status,
+	&skep_v1_msg_adopt_stack_request,
 	&skep_v1_msg_caller,
 	&skep_v1_msg_cancel_job_request,
 	&skep_v1_msg_compose_file,
@@ -583,6 +614,9 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_deploy_stack_request_variables_entry,
 	&skep_v1_msg_deploy_stack_response,
 	&skep_v1_msg_event,
+	&skep_v1_msg_export_stack_request,
+	&skep_v1_msg_export_stack_response,
+	&skep_v1_msg_export_stack_response_variables_entry,
 	&skep_v1_msg_field_rules,
 	&skep_v1_msg_get_job_request,
 	&skep_v1_msg_get_project_request,

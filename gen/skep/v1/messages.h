@@ -63,6 +63,10 @@ extern const struct rpc_message skep_v1_msg_remove_stack_request; /* skep.v1.Rem
 extern const struct rpc_message skep_v1_msg_release; /* skep.v1.Release */
 extern const struct rpc_message skep_v1_msg_list_releases_request; /* skep.v1.ListReleasesRequest */
 extern const struct rpc_message skep_v1_msg_list_releases_response; /* skep.v1.ListReleasesResponse */
+extern const struct rpc_message skep_v1_msg_adopt_stack_request; /* skep.v1.AdoptStackRequest */
+extern const struct rpc_message skep_v1_msg_export_stack_request; /* skep.v1.ExportStackRequest */
+extern const struct rpc_message skep_v1_msg_export_stack_response; /* skep.v1.ExportStackResponse */
+extern const struct rpc_message skep_v1_msg_export_stack_response_variables_entry; /* skep.v1.ExportStackResponse.VariablesEntry */
 extern const struct rpc_message skep_v1_msg_system_info; /* skep.v1.SystemInfo */
 extern const struct rpc_message skep_v1_msg_ready_response; /* skep.v1.ReadyResponse */
 extern const struct rpc_message skep_v1_msg_dependency; /* skep.v1.Dependency */

@@ -784,6 +784,147 @@ void   skep__v1__list_releases_response__free_unpacked
   assert(message->base.descriptor == &skep__v1__list_releases_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   skep__v1__adopt_stack_request__init
+                     (Skep__V1__AdoptStackRequest         *message)
+{
+  static const Skep__V1__AdoptStackRequest init_value = SKEP__V1__ADOPT_STACK_REQUEST__INIT;
+  *message = init_value;
+}
+size_t skep__v1__adopt_stack_request__get_packed_size
+                     (const Skep__V1__AdoptStackRequest *message)
+{
+  assert(message->base.descriptor == &skep__v1__adopt_stack_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__adopt_stack_request__pack
+                     (const Skep__V1__AdoptStackRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__adopt_stack_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__adopt_stack_request__pack_to_buffer
+                     (const Skep__V1__AdoptStackRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__adopt_stack_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__AdoptStackRequest *
+       skep__v1__adopt_stack_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__AdoptStackRequest *)
+     protobuf_c_message_unpack (&skep__v1__adopt_stack_request__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__adopt_stack_request__free_unpacked
+                     (Skep__V1__AdoptStackRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__adopt_stack_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__export_stack_request__init
+                     (Skep__V1__ExportStackRequest         *message)
+{
+  static const Skep__V1__ExportStackRequest init_value = SKEP__V1__EXPORT_STACK_REQUEST__INIT;
+  *message = init_value;
+}
+size_t skep__v1__export_stack_request__get_packed_size
+                     (const Skep__V1__ExportStackRequest *message)
+{
+  assert(message->base.descriptor == &skep__v1__export_stack_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__export_stack_request__pack
+                     (const Skep__V1__ExportStackRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__export_stack_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__export_stack_request__pack_to_buffer
+                     (const Skep__V1__ExportStackRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__export_stack_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__ExportStackRequest *
+       skep__v1__export_stack_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__ExportStackRequest *)
+     protobuf_c_message_unpack (&skep__v1__export_stack_request__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__export_stack_request__free_unpacked
+                     (Skep__V1__ExportStackRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__export_stack_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__export_stack_response__variables_entry__init
+                     (Skep__V1__ExportStackResponse__VariablesEntry         *message)
+{
+  static const Skep__V1__ExportStackResponse__VariablesEntry init_value = SKEP__V1__EXPORT_STACK_RESPONSE__VARIABLES_ENTRY__INIT;
+  *message = init_value;
+}
+void   skep__v1__export_stack_response__init
+                     (Skep__V1__ExportStackResponse         *message)
+{
+  static const Skep__V1__ExportStackResponse init_value = SKEP__V1__EXPORT_STACK_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t skep__v1__export_stack_response__get_packed_size
+                     (const Skep__V1__ExportStackResponse *message)
+{
+  assert(message->base.descriptor == &skep__v1__export_stack_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__export_stack_response__pack
+                     (const Skep__V1__ExportStackResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__export_stack_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__export_stack_response__pack_to_buffer
+                     (const Skep__V1__ExportStackResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__export_stack_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__ExportStackResponse *
+       skep__v1__export_stack_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__ExportStackResponse *)
+     protobuf_c_message_unpack (&skep__v1__export_stack_response__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__export_stack_response__free_unpacked
+                     (Skep__V1__ExportStackResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__export_stack_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor skep__v1__task__field_descriptors[9] =
 {
   {
@@ -2310,6 +2451,288 @@ const ProtobufCMessageDescriptor skep__v1__list_releases_response__descriptor =
   skep__v1__list_releases_response__field_indices_by_name,
   1,  skep__v1__list_releases_response__number_ranges,
   (ProtobufCMessageInit) skep__v1__list_releases_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__adopt_stack_request__field_descriptors[4] =
+{
+  {
+    "project",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__AdoptStackRequest, project),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "name",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__AdoptStackRequest, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "namespace",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__AdoptStackRequest, namespace_),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "request_id",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__AdoptStackRequest, request_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__adopt_stack_request__field_indices_by_name[] = {
+  1,   /* field[1] = name */
+  2,   /* field[2] = namespace */
+  0,   /* field[0] = project */
+  3,   /* field[3] = request_id */
+};
+static const ProtobufCIntRange skep__v1__adopt_stack_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor skep__v1__adopt_stack_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.AdoptStackRequest",
+  "AdoptStackRequest",
+  "Skep__V1__AdoptStackRequest",
+  "skep.v1",
+  sizeof(Skep__V1__AdoptStackRequest),
+  4,
+  skep__v1__adopt_stack_request__field_descriptors,
+  skep__v1__adopt_stack_request__field_indices_by_name,
+  1,  skep__v1__adopt_stack_request__number_ranges,
+  (ProtobufCMessageInit) skep__v1__adopt_stack_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__export_stack_request__field_descriptors[2] =
+{
+  {
+    "stack",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ExportStackRequest, stack),
+    &skep__v1__stack_ref__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "source",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ExportStackRequest, source),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__export_stack_request__field_indices_by_name[] = {
+  1,   /* field[1] = source */
+  0,   /* field[0] = stack */
+};
+static const ProtobufCIntRange skep__v1__export_stack_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor skep__v1__export_stack_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.ExportStackRequest",
+  "ExportStackRequest",
+  "Skep__V1__ExportStackRequest",
+  "skep.v1",
+  sizeof(Skep__V1__ExportStackRequest),
+  2,
+  skep__v1__export_stack_request__field_descriptors,
+  skep__v1__export_stack_request__field_indices_by_name,
+  1,  skep__v1__export_stack_request__number_ranges,
+  (ProtobufCMessageInit) skep__v1__export_stack_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__export_stack_response__variables_entry__field_descriptors[2] =
+{
+  {
+    "key",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ExportStackResponse__VariablesEntry, key),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "value",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ExportStackResponse__VariablesEntry, value),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__export_stack_response__variables_entry__field_indices_by_name[] = {
+  0,   /* field[0] = key */
+  1,   /* field[1] = value */
+};
+static const ProtobufCIntRange skep__v1__export_stack_response__variables_entry__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor skep__v1__export_stack_response__variables_entry__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.ExportStackResponse.VariablesEntry",
+  "VariablesEntry",
+  "Skep__V1__ExportStackResponse__VariablesEntry",
+  "skep.v1",
+  sizeof(Skep__V1__ExportStackResponse__VariablesEntry),
+  2,
+  skep__v1__export_stack_response__variables_entry__field_descriptors,
+  skep__v1__export_stack_response__variables_entry__field_indices_by_name,
+  1,  skep__v1__export_stack_response__variables_entry__number_ranges,
+  (ProtobufCMessageInit) skep__v1__export_stack_response__variables_entry__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__export_stack_response__field_descriptors[6] =
+{
+  {
+    "release",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ExportStackResponse, release),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "text",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ExportStackResponse, text),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "warnings",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_STRING,
+    offsetof(Skep__V1__ExportStackResponse, n_warnings),
+    offsetof(Skep__V1__ExportStackResponse, warnings),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "compose",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Skep__V1__ExportStackResponse, n_compose),
+    offsetof(Skep__V1__ExportStackResponse, compose),
+    &skep__v1__compose_file__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "files",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Skep__V1__ExportStackResponse, n_files),
+    offsetof(Skep__V1__ExportStackResponse, files),
+    &skep__v1__uploaded_file__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "variables",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Skep__V1__ExportStackResponse, n_variables),
+    offsetof(Skep__V1__ExportStackResponse, variables),
+    &skep__v1__export_stack_response__variables_entry__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__export_stack_response__field_indices_by_name[] = {
+  3,   /* field[3] = compose */
+  4,   /* field[4] = files */
+  0,   /* field[0] = release */
+  1,   /* field[1] = text */
+  5,   /* field[5] = variables */
+  2,   /* field[2] = warnings */
+};
+static const ProtobufCIntRange skep__v1__export_stack_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor skep__v1__export_stack_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.ExportStackResponse",
+  "ExportStackResponse",
+  "Skep__V1__ExportStackResponse",
+  "skep.v1",
+  sizeof(Skep__V1__ExportStackResponse),
+  6,
+  skep__v1__export_stack_response__field_descriptors,
+  skep__v1__export_stack_response__field_indices_by_name,
+  1,  skep__v1__export_stack_response__number_ranges,
+  (ProtobufCMessageInit) skep__v1__export_stack_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCEnumValue skep__v1__stack_status__enum_values_by_number[8] =

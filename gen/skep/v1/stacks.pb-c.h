@@ -38,6 +38,10 @@ typedef struct Skep__V1__RemoveStackRequest Skep__V1__RemoveStackRequest;
 typedef struct Skep__V1__Release Skep__V1__Release;
 typedef struct Skep__V1__ListReleasesRequest Skep__V1__ListReleasesRequest;
 typedef struct Skep__V1__ListReleasesResponse Skep__V1__ListReleasesResponse;
+typedef struct Skep__V1__AdoptStackRequest Skep__V1__AdoptStackRequest;
+typedef struct Skep__V1__ExportStackRequest Skep__V1__ExportStackRequest;
+typedef struct Skep__V1__ExportStackResponse Skep__V1__ExportStackResponse;
+typedef struct Skep__V1__ExportStackResponse__VariablesEntry Skep__V1__ExportStackResponse__VariablesEntry;
 
 
 /* --- enums --- */
@@ -345,6 +349,60 @@ struct  Skep__V1__ListReleasesResponse
 #define SKEP__V1__LIST_RELEASES_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__list_releases_response__descriptor) \
     , 0,NULL, (char *)protobuf_c_empty_string }
+
+
+struct  Skep__V1__AdoptStackRequest
+{
+  ProtobufCMessage base;
+  char *project;
+  char *name;
+  char *namespace_;
+  char *request_id;
+};
+#define SKEP__V1__ADOPT_STACK_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__adopt_stack_request__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+
+
+struct  Skep__V1__ExportStackRequest
+{
+  ProtobufCMessage base;
+  Skep__V1__StackRef *stack;
+  protobuf_c_boolean source;
+};
+#define SKEP__V1__EXPORT_STACK_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__export_stack_request__descriptor) \
+    , NULL, 0 }
+
+
+struct  Skep__V1__ExportStackResponse__VariablesEntry
+{
+  ProtobufCMessage base;
+  char *key;
+  char *value;
+};
+#define SKEP__V1__EXPORT_STACK_RESPONSE__VARIABLES_ENTRY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__export_stack_response__variables_entry__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+
+
+struct  Skep__V1__ExportStackResponse
+{
+  ProtobufCMessage base;
+  int64_t release;
+  char *text;
+  size_t n_warnings;
+  char **warnings;
+  size_t n_compose;
+  Skep__V1__ComposeFile **compose;
+  size_t n_files;
+  Skep__V1__UploadedFile **files;
+  size_t n_variables;
+  Skep__V1__ExportStackResponse__VariablesEntry **variables;
+};
+#define SKEP__V1__EXPORT_STACK_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__export_stack_response__descriptor) \
+    , 0, (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, 0,NULL, 0,NULL }
 
 
 /* Skep__V1__Task methods */
@@ -676,6 +734,66 @@ Skep__V1__ListReleasesResponse *
 void   skep__v1__list_releases_response__free_unpacked
                      (Skep__V1__ListReleasesResponse *message,
                       ProtobufCAllocator *allocator);
+/* Skep__V1__AdoptStackRequest methods */
+void   skep__v1__adopt_stack_request__init
+                     (Skep__V1__AdoptStackRequest         *message);
+size_t skep__v1__adopt_stack_request__get_packed_size
+                     (const Skep__V1__AdoptStackRequest   *message);
+size_t skep__v1__adopt_stack_request__pack
+                     (const Skep__V1__AdoptStackRequest   *message,
+                      uint8_t             *out);
+size_t skep__v1__adopt_stack_request__pack_to_buffer
+                     (const Skep__V1__AdoptStackRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Skep__V1__AdoptStackRequest *
+       skep__v1__adopt_stack_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   skep__v1__adopt_stack_request__free_unpacked
+                     (Skep__V1__AdoptStackRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Skep__V1__ExportStackRequest methods */
+void   skep__v1__export_stack_request__init
+                     (Skep__V1__ExportStackRequest         *message);
+size_t skep__v1__export_stack_request__get_packed_size
+                     (const Skep__V1__ExportStackRequest   *message);
+size_t skep__v1__export_stack_request__pack
+                     (const Skep__V1__ExportStackRequest   *message,
+                      uint8_t             *out);
+size_t skep__v1__export_stack_request__pack_to_buffer
+                     (const Skep__V1__ExportStackRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Skep__V1__ExportStackRequest *
+       skep__v1__export_stack_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   skep__v1__export_stack_request__free_unpacked
+                     (Skep__V1__ExportStackRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Skep__V1__ExportStackResponse__VariablesEntry methods */
+void   skep__v1__export_stack_response__variables_entry__init
+                     (Skep__V1__ExportStackResponse__VariablesEntry         *message);
+/* Skep__V1__ExportStackResponse methods */
+void   skep__v1__export_stack_response__init
+                     (Skep__V1__ExportStackResponse         *message);
+size_t skep__v1__export_stack_response__get_packed_size
+                     (const Skep__V1__ExportStackResponse   *message);
+size_t skep__v1__export_stack_response__pack
+                     (const Skep__V1__ExportStackResponse   *message,
+                      uint8_t             *out);
+size_t skep__v1__export_stack_response__pack_to_buffer
+                     (const Skep__V1__ExportStackResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Skep__V1__ExportStackResponse *
+       skep__v1__export_stack_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   skep__v1__export_stack_response__free_unpacked
+                     (Skep__V1__ExportStackResponse *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Skep__V1__Task_Closure)
@@ -735,6 +853,18 @@ typedef void (*Skep__V1__ListReleasesRequest_Closure)
 typedef void (*Skep__V1__ListReleasesResponse_Closure)
                  (const Skep__V1__ListReleasesResponse *message,
                   void *closure_data);
+typedef void (*Skep__V1__AdoptStackRequest_Closure)
+                 (const Skep__V1__AdoptStackRequest *message,
+                  void *closure_data);
+typedef void (*Skep__V1__ExportStackRequest_Closure)
+                 (const Skep__V1__ExportStackRequest *message,
+                  void *closure_data);
+typedef void (*Skep__V1__ExportStackResponse__VariablesEntry_Closure)
+                 (const Skep__V1__ExportStackResponse__VariablesEntry *message,
+                  void *closure_data);
+typedef void (*Skep__V1__ExportStackResponse_Closure)
+                 (const Skep__V1__ExportStackResponse *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -765,6 +895,10 @@ extern const ProtobufCMessageDescriptor skep__v1__remove_stack_request__descript
 extern const ProtobufCMessageDescriptor skep__v1__release__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__list_releases_request__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__list_releases_response__descriptor;
+extern const ProtobufCMessageDescriptor skep__v1__adopt_stack_request__descriptor;
+extern const ProtobufCMessageDescriptor skep__v1__export_stack_request__descriptor;
+extern const ProtobufCMessageDescriptor skep__v1__export_stack_response__descriptor;
+extern const ProtobufCMessageDescriptor skep__v1__export_stack_response__variables_entry__descriptor;
 
 PROTOBUF_C__END_DECLS
 
