@@ -36,12 +36,14 @@ static const struct pg_stmt sql[] = {
 		"  from projects p"
 		"  left join orchestration_stacks s on s.project_id = p.id and s.name = $3"
 		"  where p.id = skep_project($1, $2)) w"},
+	/* One whose adoption never began can be adopted again. */
 	[CHECK_NEW] = {"adopt_check_new",
 		"select skep_raise(6, format("
 		"  'stack \"%s\" exists already in this project:"
 			" adopt under another name, or remove it first', $3::text))"
 		" where exists (select from orchestration_stacks"
-		"  where project_id = skep_project($1, $2) and name = $3)"},
+		"  where project_id = skep_project($1, $2) and name = $3"
+		"  and not (adopted and active_deployment_id is null))"},
 	/* $4 namespace, $5 id, $6 adopted. One that exists is locked: its releases and jobs come one after the
 	 * other. */
 	[PUT_STACK] = {"deploy_put_stack",

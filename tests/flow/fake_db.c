@@ -119,6 +119,14 @@ struct store_job *store_deploy(
 	return j;
 }
 
+struct store_job *store_adopt(struct store *s, int max_attempts)
+{
+	struct store_job *j = store_deploy(s, "", ON_FAILURE_ROLLBACK, max_attempts);
+	s->stack.adopted = true;
+	j->row.kind = JOB_ADOPT;
+	return j;
+}
+
 struct store_job *store_submit(
 	struct store *s, enum job_kind kind, const char *params, int max_attempts)
 {
@@ -248,6 +256,27 @@ static struct status fence(struct fake_call *c)
 {
 	const struct store_args *g = store_args(c);
 	return store_fence(g->store, g->owner, g->epoch);
+}
+
+static struct status store_source_effect(struct fake_call *c)
+{
+	struct store_args *g = store_args(c);
+	struct status st = fence(c);
+	struct store_release *r = store_release_find(g->store, g->id);
+	if (status_is_ok(&st) && r) {
+		r->source.len = 0;
+		buf_add_str(&r->source, g->bytes);
+	}
+	return st;
+}
+
+static struct db_call *store_source(struct db *db, const struct db_job *job,
+	const char *deployment_id, struct str source, db_done done, void *data)
+{
+	struct fake_call *c = fenced_call(db, job, deployment_id, done, data);
+	store_args(c)->bytes = str_of(arena_strndup(c->arena, source.ptr, source.len));
+	fake_call_start(c, 0, store_source_effect, store_deliver_done, "store_source");
+	return handle(c);
 }
 
 static struct status store_rendered_effect(struct fake_call *c)
@@ -502,6 +531,7 @@ static const struct db_registry_ops fake_registry_ops = {.load = load_registries
 const struct db_stack_ops fake_stack_ops = {
 	.get = stack_get,
 	.load_release = load_release,
+	.store_source = store_source,
 	.store_rendered = store_rendered,
 	.set_status = set_status,
 	.activate = activate,

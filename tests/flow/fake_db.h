@@ -45,6 +45,8 @@ void store_destroy(struct store *s);
 /* What the api would do. The stack is made with the first release. */
 struct store_job *store_deploy(
 	struct store *s, const char *compose, enum failure_policy policy, int max_attempts);
+/* The stack is made, without a release's source. */
+struct store_job *store_adopt(struct store *s, int max_attempts);
 struct store_job *store_submit(
 	struct store *s, enum job_kind kind, const char *params, int max_attempts);
 void store_cancel(struct store *s, struct store_job *j);

@@ -9,12 +9,14 @@
 struct scenario {
 	const char *name;
 	const char *prepared; /* Compose text that runs before; NULL = nothing does */
+	void (*arrange)(struct world *w); /* what is there already, by other hands; may be NULL */
 	struct store_job *(*submit)(struct world *w);
 	/* A job that fails has changed what cannot be taken back (restart): only its end is
 	 * checked. */
 	bool one_way;
 	bool fails; /* without any fault already: it is taken back */
 	bool gone;  /* when it succeeds, the stack's row is gone */
+	bool forgotten; /* the same when it fails after its first step has begun */
 };
 /* Asserts success, or with `fails` failure. The caller destroys the world. */
 struct world *scenario_run(const struct scenario *s);

@@ -190,7 +190,7 @@ char *world_writes(struct world *w)
 	static const char *const writes[] = {"docker service_create", "docker service_update",
 		"docker service_remove", "docker network_create", "docker network_remove",
 		"docker secret_create", "docker secret_remove", "docker config_create",
-		"docker config_remove", "db step", "db undo", "db store_rendered", "db set_status",
+		"docker config_remove", "db step", "db undo", "db store_source", "db store_rendered", "db set_status",
 		"db activate", "db fail_release", "db removed", "db set_networks", "db finish",
 		"db requeue", NULL};
 	return fake_trace(&w->script, w->arena, writes);
