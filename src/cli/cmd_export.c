@@ -35,7 +35,8 @@ static int write_file(struct cli *c, const char *folder, const char *name, struc
 	int why = errno;
 	ok = (!f || fclose(f) == 0) && ok;
 	if (!ok) {
-		cli_error(c, "%s: %s", path, strerror(why));
+		char words[128];
+		cli_error(c, "%s: %s", path, strerror_r(why, words, sizeof(words)));
 		return CLI_FAILED;
 	}
 	cli_print(c, "%s\n", text_line(c->arena, path));
