@@ -12,6 +12,7 @@ struct db;
 struct loop;
 struct observer;
 struct rpc_token;
+struct stacks;
 
 /* Why a server that skepd needs can't be used. */
 struct api_dependency {
@@ -31,6 +32,7 @@ struct api {
 	void (*job_ready)(void *data, const char *job_id);
 	void (*job_cancel)(void *data, const char *job_id);
 	void (*dependencies)(void *data, struct api_dependency ret[API_DEPENDENCIES]);
+	struct stacks *stacks;     /* borrowed: the Engine, for plans */
 	struct observer *observer; /* borrowed: the tasks as seen now; NULL: none are told */
 	void *data;
 };

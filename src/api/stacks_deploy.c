@@ -3,7 +3,9 @@
 
 #include "api/api.h"
 #include "api/convert.h"
+#include "api/stacks.h"
 #include "base/arena.h"
+#include "base/json.h"
 #include "stacks/release_build.h"
 
 #define ATTEMPTS 3
@@ -14,39 +16,6 @@ struct deploy {
 	const char **warnings;
 	size_t n_warnings;
 };
-
-static struct release_upload upload_of(struct arena *a, const Skep__V1__DeployStackRequest *q)
-{
-	struct release_upload u = {.n_texts = q->n_compose, .n_files = q->n_files, .n_variables = q->n_variables};
-	u.texts = arena_array(a, struct compose_text, q->n_compose + 1);
-	for (size_t i = 0; i < q->n_compose; i++)
-		u.texts[i] = (struct compose_text){
-			q->compose[i]->name, str_make((const char *)q->compose[i]->text.data, q->compose[i]->text.len)};
-	u.files = arena_array(a, struct compose_upload, q->n_files + 1);
-	for (size_t i = 0; i < q->n_files; i++)
-		u.files[i] = (struct compose_upload){
-			q->files[i]->path, str_make((const char *)q->files[i]->content.data, q->files[i]->content.len)};
-	u.variables = arena_array(a, struct compose_variable, q->n_variables + 1);
-	for (size_t i = 0; i < q->n_variables; i++)
-		u.variables[i] = (struct compose_variable){q->variables[i]->key, q->variables[i]->value};
-	return u;
-}
-
-static void refuse(struct deploy *d, const struct compose_problems *errors)
-{
-	struct arena *a = rpc_call_arena(d->call);
-	struct rpc_violation *v = arena_array(a, struct rpc_violation, errors->len + 1);
-	for (size_t i = 0; i < errors->len; i++) {
-		const struct compose_problem *p = &errors->items[i];
-		v[i].field = p->line ? arena_fmt(a, "%s:%u:%u", p->file, p->line, p->column) : p->file[0] ? p->file : "compose";
-		bool named = strncmp(p->message, "services.", 9) == 0; /* docker's words name the place themselves */
-		v[i].description = arena_fmt(a, "%s%s%s%s%s%s", named ? "" : p->path, named || !p->path[0] ? "" : ": ", p->message,
-			p->hint[0] ? " (" : "", p->hint, p->hint[0] ? ")" : "");
-	}
-	struct status st = status_err(ST_INVALID_ARGUMENT, "the Compose text has %zu error%s; nothing was stored",
-		errors->len + errors->more, errors->len + errors->more == 1 ? "" : "s");
-	rpc_call_fail_fields(d->call, &st, v, errors->len);
-}
 
 static void on_job(void *data, const struct status *st, const struct db_job *j)
 {
@@ -68,18 +37,17 @@ static void on_job(void *data, const struct status *st, const struct db_job *j)
 }
 
 /* What the job is told beside the release. */
-static struct str params_of(const Skep__V1__DeployStackRequest *q)
+static struct str params_of(struct arena *a, const Skep__V1__DeployStackRequest *q)
 {
-	switch (q->resolve_image) {
-	case SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_UNSPECIFIED:
-	case SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_ALWAYS:
-		break;
-	case SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_CHANGED:
-		return STR("{\"resolve_image\":\"changed\"}");
-	case SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_NEVER:
-		return STR("{\"resolve_image\":\"never\"}");
-	}
-	return STR("{}");
+	json_t *params = json_object();
+	const char *resolve = api_resolve_image(q);
+	if (resolve[0])
+		json_object_set_new(params, "resolve_image", json_string(resolve));
+	if (q->plan_fingerprint[0])
+		json_object_set_new(params, "plan_fingerprint", json_string(q->plan_fingerprint));
+	struct str text = str_of(json_to_text(a, params));
+	json_decref(params);
+	return text;
 }
 
 static void store(struct deploy *d, const struct release_build *b)
@@ -101,7 +69,7 @@ static void store(struct deploy *d, const struct release_build *b)
 		.n_images = model->services_len,
 		.warnings = d->warnings,
 		.n_warnings = d->n_warnings,
-		.params = params_of(q),
+		.params = params_of(a, q),
 		.max_attempts = ATTEMPTS,
 	};
 	struct db_scope scope = api_scope_once(d->call, &q->base, &q->request_id);
@@ -113,16 +81,15 @@ static void on_built(void *data, const struct status *st, const struct release_b
 	struct deploy *d = data;
 	struct arena *a = rpc_call_arena(d->call);
 	if (b->errors.len > 0) {
-		refuse(d, &b->errors);
+		api_refuse_texts(d->call, &b->errors);
 		return;
 	}
 	if (!status_is_ok(st)) {
 		api_fail(d->call, st);
 		return;
 	}
-	d->warnings = arena_array(a, const char *, b->warnings.len + 1);
-	for (size_t i = 0; i < b->warnings.len; i++)
-		d->warnings[d->n_warnings++] = compose_problem_text(a, &b->warnings.items[i]);
+	d->warnings = api_warnings(a, &b->warnings);
+	d->n_warnings = b->warnings.len;
 	store(d, b);
 }
 
@@ -144,7 +111,7 @@ static void on_project(void *data, const struct status *st, const struct db_proj
 		rpc_call_fail_fields(d->call, &bad, &v, 1);
 		return;
 	}
-	const struct release_upload upload = upload_of(a, q);
+	const struct release_upload upload = api_upload(a, q);
 	release_build(api_of(d->call)->loop, a, &(struct release_build_input){.namespace_ = ns, .upload = &upload}, on_built, d);
 }
 

@@ -250,7 +250,7 @@ static void make_parts(struct app *app)
 	app->hub = api_hub_create(app->loop);
 	app->api = (struct api){.loop = app->loop, .db = app->db, .hub = app->hub, .instance = app->instance.text,
 		.started_us = clock_system()->wall_us(clock_system()), .job_ready = job_ready, .job_cancel = job_cancel,
-		.dependencies = dependencies, .observer = app->observer, .data = app};
+		.dependencies = dependencies, .stacks = &app->stacks, .observer = app->observer, .data = app};
 	const struct rpc_server_options server = {.loop = app->loop, .methods = skep_v1_methods, .n_methods = skep_v1_method_count,
 		.context = &app->api, .authenticate = api_authenticate, .limits = limits_of(c)};
 	app->server = rpc_server_create(&server);

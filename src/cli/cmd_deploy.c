@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/connect.h"
 #include "cli/message.h"
+#include "cli/plan_file.h"
 #include "cli/upload.h"
 #include "cli/watch.h"
 #include "skep/v1/messages.h"
@@ -35,22 +36,44 @@ static Skep__V1__ResolveImage resolve_image(struct cli *c)
 	return (Skep__V1__ResolveImage)value;
 }
 
-int cmd_stack_deploy(struct cli *c)
+int cmd_deploy_request(struct cli *c, Skep__V1__DeployStackRequest *ret_request)
 {
-	Skep__V1__DeployStackRequest r = SKEP__V1__DEPLOY_STACK_REQUEST__INIT;
-	ProtobufCMessage *reply;
 	const char *project, *namespace = cli_option(c, "namespace");
-	uint64_t timeout_ms;
-	int code = watch_timeout(c, &timeout_ms) ? upload_collect(c, &r) : CLI_USAGE;
+	int code = upload_collect(c, ret_request);
 	if (code == CLI_DONE)
 		code = cmd_need_project(c, &project);
 	if (code)
 		return code;
-	r.project = message_str(project);
+	ret_request->project = message_str(project);
 	if (namespace)
-		r.namespace_ = message_str(namespace);
+		ret_request->namespace_ = message_str(namespace);
+	ret_request->resolve_image = resolve_image(c);
+	return code;
+}
+
+static int take_plan(struct cli *c, Skep__V1__DeployStackRequest *r)
+{
+	const char *plan = cli_option(c, "plan");
+	if (!plan)
+		return CLI_DONE;
+	struct status st = plan_file_read(c->arena, plan, &plan);
+	if (!status_is_ok(&st))
+		return cli_fail(c, &st);
+	r->plan_fingerprint = message_str(plan);
+	return CLI_DONE;
+}
+
+int cmd_stack_deploy(struct cli *c)
+{
+	Skep__V1__DeployStackRequest r = SKEP__V1__DEPLOY_STACK_REQUEST__INIT;
+	ProtobufCMessage *reply;
+	uint64_t timeout_ms;
+	int code = watch_timeout(c, &timeout_ms) ? cmd_deploy_request(c, &r) : CLI_USAGE;
+	if (code == CLI_DONE)
+		code = take_plan(c, &r);
+	if (code)
+		return code;
 	r.on_failure = on_failure(c);
-	r.resolve_image = resolve_image(c);
 	r.request_id = message_str(cli_request_id(c));
 	code = cli_call(c, &(struct cli_call){.method = "/skep.v1.Stacks/Deploy", .reply = &skep_v1_msg_deploy_stack_response,
 		.request = &r.base, .resend = true, .timeout_ms = 120000}, &reply);

@@ -3,6 +3,15 @@
 #define WAIT_OPTIONS                                                                             \
 	{"detach", 'd', NULL, "do not wait for the job's end", NULL, NAMES_NONE, false},         \
 	{"wait-timeout", 0, "TIME", "how long to wait: 90s, 10m (default), 1h; 0 = for ever", NULL, NAMES_NONE, false}
+#define RESOLVE_OPTION                                                                                              \
+	{"resolve-image", 0, "WHEN", "ask registries for digests: always (default), changed (images named anew) or never", \
+		"always changed never", NAMES_NONE, false}
+#define NAMESPACE_OPTION                                                                                             \
+	{"namespace", 0, "NAME", "name in the Engine (default PROJECT-NAME); fixed by the first deploy", NULL, NAMES_NONE, \
+		false}
+#define SHOW_OPTIONS                                                                                                         \
+	{"show-values", 0, NULL, "print values of variables and contents instead of (sensitive)", NULL, NAMES_NONE, false}, \
+	{"detailed-exitcode", 0, NULL, "exit with 2 when there is a difference", NULL, NAMES_NONE, false}
 #define ALL_PROJECTS {"all-projects", 'A', NULL, "of every project you can see", NULL, NAMES_NONE, false}
 #define LIMIT        {"limit", 'n', "N", "at most so many, newest first (default 50; 0 = all)", NULL, NAMES_NONE, false}
 
@@ -34,11 +43,11 @@ static const struct cli_option project_create_options[] = {
 
 static const struct cli_option deploy_options[] = {
 	SOURCE_OPTIONS,
-	{"namespace", 0, "NAME", "name in the Engine (default PROJECT-NAME); fixed by the first deploy", NULL, NAMES_NONE, false},
+	NAMESPACE_OPTION,
 	{"on-failure", 0, "WHAT", "rollback (default) to the last good release, or pause as it is", "rollback pause",
 		NAMES_NONE, false},
-	{"resolve-image", 0, "WHEN", "ask registries for digests: always (default), changed (images named anew) or never",
-		"always changed never", NAMES_NONE, false},
+	RESOLVE_OPTION,
+	{"plan", 0, "PLAN", "do what was planned or nothing: a file of `plan --out`, or a fingerprint", NULL, NAMES_FILE, false},
 	{"request-id", 0, "ID", "the same id within 24 h starts no second job (default: a new one)", NULL, NAMES_NONE, false},
 	WAIT_OPTIONS,
 	{0},
@@ -60,6 +69,15 @@ static const struct cli_option export_options[] = {
 	{"dir", 0, "DIR", "write the source's files and variables (.env) there", NULL, NAMES_FILE, false},
 	{0},
 };
+static const struct cli_option plan_options[] = {
+	SOURCE_OPTIONS,
+	NAMESPACE_OPTION,
+	RESOLVE_OPTION,
+	{"out", 0, "FILE", "write the plan's fingerprint there, for `stack deploy --plan FILE`", NULL, NAMES_FILE, false},
+	SHOW_OPTIONS,
+	{0},
+};
+static const struct cli_option diff_options[] = {SHOW_OPTIONS, {0}};
 static const struct cli_option wait_options[] = {WAIT_OPTIONS, {0}};
 static const struct cli_option stack_ls_options[] = {ALL_PROJECTS, {0}};
 static const struct cli_option releases_options[] = {LIMIT, {0}};
@@ -112,6 +130,18 @@ static const struct cli_command commands[] = {
 			   "VERSION=2 skep stack deploy shop\n"
 			   "cat compose.yml | skep stack deploy -c - --detach shop",
 		.run = cmd_stack_deploy},
+	{.path = "stack plan", .args = "[NAME]", .max_args = 1, .options = plan_options,
+		.names = NAMES_STACK, .help = "Show what a deploy would do, and why",
+		.about = "Sends what `stack deploy` would send, compares it with what the Engine holds, and writes nothing:\n"
+			 "+ made, ~ changed in place, -/+ made anew, - removed, ! cannot be done (then the exit code is 1).",
+		.example = "skep stack plan -c compose.yml shop\n"
+			   "skep stack plan --out shop.plan shop && skep stack deploy --plan shop.plan shop",
+		.run = cmd_stack_plan},
+	{.path = "stack diff", .args = "NAME", .min_args = 1, .max_args = 1, .options = diff_options,
+		.names = NAMES_STACK, .help = "Show what somebody changed by hand since the last deploy",
+		.about = "Compares what the Engine holds with the release that runs: ~ changed, - removed, + added by somebody else.\n"
+			 "Fields read: as released -> as it is now.",
+		.example = "skep stack diff shop", .run = cmd_stack_diff},
 	{.path = "stack ls", .alias = "list", .args = "", .options = stack_ls_options, .help = "List stacks",
 		.example = "skep stack ls -A", .run = cmd_stack_ls},
 	{.path = "stack get", .alias = "inspect", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_STACK,

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 
 typedef struct Skep__V1__StackRef Skep__V1__StackRef;
+typedef struct Skep__V1__DeployStackRequest Skep__V1__DeployStackRequest;
 
 extern const struct cli_program cli_program;
 
@@ -30,6 +31,9 @@ int cmd_stack_export(struct cli *c);
 /* cmd_compose.c */
 int cmd_compose_config(struct cli *c);
 int cmd_compose_render(struct cli *c);
+/* cmd_plan.c */
+int cmd_stack_plan(struct cli *c);
+int cmd_stack_diff(struct cli *c);
 /* cmd_job.c */
 int cmd_job_ls(struct cli *c);
 int cmd_job_get(struct cli *c);
@@ -61,6 +65,8 @@ int cmd_complete(struct cli *c);
 /* The project that a command is about: option, variable, context, else the one that the caller's token belongs to.
  * CLI_USAGE when there is none. */
 int cmd_need_project(struct cli *c, const char **ret_project);
+/* What a deploy and a plan send: texts, files, variables, which stack. */
+int cmd_deploy_request(struct cli *c, Skep__V1__DeployStackRequest *ret_request);
 /* The stack of the first argument, in that project. */
 int cmd_stack_ref(struct cli *c, Skep__V1__StackRef *ret_ref);
 /* --limit: a number; otherwise `otherwise`. 0 = all. False: it is none, and that has been said. */

@@ -207,7 +207,7 @@ enum compose_verdict {
 };
 struct compose_change {
 	const char *path;   /* "TaskTemplate.ContainerSpec.Image"; labels as Labels["a.b"]; lists as
-			       Env[2] */
+			       Args[2]; variables by name: Env.PATH */
 	const char *before; /* JSON text; NULL = absent */
 	const char *after;
 };

@@ -5,6 +5,7 @@
 #include "compose/compose.h"
 #include <string.h>
 #include "base/arena.h"
+#include "base/map.h"
 
 struct plan {
 	struct arena *a;
@@ -45,7 +46,8 @@ static const char *value_text(struct arena *a, const json_t *v)
 	return v && !json_is_null(v) ? json_to_text(a, v) : NULL;
 }
 
-static void change(struct plan *p, const struct step *s, const json_t *before, const json_t *after)
+/* Texts: JSON or NULL. */
+static void change_text(struct plan *p, const struct step *s, const char *before, const char *after)
 {
 	struct compose_diff *d = p->diff;
 	struct buf b = {0};
@@ -57,10 +59,14 @@ static void change(struct plan *p, const struct step *s, const json_t *before, c
 		d->changes = items;
 	}
 	write_step(&b, s);
-	d->changes[d->len++] = (struct compose_change){.path = str_dup(p->a, buf_str(&b)),
-		.before = value_text(p->a, before),
-		.after = value_text(p->a, after)};
+	d->changes[d->len++] = (struct compose_change){
+		.path = str_dup(p->a, buf_str(&b)), .before = before, .after = after};
 	buf_finish(&b);
+}
+
+static void change(struct plan *p, const struct step *s, const json_t *before, const json_t *after)
+{
+	change_text(p, s, value_text(p->a, before), value_text(p->a, after));
 }
 
 /* Maps with keys of the user's: there "" is another thing than absence, and no rule of ours holds.
@@ -140,9 +146,8 @@ static bool is_empty_object(const json_t *v, const struct step *s)
 {
 	const char *key;
 	json_t *child;
-	json_object_foreach ((json_t *)v, key, child)
-		if (!is_empty(child, &(struct step){.up = s, .key = key}))
-			return false;
+	json_object_foreach((json_t *)v, key,
+		child) if (!is_empty(child, &(struct step){.up = s, .key = key})) return false;
 	return true;
 }
 
@@ -227,17 +232,74 @@ static void compare_objects(
 {
 	const char *key;
 	json_t *v;
-	json_object_foreach ((json_t *)want, key, v)
+	json_object_foreach((json_t *)want, key, v)
 		compare(p, &(struct step){.up = s, .key = key}, v, json_object_get(have, key));
-	json_object_foreach ((json_t *)have, key, v)
-		if (!json_object_get(want, key))
-			compare(p, &(struct step){.up = s, .key = key}, NULL, v);
+	json_object_foreach((json_t *)have, key, v) if (!json_object_get(want, key))
+		compare(p, &(struct step){.up = s, .key = key}, NULL, v);
+}
+
+/* ---- environment: by name, so that a new variable does not make all behind it differ ---- */
+
+struct variables {
+	struct map values; /* name → JSON text; "null" where a name stands alone */
+	bool plain;        /* names do not repeat: their order means nothing */
+};
+
+static void read_variables(struct plan *p, const json_t *list, struct variables *ret)
+{
+	json_t *entry;
+	size_t i;
+	map_init(&ret->values);
+	ret->plain = true;
+	json_array_foreach(list, i, entry)
+	{
+		struct str rest = str_of(json_is_string(entry) ? json_string_value(entry) : "");
+		const struct str name = str_cut(&rest, '=');
+		json_t *value = rest.ptr ? json_stringn(rest.ptr, rest.len) : json_null();
+		ret->plain &= !map_get(&ret->values, name);
+		map_put(&ret->values, name, (void *)(uintptr_t)json_to_text(p->a, value));
+		json_decref(value);
+	}
+}
+
+static void compare_variables(
+	struct plan *p, const struct step *s, struct variables *want, struct variables *have)
+{
+	struct str name;
+	void *value;
+	for (size_t it = 0; map_next(&want->values, &it, &name, &value);) {
+		const char *before = map_get(&have->values, name);
+		if (!before || strcmp(before, value) != 0)
+			change_text(p, &(struct step){.up = s, .key = str_dup(p->a, name)}, before,
+				value);
+	}
+	for (size_t it = 0; map_next(&have->values, &it, &name, &value);)
+		if (!map_get(&want->values, name))
+			change_text(p, &(struct step){.up = s, .key = str_dup(p->a, name)}, value,
+				NULL);
+}
+
+/* False: some name stands there twice, so that places count. */
+static bool compare_env(
+	struct plan *p, const struct step *s, const json_t *want, const json_t *have)
+{
+	struct variables w, h;
+	read_variables(p, want, &w);
+	read_variables(p, have, &h);
+	bool plain = w.plain && h.plain;
+	if (plain)
+		compare_variables(p, s, &w, &h);
+	map_finish(&w.values);
+	map_finish(&h.values);
+	return plain;
 }
 
 static void compare_arrays(
 	struct plan *p, const struct step *s, const json_t *want, const json_t *have)
 {
 	size_t n = json_array_size(want), m = json_array_size(have);
+	if (at(s, "ContainerSpec.Env") && compare_env(p, s, want, have))
+		return;
 	for (size_t i = 0; i < n || i < m; i++)
 		compare(p, &(struct step){.up = s, .index = i}, json_array_get(want, i),
 			json_array_get(have, i));

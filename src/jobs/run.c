@@ -283,6 +283,11 @@ static void send_end(struct job_run *run)
 	}
 }
 
+void job_run_try_no_more(struct job_run *run)
+{
+	run->no_more = true;
+}
+
 static void start_ending(struct job_run *run, enum run_ending ending)
 {
 	run->phase = RUN_ENDING;
@@ -294,7 +299,8 @@ static void start_ending(struct job_run *run, enum run_ending ending)
 static void end_of_flow(struct job_run *run)
 {
 	const struct flow *f = run->flow;
-	bool transient = retry_is_transient(f->st.code) && status_is_ok(&f->undo_st);
+	bool transient =
+		!run->no_more && retry_is_transient(f->st.code) && status_is_ok(&f->undo_st);
 	if (f == &run->prelude && has_begun(run) &&
 		(transient || f->st.code == ST_DEADLINE_EXCEEDED))
 		start_ending(run, END_SNOOZE); /* what was begun is neither done nor taken back */

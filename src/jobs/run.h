@@ -61,6 +61,7 @@ struct job_run {
 	enum run_ending { END_FINISH, END_REQUEUE, END_SNOOZE, END_HAND_BACK } ending;
 	enum run_outcome outcome;
 	bool cancelled;
+	bool no_more;   /* attempts */
 	unsigned holds; /* operations whose completion is still to come */
 	const char *story, *undo_story;
 	/* Events not yet sent, and those that the database does not have yet. */
@@ -102,6 +103,9 @@ void job_run_release(struct job_run *run);
 /* Adds a live event: copied; sent in batches, once a turn. percent < 0: unchanged. */
 void job_run_event(struct job_run *run, const struct db_event *e);
 void job_run_say(struct job_run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* What the flow fails with does not pass by itself, whatever its code says: the job is not tried
+ * again. */
+void job_run_try_no_more(struct job_run *run);
 /* The whole story of a failure, in place of flow.st.message (while undoing: of undo_st.message), as
  * long as it needs to be. Copied. */
 void job_run_story(struct job_run *run, const char *story);

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "stacks/fingerprint.h"
 #include "stacks/images.h"
 #include "stacks/stack_run.h"
 
@@ -84,6 +85,31 @@ static enum flow_next resolve_images(struct flow *f)
 		.loop = sr->run->loop, .docker = sr->docker, .auths = &sr->auths};
 	sr->images = images_ask(&o, refs, n, on_images, sr);
 	return FLOW_WAIT;
+}
+
+/* Before the first write: is what would be done now what was planned? Behind the first step the
+ * world has moved by our own writes. */
+static enum flow_next check_plan(struct flow *f)
+{
+	struct stack_run *sr = stack_run_of(f);
+	struct arena *a = sr->run->arena;
+	json_t *params;
+	struct plan p;
+	if (sr->run->job->step[0])
+		return FLOW_NEXT;
+	f->st = json_parse(sr->run->job->params, &params);
+	if (!status_is_ok(&f->st))
+		return FLOW_FAIL;
+	const char *given = arena_strdup(a, json_text(params, "plan_fingerprint", ""));
+	json_decref(params);
+	if (!given[0])
+		return FLOW_NEXT;
+	plan_make(a, &sr->world, &sr->target, &p);
+	f->st = fingerprint_check(a, given, &p);
+	if (status_is_ok(&f->st))
+		return FLOW_NEXT;
+	job_run_try_no_more(sr->run);
+	return FLOW_FAIL;
 }
 
 /* ---- steps ---- */
@@ -225,6 +251,7 @@ static const struct flow_step deploy_prelude[] = {
 	{"load_release", load_release, NULL, 60},
 	{"look", stack_look, NULL, 120},
 	{"images", resolve_images, NULL, 120},
+	{"check_plan", check_plan, NULL, 0},
 	{0},
 };
 static const struct flow_step deploy_steps[] = {

@@ -18,7 +18,8 @@ static void begin(struct plan_action *p, enum compose_kind kind, const struct re
 		.name = o->name,
 		.id = "",
 		.reason = "",
-		.external = o->external};
+		.external = o->external,
+		.wanted = o->external ? NULL : o->body};
 }
 
 static void decide(struct plan_action *p, enum plan_verdict verdict, const char *reason)
@@ -31,6 +32,35 @@ static void take_changes(struct plan_action *p, const struct compose_diff *diff)
 {
 	p->changes = diff->changes;
 	p->n_changes = diff->len;
+}
+
+static void see_object(struct plan_action *p, const struct world_object *seen)
+{
+	p->object = seen;
+	if (seen)
+		p->id = seen->id;
+}
+
+/* Labels that are ours, or docker's, say nothing to people. */
+static void create(struct arena *a, struct plan_action *p)
+{
+	static const char *const ignore[] = {LABEL_PROJECT, LABEL_STACK, LABEL_CONTENT,
+		LABEL_NAMESPACE, "com.docker.stack.image", NULL};
+	const struct compose_plan_options options = {.ignore_labels = ignore};
+	struct compose_diff diff;
+	json_t *nothing = json_object();
+	if (p->kind == COMPOSE_SECRET || p->kind == COMPOSE_CONFIG)
+		json_object_set_new(nothing, "Data", json_null());
+	compose_plan(a, p->kind, p->wanted, nothing, &options, &diff);
+	json_decref(nothing);
+	take_changes(p, &diff);
+	decide(p, PLAN_CREATE, "it does not exist yet");
+}
+
+bool plan_is_sensitive(const struct compose_change *c)
+{
+	return strncmp(c->path, "TaskTemplate.ContainerSpec.Env", 30) == 0 ||
+	       strcmp(c->path, "Data") == 0;
 }
 
 /* ---- networks ---- */
@@ -74,12 +104,11 @@ void plan_network(struct arena *a, const struct world *w, const struct release_o
 	const struct world_object *seen = world_find(w->networks, w->n_networks, o->name);
 	struct compose_diff diff;
 	begin(p, COMPOSE_NETWORK, o);
-	if (seen)
-		p->id = seen->id;
+	see_object(p, seen);
 	if (o->external) {
 		plan_external_network(a, seen, p);
 	} else if (!seen) {
-		decide(p, PLAN_CREATE, "it does not exist yet");
+		create(a, p);
 	} else if (!seen->ours) {
 		decide(p, PLAN_REFUSE,
 			arena_fmt(a,
@@ -111,12 +140,11 @@ void plan_object(struct arena *a, const struct world *w, enum compose_kind kind,
 						  ? world_find(w->secrets, w->n_secrets, o->name)
 						  : world_find(w->configs, w->n_configs, o->name);
 	begin(p, kind, o);
-	if (seen)
-		p->id = seen->id;
+	see_object(p, seen);
 	if (o->external && !seen)
 		decide(p, PLAN_REFUSE, arena_fmt(a, "%s not found: %s", word, o->name));
 	else if (!o->external && !seen)
-		decide(p, PLAN_CREATE, "it does not exist yet");
+		create(a, p);
 	else if (!o->external && !seen->ours)
 		decide(p, PLAN_REFUSE,
 			arena_fmt(a,
@@ -186,7 +214,7 @@ static void compare_service(struct arena *a, const struct world *w, json_t *body
 	const struct world_service *seen, struct plan_action *p)
 {
 	static const char *const ignore[] = {
-		LABEL_PROJECT, LABEL_STACK, LABEL_JOB, LABEL_EPOCH, NULL};
+		LABEL_PROJECT, LABEL_STACK, LABEL_JOB, LABEL_EPOCH, LABEL_SCALE, NULL};
 	const struct compose_plan_options options = {
 		.ignore_labels = ignore, .network_id = network_id, .data = (void *)(uintptr_t)w};
 	struct compose_diff diff;
@@ -214,6 +242,7 @@ void plan_service(struct arena *a, const struct world *w, const struct release_s
 	const struct release_object *o = &s->object;
 	const struct world_service *seen = world_service_find(w, o->name);
 	begin(p, COMPOSE_SERVICE, o);
+	p->service = seen;
 	if (seen)
 		p->id = seen->id;
 	if (seen && !seen->ours) {
@@ -231,7 +260,7 @@ void plan_service(struct arena *a, const struct world *w, const struct release_s
 		compare_service(a, w, body, seen, p);
 		return;
 	}
-	decide(p, PLAN_CREATE, "it does not exist yet");
+	create(a, p);
 	p->body = body;
 }
 
@@ -275,26 +304,38 @@ static void add(struct plan *p)
 	p->counts[p->actions[p->n++].verdict]++;
 }
 
-static void add_removed(struct plan *p, const struct release *r, enum compose_kind kind,
-	const char *id, const char *name)
+static struct plan_action removal(enum compose_kind kind, const char *id, const char *name)
 {
-	if (plan_wants(r, kind, name))
-		return;
-	*next(p) = (struct plan_action){.kind = kind,
+	return (struct plan_action){.kind = kind,
 		.verdict = PLAN_REMOVE,
 		.key = name,
 		.name = name,
 		.id = id,
 		.reason = "it is not in the text"};
-	add(p);
+}
+
+static void add_removed_services(struct plan *p, const struct release *r, const struct world *w)
+{
+	for (size_t i = 0; i < w->n_services; i++) {
+		const struct world_service *s = &w->services[i];
+		if (!s->ours || plan_wants(r, COMPOSE_SERVICE, s->name))
+			continue;
+		*next(p) = removal(COMPOSE_SERVICE, s->id, s->name);
+		next(p)->service = s;
+		add(p);
+	}
 }
 
 static void add_removed_objects(struct plan *p, const struct release *r, enum compose_kind kind,
 	const struct world_object *objects, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (objects[i].ours)
-			add_removed(p, r, kind, objects[i].id, objects[i].name);
+	for (size_t i = 0; i < n; i++) {
+		if (!objects[i].ours || plan_wants(r, kind, objects[i].name))
+			continue;
+		*next(p) = removal(kind, objects[i].id, objects[i].name);
+		next(p)->object = &objects[i];
+		add(p);
+	}
 }
 
 void plan_make(
@@ -312,9 +353,7 @@ void plan_make(
 		plan_object(a, w, COMPOSE_CONFIG, &r->configs[i], next(&p));
 	for (size_t i = 0; i < r->n_services; i++, add(&p))
 		plan_service(a, w, &r->services[i], next(&p));
-	for (size_t i = 0; i < w->n_services; i++)
-		if (w->services[i].ours)
-			add_removed(&p, r, COMPOSE_SERVICE, w->services[i].id, w->services[i].name);
+	add_removed_services(&p, r, w);
 	add_removed_objects(&p, r, COMPOSE_SECRET, w->secrets, w->n_secrets);
 	add_removed_objects(&p, r, COMPOSE_CONFIG, w->configs, w->n_configs);
 	add_removed_objects(&p, r, COMPOSE_NETWORK, w->networks, w->n_networks);

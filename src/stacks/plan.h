@@ -33,9 +33,13 @@ struct plan_action {
 	const char *name;   /* the Engine's */
 	const char *id;     /* the Engine's; "" = not there */
 	const char *reason; /* in words; "" = kept because nothing differs */
-	const struct compose_change *changes;
+	const struct compose_change *changes; /* of what is created: all that it will have */
 	size_t n_changes;
 	bool external;
+	const json_t *wanted; /* the release's body; NULL: external, or removed */
+	/* What is there; both NULL: nothing. */
+	const struct world_service *service;
+	const struct world_object *object;
 	/* Of a service that is created, updated or replaced: what to write, without the job's
 	 * labels. The caller's to change; in the arena. */
 	json_t *body;
@@ -51,6 +55,10 @@ void plan_service(struct arena *a, const struct world *w, const struct release_s
 	struct plan_action *ret);
 /* Is an object of this name in the release? What is ours and is not, is removed. */
 bool plan_wants(const struct release *r, enum compose_kind kind, const char *name);
+
+/* Environment and content: what may be a password. Their values are shown to those who ask for them
+ * and may. */
+bool plan_is_sensitive(const struct compose_change *c);
 
 /* All of it: networks, secrets, configs, services in the release's order, then what is removed. */
 struct plan {

@@ -21,6 +21,7 @@ struct release_labels { /* put on every object that we create */
 #define LABEL_STACK     "skep.stack"
 #define LABEL_JOB       "skep.job" /* services only: which job wrote it last, at which epoch */
 #define LABEL_EPOCH     "skep.epoch"
+#define LABEL_SCALE     "skep.scale" /* services only: the replicas that the last scale asked for */
 #define LABEL_CONTENT   "skep.content" /* secrets and configs: hash of what they hold */
 #define LABEL_NAMESPACE "com.docker.stack.namespace"
 

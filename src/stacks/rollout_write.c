@@ -128,6 +128,16 @@ static void put_labels(struct rollout *ro, json_t *body)
 	json_object_set_new(labels, LABEL_EPOCH, json_string(epoch));
 }
 
+/* So that it is not taken for drift. */
+static void put_scale_label(json_t *body, json_int_t replicas)
+{
+	char text[24];
+	(void)snprintf(text, sizeof(text), "%lld", (long long)replicas);
+	json_t *labels = json_object_get(body, "Labels");
+	if (json_is_object(labels))
+		json_object_set_new(labels, LABEL_SCALE, json_string(text));
+}
+
 static bool is_written_by_us(const struct rollout *ro, const struct world_service *seen)
 {
 	return strcmp(seen->label_job, ro->sr->run->job->id.text) == 0;
@@ -172,6 +182,7 @@ static json_t *body_for(struct rollout *ro, const struct release_service *s,
 	const struct world_service *seen, struct plan_action *ret)
 {
 	json_t *body;
+	json_int_t replicas;
 	*ret = (struct plan_action){.verdict = PLAN_UPDATE};
 	switch (ro->mode) {
 	case ROLLOUT_RELEASE:
@@ -185,8 +196,9 @@ static json_t *body_for(struct rollout *ro, const struct release_service *s,
 		return body;
 	case ROLLOUT_SCALE:
 		body = own_copy(ro, seen->spec);
-		set_replicas(
-			body, json_integer_value(json_object_get(ro->replicas, s->object.key)));
+		replicas = json_integer_value(json_object_get(ro->replicas, s->object.key));
+		set_replicas(body, replicas);
+		put_scale_label(body, replicas);
 		return json_equal(body, seen->spec) ? NULL : body;
 	case ROLLOUT_ADOPT:
 		return body_of_adopted(ro, seen);
@@ -256,7 +268,7 @@ static void write_body(struct rollout *ro, const struct release_service *s,
 	struct docker *d = ro->sr->docker;
 	if (ro->mode != ROLLOUT_BACK) /* the spec before has its own */
 		put_labels(ro, body);
-	for (size_t i = 0; i < p->n_changes && i < 8; i++)
+	for (size_t i = 0; seen && i < p->n_changes && i < 8; i++)
 		job_run_say(ro->sr->run, "%s: %s changes", s->object.key, p->changes[i].path);
 	const struct docker_service_options o = {
 		.registry_auth = registry_auth_for(

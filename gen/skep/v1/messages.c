@@ -382,8 +382,9 @@ static const struct rpc_field skep_v1_msg_deploy_stack_request_fields[] = {
 	{ .name = "on_failure", .json_name = "onFailure" },
 	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
 	{ .name = "resolve_image", .json_name = "resolveImage" },
+	{ .name = "plan_fingerprint", .json_name = "planFingerprint", .max_len = 16384 },
 };
-const struct rpc_message skep_v1_msg_deploy_stack_request = { &skep__v1__deploy_stack_request__descriptor, skep_v1_msg_deploy_stack_request_fields, 9, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_deploy_stack_request = { &skep__v1__deploy_stack_request__descriptor, skep_v1_msg_deploy_stack_request_fields, 10, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_deploy_stack_request_variables_entry_fields[] = {
 	{ .name = "key", .json_name = "key" },
@@ -396,6 +397,78 @@ static const struct rpc_field skep_v1_msg_deploy_stack_response_fields[] = {
 	{ .name = "warnings", .json_name = "warnings" },
 };
 const struct rpc_message skep_v1_msg_deploy_stack_response = { &skep__v1__deploy_stack_response__descriptor, skep_v1_msg_deploy_stack_response_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_plan_stack_request_fields[] = {
+	{ .name = "deploy", .json_name = "deploy", .message = &skep_v1_msg_deploy_stack_request, .required = true },
+	{ .name = "show_values", .json_name = "showValues" },
+};
+const struct rpc_message skep_v1_msg_plan_stack_request = { &skep__v1__plan_stack_request__descriptor, skep_v1_msg_plan_stack_request_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_field_change_fields[] = {
+	{ .name = "path", .json_name = "path" },
+	{ .name = "before", .json_name = "before" },
+	{ .name = "after", .json_name = "after" },
+	{ .name = "sensitive", .json_name = "sensitive" },
+};
+const struct rpc_message skep_v1_msg_field_change = { &skep__v1__field_change__descriptor, skep_v1_msg_field_change_fields, 4, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_plan_action_fields[] = {
+	{ .name = "kind", .json_name = "kind" },
+	{ .name = "verdict", .json_name = "verdict" },
+	{ .name = "key", .json_name = "key" },
+	{ .name = "name", .json_name = "name" },
+	{ .name = "engine_id", .json_name = "engineId" },
+	{ .name = "reason", .json_name = "reason" },
+	{ .name = "changes", .json_name = "changes", .message = &skep_v1_msg_field_change },
+};
+const struct rpc_message skep_v1_msg_plan_action = { &skep__v1__plan_action__descriptor, skep_v1_msg_plan_action_fields, 7, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_plan_finding_fields[] = {
+	{ .name = "rule", .json_name = "rule" },
+	{ .name = "message", .json_name = "message" },
+	{ .name = "refuses", .json_name = "refuses" },
+};
+const struct rpc_message skep_v1_msg_plan_finding = { &skep__v1__plan_finding__descriptor, skep_v1_msg_plan_finding_fields, 3, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_stack_plan_fields[] = {
+	{ .name = "actions", .json_name = "actions", .message = &skep_v1_msg_plan_action },
+	{ .name = "warnings", .json_name = "warnings" },
+	{ .name = "verdicts", .json_name = "verdicts", .message = &skep_v1_msg_plan_finding },
+	{ .name = "fingerprint", .json_name = "fingerprint" },
+	{ .name = "namespace", .json_name = "namespace" },
+	{ .name = "release", .json_name = "release" },
+	{ .name = "to_create", .json_name = "toCreate" },
+	{ .name = "to_update", .json_name = "toUpdate" },
+	{ .name = "to_replace", .json_name = "toReplace" },
+	{ .name = "to_remove", .json_name = "toRemove" },
+	{ .name = "unchanged", .json_name = "unchanged" },
+	{ .name = "refused", .json_name = "refused" },
+};
+const struct rpc_message skep_v1_msg_stack_plan = { &skep__v1__stack_plan__descriptor, skep_v1_msg_stack_plan_fields, 12, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_diff_stack_request_fields[] = {
+	{ .name = "stack", .json_name = "stack", .message = &skep_v1_msg_stack_ref, .required = true },
+	{ .name = "show_values", .json_name = "showValues" },
+};
+const struct rpc_message skep_v1_msg_diff_stack_request = { &skep__v1__diff_stack_request__descriptor, skep_v1_msg_diff_stack_request_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_drift_fields[] = {
+	{ .name = "kind", .json_name = "kind" },
+	{ .name = "drift", .json_name = "drift" },
+	{ .name = "key", .json_name = "key" },
+	{ .name = "name", .json_name = "name" },
+	{ .name = "message", .json_name = "message" },
+	{ .name = "changes", .json_name = "changes", .message = &skep_v1_msg_field_change },
+};
+const struct rpc_message skep_v1_msg_drift = { &skep__v1__drift__descriptor, skep_v1_msg_drift_fields, 6, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_stack_diff_fields[] = {
+	{ .name = "drifts", .json_name = "drifts", .message = &skep_v1_msg_drift },
+	{ .name = "namespace", .json_name = "namespace" },
+	{ .name = "release", .json_name = "release" },
+	{ .name = "busy", .json_name = "busy" },
+};
+const struct rpc_message skep_v1_msg_stack_diff = { &skep__v1__stack_diff__descriptor, skep_v1_msg_stack_diff_fields, 4, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_stack_ref_fields[] = {
 	{ .name = "id", .json_name = "id", .uuid = true },
@@ -613,10 +686,13 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_deploy_stack_request,
 	&skep_v1_msg_deploy_stack_request_variables_entry,
 	&skep_v1_msg_deploy_stack_response,
+	&skep_v1_msg_diff_stack_request,
+	&skep_v1_msg_drift,
 	&skep_v1_msg_event,
 	&skep_v1_msg_export_stack_request,
 	&skep_v1_msg_export_stack_response,
 	&skep_v1_msg_export_stack_response_variables_entry,
+	&skep_v1_msg_field_change,
 	&skep_v1_msg_field_rules,
 	&skep_v1_msg_get_job_request,
 	&skep_v1_msg_get_project_request,
@@ -635,6 +711,9 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_list_tokens_request,
 	&skep_v1_msg_list_tokens_response,
 	&skep_v1_msg_page,
+	&skep_v1_msg_plan_action,
+	&skep_v1_msg_plan_finding,
+	&skep_v1_msg_plan_stack_request,
 	&skep_v1_msg_project,
 	&skep_v1_msg_ready_response,
 	&skep_v1_msg_registry,
@@ -648,6 +727,8 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_service,
 	&skep_v1_msg_set_registry_request,
 	&skep_v1_msg_stack,
+	&skep_v1_msg_stack_diff,
+	&skep_v1_msg_stack_plan,
 	&skep_v1_msg_stack_ref,
 	&skep_v1_msg_system_info,
 	&skep_v1_msg_task,

@@ -52,6 +52,14 @@ extern const struct rpc_message skep_v1_msg_uploaded_file; /* skep.v1.UploadedFi
 extern const struct rpc_message skep_v1_msg_deploy_stack_request; /* skep.v1.DeployStackRequest */
 extern const struct rpc_message skep_v1_msg_deploy_stack_request_variables_entry; /* skep.v1.DeployStackRequest.VariablesEntry */
 extern const struct rpc_message skep_v1_msg_deploy_stack_response; /* skep.v1.DeployStackResponse */
+extern const struct rpc_message skep_v1_msg_plan_stack_request; /* skep.v1.PlanStackRequest */
+extern const struct rpc_message skep_v1_msg_field_change; /* skep.v1.FieldChange */
+extern const struct rpc_message skep_v1_msg_plan_action; /* skep.v1.PlanAction */
+extern const struct rpc_message skep_v1_msg_plan_finding; /* skep.v1.PlanFinding */
+extern const struct rpc_message skep_v1_msg_stack_plan; /* skep.v1.StackPlan */
+extern const struct rpc_message skep_v1_msg_diff_stack_request; /* skep.v1.DiffStackRequest */
+extern const struct rpc_message skep_v1_msg_drift; /* skep.v1.Drift */
+extern const struct rpc_message skep_v1_msg_stack_diff; /* skep.v1.StackDiff */
 extern const struct rpc_message skep_v1_msg_stack_ref; /* skep.v1.StackRef */
 extern const struct rpc_message skep_v1_msg_get_stack_request; /* skep.v1.GetStackRequest */
 extern const struct rpc_message skep_v1_msg_list_stacks_request; /* skep.v1.ListStacksRequest */

@@ -21,9 +21,11 @@ void api_registries_list(struct rpc_call *call, const ProtobufCMessage *request)
 void api_registries_set(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_adopt(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_deploy(struct rpc_call *call, const ProtobufCMessage *request);
+void api_stacks_diff(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_export(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_get(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_list(struct rpc_call *call, const ProtobufCMessage *request);
+void api_stacks_plan(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_releases(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_remove(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_restart(struct rpc_call *call, const ProtobufCMessage *request);

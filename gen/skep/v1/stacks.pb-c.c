@@ -328,6 +328,366 @@ void   skep__v1__deploy_stack_response__free_unpacked
   assert(message->base.descriptor == &skep__v1__deploy_stack_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   skep__v1__plan_stack_request__init
+                     (Skep__V1__PlanStackRequest         *message)
+{
+  static const Skep__V1__PlanStackRequest init_value = SKEP__V1__PLAN_STACK_REQUEST__INIT;
+  *message = init_value;
+}
+size_t skep__v1__plan_stack_request__get_packed_size
+                     (const Skep__V1__PlanStackRequest *message)
+{
+  assert(message->base.descriptor == &skep__v1__plan_stack_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__plan_stack_request__pack
+                     (const Skep__V1__PlanStackRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__plan_stack_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__plan_stack_request__pack_to_buffer
+                     (const Skep__V1__PlanStackRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__plan_stack_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__PlanStackRequest *
+       skep__v1__plan_stack_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__PlanStackRequest *)
+     protobuf_c_message_unpack (&skep__v1__plan_stack_request__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__plan_stack_request__free_unpacked
+                     (Skep__V1__PlanStackRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__plan_stack_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__field_change__init
+                     (Skep__V1__FieldChange         *message)
+{
+  static const Skep__V1__FieldChange init_value = SKEP__V1__FIELD_CHANGE__INIT;
+  *message = init_value;
+}
+size_t skep__v1__field_change__get_packed_size
+                     (const Skep__V1__FieldChange *message)
+{
+  assert(message->base.descriptor == &skep__v1__field_change__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__field_change__pack
+                     (const Skep__V1__FieldChange *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__field_change__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__field_change__pack_to_buffer
+                     (const Skep__V1__FieldChange *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__field_change__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__FieldChange *
+       skep__v1__field_change__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__FieldChange *)
+     protobuf_c_message_unpack (&skep__v1__field_change__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__field_change__free_unpacked
+                     (Skep__V1__FieldChange *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__field_change__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__plan_action__init
+                     (Skep__V1__PlanAction         *message)
+{
+  static const Skep__V1__PlanAction init_value = SKEP__V1__PLAN_ACTION__INIT;
+  *message = init_value;
+}
+size_t skep__v1__plan_action__get_packed_size
+                     (const Skep__V1__PlanAction *message)
+{
+  assert(message->base.descriptor == &skep__v1__plan_action__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__plan_action__pack
+                     (const Skep__V1__PlanAction *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__plan_action__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__plan_action__pack_to_buffer
+                     (const Skep__V1__PlanAction *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__plan_action__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__PlanAction *
+       skep__v1__plan_action__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__PlanAction *)
+     protobuf_c_message_unpack (&skep__v1__plan_action__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__plan_action__free_unpacked
+                     (Skep__V1__PlanAction *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__plan_action__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__plan_finding__init
+                     (Skep__V1__PlanFinding         *message)
+{
+  static const Skep__V1__PlanFinding init_value = SKEP__V1__PLAN_FINDING__INIT;
+  *message = init_value;
+}
+size_t skep__v1__plan_finding__get_packed_size
+                     (const Skep__V1__PlanFinding *message)
+{
+  assert(message->base.descriptor == &skep__v1__plan_finding__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__plan_finding__pack
+                     (const Skep__V1__PlanFinding *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__plan_finding__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__plan_finding__pack_to_buffer
+                     (const Skep__V1__PlanFinding *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__plan_finding__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__PlanFinding *
+       skep__v1__plan_finding__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__PlanFinding *)
+     protobuf_c_message_unpack (&skep__v1__plan_finding__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__plan_finding__free_unpacked
+                     (Skep__V1__PlanFinding *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__plan_finding__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__stack_plan__init
+                     (Skep__V1__StackPlan         *message)
+{
+  static const Skep__V1__StackPlan init_value = SKEP__V1__STACK_PLAN__INIT;
+  *message = init_value;
+}
+size_t skep__v1__stack_plan__get_packed_size
+                     (const Skep__V1__StackPlan *message)
+{
+  assert(message->base.descriptor == &skep__v1__stack_plan__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__stack_plan__pack
+                     (const Skep__V1__StackPlan *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__stack_plan__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__stack_plan__pack_to_buffer
+                     (const Skep__V1__StackPlan *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__stack_plan__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__StackPlan *
+       skep__v1__stack_plan__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__StackPlan *)
+     protobuf_c_message_unpack (&skep__v1__stack_plan__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__stack_plan__free_unpacked
+                     (Skep__V1__StackPlan *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__stack_plan__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__diff_stack_request__init
+                     (Skep__V1__DiffStackRequest         *message)
+{
+  static const Skep__V1__DiffStackRequest init_value = SKEP__V1__DIFF_STACK_REQUEST__INIT;
+  *message = init_value;
+}
+size_t skep__v1__diff_stack_request__get_packed_size
+                     (const Skep__V1__DiffStackRequest *message)
+{
+  assert(message->base.descriptor == &skep__v1__diff_stack_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__diff_stack_request__pack
+                     (const Skep__V1__DiffStackRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__diff_stack_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__diff_stack_request__pack_to_buffer
+                     (const Skep__V1__DiffStackRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__diff_stack_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__DiffStackRequest *
+       skep__v1__diff_stack_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__DiffStackRequest *)
+     protobuf_c_message_unpack (&skep__v1__diff_stack_request__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__diff_stack_request__free_unpacked
+                     (Skep__V1__DiffStackRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__diff_stack_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__drift__init
+                     (Skep__V1__Drift         *message)
+{
+  static const Skep__V1__Drift init_value = SKEP__V1__DRIFT__INIT;
+  *message = init_value;
+}
+size_t skep__v1__drift__get_packed_size
+                     (const Skep__V1__Drift *message)
+{
+  assert(message->base.descriptor == &skep__v1__drift__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__drift__pack
+                     (const Skep__V1__Drift *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__drift__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__drift__pack_to_buffer
+                     (const Skep__V1__Drift *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__drift__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__Drift *
+       skep__v1__drift__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__Drift *)
+     protobuf_c_message_unpack (&skep__v1__drift__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__drift__free_unpacked
+                     (Skep__V1__Drift *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__drift__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__stack_diff__init
+                     (Skep__V1__StackDiff         *message)
+{
+  static const Skep__V1__StackDiff init_value = SKEP__V1__STACK_DIFF__INIT;
+  *message = init_value;
+}
+size_t skep__v1__stack_diff__get_packed_size
+                     (const Skep__V1__StackDiff *message)
+{
+  assert(message->base.descriptor == &skep__v1__stack_diff__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__stack_diff__pack
+                     (const Skep__V1__StackDiff *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__stack_diff__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__stack_diff__pack_to_buffer
+                     (const Skep__V1__StackDiff *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__stack_diff__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__StackDiff *
+       skep__v1__stack_diff__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__StackDiff *)
+     protobuf_c_message_unpack (&skep__v1__stack_diff__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__stack_diff__free_unpacked
+                     (Skep__V1__StackDiff *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__stack_diff__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   skep__v1__stack_ref__init
                      (Skep__V1__StackRef         *message)
 {
@@ -1595,7 +1955,7 @@ const ProtobufCMessageDescriptor skep__v1__deploy_stack_request__variables_entry
   (ProtobufCMessageInit) skep__v1__deploy_stack_request__variables_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor skep__v1__deploy_stack_request__field_descriptors[9] =
+static const ProtobufCFieldDescriptor skep__v1__deploy_stack_request__field_descriptors[10] =
 {
   {
     "project",
@@ -1705,6 +2065,18 @@ static const ProtobufCFieldDescriptor skep__v1__deploy_stack_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "plan_fingerprint",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__DeployStackRequest, plan_fingerprint),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__deploy_stack_request__field_indices_by_name[] = {
   2,   /* field[2] = compose */
@@ -1712,6 +2084,7 @@ static const unsigned skep__v1__deploy_stack_request__field_indices_by_name[] = 
   1,   /* field[1] = name */
   5,   /* field[5] = namespace */
   6,   /* field[6] = on_failure */
+  9,   /* field[9] = plan_fingerprint */
   0,   /* field[0] = project */
   7,   /* field[7] = request_id */
   8,   /* field[8] = resolve_image */
@@ -1720,7 +2093,7 @@ static const unsigned skep__v1__deploy_stack_request__field_indices_by_name[] = 
 static const ProtobufCIntRange skep__v1__deploy_stack_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor skep__v1__deploy_stack_request__descriptor =
 {
@@ -1730,7 +2103,7 @@ const ProtobufCMessageDescriptor skep__v1__deploy_stack_request__descriptor =
   "Skep__V1__DeployStackRequest",
   "skep.v1",
   sizeof(Skep__V1__DeployStackRequest),
-  9,
+  10,
   skep__v1__deploy_stack_request__field_descriptors,
   skep__v1__deploy_stack_request__field_indices_by_name,
   1,  skep__v1__deploy_stack_request__number_ranges,
@@ -1786,6 +2159,726 @@ const ProtobufCMessageDescriptor skep__v1__deploy_stack_response__descriptor =
   skep__v1__deploy_stack_response__field_indices_by_name,
   1,  skep__v1__deploy_stack_response__number_ranges,
   (ProtobufCMessageInit) skep__v1__deploy_stack_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__plan_stack_request__field_descriptors[2] =
+{
+  {
+    "deploy",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__PlanStackRequest, deploy),
+    &skep__v1__deploy_stack_request__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "show_values",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__PlanStackRequest, show_values),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__plan_stack_request__field_indices_by_name[] = {
+  0,   /* field[0] = deploy */
+  1,   /* field[1] = show_values */
+};
+static const ProtobufCIntRange skep__v1__plan_stack_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor skep__v1__plan_stack_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.PlanStackRequest",
+  "PlanStackRequest",
+  "Skep__V1__PlanStackRequest",
+  "skep.v1",
+  sizeof(Skep__V1__PlanStackRequest),
+  2,
+  skep__v1__plan_stack_request__field_descriptors,
+  skep__v1__plan_stack_request__field_indices_by_name,
+  1,  skep__v1__plan_stack_request__number_ranges,
+  (ProtobufCMessageInit) skep__v1__plan_stack_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__field_change__field_descriptors[4] =
+{
+  {
+    "path",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__FieldChange, path),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "before",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__FieldChange, before),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "after",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__FieldChange, after),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sensitive",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__FieldChange, sensitive),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__field_change__field_indices_by_name[] = {
+  2,   /* field[2] = after */
+  1,   /* field[1] = before */
+  0,   /* field[0] = path */
+  3,   /* field[3] = sensitive */
+};
+static const ProtobufCIntRange skep__v1__field_change__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor skep__v1__field_change__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.FieldChange",
+  "FieldChange",
+  "Skep__V1__FieldChange",
+  "skep.v1",
+  sizeof(Skep__V1__FieldChange),
+  4,
+  skep__v1__field_change__field_descriptors,
+  skep__v1__field_change__field_indices_by_name,
+  1,  skep__v1__field_change__number_ranges,
+  (ProtobufCMessageInit) skep__v1__field_change__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__plan_action__field_descriptors[7] =
+{
+  {
+    "kind",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__PlanAction, kind),
+    &skep__v1__object_kind__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "verdict",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__PlanAction, verdict),
+    &skep__v1__plan_verdict__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "key",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__PlanAction, key),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "name",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__PlanAction, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "engine_id",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__PlanAction, engine_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__PlanAction, reason),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "changes",
+    7,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Skep__V1__PlanAction, n_changes),
+    offsetof(Skep__V1__PlanAction, changes),
+    &skep__v1__field_change__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__plan_action__field_indices_by_name[] = {
+  6,   /* field[6] = changes */
+  4,   /* field[4] = engine_id */
+  2,   /* field[2] = key */
+  0,   /* field[0] = kind */
+  3,   /* field[3] = name */
+  5,   /* field[5] = reason */
+  1,   /* field[1] = verdict */
+};
+static const ProtobufCIntRange skep__v1__plan_action__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 7 }
+};
+const ProtobufCMessageDescriptor skep__v1__plan_action__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.PlanAction",
+  "PlanAction",
+  "Skep__V1__PlanAction",
+  "skep.v1",
+  sizeof(Skep__V1__PlanAction),
+  7,
+  skep__v1__plan_action__field_descriptors,
+  skep__v1__plan_action__field_indices_by_name,
+  1,  skep__v1__plan_action__number_ranges,
+  (ProtobufCMessageInit) skep__v1__plan_action__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__plan_finding__field_descriptors[3] =
+{
+  {
+    "rule",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__PlanFinding, rule),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "message",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__PlanFinding, message),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "refuses",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__PlanFinding, refuses),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__plan_finding__field_indices_by_name[] = {
+  1,   /* field[1] = message */
+  2,   /* field[2] = refuses */
+  0,   /* field[0] = rule */
+};
+static const ProtobufCIntRange skep__v1__plan_finding__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor skep__v1__plan_finding__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.PlanFinding",
+  "PlanFinding",
+  "Skep__V1__PlanFinding",
+  "skep.v1",
+  sizeof(Skep__V1__PlanFinding),
+  3,
+  skep__v1__plan_finding__field_descriptors,
+  skep__v1__plan_finding__field_indices_by_name,
+  1,  skep__v1__plan_finding__number_ranges,
+  (ProtobufCMessageInit) skep__v1__plan_finding__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__stack_plan__field_descriptors[12] =
+{
+  {
+    "actions",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Skep__V1__StackPlan, n_actions),
+    offsetof(Skep__V1__StackPlan, actions),
+    &skep__v1__plan_action__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "warnings",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_STRING,
+    offsetof(Skep__V1__StackPlan, n_warnings),
+    offsetof(Skep__V1__StackPlan, warnings),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "verdicts",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Skep__V1__StackPlan, n_verdicts),
+    offsetof(Skep__V1__StackPlan, verdicts),
+    &skep__v1__plan_finding__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "fingerprint",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__StackPlan, fingerprint),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "namespace",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__StackPlan, namespace_),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "release",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__StackPlan, release),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "to_create",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__StackPlan, to_create),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "to_update",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__StackPlan, to_update),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "to_replace",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__StackPlan, to_replace),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "to_remove",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__StackPlan, to_remove),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "unchanged",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__StackPlan, unchanged),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "refused",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__StackPlan, refused),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__stack_plan__field_indices_by_name[] = {
+  0,   /* field[0] = actions */
+  3,   /* field[3] = fingerprint */
+  4,   /* field[4] = namespace */
+  11,   /* field[11] = refused */
+  5,   /* field[5] = release */
+  6,   /* field[6] = to_create */
+  9,   /* field[9] = to_remove */
+  8,   /* field[8] = to_replace */
+  7,   /* field[7] = to_update */
+  10,   /* field[10] = unchanged */
+  2,   /* field[2] = verdicts */
+  1,   /* field[1] = warnings */
+};
+static const ProtobufCIntRange skep__v1__stack_plan__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 12 }
+};
+const ProtobufCMessageDescriptor skep__v1__stack_plan__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.StackPlan",
+  "StackPlan",
+  "Skep__V1__StackPlan",
+  "skep.v1",
+  sizeof(Skep__V1__StackPlan),
+  12,
+  skep__v1__stack_plan__field_descriptors,
+  skep__v1__stack_plan__field_indices_by_name,
+  1,  skep__v1__stack_plan__number_ranges,
+  (ProtobufCMessageInit) skep__v1__stack_plan__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__diff_stack_request__field_descriptors[2] =
+{
+  {
+    "stack",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__DiffStackRequest, stack),
+    &skep__v1__stack_ref__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "show_values",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__DiffStackRequest, show_values),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__diff_stack_request__field_indices_by_name[] = {
+  1,   /* field[1] = show_values */
+  0,   /* field[0] = stack */
+};
+static const ProtobufCIntRange skep__v1__diff_stack_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor skep__v1__diff_stack_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.DiffStackRequest",
+  "DiffStackRequest",
+  "Skep__V1__DiffStackRequest",
+  "skep.v1",
+  sizeof(Skep__V1__DiffStackRequest),
+  2,
+  skep__v1__diff_stack_request__field_descriptors,
+  skep__v1__diff_stack_request__field_indices_by_name,
+  1,  skep__v1__diff_stack_request__number_ranges,
+  (ProtobufCMessageInit) skep__v1__diff_stack_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__drift__field_descriptors[6] =
+{
+  {
+    "kind",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Drift, kind),
+    &skep__v1__object_kind__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "drift",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Drift, drift),
+    &skep__v1__drift_kind__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "key",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Drift, key),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "name",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Drift, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "message",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Drift, message),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "changes",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Skep__V1__Drift, n_changes),
+    offsetof(Skep__V1__Drift, changes),
+    &skep__v1__field_change__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__drift__field_indices_by_name[] = {
+  5,   /* field[5] = changes */
+  1,   /* field[1] = drift */
+  2,   /* field[2] = key */
+  0,   /* field[0] = kind */
+  4,   /* field[4] = message */
+  3,   /* field[3] = name */
+};
+static const ProtobufCIntRange skep__v1__drift__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor skep__v1__drift__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.Drift",
+  "Drift",
+  "Skep__V1__Drift",
+  "skep.v1",
+  sizeof(Skep__V1__Drift),
+  6,
+  skep__v1__drift__field_descriptors,
+  skep__v1__drift__field_indices_by_name,
+  1,  skep__v1__drift__number_ranges,
+  (ProtobufCMessageInit) skep__v1__drift__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__stack_diff__field_descriptors[4] =
+{
+  {
+    "drifts",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Skep__V1__StackDiff, n_drifts),
+    offsetof(Skep__V1__StackDiff, drifts),
+    &skep__v1__drift__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "namespace",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__StackDiff, namespace_),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "release",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__StackDiff, release),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "busy",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__StackDiff, busy),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__stack_diff__field_indices_by_name[] = {
+  3,   /* field[3] = busy */
+  0,   /* field[0] = drifts */
+  1,   /* field[1] = namespace */
+  2,   /* field[2] = release */
+};
+static const ProtobufCIntRange skep__v1__stack_diff__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor skep__v1__stack_diff__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.StackDiff",
+  "StackDiff",
+  "Skep__V1__StackDiff",
+  "skep.v1",
+  sizeof(Skep__V1__StackDiff),
+  4,
+  skep__v1__stack_diff__field_descriptors,
+  skep__v1__stack_diff__field_indices_by_name,
+  1,  skep__v1__stack_diff__number_ranges,
+  (ProtobufCMessageInit) skep__v1__stack_diff__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor skep__v1__stack_ref__field_descriptors[3] =
@@ -2875,6 +3968,110 @@ const ProtobufCEnumDescriptor skep__v1__resolve_image__descriptor =
   skep__v1__resolve_image__enum_values_by_name,
   1,
   skep__v1__resolve_image__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue skep__v1__object_kind__enum_values_by_number[5] =
+{
+  { "OBJECT_KIND_UNSPECIFIED", "SKEP__V1__OBJECT_KIND__OBJECT_KIND_UNSPECIFIED", 0 },
+  { "OBJECT_KIND_NETWORK", "SKEP__V1__OBJECT_KIND__OBJECT_KIND_NETWORK", 1 },
+  { "OBJECT_KIND_SECRET", "SKEP__V1__OBJECT_KIND__OBJECT_KIND_SECRET", 2 },
+  { "OBJECT_KIND_CONFIG", "SKEP__V1__OBJECT_KIND__OBJECT_KIND_CONFIG", 3 },
+  { "OBJECT_KIND_SERVICE", "SKEP__V1__OBJECT_KIND__OBJECT_KIND_SERVICE", 4 },
+};
+static const ProtobufCIntRange skep__v1__object_kind__value_ranges[] = {
+{0, 0},{0, 5}
+};
+static const ProtobufCEnumValueIndex skep__v1__object_kind__enum_values_by_name[5] =
+{
+  { "OBJECT_KIND_CONFIG", 3 },
+  { "OBJECT_KIND_NETWORK", 1 },
+  { "OBJECT_KIND_SECRET", 2 },
+  { "OBJECT_KIND_SERVICE", 4 },
+  { "OBJECT_KIND_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor skep__v1__object_kind__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "skep.v1.ObjectKind",
+  "ObjectKind",
+  "Skep__V1__ObjectKind",
+  "skep.v1",
+  5,
+  skep__v1__object_kind__enum_values_by_number,
+  5,
+  skep__v1__object_kind__enum_values_by_name,
+  1,
+  skep__v1__object_kind__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue skep__v1__plan_verdict__enum_values_by_number[7] =
+{
+  { "PLAN_VERDICT_UNSPECIFIED", "SKEP__V1__PLAN_VERDICT__PLAN_VERDICT_UNSPECIFIED", 0 },
+  { "PLAN_VERDICT_KEEP", "SKEP__V1__PLAN_VERDICT__PLAN_VERDICT_KEEP", 1 },
+  { "PLAN_VERDICT_CREATE", "SKEP__V1__PLAN_VERDICT__PLAN_VERDICT_CREATE", 2 },
+  { "PLAN_VERDICT_UPDATE", "SKEP__V1__PLAN_VERDICT__PLAN_VERDICT_UPDATE", 3 },
+  { "PLAN_VERDICT_REPLACE", "SKEP__V1__PLAN_VERDICT__PLAN_VERDICT_REPLACE", 4 },
+  { "PLAN_VERDICT_REMOVE", "SKEP__V1__PLAN_VERDICT__PLAN_VERDICT_REMOVE", 5 },
+  { "PLAN_VERDICT_REFUSE", "SKEP__V1__PLAN_VERDICT__PLAN_VERDICT_REFUSE", 6 },
+};
+static const ProtobufCIntRange skep__v1__plan_verdict__value_ranges[] = {
+{0, 0},{0, 7}
+};
+static const ProtobufCEnumValueIndex skep__v1__plan_verdict__enum_values_by_name[7] =
+{
+  { "PLAN_VERDICT_CREATE", 2 },
+  { "PLAN_VERDICT_KEEP", 1 },
+  { "PLAN_VERDICT_REFUSE", 6 },
+  { "PLAN_VERDICT_REMOVE", 5 },
+  { "PLAN_VERDICT_REPLACE", 4 },
+  { "PLAN_VERDICT_UNSPECIFIED", 0 },
+  { "PLAN_VERDICT_UPDATE", 3 },
+};
+const ProtobufCEnumDescriptor skep__v1__plan_verdict__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "skep.v1.PlanVerdict",
+  "PlanVerdict",
+  "Skep__V1__PlanVerdict",
+  "skep.v1",
+  7,
+  skep__v1__plan_verdict__enum_values_by_number,
+  7,
+  skep__v1__plan_verdict__enum_values_by_name,
+  1,
+  skep__v1__plan_verdict__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue skep__v1__drift_kind__enum_values_by_number[4] =
+{
+  { "DRIFT_KIND_UNSPECIFIED", "SKEP__V1__DRIFT_KIND__DRIFT_KIND_UNSPECIFIED", 0 },
+  { "DRIFT_KIND_CHANGED", "SKEP__V1__DRIFT_KIND__DRIFT_KIND_CHANGED", 1 },
+  { "DRIFT_KIND_MISSING", "SKEP__V1__DRIFT_KIND__DRIFT_KIND_MISSING", 2 },
+  { "DRIFT_KIND_FOREIGN", "SKEP__V1__DRIFT_KIND__DRIFT_KIND_FOREIGN", 3 },
+};
+static const ProtobufCIntRange skep__v1__drift_kind__value_ranges[] = {
+{0, 0},{0, 4}
+};
+static const ProtobufCEnumValueIndex skep__v1__drift_kind__enum_values_by_name[4] =
+{
+  { "DRIFT_KIND_CHANGED", 1 },
+  { "DRIFT_KIND_FOREIGN", 3 },
+  { "DRIFT_KIND_MISSING", 2 },
+  { "DRIFT_KIND_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor skep__v1__drift_kind__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "skep.v1.DriftKind",
+  "DriftKind",
+  "Skep__V1__DriftKind",
+  "skep.v1",
+  4,
+  skep__v1__drift_kind__enum_values_by_number,
+  4,
+  skep__v1__drift_kind__enum_values_by_name,
+  1,
+  skep__v1__drift_kind__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
 static const ProtobufCEnumValue skep__v1__release_state__enum_values_by_number[5] =

@@ -27,6 +27,14 @@ typedef struct Skep__V1__UploadedFile Skep__V1__UploadedFile;
 typedef struct Skep__V1__DeployStackRequest Skep__V1__DeployStackRequest;
 typedef struct Skep__V1__DeployStackRequest__VariablesEntry Skep__V1__DeployStackRequest__VariablesEntry;
 typedef struct Skep__V1__DeployStackResponse Skep__V1__DeployStackResponse;
+typedef struct Skep__V1__PlanStackRequest Skep__V1__PlanStackRequest;
+typedef struct Skep__V1__FieldChange Skep__V1__FieldChange;
+typedef struct Skep__V1__PlanAction Skep__V1__PlanAction;
+typedef struct Skep__V1__PlanFinding Skep__V1__PlanFinding;
+typedef struct Skep__V1__StackPlan Skep__V1__StackPlan;
+typedef struct Skep__V1__DiffStackRequest Skep__V1__DiffStackRequest;
+typedef struct Skep__V1__Drift Skep__V1__Drift;
+typedef struct Skep__V1__StackDiff Skep__V1__StackDiff;
 typedef struct Skep__V1__StackRef Skep__V1__StackRef;
 typedef struct Skep__V1__GetStackRequest Skep__V1__GetStackRequest;
 typedef struct Skep__V1__ListStacksRequest Skep__V1__ListStacksRequest;
@@ -77,6 +85,28 @@ typedef enum _Skep__V1__ResolveImage {
   SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_CHANGED = 2,
   SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_NEVER = 3
 } Skep__V1__ResolveImage;
+typedef enum _Skep__V1__ObjectKind {
+  SKEP__V1__OBJECT_KIND__OBJECT_KIND_UNSPECIFIED = 0,
+  SKEP__V1__OBJECT_KIND__OBJECT_KIND_NETWORK = 1,
+  SKEP__V1__OBJECT_KIND__OBJECT_KIND_SECRET = 2,
+  SKEP__V1__OBJECT_KIND__OBJECT_KIND_CONFIG = 3,
+  SKEP__V1__OBJECT_KIND__OBJECT_KIND_SERVICE = 4
+} Skep__V1__ObjectKind;
+typedef enum _Skep__V1__PlanVerdict {
+  SKEP__V1__PLAN_VERDICT__PLAN_VERDICT_UNSPECIFIED = 0,
+  SKEP__V1__PLAN_VERDICT__PLAN_VERDICT_KEEP = 1,
+  SKEP__V1__PLAN_VERDICT__PLAN_VERDICT_CREATE = 2,
+  SKEP__V1__PLAN_VERDICT__PLAN_VERDICT_UPDATE = 3,
+  SKEP__V1__PLAN_VERDICT__PLAN_VERDICT_REPLACE = 4,
+  SKEP__V1__PLAN_VERDICT__PLAN_VERDICT_REMOVE = 5,
+  SKEP__V1__PLAN_VERDICT__PLAN_VERDICT_REFUSE = 6
+} Skep__V1__PlanVerdict;
+typedef enum _Skep__V1__DriftKind {
+  SKEP__V1__DRIFT_KIND__DRIFT_KIND_UNSPECIFIED = 0,
+  SKEP__V1__DRIFT_KIND__DRIFT_KIND_CHANGED = 1,
+  SKEP__V1__DRIFT_KIND__DRIFT_KIND_MISSING = 2,
+  SKEP__V1__DRIFT_KIND__DRIFT_KIND_FOREIGN = 3
+} Skep__V1__DriftKind;
 typedef enum _Skep__V1__ReleaseState {
   SKEP__V1__RELEASE_STATE__RELEASE_STATE_UNSPECIFIED = 0,
   SKEP__V1__RELEASE_STATE__RELEASE_STATE_PENDING = 1,
@@ -199,10 +229,11 @@ struct  Skep__V1__DeployStackRequest
   Skep__V1__OnFailure on_failure;
   Skep__V1__ResolveImage resolve_image;
   char *request_id;
+  char *plan_fingerprint;
 };
 #define SKEP__V1__DEPLOY_STACK_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__deploy_stack_request__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, SKEP__V1__ON_FAILURE__ON_FAILURE_UNSPECIFIED, SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_UNSPECIFIED, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, SKEP__V1__ON_FAILURE__ON_FAILURE_UNSPECIFIED, SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_UNSPECIFIED, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 struct  Skep__V1__DeployStackResponse
@@ -215,6 +246,124 @@ struct  Skep__V1__DeployStackResponse
 #define SKEP__V1__DEPLOY_STACK_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__deploy_stack_response__descriptor) \
     , NULL, 0,NULL }
+
+
+struct  Skep__V1__PlanStackRequest
+{
+  ProtobufCMessage base;
+  Skep__V1__DeployStackRequest *deploy;
+  protobuf_c_boolean show_values;
+};
+#define SKEP__V1__PLAN_STACK_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__plan_stack_request__descriptor) \
+    , NULL, 0 }
+
+
+struct  Skep__V1__FieldChange
+{
+  ProtobufCMessage base;
+  char *path;
+  char *before;
+  char *after;
+  protobuf_c_boolean sensitive;
+};
+#define SKEP__V1__FIELD_CHANGE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__field_change__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
+
+
+struct  Skep__V1__PlanAction
+{
+  ProtobufCMessage base;
+  Skep__V1__ObjectKind kind;
+  Skep__V1__PlanVerdict verdict;
+  char *key;
+  char *name;
+  char *engine_id;
+  char *reason;
+  size_t n_changes;
+  Skep__V1__FieldChange **changes;
+};
+#define SKEP__V1__PLAN_ACTION__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__plan_action__descriptor) \
+    , SKEP__V1__OBJECT_KIND__OBJECT_KIND_UNSPECIFIED, SKEP__V1__PLAN_VERDICT__PLAN_VERDICT_UNSPECIFIED, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL }
+
+
+struct  Skep__V1__PlanFinding
+{
+  ProtobufCMessage base;
+  char *rule;
+  char *message;
+  protobuf_c_boolean refuses;
+};
+#define SKEP__V1__PLAN_FINDING__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__plan_finding__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
+
+
+struct  Skep__V1__StackPlan
+{
+  ProtobufCMessage base;
+  size_t n_actions;
+  Skep__V1__PlanAction **actions;
+  size_t n_warnings;
+  char **warnings;
+  size_t n_verdicts;
+  Skep__V1__PlanFinding **verdicts;
+  char *fingerprint;
+  char *namespace_;
+  int64_t release;
+  uint32_t to_create;
+  uint32_t to_update;
+  uint32_t to_replace;
+  uint32_t to_remove;
+  uint32_t unchanged;
+  uint32_t refused;
+};
+#define SKEP__V1__STACK_PLAN__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__stack_plan__descriptor) \
+    , 0,NULL, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0 }
+
+
+struct  Skep__V1__DiffStackRequest
+{
+  ProtobufCMessage base;
+  Skep__V1__StackRef *stack;
+  protobuf_c_boolean show_values;
+};
+#define SKEP__V1__DIFF_STACK_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__diff_stack_request__descriptor) \
+    , NULL, 0 }
+
+
+struct  Skep__V1__Drift
+{
+  ProtobufCMessage base;
+  Skep__V1__ObjectKind kind;
+  Skep__V1__DriftKind drift;
+  char *key;
+  char *name;
+  char *message;
+  size_t n_changes;
+  Skep__V1__FieldChange **changes;
+};
+#define SKEP__V1__DRIFT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__drift__descriptor) \
+    , SKEP__V1__OBJECT_KIND__OBJECT_KIND_UNSPECIFIED, SKEP__V1__DRIFT_KIND__DRIFT_KIND_UNSPECIFIED, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL }
+
+
+struct  Skep__V1__StackDiff
+{
+  ProtobufCMessage base;
+  size_t n_drifts;
+  Skep__V1__Drift **drifts;
+  char *namespace_;
+  int64_t release;
+  protobuf_c_boolean busy;
+};
+#define SKEP__V1__STACK_DIFF__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__stack_diff__descriptor) \
+    , 0,NULL, (char *)protobuf_c_empty_string, 0, 0 }
 
 
 struct  Skep__V1__StackRef
@@ -541,6 +690,158 @@ Skep__V1__DeployStackResponse *
 void   skep__v1__deploy_stack_response__free_unpacked
                      (Skep__V1__DeployStackResponse *message,
                       ProtobufCAllocator *allocator);
+/* Skep__V1__PlanStackRequest methods */
+void   skep__v1__plan_stack_request__init
+                     (Skep__V1__PlanStackRequest         *message);
+size_t skep__v1__plan_stack_request__get_packed_size
+                     (const Skep__V1__PlanStackRequest   *message);
+size_t skep__v1__plan_stack_request__pack
+                     (const Skep__V1__PlanStackRequest   *message,
+                      uint8_t             *out);
+size_t skep__v1__plan_stack_request__pack_to_buffer
+                     (const Skep__V1__PlanStackRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Skep__V1__PlanStackRequest *
+       skep__v1__plan_stack_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   skep__v1__plan_stack_request__free_unpacked
+                     (Skep__V1__PlanStackRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Skep__V1__FieldChange methods */
+void   skep__v1__field_change__init
+                     (Skep__V1__FieldChange         *message);
+size_t skep__v1__field_change__get_packed_size
+                     (const Skep__V1__FieldChange   *message);
+size_t skep__v1__field_change__pack
+                     (const Skep__V1__FieldChange   *message,
+                      uint8_t             *out);
+size_t skep__v1__field_change__pack_to_buffer
+                     (const Skep__V1__FieldChange   *message,
+                      ProtobufCBuffer     *buffer);
+Skep__V1__FieldChange *
+       skep__v1__field_change__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   skep__v1__field_change__free_unpacked
+                     (Skep__V1__FieldChange *message,
+                      ProtobufCAllocator *allocator);
+/* Skep__V1__PlanAction methods */
+void   skep__v1__plan_action__init
+                     (Skep__V1__PlanAction         *message);
+size_t skep__v1__plan_action__get_packed_size
+                     (const Skep__V1__PlanAction   *message);
+size_t skep__v1__plan_action__pack
+                     (const Skep__V1__PlanAction   *message,
+                      uint8_t             *out);
+size_t skep__v1__plan_action__pack_to_buffer
+                     (const Skep__V1__PlanAction   *message,
+                      ProtobufCBuffer     *buffer);
+Skep__V1__PlanAction *
+       skep__v1__plan_action__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   skep__v1__plan_action__free_unpacked
+                     (Skep__V1__PlanAction *message,
+                      ProtobufCAllocator *allocator);
+/* Skep__V1__PlanFinding methods */
+void   skep__v1__plan_finding__init
+                     (Skep__V1__PlanFinding         *message);
+size_t skep__v1__plan_finding__get_packed_size
+                     (const Skep__V1__PlanFinding   *message);
+size_t skep__v1__plan_finding__pack
+                     (const Skep__V1__PlanFinding   *message,
+                      uint8_t             *out);
+size_t skep__v1__plan_finding__pack_to_buffer
+                     (const Skep__V1__PlanFinding   *message,
+                      ProtobufCBuffer     *buffer);
+Skep__V1__PlanFinding *
+       skep__v1__plan_finding__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   skep__v1__plan_finding__free_unpacked
+                     (Skep__V1__PlanFinding *message,
+                      ProtobufCAllocator *allocator);
+/* Skep__V1__StackPlan methods */
+void   skep__v1__stack_plan__init
+                     (Skep__V1__StackPlan         *message);
+size_t skep__v1__stack_plan__get_packed_size
+                     (const Skep__V1__StackPlan   *message);
+size_t skep__v1__stack_plan__pack
+                     (const Skep__V1__StackPlan   *message,
+                      uint8_t             *out);
+size_t skep__v1__stack_plan__pack_to_buffer
+                     (const Skep__V1__StackPlan   *message,
+                      ProtobufCBuffer     *buffer);
+Skep__V1__StackPlan *
+       skep__v1__stack_plan__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   skep__v1__stack_plan__free_unpacked
+                     (Skep__V1__StackPlan *message,
+                      ProtobufCAllocator *allocator);
+/* Skep__V1__DiffStackRequest methods */
+void   skep__v1__diff_stack_request__init
+                     (Skep__V1__DiffStackRequest         *message);
+size_t skep__v1__diff_stack_request__get_packed_size
+                     (const Skep__V1__DiffStackRequest   *message);
+size_t skep__v1__diff_stack_request__pack
+                     (const Skep__V1__DiffStackRequest   *message,
+                      uint8_t             *out);
+size_t skep__v1__diff_stack_request__pack_to_buffer
+                     (const Skep__V1__DiffStackRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Skep__V1__DiffStackRequest *
+       skep__v1__diff_stack_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   skep__v1__diff_stack_request__free_unpacked
+                     (Skep__V1__DiffStackRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Skep__V1__Drift methods */
+void   skep__v1__drift__init
+                     (Skep__V1__Drift         *message);
+size_t skep__v1__drift__get_packed_size
+                     (const Skep__V1__Drift   *message);
+size_t skep__v1__drift__pack
+                     (const Skep__V1__Drift   *message,
+                      uint8_t             *out);
+size_t skep__v1__drift__pack_to_buffer
+                     (const Skep__V1__Drift   *message,
+                      ProtobufCBuffer     *buffer);
+Skep__V1__Drift *
+       skep__v1__drift__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   skep__v1__drift__free_unpacked
+                     (Skep__V1__Drift *message,
+                      ProtobufCAllocator *allocator);
+/* Skep__V1__StackDiff methods */
+void   skep__v1__stack_diff__init
+                     (Skep__V1__StackDiff         *message);
+size_t skep__v1__stack_diff__get_packed_size
+                     (const Skep__V1__StackDiff   *message);
+size_t skep__v1__stack_diff__pack
+                     (const Skep__V1__StackDiff   *message,
+                      uint8_t             *out);
+size_t skep__v1__stack_diff__pack_to_buffer
+                     (const Skep__V1__StackDiff   *message,
+                      ProtobufCBuffer     *buffer);
+Skep__V1__StackDiff *
+       skep__v1__stack_diff__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   skep__v1__stack_diff__free_unpacked
+                     (Skep__V1__StackDiff *message,
+                      ProtobufCAllocator *allocator);
 /* Skep__V1__StackRef methods */
 void   skep__v1__stack_ref__init
                      (Skep__V1__StackRef         *message);
@@ -820,6 +1121,30 @@ typedef void (*Skep__V1__DeployStackRequest_Closure)
 typedef void (*Skep__V1__DeployStackResponse_Closure)
                  (const Skep__V1__DeployStackResponse *message,
                   void *closure_data);
+typedef void (*Skep__V1__PlanStackRequest_Closure)
+                 (const Skep__V1__PlanStackRequest *message,
+                  void *closure_data);
+typedef void (*Skep__V1__FieldChange_Closure)
+                 (const Skep__V1__FieldChange *message,
+                  void *closure_data);
+typedef void (*Skep__V1__PlanAction_Closure)
+                 (const Skep__V1__PlanAction *message,
+                  void *closure_data);
+typedef void (*Skep__V1__PlanFinding_Closure)
+                 (const Skep__V1__PlanFinding *message,
+                  void *closure_data);
+typedef void (*Skep__V1__StackPlan_Closure)
+                 (const Skep__V1__StackPlan *message,
+                  void *closure_data);
+typedef void (*Skep__V1__DiffStackRequest_Closure)
+                 (const Skep__V1__DiffStackRequest *message,
+                  void *closure_data);
+typedef void (*Skep__V1__Drift_Closure)
+                 (const Skep__V1__Drift *message,
+                  void *closure_data);
+typedef void (*Skep__V1__StackDiff_Closure)
+                 (const Skep__V1__StackDiff *message,
+                  void *closure_data);
 typedef void (*Skep__V1__StackRef_Closure)
                  (const Skep__V1__StackRef *message,
                   void *closure_data);
@@ -875,6 +1200,9 @@ extern const ProtobufCEnumDescriptor    skep__v1__stack_status__descriptor;
 extern const ProtobufCEnumDescriptor    skep__v1__service_state__descriptor;
 extern const ProtobufCEnumDescriptor    skep__v1__on_failure__descriptor;
 extern const ProtobufCEnumDescriptor    skep__v1__resolve_image__descriptor;
+extern const ProtobufCEnumDescriptor    skep__v1__object_kind__descriptor;
+extern const ProtobufCEnumDescriptor    skep__v1__plan_verdict__descriptor;
+extern const ProtobufCEnumDescriptor    skep__v1__drift_kind__descriptor;
 extern const ProtobufCEnumDescriptor    skep__v1__release_state__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__task__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__service__descriptor;
@@ -884,6 +1212,14 @@ extern const ProtobufCMessageDescriptor skep__v1__uploaded_file__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__deploy_stack_request__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__deploy_stack_request__variables_entry__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__deploy_stack_response__descriptor;
+extern const ProtobufCMessageDescriptor skep__v1__plan_stack_request__descriptor;
+extern const ProtobufCMessageDescriptor skep__v1__field_change__descriptor;
+extern const ProtobufCMessageDescriptor skep__v1__plan_action__descriptor;
+extern const ProtobufCMessageDescriptor skep__v1__plan_finding__descriptor;
+extern const ProtobufCMessageDescriptor skep__v1__stack_plan__descriptor;
+extern const ProtobufCMessageDescriptor skep__v1__diff_stack_request__descriptor;
+extern const ProtobufCMessageDescriptor skep__v1__drift__descriptor;
+extern const ProtobufCMessageDescriptor skep__v1__stack_diff__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__stack_ref__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__get_stack_request__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__list_stacks_request__descriptor;

@@ -113,7 +113,23 @@ static void test_services(void **state)
 		"Labels[\"TaskTemplate.ForceUpdate\"]");
 	service("{\"TaskTemplate\":{\"ContainerSpec\":{\"Env\":[\"A=1\"]}}}",
 		"{\"TaskTemplate\":{\"ContainerSpec\":{\"Env\":[\"A=2\"]}}}", COMPOSE_UPDATE,
-		"TaskTemplate.ContainerSpec.Env[0]");
+		"TaskTemplate.ContainerSpec.Env.A");
+	/* By name: a new one, a bare one, one that has gone; their order means nothing. */
+	service("{\"TaskTemplate\":{\"ContainerSpec\":{\"Env\":[\"A=1\",\"B=2\",\"C=3\"]}}}",
+		"{\"TaskTemplate\":{\"ContainerSpec\":{\"Env\":[\"C=3\",\"A=1\"]}}}",
+		COMPOSE_UPDATE, "TaskTemplate.ContainerSpec.Env.B");
+	service("{\"TaskTemplate\":{\"ContainerSpec\":{\"Env\":[\"A\"]}}}",
+		"{\"TaskTemplate\":{\"ContainerSpec\":{\"Env\":[\"A=\"]}}}", COMPOSE_UPDATE,
+		"TaskTemplate.ContainerSpec.Env.A");
+	service("{\"TaskTemplate\":{\"ContainerSpec\":{}}}",
+		"{\"TaskTemplate\":{\"ContainerSpec\":{\"Env\":[\"A.B=1\"]}}}", COMPOSE_UPDATE,
+		"TaskTemplate.ContainerSpec.Env[\"A.B\"]");
+	service("{\"TaskTemplate\":{\"ContainerSpec\":{\"Env\":[\"A=1\",\"B=2\"]}}}",
+		"{\"TaskTemplate\":{\"ContainerSpec\":{\"Env\":[\"B=2\",\"A=1\"]}}}", COMPOSE_KEEP,
+		NULL);
+	service("{\"TaskTemplate\":{\"ContainerSpec\":{\"Env\":[\"A=1\",\"A=2\"]}}}",
+		"{\"TaskTemplate\":{\"ContainerSpec\":{\"Env\":[\"A=2\",\"A=1\"]}}}",
+		COMPOSE_UPDATE, "TaskTemplate.ContainerSpec.Env[0]");
 	service("{\"TaskTemplate\":{\"ContainerSpec\":{\"Args\":[\"a\"]}}}",
 		"{\"TaskTemplate\":{\"ContainerSpec\":{\"Args\":[\"a\",\"\"]}}}", COMPOSE_UPDATE,
 		"TaskTemplate.ContainerSpec.Args[1]");
