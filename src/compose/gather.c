@@ -151,7 +151,7 @@ static void import(struct loader *l, struct node *root, const struct node *from,
 	}
 }
 
-static struct node *gather(struct loader *l, uint16_t file, const struct link *up);
+static void gather(struct loader *l, struct node *root, const struct link *up);
 
 static void include_one(struct loader *l, struct node *root, const struct node *item,
 	const struct path *path, const struct link *up)
@@ -172,8 +172,9 @@ static void include_one(struct loader *l, struct node *root, const struct node *
 		const struct compose_upload *u = find_upload(l, name, n->at, path);
 		if (!u || !loader_open(l, u, include.dir, scope, n->at, path, &file))
 			return;
-		struct node *tree =
-			gather(l, file, &(struct link){.up = up, .name = l->sources[file].name});
+		struct node *tree = yaml_load(l, file);
+		if (tree)
+			gather(l, tree, &(struct link){.up = up, .name = l->sources[file].name});
 		if (!tree)
 			l->incomplete = true;
 		else if (merged)
@@ -297,21 +298,17 @@ static void extend_all(struct loader *l, struct node *root)
 
 /* ---- all ---- */
 
-static struct node *gather(struct loader *l, uint16_t file, const struct link *up)
+static void gather(struct loader *l, struct node *root, const struct link *up)
 {
-	struct node *root = yaml_load(l, file);
-	if (!root)
-		return NULL;
 	interpolate_text(l, root);
 	check_text(l, root);
 	if (l->in->compat)
-		return root;
+		return;
 	include_all(l, root, up);
 	extend_all(l, root);
-	return root;
 }
 
-struct node *gather_text(struct loader *l, uint16_t file)
+void gather_text(struct loader *l, struct node *root)
 {
-	return gather(l, file, &(struct link){.name = l->sources[file].name});
+	gather(l, root, &(struct link){.name = l->sources[root->at.file].name});
 }

@@ -73,55 +73,60 @@ static bool within_objects(struct loader *l, const struct node *root)
 	return ok;
 }
 
-/* The last text that says `name:`; variables are put in. */
-static const struct node *find_name(struct loader *l, struct node *const *roots)
+/* The stack's name when the caller gave none: that of the last text that says `name:`. */
+static const char *find_name(struct loader *l, struct node *const *roots, bool report)
 {
-	for (size_t i = l->in->texts_len; i > 0; i--) {
-		const struct node *n = roots[i - 1] ? node_get(roots[i - 1], "name") : NULL;
-		if (node_is(n, NODE_STRING))
-			return n;
-	}
-	return NULL;
-}
-
-/* Says why there is no name, of the caller or the texts. */
-static void check_named(struct loader *l, struct node *const *roots)
-{
-	const struct node *n = l->in->compat ? NULL : find_name(l, roots);
+	const struct node *n = NULL;
 	struct path path = {.key = "name"};
-	if (l->name || l->incomplete)
-		return;
-	if (!n) {
+	const char *name, *wrong;
+	for (size_t i = l->in->texts_len; i > 0 && !n; i--) {
+		n = roots[i - 1] ? node_get(roots[i - 1], "name") : NULL;
+		n = node_is(n, NODE_STRING) ? n : NULL;
+	}
+	if (!n && report)
 		loader_error(l, (struct compose_mark){0}, NULL, "or write name: in the text",
 			"give the stack a name");
-		return;
-	}
-	const char *wrong = compose_check_name(l->a, n->text);
-	loader_error(l, n->at, &path, NULL, "%s", wrong ? wrong : "the name is not clear");
+	if (!n || !interpolate_string(l, l->root, n->text, n->at, &path, &name))
+		return NULL;
+	wrong = compose_check_name(l->a, name);
+	if (wrong && report)
+		loader_error(l, n->at, &path, NULL, "%s", wrong);
+	return wrong ? NULL : name;
 }
 
-/* Texts as canonical trees; NULL where one cannot be read. */
-static struct node **gather_texts(struct loader *l)
+/* Texts as trees; NULL where one cannot be read. */
+static struct node **read_texts(struct loader *l)
 {
-	struct node **roots = arena_array(l->a, struct node *, l->in->texts_len);
+	struct node **roots = arena_array(l->a, struct node *, l->in->texts_len + 1);
 	for (size_t i = 0; i < l->in->texts_len; i++) {
-		roots[i] = gather_text(l, (uint16_t)i);
+		roots[i] = yaml_load(l, (uint16_t)i);
 		l->incomplete |= !roots[i];
-		if (roots[i] && l->in->compat)
+	}
+	return roots;
+}
+
+static void gather_texts(struct loader *l, struct node **roots)
+{
+	for (size_t i = 0; i < l->in->texts_len; i++) {
+		if (!roots[i])
+			continue;
+		gather_text(l, roots[i]);
+		if (l->in->compat)
 			env_files_apply(l, roots[i]);
 	}
 	check_versions_agree(l, roots, l->in->texts_len);
 	if (l->in->compat)
 		check_ignored(l, roots, l->in->texts_len);
-	check_named(l, roots);
-	return roots;
 }
 
 static struct compose_project *load_all(struct loader *l)
 {
 	if (!within_size(l))
 		return NULL;
-	struct node **roots = gather_texts(l);
+	struct node **roots = read_texts(l);
+	if (!l->name)
+		l->name = find_name(l, roots, !l->incomplete);
+	gather_texts(l, roots);
 	if (l->incomplete || !l->name)
 		return NULL; /* what is missing would declare more: no more can be said */
 	struct node *merged = roots[0];
@@ -150,8 +155,6 @@ bool compose_load(struct arena *a, const struct compose_input *in,
 	const char *name = in->name ? compose_check_name(a, in->name) : NULL;
 	if (name)
 		loader_error(&l, (struct compose_mark){0}, NULL, NULL, "%s", name);
-	if (!in->name && !in->compat)
-		l.name = compose_text_name(a, in);
 	struct compose_project *p = name ? NULL : load_all(&l);
 	loader_finish(&l);
 	sort_problems(&l, errors);
@@ -166,18 +169,9 @@ const char *compose_text_name(struct arena *a, const struct compose_input *in)
 {
 	struct loader l;
 	struct compose_problems errors, warnings;
-	const char *name = NULL;
 	loader_init(&l, a, in, &errors, &warnings);
 	loader_read_dotenv(&l);
-	for (size_t i = in->texts_len; i > 0 && !name; i--) {
-		struct node *root = yaml_load(&l, (uint16_t)(i - 1));
-		struct node *n = root ? node_get(root, "name") : NULL;
-		struct path path = {.key = "name"};
-		if (node_is(n, NODE_STRING) &&
-			interpolate_string(&l, l.root, n->text, n->at, &path, &name) &&
-			compose_check_name(a, name))
-			name = NULL;
-	}
+	const char *name = find_name(&l, read_texts(&l), false);
 	loader_finish(&l);
 	return name;
 }

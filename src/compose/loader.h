@@ -112,9 +112,9 @@ void merge_service(struct loader *l, struct node *base, struct node *over);
 /* Takes out what was tagged !reset. */
 void merge_finish(struct node *n);
 
-/* One text with all that it includes and extends: canonical, not merged with others. NULL when it
- * was reported to be broken. */
-struct node *gather_text(struct loader *l, uint16_t file);
+/* Makes a text as yaml_load gave it canonical, with all that it includes and extends; not merged
+ * with other texts. */
+void gather_text(struct loader *l, struct node *root);
 /* Takes out the services whose profiles are not asked for. */
 void profiles_apply(struct loader *l, struct node *root);
 /* The canonical tree as a model. */

@@ -102,9 +102,11 @@ struct node_entry *node_entry(const struct node *map, const char *key)
 {
 	if (!node_is(map, NODE_MAP))
 		return NULL;
-	for (size_t i = 0; i < map->map.len; i++)
-		if (strcmp(map->map.entries[i].key, key) == 0)
+	for (size_t i = 0; i < map->map.len; i++) {
+		const char *mine = map->map.entries[i].key;
+		if (mine[0] == key[0] && strcmp(mine, key) == 0)
 			return &map->map.entries[i];
+	}
 	return NULL;
 }
 

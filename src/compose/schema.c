@@ -406,7 +406,7 @@ const struct schema_key schema_root[] = {
 const struct schema_key *schema_find(const struct schema_key *table, const char *name)
 {
 	for (; table->name; table++)
-		if (strcmp(table->name, name) == 0)
+		if (table->name[0] == name[0] && strcmp(table->name, name) == 0)
 			return table;
 	return NULL;
 }

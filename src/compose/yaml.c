@@ -277,14 +277,31 @@ static struct node *read_seq(struct yaml *y, size_t depth)
 	return y->failed ? NULL : n;
 }
 
+/* A mapping that is being read: its keys are hashed when they become many. */
+struct keys {
+	struct node *map;
+	struct map hash;     /* empty, or all but the last few */
+	struct node *merges; /* the values of `<<` */
+};
+
+static bool keys_have(struct keys *k, const char *key)
+{
+	enum { MANY = 16 };
+	if (k->map->map.len < MANY)
+		return node_entry(k->map, key) != NULL;
+	for (size_t i = map_len(&k->hash); i < k->map->map.len; i++)
+		map_puts(&k->hash, k->map->map.entries[i].key, k);
+	return map_gets(&k->hash, key) != NULL;
+}
+
 /* What `<<` brings comes behind the mapping's own keys and never replaces one. */
-static bool merge_keys(struct yaml *y, struct node *map, struct map *seen, const struct node *from)
+static bool merge_keys(struct yaml *y, struct keys *keys, const struct node *from)
 {
 	if (from->kind == NODE_SEQ) {
 		for (size_t i = 0; i < from->seq.len; i++) {
 			if (from->seq.items[i]->kind != NODE_MAP)
 				break;
-			if (!merge_keys(y, map, seen, from->seq.items[i]))
+			if (!merge_keys(y, keys, from->seq.items[i]))
 				return false;
 			if (i + 1 == from->seq.len)
 				return true;
@@ -294,10 +311,8 @@ static bool merge_keys(struct yaml *y, struct node *map, struct map *seen, const
 	} else if (from->kind == NODE_MAP) {
 		for (size_t i = 0; i < from->map.len; i++) {
 			const struct node_entry *e = &from->map.entries[i];
-			if (map_gets(seen, e->key))
-				continue;
-			map_puts(seen, e->key, e->value);
-			node_put(y->l->a, map, e->key, e->at, e->value);
+			if (!keys_have(keys, e->key))
+				node_put(y->l->a, keys->map, e->key, e->at, e->value);
 		}
 		return true;
 	}
@@ -305,11 +320,11 @@ static bool merge_keys(struct yaml *y, struct node *map, struct map *seen, const
 	return false;
 }
 
-static void refuse_twin(struct yaml *y, const struct node *map, const char *key,
-	struct compose_mark at, const struct node *value)
+static void refuse_twin(
+	struct yaml *y, const struct keys *keys, const char *key, struct compose_mark at)
 {
-	const struct node_entry *first = node_entry(map, key);
-	uint32_t line = first ? first->at.line : value->at.line; /* "<<" has no entry */
+	const struct node_entry *first = node_entry(keys->map, key);
+	uint32_t line = first ? first->at.line : keys->merges->seq.items[0]->at.line;
 	const char *hint = "keep one of the two";
 	if (y->l->in->compat)
 		loader_error(y->l, at, NULL, hint,
@@ -334,37 +349,39 @@ static void refuse_key(struct yaml *y, const struct node *key)
 					    : "a list or a mapping");
 }
 
-/* Reads entries up to the end of the mapping; `merges` collects the values of `<<`. */
-static bool read_entries(
-	struct yaml *y, struct node *map, struct map *seen, struct node *merges, size_t depth)
+/* A key and its value, at the key's event. */
+static bool read_entry(struct yaml *y, struct keys *keys, size_t depth)
 {
-	while (next(y) && y->event.type != YAML_MAPPING_END_EVENT) {
-		bool plain = y->event.type == YAML_SCALAR_EVENT &&
-			     y->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
-			     !y->event.data.scalar.tag;
-		struct node *key = read_node(y, depth + 1);
-		if (!key)
-			return false;
-		struct node *value = next(y) ? read_node(y, depth + 1) : NULL;
-		if (!value)
-			return false;
-		if (key->kind != NODE_STRING || key->time) {
-			refuse_key(y, key);
-			continue;
-		}
-		bool merge = plain && strcmp(key->text, "<<") == 0;
-		if (map_gets(seen, key->text)) {
-			refuse_twin(y, map, key->text, key->at, map_gets(seen, key->text));
-			continue;
-		}
-		map_puts(seen, key->text, value);
-		if (merge)
-			node_push(y->l->a, merges, value);
-		else
-			node_put(y->l->a, map, key->text, key->at, value);
+	bool plain = y->event.type == YAML_SCALAR_EVENT &&
+		     y->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+		     !y->event.data.scalar.tag;
+	struct node *key = read_node(y, depth + 1);
+	if (!key)
+		return false;
+	struct node *value = next(y) ? read_node(y, depth + 1) : NULL;
+	if (!value)
+		return false;
+	if (key->kind != NODE_STRING || key->time) {
+		refuse_key(y, key);
+		return true;
 	}
-	for (size_t i = 0; i < merges->seq.len && !y->failed; i++)
-		merge_keys(y, map, seen, merges->seq.items[i]);
+	bool merge = plain && strcmp(key->text, "<<") == 0;
+	if (keys_have(keys, key->text) || (merge && keys->merges->seq.len))
+		refuse_twin(y, keys, key->text, key->at);
+	else if (merge)
+		node_push(y->l->a, keys->merges, value);
+	else
+		node_put(y->l->a, keys->map, key->text, key->at, value);
+	return true;
+}
+
+static bool read_entries(struct yaml *y, struct keys *keys, size_t depth)
+{
+	while (next(y) && y->event.type != YAML_MAPPING_END_EVENT)
+		if (!read_entry(y, keys, depth))
+			return false;
+	for (size_t i = 0; i < keys->merges->seq.len && !y->failed; i++)
+		merge_keys(y, keys, keys->merges->seq.items[i]);
 	return !y->failed;
 }
 
@@ -378,11 +395,10 @@ static struct node *read_map(struct yaml *y, size_t depth)
 		n->open = true;
 		map_puts(&y->anchors, anchor, n);
 	}
-	struct map seen;
-	map_init(&seen);
-	struct node *merges = node_new(y->l->a, NODE_SEQ, n->at);
-	bool ok = read_entries(y, n, &seen, merges, depth);
-	map_finish(&seen);
+	struct keys keys = {.map = n, .merges = node_new(y->l->a, NODE_SEQ, n->at)};
+	map_init(&keys.hash);
+	bool ok = read_entries(y, &keys, depth);
+	map_finish(&keys.hash);
 	n->open = false;
 	return ok ? n : NULL;
 }
