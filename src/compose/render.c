@@ -68,6 +68,8 @@ static void add_object(struct render *r, struct compose_objects *list, struct co
 		arena_on_free(r->a, release, object.body);
 	}
 	list->items[list->len++] = object;
+	if (object.kind != COMPOSE_SERVICE)
+		map_puts(&r->names[object.kind], object.key, (void *)(uintptr_t)object.name);
 }
 
 /* ---- networks ---- */
@@ -195,12 +197,10 @@ static void render_secrets(struct render *r, enum compose_kind kind,
 	}
 }
 
-const char *render_name_of(const struct compose_objects *objects, const char *key)
+const char *render_name_of(const struct render *r, enum compose_kind kind, const char *key)
 {
-	for (size_t i = 0; i < objects->len; i++)
-		if (strcmp(objects->items[i].key, key) == 0)
-			return objects->items[i].name;
-	return key;
+	const char *name = map_gets(&r->names[kind], key);
+	return name ? name : key;
 }
 
 /* ---- all ---- */
@@ -210,6 +210,11 @@ struct compose_rendering *compose_render(
 {
 	struct compose_rendering *out = arena_new(a, struct compose_rendering);
 	struct render r = {.a = a, .p = p, .o = o, .out = out};
+	for (size_t i = 0; i < 3; i++)
+		map_init(&r.names[i]);
+	map_init(&r.volumes);
+	for (size_t i = 0; i < p->volumes_len; i++)
+		map_puts(&r.volumes, p->volumes[i].key, &p->volumes[i]);
 	render_networks(&r);
 	render_secrets(&r, COMPOSE_SECRET, p->secrets, p->secrets_len, &out->secrets);
 	render_secrets(&r, COMPOSE_CONFIG, p->configs, p->configs_len, &out->configs);
@@ -224,6 +229,9 @@ struct compose_rendering *compose_render(
 				.name = arena_fmt(a, "%s_%s", p->name, s->key),
 				.body = render_service(&r, s)});
 	}
+	for (size_t k = 0; k < 3; k++)
+		map_finish(&r.names[k]);
+	map_finish(&r.volumes);
 	return out;
 }
 

@@ -103,20 +103,12 @@ static json_t *volume_options(
 	return o;
 }
 
-static const struct compose_volume *volume_of(const struct compose_project *p, const char *key)
-{
-	for (size_t i = 0; i < p->volumes_len; i++)
-		if (strcmp(p->volumes[i].key, key) == 0)
-			return &p->volumes[i];
-	return NULL;
-}
-
 static json_t *mount(struct render *r, const struct compose_mount *m)
 {
 	json_t *o = json_object();
 	bool volume = strcmp(m->type, "volume") == 0, cluster = strcmp(m->type, "cluster") == 0;
 	const struct compose_volume *v =
-		(volume || cluster) && m->source && *m->source ? volume_of(r->p, m->source) : NULL;
+		(volume || cluster) && m->source && *m->source ? map_gets(&r->volumes, m->source) : NULL;
 	json_object_set_new(o, "Type", json_string(m->type));
 	render_text(o, "Source", v ? v->name : m->source);
 	render_text(o, "Target", m->target);
@@ -185,7 +177,6 @@ static void put_references(struct render *r, json_t *container, const struct com
 	bool secret = kind == COMPOSE_SECRET;
 	const struct compose_file_use *uses = secret ? s->secrets : s->configs;
 	size_t len = secret ? s->secrets_len : s->configs_len, n = 0;
-	const struct compose_objects *objects = secret ? &r->out->secrets : &r->out->configs;
 	const char *runtime = !secret && s->credential_spec.config && *s->credential_spec.config
 				      ? s->credential_spec.config
 				      : NULL;
@@ -194,7 +185,7 @@ static void put_references(struct render *r, json_t *container, const struct com
 		const struct compose_file_use *u = i < len ? &uses[i] : NULL;
 		const char *target = !u ? "" : u->target && *u->target ? u->target : u->source;
 		struct reference *ref = &refs[n++];
-		*ref = (struct reference){.name = render_name_of(objects, u ? u->source : runtime),
+		*ref = (struct reference){.name = render_name_of(r, kind, u ? u->source : runtime),
 			.target = target,
 			.json = json_object()};
 		json_object_set_new(ref->json, secret ? "SecretID" : "ConfigID", json_string(""));
@@ -354,7 +345,7 @@ static json_t *networks(struct render *r, const struct compose_service *s)
 	struct attachment *list = arena_array(r->a, struct attachment, s->networks_len + 1);
 	for (size_t i = 0; i < s->networks_len; i++)
 		list[i] = (struct attachment){
-			.target = render_name_of(&r->out->networks, s->networks[i].network),
+			.target = render_name_of(r, COMPOSE_NETWORK, s->networks[i].network),
 			.a = &s->networks[i]};
 	qsort(list, s->networks_len, sizeof(*list), by_target);
 	json_t *out = json_array();
