@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "stacks/fingerprint.h"
 #include "stacks/images.h"
+#include "stacks/plan.h"
 #include "stacks/stack_run.h"
 
 /* ---- prelude ---- */
@@ -87,8 +88,19 @@ static enum flow_next resolve_images(struct flow *f)
 	return FLOW_WAIT;
 }
 
-/* Before the first write: is what would be done now what was planned? Behind the first step the
- * world has moved by our own writes. */
+/* What cannot be done, all of it; NULL: everything can. */
+static const char *refusals(struct arena *a, const struct plan *p)
+{
+	const char *text = NULL;
+	for (size_t i = 0; i < p->n; i++)
+		if (p->actions[i].verdict == PLAN_REFUSE)
+			text = text ? arena_fmt(a, "%s\n%s", text, p->actions[i].reason)
+				    : p->actions[i].reason;
+	return text;
+}
+
+/* Before the first write: is what would be done now what was planned, and can it be done? Behind the
+ * first step the world has moved by our own writes. */
 static enum flow_next check_plan(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
@@ -102,13 +114,18 @@ static enum flow_next check_plan(struct flow *f)
 		return FLOW_FAIL;
 	const char *given = arena_strdup(a, json_text(params, "plan_fingerprint", ""));
 	json_decref(params);
-	if (!given[0])
-		return FLOW_NEXT;
 	plan_make(a, &sr->world, &sr->target, &p);
-	f->st = fingerprint_check(a, given, &p);
-	if (status_is_ok(&f->st))
+	if (given[0])
+		f->st = fingerprint_check(a, given, &p);
+	if (!status_is_ok(&f->st)) {
+		job_run_try_no_more(sr->run);
+		return FLOW_FAIL;
+	}
+	const char *refused = refusals(a, &p);
+	if (!refused)
 		return FLOW_NEXT;
-	job_run_try_no_more(sr->run);
+	f->st = status_err(ST_FAILED_PRECONDITION, "%s", refused);
+	job_run_story(sr->run, refused);
 	return FLOW_FAIL;
 }
 

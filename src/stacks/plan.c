@@ -96,6 +96,48 @@ static void plan_external_network(
 				p->name, seen->scope));
 }
 
+static const char *service_in(const struct world *w, const char *network_id)
+{
+	json_t *entry;
+	size_t k;
+	for (size_t i = 0; i < w->n_services; i++)
+		json_array_foreach(json_at(w->services[i].spec, "TaskTemplate.Networks"), k, entry)
+			if (strcmp(json_text(entry, "Target", ""), network_id) == 0)
+				return w->services[i].name;
+	return NULL;
+}
+
+static bool only_labels_differ(const struct compose_diff *diff)
+{
+	for (size_t i = 0; i < diff->len; i++)
+		if (strncmp(diff->changes[i].path, "Labels", 6) != 0)
+			return false;
+	return true;
+}
+
+/* The Engine cannot change a network, nor take one away from under its tasks: nor do we. */
+static void plan_changed_network(struct arena *a, const struct world *w,
+	const struct world_object *seen, const struct compose_diff *diff, struct plan_action *p)
+{
+	const char *service = service_in(w, seen->id);
+	if (diff->len == 0)
+		return;
+	if (only_labels_differ(diff)) { /* no reason to take it away */
+		p->reason = "its labels differ, and the Engine cannot change them";
+		return;
+	}
+	take_changes(p, diff);
+	if (service)
+		decide(p, PLAN_REFUSE,
+			arena_fmt(a,
+				"network \"%s\" cannot be changed (%s differs) while service %s "
+				"is in it: " PLAN_NETWORK_WAY_OUT,
+				p->name, diff->changes[0].path, service));
+	else
+		decide(p, PLAN_REPLACE,
+			"the Engine cannot change a network, and no service is in this one");
+}
+
 void plan_network(struct arena *a, const struct world *w, const struct release_object *o,
 	struct plan_action *p)
 {
@@ -118,9 +160,7 @@ void plan_network(struct arena *a, const struct world *w, const struct release_o
 				o->name));
 	} else if (seen->stored) {
 		compose_plan(a, COMPOSE_NETWORK, o->body, seen->stored, &options, &diff);
-		take_changes(p, &diff);
-		if (diff.len)
-			decide(p, PLAN_REPLACE, "the Engine cannot change a network");
+		plan_changed_network(a, w, seen, &diff, p);
 	}
 }
 

@@ -45,6 +45,11 @@ struct plan_action {
 	json_t *body;
 };
 
+/* Of a network whose options change while something is in it. */
+#define PLAN_NETWORK_WAY_OUT                                                                       \
+	"give it another name in the text, and the services move to a new one by their "           \
+	"update_config while the old one stays until the end; or remove the stack first"
+
 /* One object of the release. */
 void plan_network(struct arena *a, const struct world *w, const struct release_object *o,
 	struct plan_action *ret);

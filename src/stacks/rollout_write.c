@@ -55,20 +55,53 @@ static void on_made(void *data, const struct status *st, const char *id, const c
 	rollout_part(m->ro, &wrapped);
 }
 
+/* Removed so that it can be made anew: then a look, and the next try creates it. The Engine says when
+ * something outside the stack is in it. */
+static void on_network_removed(void *data, const struct status *st)
+{
+	struct stack_run *sr;
+	void *making;
+	if (!stack_op_end(data, &sr, &making))
+		return;
+	const struct making *m = making;
+	bool gone = status_is_ok(st) || st->code == ST_NOT_FOUND;
+	struct status result = status_err(ST_UNAVAILABLE, "network %s is being replaced", m->name);
+	if (!gone && (st->code == ST_FAILED_PRECONDITION || st->code == ST_INVALID_ARGUMENT ||
+			     st->code == ST_PERMISSION_DENIED))
+		result = status_err(ST_FAILED_PRECONDITION,
+			"network \"%s\" cannot be replaced: %s: " PLAN_NETWORK_WAY_OUT, m->name,
+			st->message);
+	else if (!gone)
+		result = *st;
+	rollout_part(m->ro, &result);
+}
+
+static void write_network(struct rollout *ro, const struct release_object *o)
+{
+	struct docker *d = ro->sr->docker;
+	struct plan_action p;
+	plan_network(ro->sr->run->arena, &ro->sr->world, o, &p);
+	bool changes = p.verdict == PLAN_REPLACE || (p.verdict == PLAN_REFUSE && p.n_changes > 0);
+	if (changes && ro == &ro->sr->back) { /* what runs matters more on the way back */
+		job_run_say(ro->sr->run, "network %s stays as it is", o->name);
+	} else if (p.verdict == PLAN_REFUSE) {
+		refuse(ro, p.reason);
+	} else if (p.verdict == PLAN_CREATE) {
+		struct stack_op *op = begin(ro, o->name, COMPOSE_NETWORK);
+		op->docker = docker_network_create(d, o->body, 0, on_made, op);
+	} else if (p.verdict == PLAN_REPLACE) {
+		job_run_say(ro->sr->run, "network %s is replaced: %s changes", o->name,
+			p.changes[0].path);
+		struct stack_op *op = begin(ro, o->name, COMPOSE_NETWORK);
+		op->docker = docker_network_remove(d, p.id, 0, on_network_removed, op);
+	}
+}
+
 void rollout_write_networks(struct rollout *ro)
 {
 	rollout_await(ro);
-	for (size_t i = 0; i < ro->target->n_networks; i++) {
-		const struct release_object *o = &ro->target->networks[i];
-		struct plan_action p;
-		plan_network(ro->sr->run->arena, &ro->sr->world, o, &p);
-		if (p.verdict == PLAN_REFUSE) {
-			refuse(ro, p.reason);
-		} else if (p.verdict == PLAN_CREATE) {
-			struct stack_op *op = begin(ro, o->name, COMPOSE_NETWORK);
-			op->docker = docker_network_create(ro->sr->docker, o->body, 0, on_made, op);
-		}
-	}
+	for (size_t i = 0; i < ro->target->n_networks; i++)
+		write_network(ro, &ro->target->networks[i]);
 	struct status ok = status_ok();
 	rollout_part(ro, &ok);
 }

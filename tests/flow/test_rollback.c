@@ -222,6 +222,7 @@ static void what_is_not_ours_is_left_alone(void **state)
 	struct store_job *j = run(w, good, ON_FAILURE_ROLLBACK);
 	assert_int_equal(j->row.state, JOB_FAILED);
 	assert_in(j->error, "acme-shop_web exists and is not this stack's");
+	world_run_ms(w, 1000);
 	assert_string_equal(world_text(w), "service acme-shop_web theirs:1 1/1\n");
 	world_destroy(w);
 }
