@@ -50,6 +50,8 @@ static const struct option options[CONFIG_COUNT] = {
 		"a deploy that makes no progress for so long has failed", CONFIG_DURATION, false, false},
 	[CONFIG_HOLD] = {"hold", "5s", 0, 3600000, NULL,
 		"how long a service must stay as wanted, where update_config.monitor does not say", CONFIG_DURATION, false, false},
+	[CONFIG_KEEP_RELEASES] = {"keep_releases", "5", 1, 1000, NULL,
+		"a stack's good releases whose secrets and configs stay in the Swarm, for roll-backs", CONFIG_NUMBER, false, false},
 	[CONFIG_DRAIN_GRACE] = {"drain_grace", "10s", 0, 600000, NULL,
 		"on SIGTERM: how long jobs and calls may go on before they are handed back and cancelled", CONFIG_DURATION, false, false},
 	[CONFIG_MAX_MESSAGE] = {"max_message", "4MiB", 1024, 268435456, NULL,

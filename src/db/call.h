@@ -69,6 +69,7 @@ struct db_call {
 		db_stacks_done stacks;
 		db_release_done release;
 		db_releases_done releases;
+		db_release_objects_done release_objects;
 		void (*due)(void *data, const struct status *st, int64_t in_ms);
 	} done;
 	void *data;

@@ -39,6 +39,12 @@ struct db_release {
 	int64_t created_us, finished_us;
 	struct str source, rendered; /* plain JSON; load only; "" = none */
 };
+/* The Engine's names of a release's own secrets and configs. */
+struct db_release_objects {
+	int64_t number;
+	const char *const *objects;
+	size_t n_objects;
+};
 /* By id, or by project (id or name) and name. */
 struct db_stack_ref {
 	const char *id, *project, *name;
@@ -48,6 +54,8 @@ typedef void (*db_stack_done)(void *data, const struct status *st, const struct 
 typedef void (*db_stacks_done)(void *data, const struct status *st, const struct db_stack *s,
 	size_t n, bool more);
 typedef void (*db_release_done)(void *data, const struct status *st, const struct db_release *r);
+typedef void (*db_release_objects_done)(void *data, const struct status *st,
+	const struct db_release_objects *r, size_t n);
 typedef void (*db_releases_done)(void *data, const struct status *st, const struct db_release *r,
 	size_t n, bool more);
 
@@ -71,6 +79,12 @@ struct db_stack_job {
 	enum job_kind kind;
 	struct str params; /* JSON */
 	int max_attempts;
+};
+
+struct db_rendered {
+	struct str text; /* JSON */
+	const char *const *images, *const *objects; /* objects: see db_release_objects */
+	size_t n_images, n_objects;
 };
 
 struct db_stack_ops {
@@ -99,13 +113,20 @@ struct db_stack_ops {
 	/* One release with source and rendered opened. */
 	struct db_call *(*load_release)(struct db *db, const char *project_id,
 		const char *deployment_id, db_release_done done, void *data);
+<<<<<<< HEAD
 	/* Fenced. What the release is made from, where the caller could not say it. */
 	struct db_call *(*store_source)(struct db *db, const struct db_job *job,
 		const char *deployment_id, struct str source, db_done done, void *data);
 	/* Stores the rendered objects (fenced by the job's epoch: ABORTED). */
+=======
+	/* The newest `limit` releases of a stack that are good (they run, or did), the newest
+	 * first. */
+	struct db_call *(*good_releases)(struct db *db, const char *project_id,
+		const char *stack_id, unsigned limit, db_release_objects_done done, void *data);
+	/* Stores what was rendered (fenced by the job's epoch: ABORTED). */
+>>>>>>> 427181a (stacks: secrets and configs of the newest good releases stay, older ones go, none that a task uses)
 	struct db_call *(*store_rendered)(struct db *db, const struct db_job *job,
-		const char *deployment_id, struct str rendered, const char *const *images,
-		size_t n_images, db_done done, void *data);
+		const char *deployment_id, const struct db_rendered *r, db_done done, void *data);
 	/* Fenced. Sets the stack's status and message (deploying, removing …). */
 	struct db_call *(*set_status)(struct db *db, const struct db_job *job,
 		enum stack_status status, const char *message, db_done done, void *data);

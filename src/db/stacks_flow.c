@@ -1,6 +1,7 @@
 #include "db/stacks_parts.h"
 #include "crypto/crypto.h"
 
+<<<<<<< HEAD
 enum {
 	LOAD,
 	NEED_RELEASE,
@@ -17,11 +18,21 @@ enum {
 	PUT_NETWORKS,
 	NOTIFY
 };
+=======
+enum { LOAD, GOOD, NEED_RELEASE, RENDERED, SUPERSEDE, ACTIVATE, ACTIVE, FAIL, LOCK, KEEP, DROP,
+	RELEASE_NETWORKS, PUT_NETWORKS, NOTIFY };
+>>>>>>> 427181a (stacks: secrets and configs of the newest good releases stay, older ones go, none that a task uses)
 static const struct pg_stmt sql[] = {
 	/* $1 project, $2 id */
 	[LOAD] = {"release_load",
 		"select " RELEASE_COLUMNS ", d.archived_at is not null, d.source, d.rendered from deployments d"
 		" where d.project_id = $1 and d.id = skep_uuid($2)"},
+
+	/* $1 project, $2 stack, $3 limit */
+	[GOOD] = {"release_good",
+		"select d.number, to_json(d.objects) from deployments d"
+		" where d.project_id = $1 and d.stack_id = skep_uuid($2)"
+		" and d.state in ('active', 'superseded') order by d.id desc limit $3"},
 
 	/* ---- the job is fenced: $1 release, $2 its stack ---- */
 	[NEED_RELEASE] = {"release_need",
@@ -32,7 +43,7 @@ static const struct pg_stmt sql[] = {
 	[SOURCE] = {"release_source",
 		"update deployments set source = $3 where id = skep_uuid($1) and stack_id = $2"},
 	[RENDERED] = {"release_rendered",
-		"update deployments set rendered = $3, images = $4::text[]"
+		"update deployments set rendered = $3, images = $4::text[], objects = $5::text[]"
 		" where id = skep_uuid($1) and stack_id = $2"},
 	[SUPERSEDE] = {"release_supersede",
 		"update deployments set state = 'superseded'"
@@ -150,6 +161,30 @@ struct db_call *stack_load_release(struct db *db, const char *project_id, const 
 	return call_run(c, deliver_release);
 }
 
+static void deliver_good(struct db_call *c, const struct status *st, const struct pg_results *r)
+{
+	size_t n = r ? (size_t)pg_rows(r, 0) : 0;
+	struct db_release_objects *list = arena_array(c->arena, struct db_release_objects, n);
+	for (size_t i = 0; i < n; i++) {
+		struct cursor at = {c, r, 0, (int)i, 0};
+		list[i].number = next_i64(&at);
+		list[i].objects = next_texts(&at, &list[i].n_objects);
+	}
+	c->done.release_objects(c->data, st, list, n);
+}
+
+struct db_call *stack_good_releases(struct db *db, const char *project_id, const char *stack_id,
+	unsigned limit, db_release_objects_done done, void *data)
+{
+	struct db_call *c = db_call_create(db, data);
+	c->done.release_objects = done;
+	call_add(c, &sql[GOOD]);
+	call_bind_id(c, project_id);
+	call_bind(c, stack_id);
+	pg_bind_i64(c->batch, limit);
+	return call_run(c, deliver_good);
+}
+
 /* ---- writes of a job ---- */
 
 static struct db_call *fenced(struct db *db, const struct db_job *job, db_done done, void *data)
@@ -182,16 +217,21 @@ struct db_call *stack_store_source(struct db *db, const struct db_job *job,
 }
 
 struct db_call *stack_store_rendered(struct db *db, const struct db_job *job,
+<<<<<<< HEAD
 	const char *deployment_id, struct str rendered, const char *const *images, size_t n_images,
 	db_done done, void *data)
+=======
+	const char *deployment_id, const struct db_rendered *r, db_done done, void *data)
+>>>>>>> 427181a (stacks: secrets and configs of the newest good releases stay, older ones go, none that a task uses)
 {
 	struct db_call *c = fenced(db, job, done, data);
 	struct buf sealed = {0};
-	call_seal(c, release_aad(c, deployment_id, "rendered"), rendered, &sealed);
+	call_seal(c, release_aad(c, deployment_id, "rendered"), r->text, &sealed);
 	add_release(c, &sql[NEED_RELEASE], deployment_id, job);
 	add_release(c, &sql[RENDERED], deployment_id, job);
 	pg_bind_bytes(c->batch, buf_str(&sealed));
-	pg_bind_text_array(c->batch, images, n_images);
+	pg_bind_text_array(c->batch, r->images, r->n_images);
+	pg_bind_text_array(c->batch, r->objects, r->n_objects);
 	buf_finish(&sealed);
 	return call_run(c, call_deliver_plain);
 }

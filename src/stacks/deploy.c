@@ -44,6 +44,38 @@ static enum flow_next load_release(struct flow *f)
 	return FLOW_WAIT;
 }
 
+static void on_good(
+	void *data, const struct status *st, const struct db_release_objects *r, size_t n)
+{
+	struct stack_run *sr;
+	if (!stack_op_end(data, &sr, NULL))
+		return;
+	struct arena *a = sr->run->arena;
+	sr->kept = arena_array(a, struct db_release_objects, n);
+	sr->n_kept = n;
+	for (size_t i = 0; i < n; i++) {
+		const char **names = arena_array(a, const char *, r[i].n_objects);
+		for (size_t k = 0; k < r[i].n_objects; k++)
+			names[k] = arena_strdup(a, r[i].objects[k]);
+		sr->kept[i] = (struct db_release_objects){r[i].number, names, r[i].n_objects};
+	}
+	stack_step_done(sr, st);
+}
+
+/* What roll-backs could want. The release that is deployed becomes one of them when it is good. */
+static enum flow_next load_good(struct flow *f)
+{
+	struct stack_run *sr = stack_run_of(f);
+	const struct db_job *j = sr->run->job;
+	unsigned keep = sr->stacks->keep_releases;
+	sr->forward.keeps = keep > 0 ? keep - 1 : 0;
+	sr->back.keeps = keep;
+	struct stack_op *op = stack_op_begin(sr, NULL);
+	op->db = sr->db->stacks->good_releases(
+		sr->db, j->project_id.text, j->stack_id.text, keep, on_good, op);
+	return FLOW_WAIT;
+}
+
 static void say(void *data, const char *text)
 {
 	const struct stack_run *sr = data;
@@ -168,17 +200,29 @@ static enum flow_next mark_failed(struct flow *f)
 	return FLOW_WAIT;
 }
 
+static void add_names(
+	struct db_rendered *r, const char **names, const struct release_object *objects, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!objects[i].external)
+			names[r->n_objects++] = objects[i].name;
+}
+
 static enum flow_next store(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
 	struct arena *a = sr->run->arena;
-	const struct release *r = &sr->target;
-	const char **images = arena_array(a, const char *, r->n_services + 1);
-	for (size_t i = 0; i < r->n_services; i++)
-		images[i] = r->services[i].image;
+	const struct release *t = &sr->target;
+	const char **images = arena_array(a, const char *, t->n_services);
+	const char **objects = arena_array(a, const char *, t->n_secrets + t->n_configs);
+	struct db_rendered r = {.text = release_encode(a, t), .images = images, .objects = objects};
+	for (size_t i = 0; i < t->n_services; i++)
+		images[r.n_images++] = t->services[i].image;
+	add_names(&r, objects, t->secrets, t->n_secrets);
+	add_names(&r, objects, t->configs, t->n_configs);
 	struct stack_op *op = stack_op_begin(sr, NULL);
-	op->db = sr->db->stacks->store_rendered(sr->db, sr->run->job, sr->deployment_id,
-		release_encode(a, r), images, r->n_services, stack_op_step_done, op);
+	op->db = sr->db->stacks->store_rendered(
+		sr->db, sr->run->job, sr->deployment_id, &r, stack_op_step_done, op);
 	return FLOW_WAIT;
 }
 
@@ -266,6 +310,7 @@ static enum flow_next activate(struct flow *f)
 static const struct flow_step deploy_prelude[] = {
 	{"load_stack", stack_load_stack, NULL, 60},
 	{"load_release", load_release, NULL, 60},
+	{"load_good", load_good, NULL, 60},
 	{"look", stack_look, NULL, 120},
 	{"images", resolve_images, NULL, 120},
 	{"check_plan", check_plan, NULL, 0},

@@ -46,6 +46,8 @@ struct rollout {
 	const char *const *only; /* service keys, NULL-terminated; NULL = all of the target */
 	/* Prunes also when a service did not converge; the failure is reported all the same. */
 	bool thorough;
+	/* Prune leaves the secrets and configs of so many of sr->kept, the newest good releases. */
+	size_t keeps;
 	unsigned created, updated, kept, removed; /* services */
 
 	bool stale; /* sr->world must be read before anything is compared */
@@ -66,6 +68,9 @@ struct rollout {
 	/* prune: services that were removed, whose tasks may still be there */
 	const char **leaving;
 	size_t n_leaving;
+	/* ids of secrets and configs that tasks use which have not ended */
+	const char **in_use;
+	size_t n_in_use;
 	bool busy; /* something that was to go is still in use */
 	unsigned busy_rounds;
 	/* watch: see rollout_watch.c */

@@ -5,6 +5,7 @@
 
 #include <string.h>
 #include "base/arena.h"
+#include "base/json.h"
 #include "stacks/judge.h"
 #include "stacks/plan.h"
 #include "stacks/stack_run.h"
@@ -41,12 +42,95 @@ static void on_object_removed(void *data, const struct status *st)
 	rollout_part(ro, busy ? &again : st->code == ST_NOT_FOUND ? &ok : st);
 }
 
+/* ---- secrets and configs that stay ---- */
+
+static bool is_kept(const struct rollout *ro, const char *name)
+{
+	const struct stack_run *sr = ro->sr;
+	for (size_t i = 0; i < sr->n_kept && i < ro->keeps; i++)
+		for (size_t k = 0; k < sr->kept[i].n_objects; k++)
+			if (strcmp(sr->kept[i].objects[k], name) == 0)
+				return true;
+	return false;
+}
+
+static bool is_in_use(const struct rollout *ro, const char *id)
+{
+	for (size_t i = 0; i < ro->n_in_use; i++)
+		if (strcmp(ro->in_use[i], id) == 0)
+			return true;
+	return false;
+}
+
+static bool goes(const struct rollout *ro, enum compose_kind kind, const struct world_object *o)
+{
+	return o->ours && !plan_wants(ro->target, kind, o->name) && !is_kept(ro, o->name) &&
+	       !is_in_use(ro, o->id);
+}
+
+static void add_in_use(struct rollout *ro, const json_t *list, const char *key)
+{
+	struct arena *a = ro->sr->run->arena;
+	json_t *entry;
+	size_t i;
+	const char **more =
+		arena_array(a, const char *, ro->n_in_use + json_array_size(list) + 1);
+	if (ro->n_in_use)
+		memcpy(more, ro->in_use, ro->n_in_use * sizeof(*more));
+	json_array_foreach((json_t *)(uintptr_t)list, i, entry)
+		more[ro->n_in_use++] = arena_strdup(a, json_text(entry, key, ""));
+	ro->in_use = more;
+}
+
+static void remove_the_rest(struct rollout *ro);
+
+static void on_users(void *data, const struct status *st, const struct docker_task *t, size_t n)
+{
+	struct stack_run *sr;
+	void *rollout;
+	if (!stack_op_end(data, &sr, &rollout))
+		return;
+	struct rollout *ro = rollout;
+	for (size_t i = 0; i < n; i++) {
+		if (docker_task_state_ended(t[i].state))
+			continue;
+		add_in_use(ro, json_at(t[i].spec, "ContainerSpec.Secrets"), "SecretID");
+		add_in_use(ro, json_at(t[i].spec, "ContainerSpec.Configs"), "ConfigID");
+	}
+	rollout_part(ro, st);
+}
+
+/* The Engine knows which services use one, and not which tasks of an earlier spec still do. */
+static void find_users(struct rollout *ro)
+{
+	struct stack_run *sr = ro->sr;
+	const struct world *w = &sr->world;
+	bool any = false;
+	for (size_t i = 0; i < w->n_secrets; i++)
+		any |= goes(ro, COMPOSE_SECRET, &w->secrets[i]);
+	for (size_t i = 0; i < w->n_configs; i++)
+		any |= goes(ro, COMPOSE_CONFIG, &w->configs[i]);
+	if (!any || ro->target->n_services == 0) { /* of a stack that goes no task is left */
+		remove_the_rest(ro);
+		return;
+	}
+	const char *const labels[] = {
+		arena_fmt(sr->run->arena, "%s=%s", LABEL_NAMESPACE, sr->namespace_), NULL};
+	const struct docker_task_filter f = {.labels = labels};
+	ro->next = remove_the_rest;
+	rollout_await(ro);
+	struct stack_op *op = stack_op_begin(sr, ro);
+	op->docker = docker_task_list(sr->docker, &f, 0, on_users, op);
+}
+
+/* ---- removing ---- */
+
 static void remove_objects(
 	struct rollout *ro, enum compose_kind kind, const struct world_object *seen, size_t n_seen)
 {
 	enum docker_kind k = kind == COMPOSE_SECRET ? DOCKER_SECRET : DOCKER_CONFIG;
 	for (size_t i = 0; i < n_seen; i++) {
-		if (!seen[i].ours || plan_wants(ro->target, kind, seen[i].name))
+		if (!goes(ro, kind, &seen[i]))
 			continue;
 		rollout_await(ro);
 		struct stack_op *op = stack_op_begin(ro->sr, ro);
@@ -135,7 +219,7 @@ static void on_tasks_seen(struct rollout *ro)
 	if (left)
 		rollout_look_again(ro, LOOK_MS);
 	else
-		remove_the_rest(ro);
+		find_users(ro);
 }
 
 static void wait_for_tasks(struct rollout *ro)
@@ -166,7 +250,8 @@ void rollout_prune(struct rollout *ro)
 		arena_array(sr->run->arena, const char *, w->n_services + ro->n_leaving + 1);
 	for (size_t i = 0; i < ro->n_leaving; i++)
 		leaving[n++] = ro->leaving[i];
-	ro->next = remove_the_rest;
+	ro->n_in_use = 0;
+	ro->next = find_users;
 	rollout_await(ro);
 	for (size_t i = 0; i < w->n_services; i++) {
 		if (!w->services[i].ours ||

@@ -27,6 +27,10 @@ struct stack_run {
 	bool has_previous;
 	bool pinned; /* the target is as it was stored: its images were asked for before */
 	struct images *images; /* under way */
+	/* The newest good releases, the newest first, with the Engine's names of their secrets and
+	 * configs. */
+	struct db_release_objects *kept;
+	size_t n_kept;
 	struct world world;
 	struct rollout forward, back;
 	struct timer retry;        /* runs the present step again */

@@ -14,6 +14,7 @@ struct stacks {
 			      60,000 */
 	uint64_t hold_ms;  /* how long it must stay so, where update_config.monitor does not say;
 			      default 5,000 */
+	unsigned keep_releases; /* of so many good ones the secrets and configs stay */
 };
 #define STACKS_STALL_MS 60000
 #define STACKS_HOLD_MS  5000

@@ -287,19 +287,56 @@ static struct status store_rendered_effect(struct fake_call *c)
 	if (status_is_ok(&st) && r) {
 		r->rendered.len = 0;
 		buf_add_str(&r->rendered, g->bytes);
+		r->n_objects = g->n;
+		for (size_t i = 0; i < g->n; i++)
+			r->objects[i] = arena_strdup(g->store->arena, g->names[i]);
 	}
 	return st;
 }
 
 static struct db_call *store_rendered(struct db *db, const struct db_job *job,
-	const char *deployment_id, struct str rendered, const char *const *images, size_t n_images,
-	db_done done, void *data)
+	const char *deployment_id, const struct db_rendered *r, db_done done, void *data)
 {
 	struct fake_call *c = fenced_call(db, job, deployment_id, done, data);
-	(void)images;
-	(void)n_images;
-	store_args(c)->bytes = str_of(arena_strndup(c->arena, rendered.ptr, rendered.len));
+	struct store_args *g = store_args(c);
+	g->bytes = str_of(arena_strndup(c->arena, r->text.ptr, r->text.len));
+	g->names = arena_array(c->arena, const char *, r->n_objects + 1);
+	for (size_t i = 0; i < r->n_objects; i++)
+		g->names[g->n++] = arena_strdup(c->arena, r->objects[i]);
 	fake_call_start(c, 0, store_rendered_effect, store_deliver_done, "store_rendered");
+	return handle(c);
+}
+
+static struct status good_effect(struct fake_call *c)
+{
+	struct store *s = store_args(c)->store;
+	struct db_release_objects *list =
+		arena_array(c->arena, struct db_release_objects, STORE_MAX);
+	for (size_t i = s->n_releases; i-- > 0 && c->n < store_args(c)->limit;) {
+		const struct store_release *r = &s->releases[i];
+		if (r->row.state == RELEASE_ACTIVE || r->row.state == RELEASE_SUPERSEDED)
+			list[c->n++] = (struct db_release_objects){
+				r->row.number, r->objects, r->n_objects};
+	}
+	c->result = list;
+	return status_ok();
+}
+
+static void deliver_good(struct fake_call *c, const struct status *st)
+{
+	bool ok = status_is_ok(st);
+	((db_release_objects_done)c->done)(
+		c->data, st, ok ? c->result : NULL, ok ? c->n : 0);
+}
+
+static struct db_call *good_releases(struct db *db, const char *project_id, const char *stack_id,
+	unsigned limit, db_release_objects_done done, void *data)
+{
+	struct fake_call *c = store_call(db, (db_done)(void (*)(void))done, data);
+	(void)project_id;
+	(void)stack_id;
+	store_args(c)->limit = limit;
+	fake_call_start(c, 0, good_effect, deliver_good, "good_releases");
 	return handle(c);
 }
 
@@ -532,6 +569,7 @@ const struct db_stack_ops fake_stack_ops = {
 	.get = stack_get,
 	.load_release = load_release,
 	.store_source = store_source,
+	.good_releases = good_releases,
 	.store_rendered = store_rendered,
 	.set_status = set_status,
 	.activate = activate,

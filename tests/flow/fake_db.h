@@ -20,6 +20,8 @@ struct store_job {
 struct store_release {
 	struct db_release row;
 	struct buf source, rendered;
+	const char *objects[STORE_MAX];
+	size_t n_objects;
 };
 struct store {
 	struct loop *loop;

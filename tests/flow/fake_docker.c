@@ -289,6 +289,7 @@ static struct status list_tasks(struct fake_call *c)
 			.err = t->err,
 			.exit_code = t->exit_code,
 			.image = arena_strdup(c->arena, t->image),
+			.spec = keep_json(c->arena, t->template),
 			.job_iteration = -1,
 			.created_us = (int64_t)t->created_ms * 1000,
 			.state_us = (int64_t)t->since_ms * 1000,

@@ -99,7 +99,8 @@ struct world_daemon *world_start(struct world *w)
 	d->stacks = (struct stacks){.docker = &d->docker.base,
 		.clock = clock_system(),
 		.stall_ms = STALL_MS,
-		.hold_ms = HOLD_MS};
+		.hold_ms = HOLD_MS,
+		.keep_releases = w->keep_releases ? w->keep_releases : 1};
 	char owner[16];
 	(void)snprintf(owner, sizeof(owner), "daemon%zu", w->n_daemons);
 	const struct job_worker_options o = {.loop = w->loop,

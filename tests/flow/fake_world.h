@@ -29,7 +29,7 @@ struct world {
 	const char *log;
 	bool logs_hang;
 	const struct job_kind_def *const *kinds; /* NULL = stacks_kinds */
-	unsigned slots;
+	unsigned slots, keep_releases; /* 0 = the default; keep_releases: 1 */
 };
 struct world *world_create(void);
 /* Drains every daemon first; also asserts what must hold in every world (see fake_world.c). */

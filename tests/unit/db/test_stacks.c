@@ -365,14 +365,25 @@ static void sealed_columns_hold_no_plain_text(void **state)
 	d.source = STR("{\"variables\":{\"PASSWORD\":\"hunter2hunter2\"}}");
 	RUN_OK(w, STACKS->deploy(w->db, &admin, &d, on_job, &a));
 	struct db_job j = claim(w, "d1");
-	const char *image = "nginx@sha256:1";
-	RUN_OK(w, STACKS->store_rendered(w->db, &j, j.deployment_id.text,
-		STR("{\"Env\":[\"hunter2hunter2\"]}"), &image, 1, on_done, &a));
+	const char *image = "nginx@sha256:1", *object = "demo-web_key_0123456789ab";
+	const struct db_rendered rendered = {
+		STR("{\"Env\":[\"hunter2hunter2\"]}"), &image, &object, 1, 1};
+	RUN_OK(w, STACKS->store_rendered(
+		w->db, &j, j.deployment_id.text, &rendered, on_done, &a));
 	struct answer r = RUN_OK(w, STACKS->load_release(w->db, j.project_id.text,
 		j.deployment_id.text, on_release, &a));
 	assert_true(str_eq(r.release.source, d.source));
 	assert_true(str_is(r.release.rendered, "{\"Env\":[\"hunter2hunter2\"]}"));
 	assert_string_equal(r.release.images[0], "nginx@sha256:1");
+	/* What it names is known without opening it, once it is good. */
+	assert_int_equal(RUN_OK(w, STACKS->good_releases(w->db, j.project_id.text, j.stack_id.text, 5,
+		on_release_objects, &a)).n, 0);
+	RUN_OK(w, STACKS->activate(w->db, &j, j.deployment_id.text, NULL, 0, on_done, &a));
+	struct answer good = RUN_OK(w, STACKS->good_releases(w->db, j.project_id.text,
+		j.stack_id.text, 5, on_release_objects, &a));
+	assert_int_equal(good.n, 1);
+	assert_int_equal(good.release_objects[0].number, 1);
+	assert_string_equal(good.release_objects[0].objects[0], "demo-web_key_0123456789ab");
 	assert_int_equal(r.release.on_failure, ON_FAILURE_ROLLBACK);
 	/* Not in any row of any table. */
 	psql(w, "create or replace function pg_temp.leaks() returns bigint language plpgsql as $$"
@@ -577,8 +588,8 @@ static void activate_replaces_release_and_services(void **state)
 	RUN_FAILS(w, ST_NOT_FOUND, "is not one of the job's stack",
 		STACKS->activate(w->db, &j, foreign.deployment_id.text, NULL, 0, on_done, &a));
 	RUN_FAILS(w, ST_NOT_FOUND, "is not one of the job's stack",
-		STACKS->store_rendered(w->db, &j, foreign.deployment_id.text, STR("{}"), NULL, 0,
-			on_done, &a));
+		STACKS->store_rendered(w->db, &j, foreign.deployment_id.text,
+			&(struct db_rendered){.text = STR("{}")}, on_done, &a));
 	RUN_FAILS(w, ST_NOT_FOUND, "is not one of the job's stack",
 		STACKS->fail_release(w->db, &j, foreign.deployment_id.text, on_done, &a));
 }
@@ -597,7 +608,7 @@ static void a_stale_epoch_writes_nothing(void **state)
 		" from deployments d) d, (select count(*) from events) n");
 	const char *id = stale.deployment_id.text, *name = "default";
 	RUN_FAILS(w, ST_ABORTED, "no longer run", STACKS->store_rendered(w->db, &stale, id,
-		STR("{}"), NULL, 0, on_done, &a));
+		&(struct db_rendered){.text = STR("{}")}, on_done, &a));
 	RUN_FAILS(w, ST_ABORTED, "no longer run", STACKS->set_status(w->db, &stale, STACK_FAILED,
 		"x", on_done, &a));
 	RUN_FAILS(w, ST_ABORTED, "no longer run", STACKS->activate(w->db, &stale, id, NULL, 0,

@@ -46,6 +46,7 @@ struct answer {
 	struct db_stack stack, *stacks;
 	struct db_release release, *releases;
 	struct db_event *events;
+	struct db_release_objects *release_objects;
 	size_t n;
 	bool more;
 	int64_t number;
@@ -215,6 +216,16 @@ static inline void on_registries(void *data, const struct status *st, const stru
 		keep_registry(a, &a->registries[i]);
 	a->n = n;
 	a->more = more;
+}
+static inline void on_release_objects(void *data, const struct status *st,
+	const struct db_release_objects *r, size_t n)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	a->release_objects = copy(a, r, sizeof *r, n);
+	for (size_t i = 0; i < n; i++)
+		keep_texts(a, &a->release_objects[i].objects, r[i].n_objects);
+	a->n = n;
 }
 static inline void on_job(void *data, const struct status *st, const struct db_job *j)
 {
