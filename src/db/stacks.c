@@ -247,11 +247,8 @@ const struct db_stack_ops db_pg_stacks = {
 	.list = list,
 	.releases = releases,
 	.load_release = stack_load_release,
-<<<<<<< HEAD
 	.store_source = stack_store_source,
-=======
 	.good_releases = stack_good_releases,
->>>>>>> 427181a (stacks: secrets and configs of the newest good releases stay, older ones go, none that a task uses)
 	.store_rendered = stack_store_rendered,
 	.set_status = stack_set_status,
 	.activate = stack_activate,

@@ -113,18 +113,14 @@ struct db_stack_ops {
 	/* One release with source and rendered opened. */
 	struct db_call *(*load_release)(struct db *db, const char *project_id,
 		const char *deployment_id, db_release_done done, void *data);
-<<<<<<< HEAD
 	/* Fenced. What the release is made from, where the caller could not say it. */
 	struct db_call *(*store_source)(struct db *db, const struct db_job *job,
 		const char *deployment_id, struct str source, db_done done, void *data);
-	/* Stores the rendered objects (fenced by the job's epoch: ABORTED). */
-=======
 	/* The newest `limit` releases of a stack that are good (they run, or did), the newest
 	 * first. */
 	struct db_call *(*good_releases)(struct db *db, const char *project_id,
 		const char *stack_id, unsigned limit, db_release_objects_done done, void *data);
 	/* Stores what was rendered (fenced by the job's epoch: ABORTED). */
->>>>>>> 427181a (stacks: secrets and configs of the newest good releases stay, older ones go, none that a task uses)
 	struct db_call *(*store_rendered)(struct db *db, const struct db_job *job,
 		const char *deployment_id, const struct db_rendered *r, db_done done, void *data);
 	/* Fenced. Sets the stack's status and message (deploying, removing …). */

@@ -1,9 +1,9 @@
 #include "db/stacks_parts.h"
 #include "crypto/crypto.h"
 
-<<<<<<< HEAD
 enum {
 	LOAD,
+	GOOD,
 	NEED_RELEASE,
 	SOURCE,
 	RENDERED,
@@ -18,10 +18,6 @@ enum {
 	PUT_NETWORKS,
 	NOTIFY
 };
-=======
-enum { LOAD, GOOD, NEED_RELEASE, RENDERED, SUPERSEDE, ACTIVATE, ACTIVE, FAIL, LOCK, KEEP, DROP,
-	RELEASE_NETWORKS, PUT_NETWORKS, NOTIFY };
->>>>>>> 427181a (stacks: secrets and configs of the newest good releases stay, older ones go, none that a task uses)
 static const struct pg_stmt sql[] = {
 	/* $1 project, $2 id */
 	[LOAD] = {"release_load",
@@ -217,12 +213,7 @@ struct db_call *stack_store_source(struct db *db, const struct db_job *job,
 }
 
 struct db_call *stack_store_rendered(struct db *db, const struct db_job *job,
-<<<<<<< HEAD
-	const char *deployment_id, struct str rendered, const char *const *images, size_t n_images,
-	db_done done, void *data)
-=======
 	const char *deployment_id, const struct db_rendered *r, db_done done, void *data)
->>>>>>> 427181a (stacks: secrets and configs of the newest good releases stay, older ones go, none that a task uses)
 {
 	struct db_call *c = fenced(db, job, done, data);
 	struct buf sealed = {0};

@@ -63,14 +63,7 @@ static void on_source_stored(void *data, const struct status *st)
 		stack_step_done(sr, st);
 		return;
 	}
-	struct arena *a = sr->run->arena;
-	const struct release *r = &sr->target;
-	const char **images = arena_array(a, const char *, r->n_services + 1);
-	for (size_t i = 0; i < r->n_services; i++)
-		images[i] = r->services[i].image;
-	struct stack_op *op = stack_op_begin(sr, NULL);
-	op->db = sr->db->stacks->store_rendered(sr->db, sr->run->job, sr->deployment_id,
-		release_encode(a, r), images, r->n_services, stack_op_step_done, op);
+	(void)stack_store_release(sr->run->flow);
 }
 
 static void tell_lost(struct stack_run *sr, const struct compose_strings *lost)

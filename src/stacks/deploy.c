@@ -200,32 +200,6 @@ static enum flow_next mark_failed(struct flow *f)
 	return FLOW_WAIT;
 }
 
-static void add_names(
-	struct db_rendered *r, const char **names, const struct release_object *objects, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!objects[i].external)
-			names[r->n_objects++] = objects[i].name;
-}
-
-static enum flow_next store(struct flow *f)
-{
-	struct stack_run *sr = stack_run_of(f);
-	struct arena *a = sr->run->arena;
-	const struct release *t = &sr->target;
-	const char **images = arena_array(a, const char *, t->n_services);
-	const char **objects = arena_array(a, const char *, t->n_secrets + t->n_configs);
-	struct db_rendered r = {.text = release_encode(a, t), .images = images, .objects = objects};
-	for (size_t i = 0; i < t->n_services; i++)
-		images[r.n_images++] = t->services[i].image;
-	add_names(&r, objects, t->secrets, t->n_secrets);
-	add_names(&r, objects, t->configs, t->n_configs);
-	struct stack_op *op = stack_op_begin(sr, NULL);
-	op->db = sr->db->stacks->store_rendered(
-		sr->db, sr->run->job, sr->deployment_id, &r, stack_op_step_done, op);
-	return FLOW_WAIT;
-}
-
 static enum flow_next assign_networks(struct flow *f)
 {
 	stack_assign_networks(stack_run_of(f));
@@ -318,7 +292,7 @@ static const struct flow_step deploy_prelude[] = {
 };
 static const struct flow_step deploy_steps[] = {
 	{"announce", announce, mark_failed, 60},
-	{"store", store, NULL, 60},
+	{"store", stack_store_release, NULL, 60},
 	{"assign_networks", assign_networks, NULL, 60},
 	{"networks", networks, stack_restore, 600},
 	{"objects", objects, NULL, 120},

@@ -266,6 +266,34 @@ void stack_assign_networks(struct stack_run *sr)
 		sr->db, sr->run->job, names, engine_names, n, stack_op_step_done, op);
 }
 
+/* ---- storing ---- */
+
+static void add_names(
+	struct db_rendered *r, const char **names, const struct release_object *objects, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!objects[i].external)
+			names[r->n_objects++] = objects[i].name;
+}
+
+enum flow_next stack_store_release(struct flow *f)
+{
+	struct stack_run *sr = stack_run_of(f);
+	struct arena *a = sr->run->arena;
+	const struct release *t = &sr->target;
+	const char **images = arena_array(a, const char *, t->n_services);
+	const char **objects = arena_array(a, const char *, t->n_secrets + t->n_configs);
+	struct db_rendered r = {.text = release_encode(a, t), .images = images, .objects = objects};
+	for (size_t i = 0; i < t->n_services; i++)
+		images[r.n_images++] = t->services[i].image;
+	add_names(&r, objects, t->secrets, t->n_secrets);
+	add_names(&r, objects, t->configs, t->n_configs);
+	struct stack_op *op = stack_op_begin(sr, NULL);
+	op->db = sr->db->stacks->store_rendered(
+		sr->db, sr->run->job, sr->deployment_id, &r, stack_op_step_done, op);
+	return FLOW_WAIT;
+}
+
 /* ---- the way back ---- */
 
 static void on_restored(struct stack_run *sr, const struct status *st)

@@ -88,6 +88,7 @@ void stack_build_release(struct stack_run *sr, const struct db_release *r,
 enum flow_next stack_load_stack(struct flow *f);
 enum flow_next stack_look(struct flow *f); /* the Engine's objects into `world` */
 /* ---- steps shared by the kinds ---- */
+enum flow_next stack_store_release(struct flow *f); /* what `target` has become */
 /* network_assignments are the target's own networks; ends the step. */
 void stack_assign_networks(struct stack_run *sr);
 /* An undo: back to `previous`; nothing there: all is removed. */
