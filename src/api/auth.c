@@ -7,7 +7,6 @@
 #include "api/convert.h"
 #include "auth/auth.h"
 #include "base/arena.h"
-#include "google/protobuf/empty.pb-c.h"
 #include "rpc/server.h"
 
 #define TTL_DEFAULT_S (90LL * 24 * 3600)
@@ -179,20 +178,10 @@ void api_auth_list_tokens(struct rpc_call *call, const ProtobufCMessage *request
 	db->tokens->list(db, &scope, q->project, &page, on_tokens, call);
 }
 
-static void on_revoked(void *data, const struct status *st)
-{
-	struct rpc_call *call = data;
-	Google__Protobuf__Empty reply = GOOGLE__PROTOBUF__EMPTY__INIT;
-	if (status_is_ok(st))
-		rpc_call_reply(call, &reply.base);
-	else
-		api_fail(call, st);
-}
-
 void api_auth_revoke_token(struct rpc_call *call, const ProtobufCMessage *request)
 {
 	const Skep__V1__RevokeTokenRequest *q = (const void *)request;
 	struct db *db = api_of(call)->db;
 	struct db_scope scope = api_scope(call);
-	db->tokens->revoke(db, &scope, q->id, on_revoked, call);
+	db->tokens->revoke(db, &scope, q->id, api_reply_empty, call);
 }

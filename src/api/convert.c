@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "crypto/crypto.h"
+#include "google/protobuf/empty.pb-c.h"
 #include "stacks/converge.h"
 #include "stacks/judge.h"
 #include "stacks/observer.h"
@@ -259,6 +260,15 @@ Skep__V1__Token *api_token(struct arena *a, const struct db_token *t)
 }
 
 /* ---- replies ---- */
+
+void api_reply_empty(void *call, const struct status *st)
+{
+	Google__Protobuf__Empty reply = GOOGLE__PROTOBUF__EMPTY__INIT;
+	if (status_is_ok(st))
+		rpc_call_reply(call, &reply.base);
+	else
+		api_fail(call, st);
+}
 
 void api_reply_job(void *data, const struct status *st, const struct db_job *j)
 {

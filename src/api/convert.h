@@ -34,6 +34,8 @@ Skep__V1__Stack *api_stack(struct arena *a, const struct api *api, const struct 
 Skep__V1__Release *api_release(struct arena *a, const struct db_release *r);
 Skep__V1__Token *api_token(struct arena *a, const struct db_token *t);
 
+/* A db_done whose data is the call: replies with nothing. */
+void api_reply_empty(void *call, const struct status *st);
 /* A db_job_done whose data is the call: replies with the job. */
 void api_reply_job(void *call, const struct status *st, const struct db_job *j);
 /* The same for a mutation that made a job: wakes the workers. */

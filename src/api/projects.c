@@ -4,7 +4,6 @@
 #include "api/api.h"
 #include "api/convert.h"
 #include "base/arena.h"
-#include "google/protobuf/empty.pb-c.h"
 
 static void on_project(void *data, const struct status *st, const struct db_project *p)
 {
@@ -57,20 +56,10 @@ void api_projects_list(struct rpc_call *call, const ProtobufCMessage *request)
 	db->projects->list(db, &scope, &page, on_projects, call);
 }
 
-static void on_deleted(void *data, const struct status *st)
-{
-	struct rpc_call *call = data;
-	Google__Protobuf__Empty reply = GOOGLE__PROTOBUF__EMPTY__INIT;
-	if (!status_is_ok(st))
-		api_fail(call, st);
-	else
-		rpc_call_reply(call, &reply.base);
-}
-
 void api_projects_delete(struct rpc_call *call, const ProtobufCMessage *request)
 {
 	const Skep__V1__DeleteProjectRequest *q = (const void *)request;
 	struct db *db = api_of(call)->db;
 	struct db_scope scope = api_scope_once(call, request, &q->request_id);
-	db->projects->remove(db, &scope, q->project, on_deleted, call);
+	db->projects->remove(db, &scope, q->project, api_reply_empty, call);
 }

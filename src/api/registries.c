@@ -5,7 +5,6 @@
 #include "api/convert.h"
 #include "base/arena.h"
 #include "db/registries.h"
-#include "google/protobuf/empty.pb-c.h"
 #include "skep/v1/registries.pb-c.h"
 #include "stacks/registry.h"
 
@@ -80,16 +79,6 @@ void api_registries_list(struct rpc_call *call, const ProtobufCMessage *request)
 	db->registries->list(db, &scope, q->project, &page, on_registries, call);
 }
 
-static void on_deleted(void *data, const struct status *st)
-{
-	struct rpc_call *call = data;
-	Google__Protobuf__Empty reply = GOOGLE__PROTOBUF__EMPTY__INIT;
-	if (status_is_ok(st))
-		rpc_call_reply(call, &reply.base);
-	else
-		api_fail(call, st);
-}
-
 void api_registries_delete(struct rpc_call *call, const ProtobufCMessage *request)
 {
 	const Skep__V1__DeleteRegistryRequest *q = (const void *)request;
@@ -97,5 +86,5 @@ void api_registries_delete(struct rpc_call *call, const ProtobufCMessage *reques
 	const char *host = host_of(call, q->host);
 	struct db_scope scope = api_scope_once(call, request, &q->request_id);
 	if (host)
-		db->registries->remove(db, &scope, q->project, host, on_deleted, call);
+		db->registries->remove(db, &scope, q->project, host, api_reply_empty, call);
 }

@@ -72,7 +72,9 @@ static void store(struct deploy *d, const struct release_build *b)
 		.params = params_of(a, q),
 		.max_attempts = ATTEMPTS,
 	};
-	struct db_scope scope = api_scope_once(d->call, &q->base, &q->request_id);
+	Skep__V1__DeployStackRequest same = *q; /* wherever it was sent from */
+	same.directory = api_text(a, "");
+	struct db_scope scope = api_scope_once(d->call, &same.base, &q->request_id);
 	db->stacks->deploy(db, &scope, &deploy, on_job, d);
 }
 

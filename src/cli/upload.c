@@ -1,4 +1,5 @@
 #include "cli/upload.h"
+#include <string.h>
 #include "base/arena.h"
 #include "cli/sources.h"
 #include "compose/compose.h"
@@ -58,6 +59,8 @@ int upload_collect(struct cli *c, Skep__V1__DeployStackRequest *request)
 	if (!name)
 		return CLI_USAGE;
 	request->name = arena_strdup(c->arena, name);
+	if (s.dir && strlen(s.dir) <= 4096)
+		request->directory = arena_strdup(c->arena, s.dir);
 	fill_texts(c->arena, &s, request);
 	fill_files(c->arena, &s, request);
 	fill_variables(c->arena, &s, request);

@@ -71,6 +71,16 @@ static bool is_absolute(const char *path)
 	return path[0] == '/' || (letter && path[1] == ':' && is_slash(path[2])) || is_share(path);
 }
 
+/* The nodes may well have the same folders as the writer's machine. */
+static const char *relative_hint(const struct loader *l, const char *source)
+{
+	if (!l->in->told_dir)
+		return "write an absolute path, or use a volume or a config";
+	return arena_fmt(l->a,
+		"write an absolute path, which from here would be %s, or use a volume or a config",
+		form_path(l->a, l->in->told_dir, source));
+}
+
 /* A bind source is a path of the nodes: "~" and relative paths become absolute, as on the caller's
  * machine. */
 static void resolve_source(const struct scope *c, const struct node *at, struct compose_mount *m)
@@ -95,8 +105,7 @@ static void resolve_source(const struct scope *c, const struct node *at, struct 
 	if (l->in->dir)
 		m->source = form_path(l->a, l->in->dir, m->source);
 	else
-		service_error(c, at, "volumes",
-			"write an absolute path, or use a volume or a config",
+		service_error(c, at, "volumes", relative_hint(l, m->source),
 			arena_fmt(l->a, "the relative bind source %s means nothing on the nodes",
 				m->source));
 }

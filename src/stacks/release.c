@@ -87,6 +87,7 @@ bool release_model(struct arena *a, const char *namespace_, const struct release
 		.uploads_len = u->n_files,
 		.variables = u->variables,
 		.variables_len = u->n_variables,
+		.told_dir = u->dir,
 	};
 	return compose_load(a, &in, ret_project, errors, warnings);
 }

@@ -32,6 +32,7 @@ struct release_upload {
 	size_t n_files;
 	struct compose_variable *variables;
 	size_t n_variables;
+	const char *dir; /* where the texts were read, for words about relative paths; or NULL; not stored */
 };
 struct str release_source_encode(struct arena *a, const struct release_upload *u);
 struct status release_source_decode(struct arena *a, struct str source,

@@ -67,6 +67,7 @@ static const struct release_upload *copy_upload(struct arena *a, const struct re
 	for (size_t i = 0; i < u->n_files; i++)
 		c->files[i] = (struct compose_upload){
 			arena_strdup(a, u->files[i].path), copy_str(a, u->files[i].bytes)};
+	c->dir = arena_strdup(a, u->dir);
 	c->variables = arena_array(a, struct compose_variable, u->n_variables + 1);
 	for (size_t i = 0; i < u->n_variables; i++)
 		c->variables[i] =

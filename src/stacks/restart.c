@@ -40,25 +40,6 @@ static enum flow_next check(struct flow *f)
 	return FLOW_NEXT;
 }
 
-static enum flow_next services(struct flow *f)
-{
-	rollout_run(&stack_run_of(f)->forward, ROLLOUT_SERVICES, stack_on_rollout);
-	return FLOW_WAIT;
-}
-
-static void on_converged(struct stack_run *sr, const struct status *st)
-{
-	if (status_is_ok(st))
-		rollout_say_result(&sr->forward);
-	flow_step_done(sr->run->flow, st);
-}
-
-static enum flow_next converge(struct flow *f)
-{
-	rollout_run(&stack_run_of(f)->forward, ROLLOUT_CONVERGE, on_converged);
-	return FLOW_WAIT;
-}
-
 static const struct flow_step restart_prelude[] = {
 	{"load_stack", stack_load_stack, NULL, 60},
 	{"check", check, NULL, 0},
@@ -66,8 +47,8 @@ static const struct flow_step restart_prelude[] = {
 	{0},
 };
 static const struct flow_step restart_steps[] = {
-	{"services", services, NULL, 600},
-	{"converge", converge, NULL, 3600},
+	{"services", stack_services, NULL, 600},
+	{"converge", stack_converge, NULL, 3600},
 	{0},
 };
 

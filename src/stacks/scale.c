@@ -51,30 +51,11 @@ static enum flow_next check(struct flow *f)
 	return FLOW_NEXT;
 }
 
-static enum flow_next services(struct flow *f)
-{
-	rollout_run(&stack_run_of(f)->forward, ROLLOUT_SERVICES, stack_on_rollout);
-	return FLOW_WAIT;
-}
-
 static enum flow_next scale_back(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
 	sr->back.stale = true;
 	rollout_run(&sr->back, ROLLOUT_SERVICES | ROLLOUT_CONVERGE, stack_on_rollout);
-	return FLOW_WAIT;
-}
-
-static void on_converged(struct stack_run *sr, const struct status *st)
-{
-	if (status_is_ok(st))
-		rollout_say_result(&sr->forward);
-	flow_step_done(sr->run->flow, st);
-}
-
-static enum flow_next converge(struct flow *f)
-{
-	rollout_run(&stack_run_of(f)->forward, ROLLOUT_CONVERGE, on_converged);
 	return FLOW_WAIT;
 }
 
@@ -85,8 +66,8 @@ static const struct flow_step scale_prelude[] = {
 	{0},
 };
 static const struct flow_step scale_steps[] = {
-	{"services", services, scale_back, 600},
-	{"converge", converge, NULL, 3600},
+	{"services", stack_services, scale_back, 600},
+	{"converge", stack_converge, NULL, 3600},
 	{0},
 };
 

@@ -108,6 +108,13 @@ def test_deploy_from_a_directory(cli, engine):
     assert engine.http(port, '/file/run/secrets/s') == (200, 'word')
 
 
+def test_relative_bind_source_is_refused_with_the_path_from_here(cli):
+    cli.write('shop/c.yml', "services: {a: {image: x, volumes: ['./data:/y']}}\n")
+    said = cli.refused(1, 'stack', 'deploy', '-c', 'shop/c.yml', 'binds')
+    assert 'the relative bind source ./data means nothing on the nodes' in said
+    assert f'which from here would be {cli.directory}/shop/data' in said
+
+
 def test_deploy_from_stdin_and_the_verbs(cli, engine, project):
     text = compose({'app': hello(), 'other': hello()}).decode()
     cli.ok('stack', 'deploy', '-c', '-', 'web', stdin=text)

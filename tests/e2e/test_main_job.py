@@ -343,7 +343,7 @@ def test_what_others_made_is_left_alone(project, engine):
 
 def test_request_id_makes_each_mutation_safe_to_send_twice(project, skepd):
     services = {'app': hello()}
-    jobs = [project.submit(services, request_id='r1').job for _ in range(2)]
+    jobs = [project.submit(services, request_id='r1', directory=where).job for where in ('/here', '/there')]
     assert jobs[0].id == jobs[1].id
     project.expect(jobs[0], 'SUCCEEDED')
     assert project.submit(services, request_id='r1').job.id == jobs[0].id, 'also when it has ended'

@@ -383,8 +383,9 @@ static const struct rpc_field skep_v1_msg_deploy_stack_request_fields[] = {
 	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
 	{ .name = "resolve_image", .json_name = "resolveImage" },
 	{ .name = "plan_fingerprint", .json_name = "planFingerprint", .max_len = 16384 },
+	{ .name = "directory", .json_name = "directory", .max_len = 4096 },
 };
-const struct rpc_message skep_v1_msg_deploy_stack_request = { &skep__v1__deploy_stack_request__descriptor, skep_v1_msg_deploy_stack_request_fields, 10, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_deploy_stack_request = { &skep__v1__deploy_stack_request__descriptor, skep_v1_msg_deploy_stack_request_fields, 11, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_deploy_stack_request_variables_entry_fields[] = {
 	{ .name = "key", .json_name = "key" },

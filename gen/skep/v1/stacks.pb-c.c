@@ -1955,7 +1955,7 @@ const ProtobufCMessageDescriptor skep__v1__deploy_stack_request__variables_entry
   (ProtobufCMessageInit) skep__v1__deploy_stack_request__variables_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor skep__v1__deploy_stack_request__field_descriptors[10] =
+static const ProtobufCFieldDescriptor skep__v1__deploy_stack_request__field_descriptors[11] =
 {
   {
     "project",
@@ -2077,9 +2077,22 @@ static const ProtobufCFieldDescriptor skep__v1__deploy_stack_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "directory",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__DeployStackRequest, directory),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__deploy_stack_request__field_indices_by_name[] = {
   2,   /* field[2] = compose */
+  10,   /* field[10] = directory */
   3,   /* field[3] = files */
   1,   /* field[1] = name */
   5,   /* field[5] = namespace */
@@ -2090,10 +2103,11 @@ static const unsigned skep__v1__deploy_stack_request__field_indices_by_name[] = 
   8,   /* field[8] = resolve_image */
   4,   /* field[4] = variables */
 };
-static const ProtobufCIntRange skep__v1__deploy_stack_request__number_ranges[1 + 1] =
+static const ProtobufCIntRange skep__v1__deploy_stack_request__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 20, 10 },
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor skep__v1__deploy_stack_request__descriptor =
 {
@@ -2103,10 +2117,10 @@ const ProtobufCMessageDescriptor skep__v1__deploy_stack_request__descriptor =
   "Skep__V1__DeployStackRequest",
   "skep.v1",
   sizeof(Skep__V1__DeployStackRequest),
-  10,
+  11,
   skep__v1__deploy_stack_request__field_descriptors,
   skep__v1__deploy_stack_request__field_indices_by_name,
-  1,  skep__v1__deploy_stack_request__number_ranges,
+  2,  skep__v1__deploy_stack_request__number_ranges,
   (ProtobufCMessageInit) skep__v1__deploy_stack_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -228,12 +228,13 @@ struct  Skep__V1__DeployStackRequest
   char *namespace_;
   Skep__V1__OnFailure on_failure;
   Skep__V1__ResolveImage resolve_image;
+  char *directory;
   char *request_id;
   char *plan_fingerprint;
 };
 #define SKEP__V1__DEPLOY_STACK_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__deploy_stack_request__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, SKEP__V1__ON_FAILURE__ON_FAILURE_UNSPECIFIED, SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_UNSPECIFIED, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, SKEP__V1__ON_FAILURE__ON_FAILURE_UNSPECIFIED, SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_UNSPECIFIED, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 struct  Skep__V1__DeployStackResponse

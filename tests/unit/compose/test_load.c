@@ -138,6 +138,21 @@ static void test_problems_are_bounded(void **state)
 	drop(&f);
 }
 
+/* The writer's folder is told, not taken. */
+static void a_relative_bind_source_is_refused_with_its_path(void **state)
+{
+	struct fixture f = {.a = arena_create()};
+	(void)state;
+	f.texts[0] = (struct compose_text){"one.yml", str_of(HEAD "    volumes: ['./x/../data:/y']\n")};
+	f.in = (struct compose_input){
+		.name = "s", .texts = f.texts, .texts_len = 1, .told_dir = "/home/me/shop"};
+	assert_false(compose_load(f.a, &f.in, &f.p, &f.errors, &f.warnings));
+	assert_non_null(strstr(f.errors.items[0].message, "means nothing on the nodes"));
+	assert_non_null(strstr(f.errors.items[0].hint,
+		"an absolute path, which from here would be /home/me/shop/data"));
+	drop(&f);
+}
+
 /* Seconds that a load of this text takes; it must be refused with `said` and a place. */
 static void bomb(const char *text, size_t len, const char *said)
 {
@@ -513,6 +528,7 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_relative_bind_source_is_refused_with_its_path),
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_all_at_once),
 		cmocka_unit_test(test_problems_are_bounded),

@@ -59,7 +59,7 @@ static struct release_upload upload_of(const char *greeting, struct str key)
 	texts[0] = (struct compose_text){"compose.yml", str_of(text)};
 	files[0] = (struct compose_upload){"./key.bin", key};
 	variables[0] = (struct compose_variable){"GREETING", greeting};
-	return (struct release_upload){texts, 1, files, 1, variables, 1};
+	return (struct release_upload){texts, 1, files, 1, variables, 1, NULL};
 }
 
 static struct release render(struct arena *a, const char *greeting)

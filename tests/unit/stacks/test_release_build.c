@@ -50,7 +50,7 @@ static void begin(struct ctx *c, const char *text, bool render)
 	struct compose_text t = {arena_strdup(a, "compose.yml"), str_of(arena_strdup(a, text))};
 	struct compose_upload f = {arena_strdup(a, "./key.bin"), str_of(arena_strdup(a, "k"))};
 	struct compose_variable v = {arena_strdup(a, "IMAGE"), arena_strdup(a, "nginx:1")};
-	struct release_upload u = {&t, 1, &f, 1, &v, 1};
+	struct release_upload u = {&t, 1, &f, 1, &v, 1, NULL};
 	const struct release_labels own = {
 		arena_strdup(a, labels.project_id), arena_strdup(a, labels.stack_id)};
 	release_build(c->l, c->a,
