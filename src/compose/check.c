@@ -81,6 +81,17 @@ static bool refuse_time(struct loader *l, const struct node *n, const struct pat
 	return false;
 }
 
+/* Docker's schema takes a number there, its types do not. */
+static bool refuse_number(struct loader *l, const struct node *n, const struct path *path)
+{
+	loader_error(l, n->at, path, "put it in quotes",
+		"decoding failed due to the following error(s):\n\n'%s' expected type 'string', "
+		"got unconvertible type '%s', value: '%s'",
+		field_path(l->a, path), n->kind == NODE_INT ? "int" : "float64",
+		node_scalar_text(l->a, n));
+	return false;
+}
+
 /* ---- scalars ---- */
 
 /* Docker finds the paths that it casts at by the dots in them. */
@@ -560,6 +571,8 @@ static bool check_scalar(
 	if (k->kind == K_STRING)
 		return n->kind == NODE_STRING ? refuse_time(l, n, path)
 					      : check_must_be(l, n, path, "string");
+	if (k->kind == K_TEXT && number && l->in->compat && (k->flags & F_UNSUPPORTED))
+		return refuse_number(l, n, path);
 	if (k->kind == K_TEXT)
 		return n->kind == NODE_STRING || number ||
 		       check_must_be(l, n, path, "number or string");

@@ -405,12 +405,10 @@ json_t *compose_config(struct arena *a, const struct compose_project *p, bool es
 		else if (node_is(n, NODE_MAP) && (n->map.len || strcmp(k->name, "services") == 0))
 			json_object_set_new(root, k->name, section_json(&w, n, k));
 	}
-	w.escape = false; /* nothing replaces variables in what follows */
 	const struct node_entry **list = sorted(&w, p->tree);
 	for (size_t i = 0; i < p->tree->map.len; i++)
 		if (is_extra(list[i]->key))
 			json_object_set_new(root, list[i]->key, any_json(&w, list[i]->value));
-	w.escape = escape;
 	finish(&w, root);
 	arena_on_free(a, release, root);
 	return root;

@@ -125,13 +125,14 @@ static bool decode_external(struct loader *l, const struct node *n, const char *
 	const struct node *external = node_get(n, "external");
 	bool is = node_is(external, NODE_MAP) || (node_is(external, NODE_BOOL) && external->flag);
 	const char *old = node_get_text(external, "name", NULL);
+	int name_since = strcmp(what, "volume") == 0 ? 4 : 5; /* docker's versions 3.x */
 	if (!is)
 		return false;
 	if (old && *old && *name && **name)
 		loader_error(l, external->at, path, NULL,
 			"%s %s: %s.external.name and %s.name conflict; only use %s.name", what, key,
 			what, what, what);
-	else if (old && *old)
+	else if (old && *old && (!l->in->compat || l->minor >= name_since))
 		loader_warn(l, external->at, path, NULL,
 			"%s %s: %s.external.name is deprecated in favor of %s.name", what, key,
 			what, what);

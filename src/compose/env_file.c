@@ -30,11 +30,15 @@ static const char *value_of(struct env *e, const struct dotenv_line *line)
 {
 	struct loader *l = e->l;
 	const char *value = line->value;
-	if (line->error) {
+	if (line->error && l->in->compat)
+		loader_error(l, e->at->at, e->path, NULL, "invalid env file (%s): %s",
+			l->in->dir ? form_path(l->a, l->in->dir, e->file->path) : e->file->path,
+			line->error);
+	else if (line->error)
 		loader_error(l, e->at->at, e->path, NULL, "%s: line %zu: %s", e->file->path,
 			line->number, line->error);
+	if (line->error)
 		return NULL;
-	}
 	if (!value) /* a bare KEY: the caller's, or none at all */
 		return loader_variable(l, e->at->at, line->name);
 	if (line->literal || interpolate_string(l, loader_scope_at(l, e->at->at), value, e->at->at,

@@ -289,16 +289,9 @@ static void walk(struct loader *l, struct node *n, const struct path *path)
 	}
 }
 
-const char *const interpolate_sections[] = {
-	"services", "networks", "volumes", "secrets", "configs", "name", "include", NULL};
-
 void interpolate_text(struct loader *l, struct node *root)
 {
-	for (size_t i = 0; interpolate_sections[i]; i++) {
-		struct node *section = node_get(root, interpolate_sections[i]);
-		if (section)
-			walk(l, section, &(struct path){.key = interpolate_sections[i]});
-	}
+	walk(l, root, NULL);
 }
 
 void interpolate_names(struct arena *a, const char *text, bool compat,

@@ -89,8 +89,7 @@ struct node *loader_copy(struct loader *l, const struct node *from, struct compo
 /* The first document of a text; NULL when it was reported to be broken. */
 struct node *yaml_load(struct loader *l, uint16_t file);
 
-/* Puts variables into every string of these sections of a text. */
-extern const char *const interpolate_sections[]; /* NULL ends it */
+/* Puts variables into every string of a text; keys are left alone. */
 void interpolate_text(struct loader *l, struct node *root);
 /* One string. False: it was reported. *ret_text is `text` itself when nothing changed. */
 bool interpolate_string(struct loader *l, const struct env_scope *scope, const char *text,

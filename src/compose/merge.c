@@ -297,6 +297,8 @@ static void merge_map(
 		struct node_entry *mine = node_entry(base, e->key);
 		if (!k && l->in->compat)
 			continue;
+		if (!mine && l->in->compat && e->value->kind == NODE_SEQ && e->value->seq.len == 0)
+			continue;
 		if (!mine)
 			node_put(l->a, base, e->key, e->at, e->value);
 		else if (!k || e->value->tag != NODE_PLAIN)

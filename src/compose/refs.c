@@ -240,11 +240,7 @@ static void walk_text(struct walk *w, uint16_t file, bool includes)
 	struct node *root = yaml_load(l, file);
 	if (!root)
 		return;
-	for (size_t s = 0; interpolate_sections[s]; s++) {
-		const struct node *section = node_get(root, interpolate_sections[s]);
-		if (section)
-			scan_strings(w, section);
-	}
+	scan_strings(w, root);
 	scan_keys(w, root);
 	interpolate_text(l, root);
 	scan_files(w, root);

@@ -192,7 +192,8 @@ static void resolve_docker(struct yaml *y, struct node *n, const char *text)
 		y->refused = true;
 		return;
 	}
-	n->raw = n->kind == NODE_FLOAT && str_to_u64(str_of(text), &large) ? text : NULL;
+	n->raw = n->kind == NODE_FLOAT && *text != '0' && str_to_u64(str_of(text), &large) ? text
+											   : NULL;
 	if (n->kind == NODE_STRING)
 		resolve_time(y, n);
 }
