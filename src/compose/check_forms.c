@@ -55,8 +55,10 @@ static bool check_port(struct loader *l, struct node *item, const struct schema_
 		return check_must_be(l, item, path,
 			l->in->compat && l->minor < 2 ? "string or number" : "number");
 	size_t before = out->seq.len;
+	const char *text = item->kind == NODE_INT ? arena_fmt(l->a, "%lld", (long long)item->number)
+						  : item->text;
 	const char *error =
-		form_port(l->a, node_scalar_text(l->a, item), item->at, l->in->compat, out);
+		form_port(l->a, text, item->at, l->in->compat, out);
 	if (error) {
 		loader_error(l, item->at, path, error, "%s Does not match format 'ports'",
 			path_text(l->a, path, PATH_DOTS));

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/arena.h"
 #include "base/duration.h"
+#include "base/map.h"
 #include "base/size.h"
 #include "compose/schema.h"
 
@@ -97,15 +98,15 @@ static json_t *bytes_json(const struct writer *w, const struct node *n)
 
 /* ---- lists and mappings ---- */
 
-static json_t *list_json(
-	const struct writer *w, const struct node *n, const struct schema_key *items)
+static json_t *list_json(const struct writer *w, const struct node *n,
+	const struct schema_key *items, bool keep_empty)
 {
 	if (n->kind == NODE_STRING) { /* of a key that nothing reads: one is a list of one */
 		json_t *one = json_array();
 		json_array_append_new(one, text_json(w, n->text));
 		return one;
 	}
-	if (n->kind != NODE_SEQ || n->seq.len == 0)
+	if (n->kind != NODE_SEQ || (n->seq.len == 0 && !keep_empty))
 		return NULL;
 	json_t *list = json_array();
 	for (size_t i = 0; i < n->seq.len; i++) {
@@ -201,8 +202,14 @@ static json_t *env_files_json(
 	if (n->kind != NODE_SEQ || n->seq.len == 0)
 		return NULL;
 	json_t *list = json_array();
+	struct map seen; /* merging makes twins, which no text may have */
+	map_init(&seen);
 	for (size_t i = 0; i < n->seq.len; i++) {
 		const struct node *item = n->seq.items[i], *path = node_get(item, "path");
+		const char *name = node_is(path, NODE_STRING) ? path->text : "";
+		if (w->escape && map_gets(&seen, name))
+			continue;
+		map_puts(&seen, name, list);
 		bool plain =
 			node_is(item, NODE_MAP) && item->map.len == 1 && node_is(path, NODE_STRING);
 		json_array_append_new(list, plain ? text_json(w, path->text)
@@ -210,6 +217,7 @@ static json_t *env_files_json(
 						    ? map_json(w, item, k->sub, "")
 						    : any_json(w, item));
 	}
+	map_finish(&seen);
 	return list;
 }
 
@@ -247,7 +255,7 @@ static json_t *value_json(const struct writer *w, const struct node *n, const st
 	case K_COMMAND:
 	case K_TEST:
 	case K_HOSTS:
-		return list_json(w, n, NULL);
+		return list_json(w, n, NULL, w->escape && strncmp(k->name, "dns", 3) == 0);
 	case K_PAIRS:
 	case K_ENV:
 	case K_OPTIONS:
@@ -258,7 +266,7 @@ static json_t *value_json(const struct writer *w, const struct node *n, const st
 	case K_PORTS:
 	case K_VOLUMES:
 	case K_FILES:
-		return list_json(w, n, k->sub);
+		return list_json(w, n, k->sub, false);
 	case K_NETWORKS:
 	case K_ULIMITS:
 		return names_json(w, n, k);
@@ -300,7 +308,8 @@ static json_t *map_json(const struct writer *w, const struct node *n,
 	json_t *o = json_object();
 	for (const struct schema_key *k = table; k->name; k++) {
 		const struct node *v = node_get(n, k->name);
-		json_t *j = v && v->kind != NODE_NULL ? value_json(w, v, k) : NULL;
+		bool known = w->escape || !(k->flags & F_SPEC); /* docker prints what it knows */
+		json_t *j = v && v->kind != NODE_NULL && known ? value_json(w, v, k) : NULL;
 		if (j)
 			json_object_set_new(o, k->name, j);
 	}
@@ -398,8 +407,16 @@ json_t *compose_config(struct arena *a, const struct compose_project *p, bool es
 {
 	struct writer w = {.a = a, .p = p, .escape = escape};
 	json_t *root = json_object();
+	if (!escape) { /* docker prints these always */
+		json_object_set_new(root, "version", json_string("3.13"));
+		json_object_set_new(root, "services", json_object());
+	}
 	for (const struct schema_key *k = schema_root; k->name; k++) {
 		const struct node *n = node_get(p->tree, k->name);
+		bool latest = node_is(n, NODE_STRING) && !escape &&
+			      (*n->text == '\0' || strcmp(n->text, "3") == 0);
+		if (latest)
+			continue;
 		if (node_is(n, NODE_STRING))
 			json_object_set_new(root, k->name, text_json(&w, n->text));
 		else if (node_is(n, NODE_MAP) && (n->map.len || strcmp(k->name, "services") == 0))

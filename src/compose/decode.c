@@ -195,7 +195,7 @@ static void decode_data(struct loader *l, const struct node *n, const char *what
 				"%s %s: variable %s is not set", what, s->key, environment->text);
 		if (loader_add_bytes(l, environment->at, path, str_of(value).len))
 			s->data = str_of(value);
-	} else if (node_is(file, NODE_STRING)) {
+	} else if (node_is(file, NODE_STRING) && (*file->text || !l->in->compat)) {
 		const char *name = loader_path(l, file->at, file->text);
 		const struct compose_upload *u = loader_upload(l, name);
 		if (u && !loader_add_bytes(l, file->at, path, u->bytes.len))
@@ -208,6 +208,8 @@ static void decode_data(struct loader *l, const struct node *n, const char *what
 		else
 			s->data = str_make(
 				arena_memdup(l->a, u->bytes.ptr, u->bytes.len), u->bytes.len);
+	} else if (l->in->compat && l->in->dir) { /* docker takes "" for the folder */
+		loader_error(l, n->at, path, NULL, "read %s: is a directory", l->in->dir);
 	} else if (!node_get(n, "file")) {
 		loader_error(l, n->at, path, "name one of file, external, environment or content",
 			"%s %s: nothing says what is in it", what, s->key);

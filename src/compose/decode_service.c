@@ -265,7 +265,7 @@ static void check_word(const struct scope *c, const struct node *map, const char
 	const char *key, const char *const *words, const char *list)
 {
 	const struct node *n = node_get(map, key);
-	if (!node_is(n, NODE_STRING))
+	if (!node_is(n, NODE_STRING) || *n->text == '\0')
 		return;
 	for (; *words; words++)
 		if (strcmp(*words, n->text) == 0)

@@ -162,8 +162,8 @@ static void check_depends(struct scope *c)
 
 static void check_port(struct scope *c, const struct compose_port *p)
 {
-	const char *protocol = p->protocol ? p->protocol : "tcp",
-		   *mode = p->mode ? p->mode : "ingress";
+	const char *protocol = p->protocol && *p->protocol ? p->protocol : "tcp",
+		   *mode = p->mode && *p->mode ? p->mode : "ingress";
 	bool host = strcmp(mode, "host") == 0;
 	struct arena *a = c->l->a;
 	if (p->target < 1 || p->target > 65535 || p->published < 0 || p->published > 65535) {
@@ -262,6 +262,25 @@ static void check_cycles(struct scope *c)
 			"service %s depends on itself, by way of others or directly", s->key);
 }
 
+static void check_credential(struct scope *c)
+{
+	const char *key = c->s->credential_spec.config;
+	if (!key || !*key)
+		return;
+	const struct compose_secret *config = map_gets(&c->configs, key);
+	bool renamed = config && config->name && strcmp(config->name, key) != 0 &&
+		       strcmp(config->name,
+			       arena_fmt(c->l->a, "%s_%s", c->l->in->name, key)) != 0;
+	if (!config)
+		undefined(c, c->s->at, "credential_spec", "config", key);
+	else if (renamed && c->l->in->compat) /* docker looks for the key among the names */
+		complain(c, c->s->at, "credential_spec", NULL,
+			arena_fmt(c->l->a,
+				"invalid credential spec: spec specifies config %s, but no such "
+				"config can be found",
+				key));
+}
+
 static void check_one(struct scope *c)
 {
 	size_t len = strlen(c->l->name) + 1 + strlen(c->s->key);
@@ -273,9 +292,7 @@ static void check_one(struct scope *c)
 	check_mounts(c);
 	check_uses(c, c->s->secrets, c->s->secrets_len, &c->secrets, "secret");
 	check_uses(c, c->s->configs, c->s->configs_len, &c->configs, "config");
-	const struct compose_credential *spec = &c->s->credential_spec;
-	if (spec->config && *spec->config && !map_gets(&c->configs, spec->config))
-		undefined(c, c->s->at, "credential_spec", "config", spec->config);
+	check_credential(c);
 	check_depends(c);
 	if (!c->l->in->compat)
 		check_engine(c);

@@ -127,7 +127,7 @@ class Pair:
         if skep.code == 0 and docker.code == 0 and len(case['compose']) == 1:
             like_docker = self.run_skep(case, here, 'render', '--compat', 'docker')
             if like_docker.code == 0:
-                found += differences('', clean(json.loads(like_docker.out)), clean(json.loads(skep.out)), [])
+                found += differences('', by_name(like_docker.out), by_name(skep.out), [])
         if skep.code == 0:
             found += self.printed_again(case, here, skep)
         return found
@@ -139,7 +139,7 @@ class Pair:
         again = self.run_skep({**case, 'compose': ['printed.yml']}, here, 'render')
         if config.code or again.code:
             return [f'config: its text is refused: {config.err}{again.err}']
-        return differences('config', clean(json.loads(skep.out)), clean(json.loads(again.out)), [])
+        return differences('config', by_name(skep.out), by_name(again.out), [])
 
 
 def files_of(case):
@@ -162,10 +162,13 @@ def compare_words(docker, skep):
     return found
 
 
+def by_name(text):
+    """What render prints, as Engine.collect has it."""
+    return {kind: {body['Name']: clean(body) for body in bodies} for kind, bodies in json.loads(text).items() if bodies}
+
+
 def compare_bodies(want, text):
     try:
-        got = json.loads(text)
+        return differences('', clean(want), by_name(text), [])
     except ValueError as e:
         return [f'no JSON: {e}']
-    got = {kind: {body['Name']: clean(body) for body in bodies} for kind, bodies in got.items() if bodies}
-    return differences('', clean(want), got, [])
