@@ -252,3 +252,12 @@ def test_stop_ends_what_runs_and_starts_no_more(runner, tmp_path):
         thread.join(10)
         assert result == [-signal.SIGINT]
         assert children.run(['true'], log, 60) == 130
+
+
+def test_halves_of_the_end_to_end_tests_are_about_equal(runner):
+    files = [f'e2e/{name}' for name in [*runner.E2E_SECONDS, *(f'test_new_{i}.py' for i in range(6))]]
+    sides = runner.halves(files)
+    assert sorted(sides[0] + sides[1]) == sorted(files)
+    seconds = [sum(runner.E2E_SECONDS.get(os.path.basename(f), runner.E2E_USUAL) for f in side) for side in sides]
+    assert abs(seconds[0] - seconds[1]) <= 2 * runner.E2E_USUAL
+    assert not runner.halves([])[0]
