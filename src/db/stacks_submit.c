@@ -2,7 +2,7 @@
 #include "crypto/crypto.h"
 
 enum { LOCK_PROJECT, LOCK_NAMESPACES, CHECK_NAMESPACE, CHECK_NEW, PUT_STACK, PUT_RELEASE, LOCK_STACK,
-	NEED_ROOM, NEED_RELEASE, SUPERSEDE, DEPLOY_JOB, STACK_JOB, CREATED };
+	NEED_ROOM, NEED_RELEASE, NEED_SERVICES, SUPERSEDE, DEPLOY_JOB, STACK_JOB, CREATED };
 static const struct pg_stmt sql[] = {
 	/* ---- deploy: $1 project, $2 scope, $3 name ---- */
 	/* It cannot be deleted from here on. */
@@ -95,6 +95,24 @@ static const struct pg_stmt sql[] = {
 		"  and j.state in ('pending', 'running')"
 		"  order by j.id desc limit 1) last on true"
 		" where s.id = skep_stack($1, $2, $3, $4)"},
+	/* $5 params, $6 kind. While a job may still bring the service, the job itself looks. */
+	[NEED_SERVICES] = {"submit_need_services",
+		"select case"
+		" when i.service is null then skep_raise(5, format("
+		"  'service \"%s\" is not in stack \"%s\": it has %s', w.name, s.name,"
+		"  (select coalesce(string_agg(x.service, ', ' order by x.service), 'none')"
+		"   from service_instances x where x.stack_id = s.id)))"
+		" when $6 = 'scale' and i.mode in ('global', 'global-job')"
+		"  then skep_raise(9, format('service \"%s\" runs once on every node (mode %s):"
+		" it cannot be scaled', w.name, i.mode))"
+		" end from orchestration_stacks s cross join lateral ("
+		"  select jsonb_object_keys($5::jsonb -> 'replicas')"
+		"   union all select jsonb_array_elements_text($5::jsonb -> 'services')"
+		" ) as w (name)"
+		" left join service_instances i on i.stack_id = s.id and i.service = w.name"
+		" where s.id = skep_stack($1, $2, $3, $4) and not exists ("
+		"  select from deployment_jobs j where j.stack_id = s.id"
+		"  and j.state in ('pending', 'running') and j.kind not in ('scale', 'restart'))"},
 	/* $5 job, $6 kind, $7 params, $8 actor, $9 attempts */
 	[STACK_JOB] = {"submit_put_job",
 		"insert into deployment_jobs (id, project_id, stack_id, stack_name, kind, params,"
@@ -224,6 +242,11 @@ struct db_call *stack_submit(struct db *db, const struct db_scope *s, const stru
 	add_ref(c, &sql[LOCK_STACK], s, &j->stack);
 	if (j->kind != JOB_REMOVE)
 		add_ref(c, &sql[NEED_RELEASE], s, &j->stack);
+	if (j->kind == JOB_SCALE || j->kind == JOB_RESTART) {
+		add_ref(c, &sql[NEED_SERVICES], s, &j->stack);
+		pg_bind_str(c->batch, j->params.len ? j->params : STR("{}"));
+		call_bind(c, job_kind_name(j->kind));
+	}
 	add_ref(c, &sql[STACK_JOB], s, &j->stack);
 	call_bind_id(c, job_id);
 	call_bind(c, job_kind_name(j->kind));

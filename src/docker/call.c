@@ -184,6 +184,39 @@ struct docker_call *call_start_buf(struct engine *e, struct buf *path, struct ca
 	return c;
 }
 
+struct docker_call *call_list(
+	struct docker *d, const char *base, const struct docker_filter *f, struct call_request *r)
+{
+	struct buf path = {0};
+	r->method = "GET";
+	buf_adds(&path, base);
+	if (f)
+		path_filters(&path, strchr(base, '?') ? '&' : '?',
+			filter_add(filter_add(NULL, "label", f->labels), "id", f->ids));
+	return call_start_buf(engine_of(d), &path, r);
+}
+
+struct docker_call *call_inspect(
+	struct docker *d, const char *base, const char *id, struct call_request *r)
+{
+	struct buf path = {0};
+	r->method = r->method ? r->method : "GET";
+	buf_adds(&path, base);
+	path_id(&path, "/", id, &r->bad);
+	return call_start_buf(engine_of(d), &path, r);
+}
+
+struct docker_call *call_remove(struct docker *d, const char *base, const char *id, uint64_t ms,
+	docker_on_done done, void *data)
+{
+	struct call_request r = {.method = "DELETE",
+		.ms = ms,
+		.deliver = call_deliver_none,
+		.done.none = done,
+		.data = data};
+	return call_inspect(d, base, id, &r);
+}
+
 /* ---- the version ---- */
 
 static struct status agree(struct engine *e, const struct http_response *r)

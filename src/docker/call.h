@@ -81,6 +81,14 @@ struct call_request {
 struct docker_call *call_start(struct engine *e, const struct call_request *r);
 /* `path` is freed. */
 struct docker_call *call_start_buf(struct engine *e, struct buf *path, struct call_request *r);
+/* What the nouns have in common: a list ("/services?status=true"; f may be NULL), one object, and its
+ * removal. `base` is the list's path. Of r they need ms, deliver, done, data. */
+struct docker_call *call_list(
+	struct docker *d, const char *base, const struct docker_filter *f, struct call_request *r);
+struct docker_call *call_inspect(
+	struct docker *d, const char *base, const char *id, struct call_request *r);
+struct docker_call *call_remove(struct docker *d, const char *base, const char *id, uint64_t ms,
+	docker_on_done done, void *data);
 /* From on_piece: the stream is of no more use. */
 void docker_call_end(struct docker_call *c, const struct status *st);
 /* Ends it without completion, at once; c is gone. */

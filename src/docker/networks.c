@@ -40,30 +40,17 @@ static void deliver_networks(struct docker_call *c, const struct status *st, con
 struct docker_call *engine_network_list(struct docker *d, const struct docker_filter *f,
 	uint64_t ms, docker_on_networks done, void *data)
 {
-	struct buf path = {0};
-	struct call_request r = {.method = "GET",
-		.ms = ms,
-		.deliver = deliver_networks,
-		.done.networks = done,
-		.data = data};
-	buf_adds(&path, "/networks");
-	if (f)
-		path_filters(
-			&path, '?', filter_add(filter_add(NULL, "label", f->labels), "id", f->ids));
-	return call_start_buf(engine_of(d), &path, &r);
+	struct call_request r = {
+		.ms = ms, .deliver = deliver_networks, .done.networks = done, .data = data};
+	return call_list(d, "/networks", f, &r);
 }
 
 struct docker_call *engine_network_inspect(
 	struct docker *d, const char *id, uint64_t ms, docker_on_networks done, void *data)
 {
-	struct buf path = {0};
-	struct call_request r = {.method = "GET",
-		.ms = ms,
-		.deliver = deliver_networks,
-		.done.networks = done,
-		.data = data};
-	path_id(&path, "/networks/", id, &r.bad);
-	return call_start_buf(engine_of(d), &path, &r);
+	struct call_request r = {
+		.ms = ms, .deliver = deliver_networks, .done.networks = done, .data = data};
+	return call_inspect(d, "/networks", id, &r);
 }
 
 struct docker_call *engine_network_create(
@@ -87,12 +74,5 @@ struct docker_call *engine_network_create(
 struct docker_call *engine_network_remove(
 	struct docker *d, const char *id, uint64_t ms, docker_on_done done, void *data)
 {
-	struct buf path = {0};
-	struct call_request r = {.method = "DELETE",
-		.ms = ms,
-		.deliver = call_deliver_none,
-		.done.none = done,
-		.data = data};
-	path_id(&path, "/networks/", id, &r.bad);
-	return call_start_buf(engine_of(d), &path, &r);
+	return call_remove(d, "/networks", id, ms, done, data);
 }

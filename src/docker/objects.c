@@ -30,37 +30,17 @@ static void deliver_objects(struct docker_call *c, const struct status *st, cons
 struct docker_call *engine_object_list(struct docker *d, enum docker_kind k,
 	const struct docker_filter *f, uint64_t ms, docker_on_objects done, void *data)
 {
-	struct buf path = {0};
-	struct call_request r = {.method = "GET",
-		.ms = ms,
-		.deliver = deliver_objects,
-		.done.objects = done,
-		.data = data};
-	buf_adds(&path, roots[k]);
-	if (f)
-		path_filters(
-			&path, '?', filter_add(filter_add(NULL, "label", f->labels), "id", f->ids));
-	return call_start_buf(engine_of(d), &path, &r);
-}
-
-static void object_path(
-	struct buf *path, enum docker_kind k, const char *id, struct status *ret_bad)
-{
-	buf_adds(path, roots[k]);
-	path_id(path, "/", id, ret_bad);
+	struct call_request r = {
+		.ms = ms, .deliver = deliver_objects, .done.objects = done, .data = data};
+	return call_list(d, roots[k], f, &r);
 }
 
 struct docker_call *engine_object_inspect(struct docker *d, enum docker_kind k, const char *id,
 	uint64_t ms, docker_on_objects done, void *data)
 {
-	struct buf path = {0};
-	struct call_request r = {.method = "GET",
-		.ms = ms,
-		.deliver = deliver_objects,
-		.done.objects = done,
-		.data = data};
-	object_path(&path, k, id, &r.bad);
-	return call_start_buf(engine_of(d), &path, &r);
+	struct call_request r = {
+		.ms = ms, .deliver = deliver_objects, .done.objects = done, .data = data};
+	return call_inspect(d, roots[k], id, &r);
 }
 
 struct docker_call *engine_object_create(struct docker *d, enum docker_kind k, const json_t *spec,
@@ -80,12 +60,5 @@ struct docker_call *engine_object_create(struct docker *d, enum docker_kind k, c
 struct docker_call *engine_object_remove(struct docker *d, enum docker_kind k, const char *id,
 	uint64_t ms, docker_on_done done, void *data)
 {
-	struct buf path = {0};
-	struct call_request r = {.method = "DELETE",
-		.ms = ms,
-		.deliver = call_deliver_none,
-		.done.none = done,
-		.data = data};
-	object_path(&path, k, id, &r.bad);
-	return call_start_buf(engine_of(d), &path, &r);
+	return call_remove(d, roots[k], id, ms, done, data);
 }

@@ -80,30 +80,17 @@ static void deliver_services(struct docker_call *c, const struct status *st, con
 struct docker_call *engine_service_list(struct docker *d, const struct docker_filter *f,
 	uint64_t ms, docker_on_services done, void *data)
 {
-	struct buf path = {0};
-	struct call_request r = {.method = "GET",
-		.ms = ms,
-		.deliver = deliver_services,
-		.done.services = done,
-		.data = data};
-	buf_adds(&path, "/services?status=true");
-	if (f)
-		path_filters(
-			&path, '&', filter_add(filter_add(NULL, "label", f->labels), "id", f->ids));
-	return call_start_buf(engine_of(d), &path, &r);
+	struct call_request r = {
+		.ms = ms, .deliver = deliver_services, .done.services = done, .data = data};
+	return call_list(d, "/services?status=true", f, &r);
 }
 
 struct docker_call *engine_service_inspect(
 	struct docker *d, const char *id, uint64_t ms, docker_on_services done, void *data)
 {
-	struct buf path = {0};
-	struct call_request r = {.method = "GET",
-		.ms = ms,
-		.deliver = deliver_services,
-		.done.services = done,
-		.data = data};
-	path_id(&path, "/services/", id, &r.bad);
-	return call_start_buf(engine_of(d), &path, &r);
+	struct call_request r = {
+		.ms = ms, .deliver = deliver_services, .done.services = done, .data = data};
+	return call_inspect(d, "/services", id, &r);
 }
 
 struct docker_call *engine_service_create(struct docker *d, const json_t *spec,
@@ -144,12 +131,5 @@ struct docker_call *engine_service_update(struct docker *d, const char *id, uint
 struct docker_call *engine_service_remove(
 	struct docker *d, const char *id, uint64_t ms, docker_on_done done, void *data)
 {
-	struct buf path = {0};
-	struct call_request r = {.method = "DELETE",
-		.ms = ms,
-		.deliver = call_deliver_none,
-		.done.none = done,
-		.data = data};
-	path_id(&path, "/services/", id, &r.bad);
-	return call_start_buf(engine_of(d), &path, &r);
+	return call_remove(d, "/services", id, ms, done, data);
 }

@@ -294,27 +294,6 @@ enum flow_next stack_store_release(struct flow *f)
 	return FLOW_WAIT;
 }
 
-/* ---- the way there ---- */
-
-enum flow_next stack_services(struct flow *f)
-{
-	rollout_run(&stack_run_of(f)->forward, ROLLOUT_SERVICES, stack_on_rollout);
-	return FLOW_WAIT;
-}
-
-static void on_converged(struct stack_run *sr, const struct status *st)
-{
-	if (status_is_ok(st))
-		rollout_say_result(&sr->forward);
-	flow_step_done(sr->run->flow, st);
-}
-
-enum flow_next stack_converge(struct flow *f)
-{
-	rollout_run(&stack_run_of(f)->forward, ROLLOUT_CONVERGE, on_converged);
-	return FLOW_WAIT;
-}
-
 /* ---- the way back ---- */
 
 static void on_restored(struct stack_run *sr, const struct status *st)

@@ -91,8 +91,5 @@ enum flow_next stack_look(struct flow *f); /* the Engine's objects into `world` 
 enum flow_next stack_store_release(struct flow *f); /* what `target` has become */
 /* network_assignments are the target's own networks; ends the step. */
 void stack_assign_networks(struct stack_run *sr);
-/* The part of `forward` that writes services; then its proof, and what came of it told. */
-enum flow_next stack_services(struct flow *f);
-enum flow_next stack_converge(struct flow *f);
 /* An undo: back to `previous`; nothing there: all is removed. */
 enum flow_next stack_restore(struct flow *f);

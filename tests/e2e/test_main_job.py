@@ -84,8 +84,15 @@ def test_scale_up_and_down(project, engine):
 
 def test_scale_of_what_is_not_there(project):
     project.deploy({'app': hello(), 'all': hello(deploy={'mode': 'global'})})
-    assert '"nobody" is not in the stack' in project.scale({'nobody': 2}, expect='FAILED').job.error
-    assert 'it cannot be scaled' in project.scale({'all': 2}, expect='FAILED').job.error
+    with pytest.raises(RpcError, match='NOT_FOUND.*"nobody" is not in stack "web": it has all, app'):
+        project.scale({'nobody': 2})
+    with pytest.raises(RpcError, match='"nobody" is not in stack'):
+        project.restart(['nobody'])
+    with pytest.raises(RpcError, match='it cannot be scaled'):
+        project.scale({'all': 2})
+    deploy = project.submit({'app': hello(), 'soon': hello()}).job
+    project.scale({'soon': 2})  # which the deploy before it brings
+    project.expect(deploy, 'SUCCEEDED')
     with pytest.raises(RpcError, match='INVALID_ARGUMENT'):
         project.scale({'app': 10001})
 

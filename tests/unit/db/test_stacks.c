@@ -489,6 +489,31 @@ static void scale_needs_a_release(void **state)
 		STACKS->submit(w->db, &admin, &scale, on_job, &a));
 }
 
+static void a_service_that_is_not_there_is_refused(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	running_stack(w, "demo", "web");
+	struct db_stack_job scale = {
+		named("demo", "web"), JOB_SCALE, STR("{\"replicas\":{\"web\":2,\"nobody\":1}}"), 1};
+	struct db_stack_job restart = {
+		named("demo", "web"), JOB_RESTART, STR("{\"services\":[\"nobody\"]}"), 1};
+	RUN_FAILS(w, ST_NOT_FOUND, "service \"nobody\" is not in stack \"web\": it has web",
+		STACKS->submit(w->db, &admin, &scale, on_job, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "service \"nobody\" is not in stack \"web\"",
+		STACKS->submit(w->db, &admin, &restart, on_job, &a));
+	scale.params = STR("{\"replicas\":{\"web\":2}}");
+	psql(w, "update service_instances set mode = 'global'");
+	RUN_FAILS(w, ST_FAILED_PRECONDITION, "(mode global): it cannot be scaled",
+		STACKS->submit(w->db, &admin, &scale, on_job, &a));
+	assert_value(w, "select count(*) from deployment_jobs where kind in ('scale', 'restart')", "0");
+	restart.params = STR("{\"services\":[\"web\"]}");
+	RUN_OK(w, STACKS->submit(w->db, &admin, &restart, on_job, &a));
+	deploy(w, "demo", "web"); /* which may bring any */
+	scale.params = STR("{\"replicas\":{\"nobody\":1}}");
+	RUN_OK(w, STACKS->submit(w->db, &admin, &scale, on_job, &a));
+}
+
 static void a_stacks_queue_is_bounded(void **state)
 {
 	struct world *w = *state;
@@ -741,6 +766,7 @@ int main(void)
 		TEST(another_projects_ids_are_not_found),
 		TEST(a_scope_names_its_own_by_default),
 		TEST(scale_needs_a_release),
+		TEST(a_service_that_is_not_there_is_refused),
 		TEST(a_stacks_queue_is_bounded),
 		TEST(remove_supersedes_what_waits_and_deletes),
 		TEST(a_deploy_behind_a_remove_keeps_the_stack),
