@@ -166,7 +166,10 @@ static void tally_slot(struct tally *y, const struct converge *c, const struct c
 	const struct docker_task *t, const struct docker_task *slot, size_t n)
 {
 	bool placed = t->node_id[0] && !node_is_down(l, t->node_id);
-	if (t->state == DOCKER_TASK_RUNNING && is_to_run(t) && placed) {
+	bool runs = t->state == DOCKER_TASK_RUNNING ||
+		    (c->started && t->state == DOCKER_TASK_STARTING);
+	bool ran = c->started && t->state == DOCKER_TASK_COMPLETE;
+	if (((runs && is_to_run(t)) || ran) && placed) {
 		y->running++;
 		y->reached += DOCKER_TASK_RUNNING;
 		return;

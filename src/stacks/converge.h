@@ -27,6 +27,9 @@ struct converge {
 	bool once;
 	/* Others wait for its successful end: an ended task is what is wanted, as for jobs. */
 	bool completes;
+	/* With gate. started: containers that were started are enough, healthy or not yet.
+	 * optional: its failure is no reason not to go on. */
+	bool started, optional;
 	uint64_t stall_ms, hold_ms;
 
 	enum converge_verdict verdict;

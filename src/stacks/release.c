@@ -164,7 +164,8 @@ static struct release_service service_of(
 	r.depends = arena_array(a, struct release_depends, s->depends_on_len + 1);
 	for (size_t i = 0; i < s->depends_on_len; i++)
 		r.depends[r.n_depends++] = (struct release_depends){
-			s->depends_on[i].service, s->depends_on[i].condition};
+			s->depends_on[i].service, s->depends_on[i].condition,
+			s->depends_on[i].optional};
 	return r;
 }
 
@@ -254,7 +255,9 @@ static json_t *encode_service(const struct release_service *s)
 	json_t *j = encode_object(&s->object), *depends = json_object();
 	for (size_t i = 0; i < s->n_depends; i++)
 		json_object_set_new(depends, s->depends[i].service,
-			json_string(condition_names[s->depends[i].condition]));
+			json_pack("{s:s, s:b}", "condition",
+				condition_names[s->depends[i].condition], "optional",
+				s->depends[i].optional));
 	json_object_set_new(j, "level", json_integer(s->level));
 	json_object_set_new(j, "image", json_string(s->image));
 	json_object_set_new(j, "mode", json_string(s->mode));
@@ -299,16 +302,19 @@ static struct release_service decode_service(struct arena *a, const json_t *j)
 		.level = (unsigned)json_int(j, "level", 0),
 		.image = json_text(j, "image", ""),
 		.mode = json_text(j, "mode", "replicated")};
-	json_t *depends = json_at(j, "depends_on"), *condition;
+	json_t *depends = json_at(j, "depends_on"), *entry;
 	const char *key;
 	s.depends = arena_array(a, struct release_depends, json_object_size(depends) + 1);
-	json_object_foreach(depends, key, condition)
+	json_object_foreach(depends, key, entry)
 	{
 		struct release_depends *d = &s.depends[s.n_depends++];
+		/* Older releases have the condition alone. */
+		const char *condition = json_is_string(entry) ? json_string_value(entry)
+							      : json_text(entry, "condition", "");
 		d->service = key;
+		d->optional = json_flag(entry, "optional", false);
 		for (int c = COMPOSE_STARTED; c <= COMPOSE_COMPLETED; c++)
-			if (json_is_string(condition) &&
-				strcmp(json_string_value(condition), condition_names[c]) == 0)
+			if (strcmp(condition, condition_names[c]) == 0)
 				d->condition = (enum compose_condition)c;
 	}
 	return s;

@@ -51,6 +51,7 @@ struct release_object {
 struct release_depends {
 	const char *service; /* key */
 	enum compose_condition condition;
+	bool optional; /* its failure holds nobody back */
 };
 struct release_service {
 	struct release_object object;

@@ -136,7 +136,10 @@ static void judge_all(struct rollout *ro)
 		rollout_tell(ro, c->key, converge_state(c), c->running, c->wanted, c->message);
 		waits |= verdict == CONVERGE_WAIT;
 		holds |= verdict == CONVERGE_HOLD;
-		fails |= verdict == CONVERGE_FAILED;
+		fails |= verdict == CONVERGE_FAILED && !c->optional;
+		if (verdict == CONVERGE_FAILED && c->optional)
+			job_run_say(ro->sr->run, "warning: not waiting for service %s: %s", c->key,
+				c->message);
 	}
 	if (ro->phase == ROLLOUT_LOOK)
 		ro->next(ro);

@@ -350,17 +350,25 @@ static void write_service(struct rollout *ro, const struct release_service *s)
 		ro->kept++;
 }
 
-/* Does some later service wait for this one, and for what? */
+/* Does some later service wait for this one, and for what? The one that waits for most decides. */
 static bool is_awaited(
-	const struct rollout *ro, const struct release_service *s, bool *ret_completes)
+	const struct rollout *ro, const struct release_service *s, struct converge *ret_gate)
 {
 	bool awaited = false;
+	*ret_gate = (struct converge){.key = s->object.key,
+		.name = s->object.name,
+		.gate = true,
+		.started = true,
+		.optional = true};
 	for (size_t i = 0; i < ro->target->n_services; i++) {
 		const struct release_service *other = &ro->target->services[i];
 		for (size_t k = 0; k < other->n_depends; k++)
 			if (strcmp(other->depends[k].service, s->object.key) == 0) {
+				const struct release_depends *d = &other->depends[k];
 				awaited = true;
-				*ret_completes |= other->depends[k].condition == COMPOSE_COMPLETED;
+				ret_gate->completes |= d->condition == COMPOSE_COMPLETED;
+				ret_gate->started &= d->condition == COMPOSE_STARTED;
+				ret_gate->optional &= d->optional;
 			}
 	}
 	return awaited;
@@ -376,13 +384,9 @@ static void open_gate(struct rollout *ro)
 	size_t n = 0;
 	for (size_t i = 0; i < r->n_services; i++) {
 		const struct release_service *s = &r->services[i];
-		bool completes = false;
 		if (s->level == ro->level && rollout_includes(ro, s->object.key) &&
-			is_awaited(ro, s, &completes))
-			gate[n++] = (struct converge){.key = s->object.key,
-				.name = s->object.name,
-				.gate = true,
-				.completes = completes};
+			is_awaited(ro, s, &gate[n]))
+			n++;
 	}
 	rollout_watch(ro, gate, n, next_level);
 }

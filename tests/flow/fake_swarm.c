@@ -131,6 +131,8 @@ static bool task_step(const struct swarm *w, struct swarm_task *t, uint64_t now)
 		return move(t, now, STEP_MS, DOCKER_TASK_PREPARING, "", -1);
 	if (t->state == DOCKER_TASK_PREPARING && strstr(t->image, "reject"))
 		return move(t, now, STEP_MS, DOCKER_TASK_REJECTED, "No such image", -1);
+	if (t->state == DOCKER_TASK_PREPARING && strstr(t->image, "sick"))
+		return move(t, now, STEP_MS, DOCKER_TASK_STARTING, "", -1);
 	if (t->state == DOCKER_TASK_PREPARING && !strstr(t->image, "slow"))
 		return move(t, now, STEP_MS, DOCKER_TASK_RUNNING, "", -1);
 	if (t->state == DOCKER_TASK_RUNNING && crashes)

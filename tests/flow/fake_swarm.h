@@ -6,6 +6,7 @@
  *	reject  is rejected by its node
  *	once    runs for 300 ms, then is complete
  *	nonode  no node suits
+ *	sick    starts, and never becomes healthy
  *	slow    never gets further than preparing
  *	other   runs after 200 ms, and stays so
  *
