@@ -168,7 +168,7 @@ static const struct cli_command commands[] = {
 		.names = NAMES_STACK, .help = "Print a Compose text that makes the same services with docker stack deploy",
 		.about = "Made from the active release. What such a text cannot say is said on stderr. Secrets and configs are named as\n"
 			 "they stand in the Engine: no text holds their values.",
-		.example = "skep stack export shop > shop.yml\n"
+		.example = "skep stack export shop\n"
 			   "skep stack export shop --source --dir shop-files",
 		.run = cmd_stack_export},
 	{.path = "stack releases", .args = "NAME", .min_args = 1, .max_args = 1, .options = releases_options,
