@@ -420,6 +420,12 @@ static const char sql_0002_rollout[] =
 	"-- The Engine's names of the secrets and configs that the release renders: they are kept while a roll-back to it\n"
 	"-- is likely. Releases from before have none: a roll-back to one makes its objects anew.\n"
 	"alter table deployments add column objects text[] not null default '{}';\n";
+static const char sql_0003_drift[] =
+	"-- What is done when somebody changed by hand what a release says.\n"
+	"create type drift_policy as enum ('report', 'repair');\n"
+	"alter table projects add column drift_policy drift_policy not null default 'report';\n"
+	"-- How often did the observer repair a stack of late?\n"
+	"create index deployment_jobs_repairs on deployment_jobs (stack_id, created_at) where created_by = 'observer';\n";
 static const char sql_0005_adopt[] =
 	"-- Stacks that `docker stack deploy` made, taken over without touching a task.\n"
 	"\n"
@@ -493,6 +499,7 @@ static const char sql_0006_housekeeping[] =
 const struct migration skep_migrations[] = {
 	{ "0001_foundation.sql", { sql_0001_foundation, sizeof(sql_0001_foundation) - 1 } },
 	{ "0002_rollout.sql", { sql_0002_rollout, sizeof(sql_0002_rollout) - 1 } },
+	{ "0003_drift.sql", { sql_0003_drift, sizeof(sql_0003_drift) - 1 } },
 	{ "0005_adopt.sql", { sql_0005_adopt, sizeof(sql_0005_adopt) - 1 } },
 	{ "0006_housekeeping.sql", { sql_0006_housekeeping, sizeof(sql_0006_housekeeping) - 1 } },
 	{ 0 },

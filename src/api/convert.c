@@ -85,6 +85,7 @@ Skep__V1__Project *api_project(struct arena *a, const struct db_project *p)
 	m->created_at = api_time(a, p->created_us);
 	m->updated_at = api_time(a, p->updated_us);
 	m->stacks = p->stacks;
+	m->drift_policy = (Skep__V1__DriftPolicy)p->drift_policy;
 	return m;
 }
 

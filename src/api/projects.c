@@ -56,6 +56,15 @@ void api_projects_list(struct rpc_call *call, const ProtobufCMessage *request)
 	db->projects->list(db, &scope, &page, on_projects, call);
 }
 
+void api_projects_update(struct rpc_call *call, const ProtobufCMessage *request)
+{
+	const Skep__V1__UpdateProjectRequest *q = (const void *)request;
+	struct db *db = api_of(call)->db;
+	struct db_scope scope = api_scope_once(call, request, &q->request_id);
+	db->projects->update(db, &scope, q->project, q->description[0] ? q->description : NULL,
+		(enum drift_policy)q->drift_policy, on_project, call);
+}
+
 void api_projects_delete(struct rpc_call *call, const ProtobufCMessage *request)
 {
 	const Skep__V1__DeleteProjectRequest *q = (const void *)request;

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "stacks/drift.h"
 #include "stacks/planner.h"
+#include "stacks/stacks.h"
 
 #define HIDDEN "(sensitive)"
 
@@ -137,7 +138,7 @@ static struct planner_input input_of(struct rpc_call *call)
 	const struct api *api = api_of(call);
 	return (struct planner_input){.loop = api->loop,
 		.db = api->db,
-		.stacks = api->stacks,
+		.docker = api->stacks->docker,
 		.arena = rpc_call_arena(call),
 		.scope = api_scope(call),
 		.namespace_ = ""};

@@ -34,6 +34,28 @@ bool cmd_limit(struct cli *c, uint64_t otherwise, uint64_t *ret_limit)
 	return false;
 }
 
+int cmd_project_update(struct cli *c)
+{
+	Skep__V1__UpdateProjectRequest r = SKEP__V1__UPDATE_PROJECT_REQUEST__INIT;
+	ProtobufCMessage *reply;
+	const char *description = cli_option(c, "description"), *policy = cli_option(c, "drift-policy");
+	int value = 0;
+	if (!description && !policy)
+		return cli_usage(c, "nothing to change: give --description or --drift-policy");
+	r.project = message_str(c->args.args[0]);
+	if (description)
+		r.description = message_str(description);
+	if (policy)
+		(void)enum_parse(&skep__v1__drift_policy__descriptor, policy, &value);
+	r.drift_policy = (Skep__V1__DriftPolicy)value;
+	r.request_id = message_str(cli_request_id(c));
+	int code = cli_call(c, &(struct cli_call){.method = "/skep.v1.Projects/Update", .reply = &skep_v1_msg_project,
+		.request = &r.base, .resend = true}, &reply);
+	if (code == CLI_DONE)
+		view_one(c, &view_project, &skep_v1_msg_project, reply);
+	return code;
+}
+
 int cmd_project_create(struct cli *c)
 {
 	Skep__V1__CreateProjectRequest r = SKEP__V1__CREATE_PROJECT_REQUEST__INIT;

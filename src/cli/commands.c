@@ -27,6 +27,11 @@ static const struct cli_option global_options[] = {
 	{0},
 };
 
+static const struct cli_option project_update_options[] = {
+	{"description", 0, "TEXT", "what it is for", NULL, NAMES_NONE, false},
+	{"drift-policy", 0, "WHAT", "report or repair what somebody changed by hand", "report repair", NAMES_NONE, false},
+	{0},
+};
 static const struct cli_option project_create_options[] = {
 	{"description", 0, "TEXT", "what it is for", NULL, NAMES_NONE, false},
 	{0},
@@ -117,6 +122,11 @@ static const struct cli_command commands[] = {
 		.example = "skep project ls", .run = cmd_project_ls},
 	{.path = "project get", .alias = "inspect", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_PROJECT,
 		.help = "Show one project", .example = "skep project get shop -o yaml", .run = cmd_project_get},
+	{.path = "project update", .args = "NAME", .min_args = 1, .max_args = 1, .options = project_update_options,
+		.names = NAMES_PROJECT, .help = "Change a project's settings",
+		.about = "The drift policy says what is done when somebody changes by hand what was deployed: report it, or repair it\n"
+			 "(at most 5 times an hour for a stack).",
+		.example = "skep project update shop --drift-policy repair", .run = cmd_project_update},
 	{.path = "project rm", .alias = "remove", .args = "NAME...", .min_args = 1, .max_args = CLI_MANY,
 		.names = NAMES_PROJECT, .help = "Remove projects that have no stacks",
 		.example = "skep project rm shop", .run = cmd_project_rm},

@@ -13,6 +13,7 @@ int cmd_project_create(struct cli *c);
 int cmd_project_ls(struct cli *c);
 int cmd_project_get(struct cli *c);
 int cmd_project_rm(struct cli *c);
+int cmd_project_update(struct cli *c);
 /* cmd_stack.c */
 int cmd_stack_ls(struct cli *c);
 int cmd_stack_get(struct cli *c);

@@ -1,11 +1,24 @@
 #include "db/projects.h"
 #include "db/call.h"
 
-#define COLUMNS \
-	"p.id, p.name, p.description, skep_us(p.created_at), skep_us(p.updated_at)," \
-	" (select count(*) from orchestration_stacks s where s.project_id = p.id)"
+#define COLUMNS                                                                                    \
+	"p.id, p.name, p.description, skep_us(p.created_at), skep_us(p.updated_at),"               \
+	" (select count(*) from orchestration_stacks s where s.project_id = p.id), p.drift_policy"
 
-enum { CREATE, REPLAY, GET, LIST, LOCK, NO_STACKS, NO_JOBS, DELETE, AUDIT, AUDIT_REMOVE };
+enum {
+	CREATE,
+	REPLAY,
+	GET,
+	LIST,
+	LOCK,
+	NO_STACKS,
+	NO_JOBS,
+	DELETE,
+	AUDIT,
+	AUDIT_REMOVE,
+	UPDATE,
+	AUDIT_UPDATE
+};
 static const struct pg_stmt sql[] = {
 	[CREATE] = {"project_create",
 		"insert into projects (id, name, description) values ($1, $2, $3)"},
@@ -43,14 +56,26 @@ static const struct pg_stmt sql[] = {
 		"insert into audit_log (id, actor, method, request_id, project_id, target)"
 		" select $1, $2, $3, $4, p.id, 'project/' || p.name from projects p"
 		" where p.id = $5"},
+	/* $1 project, $2 scope, $3 description, $4 policy; null = as it is */
+	[UPDATE] = {"project_update",
+		"update projects set description = coalesce($3::text, description),"
+		"  drift_policy = coalesce($4::text::drift_policy, drift_policy)"
+		" where id = skep_project($1, $2)"},
+	[AUDIT_UPDATE] = {"project_audit_update",
+		"insert into audit_log (id, actor, method, request_id, project_id, target, detail)"
+		" select $1, $2, $3, $4, p.id, 'project/' || p.name,"
+		"  jsonb_build_object('drift_policy', p.drift_policy)"
+		" from projects p where p.id = skep_project($5, $6)"},
 	[AUDIT_REMOVE] = {"project_audit_remove",
 		"insert into audit_log (id, actor, method, request_id, project_id, target)"
 		" select $1, $2, $3, $4, p.id, 'project/' || p.name from projects p"
 		" where p.id = skep_project($5, $6)"},
 };
 
-static void read_row(struct db_call *c, const struct pg_results *r, size_t stmt, int row,
-	struct db_project *p)
+static const char *const policy_names[] = {NULL, "report", "repair", NULL};
+
+static void read_row(
+	struct db_call *c, const struct pg_results *r, size_t stmt, int row, struct db_project *p)
 {
 	struct cursor at = {c, r, stmt, row, 0};
 	p->id = next_uuid(&at);
@@ -59,6 +84,7 @@ static void read_row(struct db_call *c, const struct pg_results *r, size_t stmt,
 	p->created_us = next_i64(&at);
 	p->updated_us = next_i64(&at);
 	p->stacks = next_int(&at);
+	p->drift_policy = (enum drift_policy)next_enum(&at, policy_names);
 }
 
 static void deliver(struct db_call *c, const struct status *st, const struct pg_results *r)
@@ -132,8 +158,25 @@ static struct db_call *list(struct db *db, const struct db_scope *s, const struc
 	return call_run(c, deliver_list);
 }
 
-static struct db_call *remove_(struct db *db, const struct db_scope *s, const char *project,
-	db_done done, void *data)
+static struct db_call *update(struct db *db, const struct db_scope *s, const char *project,
+	const char *description, enum drift_policy policy, db_project_done done, void *data)
+{
+	struct db_call *c = db_call_create(db, data);
+	c->done.project = done;
+	call_once(c, s, "", NULL);
+	add(c, &sql[UPDATE], project, s);
+	pg_bind_text(c->batch, description);
+	pg_bind_text(c->batch, policy_names[policy]);
+	call_add(c, &sql[AUDIT_UPDATE]);
+	call_bind_audit(c, s);
+	call_bind(c, project);
+	call_bind_scope(c, s);
+	add(c, &sql[GET], project, s);
+	return call_run(c, deliver);
+}
+
+static struct db_call *remove_(
+	struct db *db, const struct db_scope *s, const char *project, db_done done, void *data)
 {
 	struct db_call *c = db_call_create(db, data);
 	c->done.plain = done;
@@ -149,4 +192,4 @@ static struct db_call *remove_(struct db *db, const struct db_scope *s, const ch
 	return call_run(c, call_deliver_plain);
 }
 
-const struct db_project_ops db_pg_projects = {create, get, list, remove_};
+const struct db_project_ops db_pg_projects = {create, get, list, update, remove_};

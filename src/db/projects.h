@@ -2,15 +2,18 @@
 #pragma once
 #include "db/db.h"
 
+enum drift_policy { DRIFT_REPORT = 1, DRIFT_REPAIR };
+
 struct db_project {
 	struct uuid id;
 	const char *name, *description;
 	int64_t created_us, updated_us;
 	int stacks;
+	enum drift_policy drift_policy;
 };
 typedef void (*db_project_done)(void *data, const struct status *st, const struct db_project *p);
-typedef void (*db_projects_done)(void *data, const struct status *st, const struct db_project *p,
-	size_t n, bool more);
+typedef void (*db_projects_done)(
+	void *data, const struct status *st, const struct db_project *p, size_t n, bool more);
 
 struct db_project_ops {
 	struct db_call *(*create)(struct db *db, const struct db_scope *s, const char *name,
@@ -19,6 +22,10 @@ struct db_project_ops {
 		db_project_done done, void *data);
 	struct db_call *(*list)(struct db *db, const struct db_scope *s, const struct db_page *page,
 		db_projects_done done, void *data);
+	/* description: NULL = as it is; policy: 0 = as it is. */
+	struct db_call *(*update)(struct db *db, const struct db_scope *s, const char *project,
+		const char *description, enum drift_policy policy, db_project_done done,
+		void *data);
 	/* FAILED_PRECONDITION names the stacks (at most 10) that are still there. */
 	struct db_call *(*remove)(struct db *db, const struct db_scope *s, const char *project,
 		db_done done, void *data);

@@ -5,7 +5,8 @@
 #define SELECT_STACK \
 	"select s.id, s.project_id, s.active_deployment_id, s.last_job_id, p.name, s.name," \
 	"  s.namespace, s.status_message, s.status, a.number," \
-	"  skep_us(s.created_at), skep_us(s.updated_at), n.running, n.total, s.adopted" \
+	"  skep_us(s.created_at), skep_us(s.updated_at), n.running, n.total, s.adopted," \
+	"  p.drift_policy = 'repair'" \
 	" from orchestration_stacks s join projects p on p.id = s.project_id" \
 	" left join deployments a on a.id = s.active_deployment_id," \
 	" lateral (select count(*) as total," \
@@ -93,6 +94,7 @@ static void read_stack(struct db_call *c, const struct pg_results *r, int row, s
 	s->services_running = next_int(&at);
 	s->services_total = next_int(&at);
 	s->adopted = next_bool(&at);
+	s->repairs_drift = next_bool(&at);
 }
 
 /* The services of statement 1 go to the stacks of statement 0; each statement sees a moment of its
@@ -257,4 +259,5 @@ const struct db_stack_ops db_pg_stacks = {
 	.set_networks = stack_set_networks,
 	.watched = watched,
 	.observe = stack_observe,
+	.repair = stack_repair,
 };

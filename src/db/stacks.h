@@ -22,6 +22,7 @@ struct db_stack {
 	struct uuid id, project_id, active_deployment_id /* "" = none */, last_job_id;
 	const char *project, *name, *namespace_, *status_message;
 	enum stack_status status;
+	bool repairs_drift; /* the project's policy */
 	int64_t active_number, created_us, updated_us;
 	int services_running, services_total;
 	bool adopted; /* what carries its namespace and no stack's label is its too */
@@ -149,9 +150,16 @@ struct db_stack_ops {
 	struct db_call *(*watched)(struct db *db, const char *after_id, unsigned limit,
 		db_stacks_done done, void *data);
 	/* What is seen now: `services` is the whole list (rows of others go); writes only rows that
-	 * differ; adds "stack.status"/"service.state" events for changes. Not while a job of the
-	 * stack runs: then only services. */
+	 * differ; adds "stack.status"/"service.state" events for changes, and "stack.drift" about the
+	 * service `drifted` with the status drifted. Not while a job of the stack runs: then only
+	 * services. */
 	struct db_call *(*observe)(struct db *db, const char *stack_id, enum stack_status status,
-		const char *message, const struct db_service *services, size_t n, db_done done,
-		void *data);
+		const char *message, const char *drifted, const struct db_service *services,
+		size_t n, db_done done, void *data);
+	/* A job (kind update) that brings the stack back to its active release, which must be this
+	 * one; audit's actor is "observer", `why` stands in the audit row. FAILED_PRECONDITION: not
+	 * now, or not wanted (a job runs or waits, the project only reports).
+	 * RESOURCE_EXHAUSTED: so many repairs were begun within the last hour. */
+	struct db_call *(*repair)(struct db *db, const char *stack_id, const char *deployment_id,
+		const char *why, int max_an_hour, db_job_done done, void *data);
 };

@@ -1,6 +1,6 @@
 #include "db/stacks_parts.h"
 
-enum { LOCK, STATUS, SERVICES };
+enum { LOCK, STATUS, SERVICES, MAY_REPAIR, REPAIR };
 static const struct pg_stmt sql[] = {
 	/* What follows sees whether a job runs, and its writes: they take this lock too. */
 	[LOCK] = {"observe_lock",
@@ -8,7 +8,7 @@ static const struct pg_stmt sql[] = {
 		"  select from orchestration_stacks where id = skep_uuid($1) for no key update)"
 		" select skep_raise(5, format('stack \"%s\" does not exist', $1::text))"
 		" where not exists (select from s)"},
-	/* $1 stack, $2 status, $3 message, $4 observed */
+	/* $1 stack, $2 status, $3 message, $4 observed, $5 the service that drifted */
 	[STATUS] = {"observe_status",
 		"with s as ("
 		"  update orchestration_stacks s"
@@ -19,7 +19,11 @@ static const struct pg_stmt sql[] = {
 		"   where j.stack_id = s.id and j.state = 'running')) returning s.*),"
 		" e as ("
 		"  insert into events (project_id, stack_id, kind, state, message)"
-		"  select project_id, id, 'stack.status', status, status_message from s)"
+		"  select project_id, id, 'stack.status', status, status_message from s),"
+		" d as ("
+		"  insert into events (project_id, stack_id, kind, service, state, message)"
+		"  select project_id, id, 'stack.drift', $5::text, status, status_message from s"
+		"  where status = 'drifted')"
 		" select pg_notify('skep_stacks', id::text) from s"},
 	/* $1 stack, $2 services, $3 observed. `old` is what was there before this statement. */
 	[SERVICES] = {"observe_services",
@@ -58,6 +62,30 @@ static const struct pg_stmt sql[] = {
 		"   is distinct from (put.state, put.running, put.wanted, put.message))"
 		" select pg_notify('skep_stacks', skep_uuid($1)::text)"
 		" where exists (select from put) or exists (select from gone)"},
+	/* $1 stack, $2 its release, $3 most within an hour */
+	[MAY_REPAIR] = {"repair_may",
+		"select case"
+		" when p.drift_policy <> 'repair' then skep_raise(9, format("
+		"  'project \"%s\" only reports drift', p.name))"
+		" when s.active_deployment_id is distinct from skep_uuid($2)"
+		"  then skep_raise(9, 'another release runs by now')"
+		" when exists (select from deployment_jobs j where j.stack_id = s.id"
+		"   and j.state in ('pending', 'running'))"
+		"  then skep_raise(9, 'a job is at work on the stack')"
+		" when (select count(*) from deployment_jobs j where j.stack_id = s.id"
+		"   and j.created_by = 'observer' and j.created_at > now() - interval '1 hour')"
+		"   >= $3::bigint then skep_raise(8, format("
+		"    'stack \"%s\" was repaired %s times within an hour', s.name, $3::bigint))"
+		" end from orchestration_stacks s join projects p on p.id = s.project_id"
+		" where s.id = skep_uuid($1)"},
+	/* $1 stack, $2 its release, $3 the job, $4 attempts, $5 params */
+	[REPAIR] = {"repair_put_job",
+		"insert into deployment_jobs (id, project_id, stack_id, stack_name, deployment_id,"
+		"  release_number, kind, created_by, max_attempts, params, last_sequence)"
+		" select $3, s.project_id, s.id, s.name, d.id, d.number, 'update', 'observer',"
+		"  $4, $5::jsonb, 1"
+		" from orchestration_stacks s join deployments d on d.id = skep_uuid($2)"
+		" where s.id = skep_uuid($1)"},
 };
 
 static void bind_services(struct db_call *c, const struct db_service *services, size_t n)
@@ -82,12 +110,13 @@ static void bind_services(struct db_call *c, const struct db_service *services, 
 }
 
 void stack_add_status(struct db_call *c, const char *stack_id, enum stack_status status,
-	const char *message, bool observed)
+	const char *message, const char *drifted, bool observed)
 {
 	call_add_text(c, &sql[STATUS], stack_id);
 	call_bind(c, stack_status_name(status));
 	call_bind_lossy(c, message);
 	pg_bind_bool(c->batch, observed);
+	call_bind(c, drifted);
 }
 
 void stack_add_services(struct db_call *c, const char *stack_id, const struct db_service *services,
@@ -99,12 +128,38 @@ void stack_add_services(struct db_call *c, const char *stack_id, const struct db
 }
 
 struct db_call *stack_observe(struct db *db, const char *stack_id, enum stack_status status,
-	const char *message, const struct db_service *services, size_t n, db_done done, void *data)
+	const char *message, const char *drifted, const struct db_service *services, size_t n,
+	db_done done, void *data)
 {
 	struct db_call *c = db_call_create(db, data);
 	c->done.plain = done;
 	call_add_text(c, &sql[LOCK], stack_id);
-	stack_add_status(c, stack_id, status, message, true);
+	stack_add_status(c, stack_id, status, message, drifted, true);
 	stack_add_services(c, stack_id, services, n, true);
 	return call_run(c, call_deliver_plain);
+}
+
+#define REPAIR_ATTEMPTS 3
+
+struct db_call *stack_repair(struct db *db, const char *stack_id, const char *deployment_id,
+	const char *why, int max_an_hour, db_job_done done, void *data)
+{
+	static const struct db_scope scope = {
+		.project_id = "", .actor = "observer", .method = "drift/repair", .request_id = ""};
+	struct db_call *c = db_call_create(db, data);
+	const char *job_id = call_uuid(c);
+	c->done.job = done;
+	call_add_text(c, &sql[LOCK], stack_id);
+	call_add_text(c, &sql[MAY_REPAIR], stack_id);
+	call_bind(c, deployment_id);
+	pg_bind_i64(c->batch, max_an_hour);
+	call_add_text(c, &sql[REPAIR], stack_id);
+	call_bind(c, deployment_id);
+	call_bind_id(c, job_id);
+	pg_bind_i64(c->batch, REPAIR_ATTEMPTS);
+	json_t *params = json_object();
+	call_json_text(params, "drift", why);
+	call_bind(c, json_to_text(c->arena, params));
+	json_decref(params);
+	return stack_job_created(c, &scope, job_id);
 }

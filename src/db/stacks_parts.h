@@ -28,16 +28,21 @@ struct db_call *stack_set_networks(struct db *db, const struct db_job *job,
 	void *data);
 
 struct db_call *stack_observe(struct db *db, const char *stack_id, enum stack_status status,
-	const char *message, const struct db_service *services, size_t n, db_done done, void *data);
+	const char *message, const char *drifted, const struct db_service *services, size_t n,
+	db_done done, void *data);
+struct db_call *stack_repair(struct db *db, const char *stack_id, const char *deployment_id,
+	const char *why, int max_an_hour, db_job_done done, void *data);
+/* The event of a new job, and what its maker is answered: the last statements. */
+struct db_call *stack_job_created(struct db_call *c, const struct db_scope *s, const char *job_id);
 /* Statements of `observe` that `activate` and `set_status` need too. `observed`: with events, and
  * the status only while no job of the stack runs. */
 void stack_add_status(struct db_call *c, const char *stack_id, enum stack_status status,
-	const char *message, bool observed);
+	const char *message, const char *drifted, bool observed);
 void stack_add_services(struct db_call *c, const char *stack_id, const struct db_service *services,
 	size_t n, bool observed);
 
 /* Columns of a release, from `deployments d`. */
-#define RELEASE_COLUMNS \
+#define RELEASE_COLUMNS                                                                            \
 	"d.id, d.stack_id, d.project_id, d.job_id, d.number, d.state, d.on_failure, d.created_by," \
 	" to_json(d.images), skep_us(d.created_at), skep_us(d.finished_at)"
 void release_read(struct cursor *at, struct db_release *ret_release);

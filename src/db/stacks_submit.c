@@ -190,8 +190,7 @@ static void put_release(struct db_call *c, const struct db_scope *s,
 	pg_bind_bool(c->batch, d->adopt);
 }
 
-/* What follows a new job, up to the answer. */
-static struct db_call *created(struct db_call *c, const struct db_scope *s, const char *job_id)
+struct db_call *stack_job_created(struct db_call *c, const struct db_scope *s, const char *job_id)
 {
 	call_add_text(c, &sql[CREATED], job_id);
 	job_add_answer(c, s, job_id);
@@ -219,7 +218,7 @@ struct db_call *stack_deploy(struct db *db, const struct db_scope *s,
 	pg_bind_bool(c->batch, d->adopt);
 	put_release(c, s, d, call_uuid(c), job_id);
 	call_add_text(c, &sql[SUPERSEDE], job_id);
-	return created(c, s, job_id);
+	return stack_job_created(c, s, job_id);
 }
 
 /* A statement about the stack of a job. */
@@ -256,5 +255,5 @@ struct db_call *stack_submit(struct db *db, const struct db_scope *s, const stru
 	if (j->kind == JOB_REMOVE)
 		call_add_text(c, &sql[SUPERSEDE], job_id);
 	add_ref(c, &sql[NEED_ROOM], s, &j->stack);
-	return created(c, s, job_id);
+	return stack_job_created(c, s, job_id);
 }

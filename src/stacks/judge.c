@@ -5,6 +5,9 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "stacks/converge.h"
+#include "stacks/drift_watch.h"
+
+#define BY_HAND "changed by hand"
 
 /* ---- picture ---- */
 
@@ -166,19 +169,35 @@ static bool same(const struct db_service *a, const struct db_service *b)
 
 /* ---- the stack ---- */
 
-void judge_stack(struct arena *a, const struct picture *p, const struct db_stack *s,
-	struct judged_stack *ret)
+/* Whoever changed it by hand is the cause of what else is wrong. */
+static void judge_drift(struct arena *a, const struct drift_seen *drift, struct judged_stack *j)
 {
-	struct judged_stack j = {
-		.status = STACK_RUNNING, .message = "", .n_services = s->n_services};
+	j->status = STACK_DRIFTED;
+	j->message = arena_strdup(a, drift->message);
+	j->drifted = arena_strdup(a, drift->service);
+	for (size_t i = 0; i < j->n_services; i++)
+		if (strcmp(j->services[i].service, drift->service) == 0 &&
+			!j->services[i].message[0])
+			j->services[i].message = BY_HAND;
+	if (!drift->given_up)
+		return;
+	j->status = STACK_DEGRADED;
+	j->message = arena_fmt(a,
+		"%s; it was repaired %d times within an hour and changed again: find out who does "
+		"it, or set the project's drift policy to report",
+		drift->message, DRIFT_REPAIRS_MAX);
+}
+
+static void judge_services(
+	struct arena *a, const struct picture *p, const struct db_stack *s, struct judged_stack *j)
+{
 	size_t good = 0, failed = 0;
 	const struct db_service *missing = NULL, *bad = NULL;
-	j.services = arena_array(a, struct db_service, s->n_services + 1);
+	j->services = arena_array(a, struct db_service, s->n_services + 1);
 	for (size_t i = 0; i < s->n_services; i++) {
-		struct db_service *now = &j.services[i];
+		struct db_service *now = &j->services[i];
 		*now = judge_service(a, p, &s->services[i]);
-		j.differs |= !same(now, &s->services[i]);
-		j.moving |= now->state == SERVICE_CONVERGING;
+		j->moving |= now->state == SERVICE_CONVERGING;
 		if (now->state == SERVICE_RUNNING || now->state == SERVICE_COMPLETED)
 			good++;
 		else if (now->state == SERVICE_MISSING)
@@ -188,18 +207,35 @@ void judge_stack(struct arena *a, const struct picture *p, const struct db_stack
 		failed += now->state == SERVICE_FAILED;
 	}
 	if (missing) {
-		j.status = STACK_DRIFTED;
-		j.message = arena_fmt(a, "service %s is %s", missing->service, missing->message);
+		j->status = STACK_DRIFTED;
+		j->message = arena_fmt(a, "service %s is %s", missing->service, missing->message);
+		j->drifted = missing->service;
 	} else if (good < s->n_services) {
-		j.status = failed == s->n_services ? STACK_FAILED : STACK_DEGRADED;
-		j.message = arena_fmt(a, "service %s: %s", bad->service, bad->message);
+		j->status = failed == s->n_services ? STACK_FAILED : STACK_DEGRADED;
+		j->message = arena_fmt(a, "service %s: %s", bad->service, bad->message);
 	}
+}
+
+void judge_stack(struct arena *a, const struct picture *p, const struct db_stack *s, bool known,
+	const struct drift_seen *drift, struct judged_stack *ret)
+{
+	struct judged_stack j = {
+		.status = STACK_RUNNING, .message = "", .drifted = "", .n_services = s->n_services};
 	bool active = s->active_deployment_id.text[0] != '\0';
-	if (!active) { /* only what a failed first deploy left behind */
+	bool busy = s->status == STACK_DEPLOYING || s->status == STACK_REMOVING;
+	judge_services(a, p, s, &j);
+	if (known && drift && (j.status != STACK_DRIFTED || drift->given_up))
+		judge_drift(a, drift, &j);
+	bool unsure = !known && s->status == STACK_DRIFTED && j.status == STACK_RUNNING;
+	if (!active || unsure) { /* only what a failed first deploy left behind; or it may last */
 		j.status = s->status;
 		j.message = s->status_message;
 	}
-	bool busy = s->status == STACK_DEPLOYING || s->status == STACK_REMOVING;
+	for (size_t i = 0; i < s->n_services; i++) {
+		if (unsure && strcmp(s->services[i].message, BY_HAND) == 0)
+			j.services[i].message = s->services[i].message;
+		j.differs |= !same(&j.services[i], &s->services[i]);
+	}
 	j.moving |= busy;
 	if (s->status == STACK_REMOVING) /* what is gone now is meant to be gone */
 		j.differs = false;

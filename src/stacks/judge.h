@@ -28,14 +28,18 @@ struct converge_look picture_look(const struct picture *p, const char *name);
 /* NULL: not there. */
 const struct docker_service *picture_service(const struct picture *p, const char *name);
 
+struct drift_seen;
+
 struct judged_stack {
 	enum stack_status status;
 	const char *message;
+	const char *drifted;         /* the service that drifted; "" = none */
 	struct db_service *services; /* every service the stack has in the database, as seen now */
 	size_t n_services;
 	bool differs; /* from what the database says */
 	bool moving;  /* look again soon */
 };
-/* `s` with its services, as db gives it; results live in `a`. */
-void judge_stack(struct arena *a, const struct picture *p, const struct db_stack *s,
-	struct judged_stack *ret);
+/* `s` with its services, as db gives it; results live in `a`. drift: NULL = none; known = false:
+ * nobody knows yet, and what db says of it stands. */
+void judge_stack(struct arena *a, const struct picture *p, const struct db_stack *s, bool known,
+	const struct drift_seen *drift, struct judged_stack *ret);

@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "loop/loop.h"
+#include "stacks/drift_watch.h"
 #include "stacks/judge.h"
 #include "stacks/release.h"
 
@@ -25,6 +26,7 @@ struct observer {
 	struct observer_options options;
 	struct timer next;
 	struct docker_events *events;
+	struct drift_watch *drift;
 
 	/* The picture. Read into `reading`, then swapped with `picture`: readers never see half of
 	 * one. */
@@ -45,7 +47,7 @@ static void look_now(struct observer *ob);
 
 static void check_stopped(struct observer *ob)
 {
-	if (ob->stopped && ob->waiting == 0 && ob->writing == 0)
+	if (ob->stopped && ob->waiting == 0 && ob->writing == 0 && !drift_watch_is_busy(ob->drift))
 		defer_post(&ob->leave);
 }
 
@@ -112,15 +114,17 @@ static void on_watched(
 		n = 0, more = false;
 	for (size_t i = 0; i < n; i++) {
 		struct judged_stack j;
-		judge_stack(a, ob->picture, &stacks[i], &j);
+		const struct drift_seen *drift;
+		bool known = drift_watch_ask(ob->drift, &stacks[i], &drift);
+		judge_stack(a, ob->picture, &stacks[i], known, drift, &j);
 		ob->moving |= j.moving;
 		ob->n_stacks++;
 		if (!j.differs)
 			continue;
 		ob->changed_ms = loop_now_ms(ob->loop);
 		ob->writing++;
-		ob->db->stacks->observe(ob->db, stacks[i].id.text, j.status, j.message, j.services,
-			j.n_services, on_written, ob);
+		ob->db->stacks->observe(ob->db, stacks[i].id.text, j.status, j.message, j.drifted,
+			j.services, j.n_services, on_written, ob);
 	}
 	if (more) {
 		memcpy(ob->after, stacks[n - 1].id.text, sizeof(ob->after));
@@ -150,6 +154,7 @@ static void look_part(struct observer *ob, const struct status *st)
 	ob->reading = old;
 	ob->n_stacks = 0;
 	ob->moving = false;
+	drift_watch_begin(ob->drift, ob->picture);
 	ob->waiting++;
 	ob->db->stacks->watched(ob->db, "", PAGE, on_watched, ob);
 }
@@ -211,8 +216,18 @@ static void on_event(void *data, const struct docker_event *e)
 	struct observer *ob = data;
 	if (e->type == DOCKER_EVENT_LOST)
 		engine_is(ob, false, e->why);
+	if (e->type == DOCKER_EVENT_NETWORK || e->type == DOCKER_EVENT_SECRET ||
+		e->type == DOCKER_EVENT_CONFIG)
+		drift_watch_doubt(ob->drift, e->name);
 	if (strncmp(e->action, "exec_", 5) != 0) /* every health check is one */
 		look_soon(ob, EVENT_MS);
+}
+
+static void on_drift_known(void *data)
+{
+	struct observer *ob = data;
+	look_soon(ob, 0);
+	check_stopped(ob);
 }
 
 /* ---- public ---- */
@@ -226,6 +241,7 @@ struct observer *observer_create(const struct observer_options *o)
 	ob->options = *o;
 	ob->picture = picture_create();
 	ob->reading = picture_create();
+	ob->drift = drift_watch_create(o->loop, o->docker, o->db, on_drift_known, ob);
 	timer_init(&ob->next, o->loop, on_next);
 	defer_init(&ob->leave, o->loop, on_leave);
 	return ob;
@@ -243,6 +259,7 @@ void observer_stop(struct observer *ob, void (*done)(void *data), void *data)
 	ob->on_stopped = done;
 	ob->stopped_data = data;
 	timer_stop(&ob->next);
+	drift_watch_stop(ob->drift);
 	if (ob->events)
 		docker_events_stop(ob->docker, ob->events);
 	ob->events = NULL;
@@ -255,6 +272,7 @@ void observer_destroy(struct observer *ob)
 		return;
 	timer_stop(&ob->next);
 	defer_cancel(&ob->leave);
+	drift_watch_destroy(ob->drift);
 	picture_destroy(ob->picture);
 	picture_destroy(ob->reading);
 	free(ob);

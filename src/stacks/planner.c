@@ -5,7 +5,6 @@
 #include "flow/flow.h"
 #include "stacks/fingerprint.h"
 #include "stacks/images.h"
-#include "stacks/stacks.h"
 
 struct planner {
 	struct flow flow;
@@ -53,6 +52,7 @@ static void take_stack(struct planner *pl, const struct db_stack *s)
 	pl->result.name = arena_strdup(a, s->name);
 	pl->result.namespace_ = arena_strdup(a, s->namespace_);
 	pl->result.release = s->active_number;
+	pl->world.adopted = s->adopted;
 	pl->result.busy = s->status == STACK_DEPLOYING || s->status == STACK_REMOVING;
 }
 
@@ -206,10 +206,9 @@ static enum flow_next resolve_images(struct flow *f)
 	size_t n;
 	if (!image_policy_parse(pl->in.resolve_image, &policy))
 		policy = IMAGES_ALWAYS;
-	const char *const *refs =
-		images_wanted(pl->in.arena, &pl->release, &pl->world, policy, &n);
+	const char *const *refs = images_wanted(pl->in.arena, &pl->release, &pl->world, policy, &n);
 	const struct images_options o = {
-		.loop = pl->in.loop, .docker = pl->in.stacks->docker, .auths = &pl->auths};
+		.loop = pl->in.loop, .docker = pl->in.docker, .auths = &pl->auths};
 	(void)images_ask(&o, refs, n, on_images, pl);
 	return FLOW_WAIT;
 }
@@ -278,7 +277,7 @@ static void start(const struct planner_input *in, const struct flow_step *steps,
 		.done = done,
 		.data = data};
 	pl->result.world = &pl->world;
-	world_init(&pl->world, in->stacks->docker);
+	world_init(&pl->world, in->docker);
 	arena_on_free(in->arena, release_world, &pl->world);
 	flow_init(&pl->flow, in->loop, steps, &ops, pl);
 	flow_start(&pl->flow, NULL, false);

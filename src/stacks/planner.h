@@ -12,13 +12,13 @@
 #include "stacks/drift.h"
 #include "stacks/release_build.h"
 
+struct docker;
 struct loop;
-struct stacks;
 
 struct planner_input {
 	struct loop *loop;
 	struct db *db;
-	struct stacks *stacks;
+	struct docker *docker;
 	struct arena *arena;       /* of the caller: everything is in it, until it is freed */
 	struct db_scope scope;     /* its texts, and those below, live as long as the arena */
 	struct db_stack_ref stack; /* of a plan: project and name; it need not exist yet */
@@ -34,7 +34,7 @@ struct planner_result {
 	int64_t release;       /* the active one's number; 0 = none */
 	bool busy;             /* a job is at work on the stack: its writes may change the answer */
 	const char *active_id; /* the release that it was compared with; "" = none */
-	const char **said; /* of images that no registry answered for */
+	const char **said;     /* of images that no registry answered for */
 	size_t n_said;
 	struct world *world;
 	struct plan plan;        /* of a plan */

@@ -109,7 +109,10 @@ def test_watch_follows_a_deploy_and_ends_with_the_removal(project, watching):
 
 def test_tasks_are_shown(project, engine):
     project.deploy({'app': hello(deploy={'replicas': 2})})
-    shown = eventually('both tasks', lambda: [t for t in service(project.stack()).tasks if t.state == 'running'], SOON)
+    def running():
+        return [t for t in service(project.stack()).tasks if t.state == 'running']
+
+    shown = eventually('both tasks', lambda: len(running()) == 2 and running(), SOON)
     assert sorted(t.slot for t in shown) == [1, 2]
     assert all(t.node and t.image == 'localhost/hello:1' and t.desired_state == 'running' for t in shown)
 

@@ -224,3 +224,88 @@ def test_command_line(project, skepd, engine, tmp_path):
     update_by_hand(engine, project, 'app', set_env('A=3'))
     assert '  ~ service  app' in cli('diff', '--detailed-exitcode', 'web', expect=2)
     assert cli('diff', '-o', 'name', 'web') == 'app\n'
+
+
+# -- the observer ---------------------------------------------------------------------------------------
+
+def drift_events(project, postgres):
+    """[(service, message)] of stack.drift"""
+    rows = postgres.query(f"select service, message from events where kind = 'stack.drift' and stack_id = '{project.stack().id}'"
+                          ' order by seq', project.skepd.database)
+    return [tuple(row.split('|')) for row in rows.splitlines()]
+
+
+def is_status(project, status):
+    return lambda: project.status() == status
+
+
+def test_hand_edit_is_drift_within_two_seconds(project, engine, postgres):
+    project.deploy({'app': hello(**APP), 'other': hello()}, top=TOP, **VARIABLES)
+    update_by_hand(engine, project, 'app', set_env('MODE=b', 'PASSWORD=secret-9'))
+    eventually('the status says so', is_status(project, 'DRIFTED'), 2)
+    stack = project.stack()
+    assert stack.message == 'service app was changed by hand: Env.MODE, Env.PASSWORD'
+    assert drift_events(project, postgres) == [('app', stack.message)]
+    eventually('the service too', lambda: [s.message for s in project.stack().services] == ['changed by hand', ''], 10)
+    update_by_hand(engine, project, 'app', set_env('MODE=a', 'PASSWORD=secret-1'))
+    eventually('put right by the same hand', lambda: project.status() != 'DRIFTED', 2)
+    eventually('its new task runs', is_status(project, 'RUNNING'), 15)
+
+
+def test_stranger_is_drift(project, engine):
+    namespace = project.namespace()
+    project.deploy({'app': hello()})
+    spec = engine.services(namespace)['app']['Spec']
+    made = engine.call('POST', '/services/create', {**spec, 'Name': f'{namespace}_stranger'})
+    eventually('the status says so', is_status(project, 'DRIFTED'), 2)
+    assert f'service {namespace}_stranger' in project.stack().message
+    engine.call('DELETE', f'/services/{made["ID"]}')
+    eventually('gone again', is_status(project, 'RUNNING'), 2)
+
+
+def test_jobs_raise_no_drift(project, postgres):
+    project.deploy({'app': hello(deploy={'replicas': 1}), 'free': hello()})
+    project.scale({'app': 2, 'free': 2})
+    project.restart()
+    project.deploy({'app': hello(environment={'A': '1'}), 'free': hello()})
+    project.deploy({'app': hello(version=9), 'free': hello()}, expect='FAILED')
+    eventually('at rest', is_status(project, 'RUNNING'), 5)
+    assert not drift_events(project, postgres)
+
+
+def repairs(project, postgres):
+    """States of the jobs that the observer made."""
+    return postgres.query(f"select state from deployment_jobs where created_by = 'observer' and project_id = '{project.id}'",
+                          project.skepd.database).splitlines()
+
+
+def test_repair_and_its_bound(project, skepd, engine, postgres):
+    project.deploy({'app': hello(environment={'A': '1'}), 'other': hello()})
+    other = versions(engine, project)['other']
+    made = skepd.call('Projects', 'Update', project=project.name, drift_policy=2)
+    assert made.drift_policy == 2 and skepd.call('Projects', 'Get', project=project.name).drift_policy == 2
+
+    def env():
+        return engine.services(project.namespace())['app']['Spec']['TaskTemplate']['ContainerSpec'].get('Env')
+
+    for i in range(5):
+        update_by_hand(engine, project, 'app', set_env(f'A=hand-{i}'))
+        eventually('repaired', lambda: env() == ['A=1'] and project.status() == 'RUNNING', 15)
+    assert repairs(project, postgres) == ['succeeded'] * 5
+    audit = postgres.query("select actor, detail->'params'->>'drift' from audit_log where actor = 'observer'"
+                           f" and project_id = '{project.id}'", skepd.database)
+    assert audit.splitlines() == ['observer|service app was changed by hand: Env.A'] * 5
+    assert versions(engine, project)['other'] == other, 'what has not drifted is not touched'
+    update_by_hand(engine, project, 'app', set_env('A=once-more'))
+    eventually('given up', lambda: 'repaired 5 times within an hour' in project.stack().message, 10)
+    assert project.status() == 'DEGRADED' and env() == ['A=once-more'] and len(repairs(project, postgres)) == 5
+    skepd.call('Projects', 'Update', project=project.name, drift_policy=1)
+    eventually('only reported', is_status(project, 'DRIFTED'), 5)
+
+
+def test_removed_service_is_made_again(project, skepd, engine):
+    project.deploy({'app': hello(), 'other': hello()})
+    skepd.call('Projects', 'Update', project=project.name, drift_policy=2)
+    engine.call('DELETE', f'/services/{project.namespace()}_app')
+    eventually('made again', lambda: 'app' in engine.services(project.namespace()) and project.status() == 'RUNNING', 15)
+    assert not diff(project).drifts

@@ -519,22 +519,62 @@ static struct status observe_effect(struct fake_call *c)
 	s->stack.services = copy_services(s->arena, g->services, g->n);
 	s->stack.n_services = g->n;
 	s->observed++;
+	(void)snprintf(s->drifted, sizeof(s->drifted), "%s", g->text);
 	if (!is_busy(s))
 		put_status(s, g->status, g->message);
 	return status_ok();
 }
 
 static struct db_call *observe(struct db *db, const char *stack_id, enum stack_status status,
-	const char *message, const struct db_service *services, size_t n, db_done done, void *data)
+	const char *message, const char *drifted, const struct db_service *services, size_t n,
+	db_done done, void *data)
 {
 	struct fake_call *c = store_call(db, done, data);
 	(void)stack_id;
+	store_args(c)->text = arena_strdup(c->arena, drifted);
 	store_args(c)->status = status;
 	store_args(c)->message = arena_strdup(c->arena, message);
 	store_args(c)->services = copy_services(c->arena, services, n);
 	store_args(c)->n = n;
 	fake_call_start(
 		c, 0, observe_effect, store_deliver_done, "observe %s", stack_status_name(status));
+	return handle(c);
+}
+
+static struct status repair_effect(struct fake_call *c)
+{
+	const struct store_args *g = store_args(c);
+	struct store *s = g->store;
+	unsigned repairs = 0;
+	s->repairs_asked++;
+	for (size_t i = 0; i < s->n_jobs; i++) {
+		repairs += s->jobs[i].repair;
+		if (s->jobs[i].row.state <= JOB_RUNNING)
+			return status_err(ST_FAILED_PRECONDITION, "a job is at work");
+	}
+	if (repairs >= g->limit)
+		return status_err(ST_RESOURCE_EXHAUSTED, "repaired too often");
+	struct store_job *j = store_job_add(s, JOB_UPDATE, "{}", 3);
+	j->repair = true;
+	j->row.deployment_id = s->stack.active_deployment_id;
+	c->result = &j->row;
+	return status_ok();
+}
+
+static void deliver_job(struct fake_call *c, const struct status *st)
+{
+	((db_job_done)c->done)(c->data, st, status_is_ok(st) ? c->result : NULL);
+}
+
+static struct db_call *repair(struct db *db, const char *stack_id, const char *deployment_id,
+	const char *why, int max_an_hour, db_job_done done, void *data)
+{
+	struct fake_call *c = store_call(db, (db_done)(void (*)(void))done, data);
+	(void)stack_id;
+	(void)deployment_id;
+	(void)why;
+	store_args(c)->limit = (unsigned)max_an_hour;
+	fake_call_start(c, 0, repair_effect, deliver_job, "repair");
 	return handle(c);
 }
 
@@ -578,6 +618,7 @@ const struct db_stack_ops fake_stack_ops = {
 	.set_networks = set_networks,
 	.watched = watched,
 	.observe = observe,
+	.repair = repair,
 };
 
 static void cancel(struct db *db, struct db_call *c)
@@ -588,9 +629,10 @@ static void cancel(struct db *db, struct db_call *c)
 
 void fake_db_init(struct fake_db *d, struct fake_script *s, struct store *store)
 {
-	*d = (struct fake_db){
-		.base = {.stacks = &fake_stack_ops,
-			.registries = &fake_registry_ops, .jobs = &fake_job_ops, .cancel = cancel},
+	*d = (struct fake_db){.base = {.stacks = &fake_stack_ops,
+				      .registries = &fake_registry_ops,
+				      .jobs = &fake_job_ops,
+				      .cancel = cancel},
 		.store = store};
 	fake_front_init(&d->front, s, "db", DEADLINE_MS, ST_ABORTED);
 	d->front.late_code = ST_UNAVAILABLE;

@@ -16,6 +16,7 @@ struct store_job {
 	unsigned n_events, ends;
 	int last_percent;
 	bool percent_fell;
+	bool repair; /* the observer's */
 };
 struct store_release {
 	struct db_release row;
@@ -37,9 +38,11 @@ struct store {
 	const char *networks[STORE_MAX];
 	size_t n_networks;
 	struct db_registry registry; /* the project's credentials; host NULL: none */
-	bool many_stacks; /* jobs do not wait for each other */
-	unsigned fenced;  /* writes that were refused: the job was somebody else's */
+	bool many_stacks;            /* jobs do not wait for each other */
+	unsigned fenced;             /* writes that were refused: the job was somebody else's */
 	unsigned observed;
+	char drifted[64];       /* what observe said last */
+	unsigned repairs_asked; /* calls of repair */
 };
 struct store *store_create(struct loop *l);
 void store_destroy(struct store *s);

@@ -112,6 +112,15 @@ static void update_by_hand(struct ctx *c, const char *name, const char *image, j
 	json_decref(spec);
 }
 
+static char *image_of(const struct ctx *c, const char *name)
+{
+	return strdup(json_string_value(json_object_get(
+		json_object_get(json_object_get(swarm_service_find(c->w->swarm, name)->spec,
+					"TaskTemplate"),
+			"ContainerSpec"),
+		"Image")));
+}
+
 static void what_runs_is_running_and_nothing_is_written(void **state)
 {
 	struct ctx *c = *state;
@@ -188,16 +197,125 @@ static void many_events_do_not_put_the_look_off(void **state)
 static void what_crashes_is_told_and_what_recovers_too(void **state)
 {
 	struct ctx *c = *state;
+	char *released = image_of(c, "acme-shop_web");
 	update_by_hand(c, "acme-shop_web", "nginx:crash", 2);
 	world_run_ms(c->w, 5000);
-	assert_int_equal(c->w->store->stack.status, STACK_DEGRADED);
-	assert_non_null(strstr(c->w->store->status_message, "service web: "));
+	assert_int_equal(c->w->store->stack.status, STACK_DRIFTED);
+	assert_int_not_equal(service(c, "web")->state, SERVICE_RUNNING);
 	assert_int_equal(service(c, "db")->state, SERVICE_RUNNING);
-	update_by_hand(c, "acme-shop_web", "nginx:2", 2);
+	update_by_hand(c, "acme-shop_web", released, 2);
 	world_run_ms(c->w, 3000);
 	assert_int_equal(c->w->store->stack.status, STACK_RUNNING);
-	assert_string_equal(service(c, "web")->image, "nginx:2");
+	assert_string_equal(service(c, "web")->image, released);
 	assert_string_equal(service(c, "web")->message, "");
+	free(released);
+}
+
+/* ---- drift ---- */
+
+static void a_field_changed_by_hand_is_drift(void **state)
+{
+	struct ctx *c = *state;
+	char *released = image_of(c, "acme-shop_web");
+	update_by_hand(c, "acme-shop_web", "nginx:2", 2);
+	fake_docker_event(&c->docker, DOCKER_EVENT_SERVICE, "update", NULL);
+	world_run_ms(c->w, 500);
+	assert_int_equal(c->w->store->stack.status, STACK_DRIFTED);
+	assert_string_equal(c->w->store->status_message, "service web was changed by hand: Image");
+	assert_string_equal(c->w->store->drifted, "web");
+	update_by_hand(c, "acme-shop_web", released, 2);
+	world_run_ms(c->w, 3000);
+	assert_int_equal(c->w->store->stack.status, STACK_RUNNING);
+	free(released);
+}
+
+static unsigned loads(const struct ctx *c)
+{
+	unsigned n = 0;
+	for (const char *at = c->w->script.trace.ptr; at && (at = strstr(at, "load_release")); at++)
+		n++;
+	return n;
+}
+
+static void what_does_not_move_is_not_compared(void **state)
+{
+	struct ctx *c = *state;
+	unsigned before = loads(c);
+	world_run_ms(c->w, 60000);
+	assert_int_equal(loads(c), before);
+	update_by_hand(c, "acme-shop_web", "nginx:2", 2);
+	world_run_ms(c->w, 60000);
+	assert_in_range(loads(c), before + 1, before + 2);
+}
+
+static void an_object_that_is_gone_is_noticed(void **state)
+{
+	struct ctx *c = *state;
+	const struct docker_event e = {.type = DOCKER_EVENT_NETWORK,
+		.action = "destroy",
+		.id = "",
+		.name = "acme-shop_default",
+		.service_id = "",
+		.task_id = "",
+		.node_id = "",
+		.exit_code = -1};
+	unsigned before = loads(c);
+	c->docker.on_event(c->docker.event_data, &e);
+	world_run_ms(c->w, 1000);
+	assert_int_equal(loads(c), before + 1);
+	assert_int_equal(c->w->store->stack.status, STACK_RUNNING);
+}
+
+static void a_check_that_fails_is_made_again(void **state)
+{
+	struct ctx *c = *state;
+	c->w->script.at = 1;
+	c->w->script.last = UINT32_MAX;
+	c->w->script.fault = FAULT_REFUSED;
+	c->w->script.only = "db load_release";
+	update_by_hand(c, "acme-shop_web", "nginx:2", 2);
+	world_run_ms(c->w, 10000);
+	assert_true(c->w->script.failed > 1);
+	assert_int_equal(c->w->store->stack.status, STACK_RUNNING);
+	c->w->script.at = 0;
+	world_run_ms(c->w, 5000);
+	assert_int_equal(c->w->store->stack.status, STACK_DRIFTED);
+}
+
+static void nothing_is_repaired_where_nobody_asked(void **state)
+{
+	struct ctx *c = *state;
+	update_by_hand(c, "acme-shop_web", "nginx:2", 2);
+	world_run_ms(c->w, 10000);
+	assert_int_equal(c->w->store->repairs_asked, 0);
+}
+
+static void drift_is_repaired_five_times_an_hour(void **state)
+{
+	struct ctx *c = *state;
+	struct store *s = c->w->store;
+	char *released = image_of(c, "acme-shop_web");
+	(void)world_start(c->w);
+	s->stack.repairs_drift = true;
+	for (int i = 0; i < 5; i++) {
+		update_by_hand(c, "acme-shop_web", "nginx:2", 2);
+		world_run_ms(c->w, 60000);
+		char *now = image_of(c, "acme-shop_web");
+		assert_string_equal(now, released);
+		assert_int_equal(s->stack.status, STACK_RUNNING);
+		free(now);
+	}
+	size_t jobs = s->n_jobs;
+	update_by_hand(c, "acme-shop_web", "nginx:2", 2);
+	world_run_ms(c->w, 60000);
+	assert_int_equal(s->stack.status, STACK_DEGRADED);
+	assert_non_null(strstr(s->status_message, "repaired 5 times within an hour"));
+	assert_int_equal(s->n_jobs, jobs);
+	assert_true(s->repairs_asked < 20);
+	s->stack.repairs_drift = false;
+	world_run_ms(c->w, 5000);
+	assert_int_equal(s->stack.status, STACK_DRIFTED);
+	free(released);
 }
 
 static void a_node_that_is_down_counts_for_nothing(void **state)
@@ -275,6 +393,12 @@ int main(void)
 		TEST(so_does_a_nudge),
 		TEST(many_events_do_not_put_the_look_off),
 		TEST(what_crashes_is_told_and_what_recovers_too),
+		TEST(a_field_changed_by_hand_is_drift),
+		TEST(what_does_not_move_is_not_compared),
+		TEST(an_object_that_is_gone_is_noticed),
+		TEST(a_check_that_fails_is_made_again),
+		TEST(nothing_is_repaired_where_nobody_asked),
+		TEST(drift_is_repaired_five_times_an_hour),
 		TEST(a_node_that_is_down_counts_for_nothing),
 		TEST(what_hangs_is_not_looked_at_faster),
 		TEST(an_engine_that_is_away_is_told_once_and_changes_nothing),

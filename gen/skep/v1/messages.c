@@ -244,8 +244,9 @@ static const struct rpc_field skep_v1_msg_project_fields[] = {
 	{ .name = "created_at", .json_name = "createdAt", .message = &google_protobuf_msg_timestamp },
 	{ .name = "updated_at", .json_name = "updatedAt", .message = &google_protobuf_msg_timestamp },
 	{ .name = "stacks", .json_name = "stacks" },
+	{ .name = "drift_policy", .json_name = "driftPolicy" },
 };
-const struct rpc_message skep_v1_msg_project = { &skep__v1__project__descriptor, skep_v1_msg_project_fields, 6, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_project = { &skep__v1__project__descriptor, skep_v1_msg_project_fields, 7, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_create_project_request_fields[] = {
 	{ .name = "name", .json_name = "name", .required = true, .max_len = 40, .pattern = "^([a-z0-9]([a-z0-9-]*[a-z0-9])\077)$", .pattern_help = "lower-case letters, digits and hyphens, starting and ending with a letter or digit" },
@@ -269,6 +270,14 @@ static const struct rpc_field skep_v1_msg_list_projects_response_fields[] = {
 	{ .name = "next_page_token", .json_name = "nextPageToken" },
 };
 const struct rpc_message skep_v1_msg_list_projects_response = { &skep__v1__list_projects_response__descriptor, skep_v1_msg_list_projects_response_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_update_project_request_fields[] = {
+	{ .name = "project", .json_name = "project", .required = true, .max_len = 64 },
+	{ .name = "description", .json_name = "description", .max_len = 500 },
+	{ .name = "drift_policy", .json_name = "driftPolicy" },
+	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
+};
+const struct rpc_message skep_v1_msg_update_project_request = { &skep__v1__update_project_request__descriptor, skep_v1_msg_update_project_request_fields, 4, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_delete_project_request_fields[] = {
 	{ .name = "project", .json_name = "project", .required = true, .max_len = 64 },
@@ -734,6 +743,7 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_system_info,
 	&skep_v1_msg_task,
 	&skep_v1_msg_token,
+	&skep_v1_msg_update_project_request,
 	&skep_v1_msg_uploaded_file,
 	&skep_v1_msg_watch_job_request,
 	&skep_v1_msg_watch_job_response,

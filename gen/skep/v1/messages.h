@@ -38,6 +38,7 @@ extern const struct rpc_message skep_v1_msg_create_project_request; /* skep.v1.C
 extern const struct rpc_message skep_v1_msg_get_project_request; /* skep.v1.GetProjectRequest */
 extern const struct rpc_message skep_v1_msg_list_projects_request; /* skep.v1.ListProjectsRequest */
 extern const struct rpc_message skep_v1_msg_list_projects_response; /* skep.v1.ListProjectsResponse */
+extern const struct rpc_message skep_v1_msg_update_project_request; /* skep.v1.UpdateProjectRequest */
 extern const struct rpc_message skep_v1_msg_delete_project_request; /* skep.v1.DeleteProjectRequest */
 extern const struct rpc_message skep_v1_msg_registry; /* skep.v1.Registry */
 extern const struct rpc_message skep_v1_msg_set_registry_request; /* skep.v1.SetRegistryRequest */

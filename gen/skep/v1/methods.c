@@ -16,6 +16,7 @@ const struct rpc_method skep_v1_methods[] = {
 	{ "/skep.v1.Projects/Delete", &skep_v1_msg_delete_project_request, &google_protobuf_msg_empty, .role = RPC_ROLE_ADMIN, .handler = api_projects_delete },
 	{ "/skep.v1.Projects/Get", &skep_v1_msg_get_project_request, &skep_v1_msg_project, .role = RPC_ROLE_VIEWER, .no_side_effects = true, .handler = api_projects_get },
 	{ "/skep.v1.Projects/List", &skep_v1_msg_list_projects_request, &skep_v1_msg_list_projects_response, .role = RPC_ROLE_VIEWER, .no_side_effects = true, .handler = api_projects_list },
+	{ "/skep.v1.Projects/Update", &skep_v1_msg_update_project_request, &skep_v1_msg_project, .role = RPC_ROLE_OWNER, .handler = api_projects_update },
 	{ "/skep.v1.Registries/Delete", &skep_v1_msg_delete_registry_request, &google_protobuf_msg_empty, .role = RPC_ROLE_OWNER, .handler = api_registries_delete },
 	{ "/skep.v1.Registries/List", &skep_v1_msg_list_registries_request, &skep_v1_msg_list_registries_response, .role = RPC_ROLE_DEPLOYER, .no_side_effects = true, .handler = api_registries_list },
 	{ "/skep.v1.Registries/Set", &skep_v1_msg_set_registry_request, &skep_v1_msg_registry, .role = RPC_ROLE_OWNER, .handler = api_registries_set },

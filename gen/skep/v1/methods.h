@@ -16,6 +16,7 @@ void api_projects_create(struct rpc_call *call, const ProtobufCMessage *request)
 void api_projects_delete(struct rpc_call *call, const ProtobufCMessage *request);
 void api_projects_get(struct rpc_call *call, const ProtobufCMessage *request);
 void api_projects_list(struct rpc_call *call, const ProtobufCMessage *request);
+void api_projects_update(struct rpc_call *call, const ProtobufCMessage *request);
 void api_registries_delete(struct rpc_call *call, const ProtobufCMessage *request);
 void api_registries_list(struct rpc_call *call, const ProtobufCMessage *request);
 void api_registries_set(struct rpc_call *call, const ProtobufCMessage *request);

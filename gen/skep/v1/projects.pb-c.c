@@ -232,6 +232,51 @@ void   skep__v1__list_projects_response__free_unpacked
   assert(message->base.descriptor == &skep__v1__list_projects_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   skep__v1__update_project_request__init
+                     (Skep__V1__UpdateProjectRequest         *message)
+{
+  static const Skep__V1__UpdateProjectRequest init_value = SKEP__V1__UPDATE_PROJECT_REQUEST__INIT;
+  *message = init_value;
+}
+size_t skep__v1__update_project_request__get_packed_size
+                     (const Skep__V1__UpdateProjectRequest *message)
+{
+  assert(message->base.descriptor == &skep__v1__update_project_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__update_project_request__pack
+                     (const Skep__V1__UpdateProjectRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__update_project_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__update_project_request__pack_to_buffer
+                     (const Skep__V1__UpdateProjectRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__update_project_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__UpdateProjectRequest *
+       skep__v1__update_project_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__UpdateProjectRequest *)
+     protobuf_c_message_unpack (&skep__v1__update_project_request__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__update_project_request__free_unpacked
+                     (Skep__V1__UpdateProjectRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__update_project_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   skep__v1__delete_project_request__init
                      (Skep__V1__DeleteProjectRequest         *message)
 {
@@ -277,7 +322,7 @@ void   skep__v1__delete_project_request__free_unpacked
   assert(message->base.descriptor == &skep__v1__delete_project_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor skep__v1__project__field_descriptors[6] =
+static const ProtobufCFieldDescriptor skep__v1__project__field_descriptors[7] =
 {
   {
     "id",
@@ -351,10 +396,23 @@ static const ProtobufCFieldDescriptor skep__v1__project__field_descriptors[6] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "drift_policy",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Project, drift_policy),
+    &skep__v1__drift_policy__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__project__field_indices_by_name[] = {
   3,   /* field[3] = created_at */
   2,   /* field[2] = description */
+  6,   /* field[6] = drift_policy */
   0,   /* field[0] = id */
   1,   /* field[1] = name */
   5,   /* field[5] = stacks */
@@ -363,7 +421,7 @@ static const unsigned skep__v1__project__field_indices_by_name[] = {
 static const ProtobufCIntRange skep__v1__project__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor skep__v1__project__descriptor =
 {
@@ -373,7 +431,7 @@ const ProtobufCMessageDescriptor skep__v1__project__descriptor =
   "Skep__V1__Project",
   "skep.v1",
   sizeof(Skep__V1__Project),
-  6,
+  7,
   skep__v1__project__field_descriptors,
   skep__v1__project__field_indices_by_name,
   1,  skep__v1__project__number_ranges,
@@ -571,6 +629,83 @@ const ProtobufCMessageDescriptor skep__v1__list_projects_response__descriptor =
   (ProtobufCMessageInit) skep__v1__list_projects_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor skep__v1__update_project_request__field_descriptors[4] =
+{
+  {
+    "project",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__UpdateProjectRequest, project),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "description",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__UpdateProjectRequest, description),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "drift_policy",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__UpdateProjectRequest, drift_policy),
+    &skep__v1__drift_policy__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "request_id",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__UpdateProjectRequest, request_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__update_project_request__field_indices_by_name[] = {
+  1,   /* field[1] = description */
+  2,   /* field[2] = drift_policy */
+  0,   /* field[0] = project */
+  3,   /* field[3] = request_id */
+};
+static const ProtobufCIntRange skep__v1__update_project_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor skep__v1__update_project_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.UpdateProjectRequest",
+  "UpdateProjectRequest",
+  "Skep__V1__UpdateProjectRequest",
+  "skep.v1",
+  sizeof(Skep__V1__UpdateProjectRequest),
+  4,
+  skep__v1__update_project_request__field_descriptors,
+  skep__v1__update_project_request__field_indices_by_name,
+  1,  skep__v1__update_project_request__number_ranges,
+  (ProtobufCMessageInit) skep__v1__update_project_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor skep__v1__delete_project_request__field_descriptors[2] =
 {
   {
@@ -621,4 +756,34 @@ const ProtobufCMessageDescriptor skep__v1__delete_project_request__descriptor =
   1,  skep__v1__delete_project_request__number_ranges,
   (ProtobufCMessageInit) skep__v1__delete_project_request__init,
   NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCEnumValue skep__v1__drift_policy__enum_values_by_number[3] =
+{
+  { "DRIFT_POLICY_UNSPECIFIED", "SKEP__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED", 0 },
+  { "DRIFT_POLICY_REPORT", "SKEP__V1__DRIFT_POLICY__DRIFT_POLICY_REPORT", 1 },
+  { "DRIFT_POLICY_REPAIR", "SKEP__V1__DRIFT_POLICY__DRIFT_POLICY_REPAIR", 2 },
+};
+static const ProtobufCIntRange skep__v1__drift_policy__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex skep__v1__drift_policy__enum_values_by_name[3] =
+{
+  { "DRIFT_POLICY_REPAIR", 2 },
+  { "DRIFT_POLICY_REPORT", 1 },
+  { "DRIFT_POLICY_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor skep__v1__drift_policy__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "skep.v1.DriftPolicy",
+  "DriftPolicy",
+  "Skep__V1__DriftPolicy",
+  "skep.v1",
+  3,
+  skep__v1__drift_policy__enum_values_by_number,
+  3,
+  skep__v1__drift_policy__enum_values_by_name,
+  1,
+  skep__v1__drift_policy__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

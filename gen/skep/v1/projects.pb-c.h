@@ -24,11 +24,17 @@ typedef struct Skep__V1__CreateProjectRequest Skep__V1__CreateProjectRequest;
 typedef struct Skep__V1__GetProjectRequest Skep__V1__GetProjectRequest;
 typedef struct Skep__V1__ListProjectsRequest Skep__V1__ListProjectsRequest;
 typedef struct Skep__V1__ListProjectsResponse Skep__V1__ListProjectsResponse;
+typedef struct Skep__V1__UpdateProjectRequest Skep__V1__UpdateProjectRequest;
 typedef struct Skep__V1__DeleteProjectRequest Skep__V1__DeleteProjectRequest;
 
 
 /* --- enums --- */
 
+typedef enum _Skep__V1__DriftPolicy {
+  SKEP__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED = 0,
+  SKEP__V1__DRIFT_POLICY__DRIFT_POLICY_REPORT = 1,
+  SKEP__V1__DRIFT_POLICY__DRIFT_POLICY_REPAIR = 2
+} Skep__V1__DriftPolicy;
 
 /* --- messages --- */
 
@@ -41,10 +47,11 @@ struct  Skep__V1__Project
   Google__Protobuf__Timestamp *created_at;
   Google__Protobuf__Timestamp *updated_at;
   int32_t stacks;
+  Skep__V1__DriftPolicy drift_policy;
 };
 #define SKEP__V1__PROJECT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__project__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, 0 }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, 0, SKEP__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED }
 
 
 struct  Skep__V1__CreateProjectRequest
@@ -89,6 +96,19 @@ struct  Skep__V1__ListProjectsResponse
 #define SKEP__V1__LIST_PROJECTS_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__list_projects_response__descriptor) \
     , 0,NULL, (char *)protobuf_c_empty_string }
+
+
+struct  Skep__V1__UpdateProjectRequest
+{
+  ProtobufCMessage base;
+  char *project;
+  char *description;
+  Skep__V1__DriftPolicy drift_policy;
+  char *request_id;
+};
+#define SKEP__V1__UPDATE_PROJECT_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__update_project_request__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, SKEP__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED, (char *)protobuf_c_empty_string }
 
 
 struct  Skep__V1__DeleteProjectRequest
@@ -197,6 +217,25 @@ Skep__V1__ListProjectsResponse *
 void   skep__v1__list_projects_response__free_unpacked
                      (Skep__V1__ListProjectsResponse *message,
                       ProtobufCAllocator *allocator);
+/* Skep__V1__UpdateProjectRequest methods */
+void   skep__v1__update_project_request__init
+                     (Skep__V1__UpdateProjectRequest         *message);
+size_t skep__v1__update_project_request__get_packed_size
+                     (const Skep__V1__UpdateProjectRequest   *message);
+size_t skep__v1__update_project_request__pack
+                     (const Skep__V1__UpdateProjectRequest   *message,
+                      uint8_t             *out);
+size_t skep__v1__update_project_request__pack_to_buffer
+                     (const Skep__V1__UpdateProjectRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Skep__V1__UpdateProjectRequest *
+       skep__v1__update_project_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   skep__v1__update_project_request__free_unpacked
+                     (Skep__V1__UpdateProjectRequest *message,
+                      ProtobufCAllocator *allocator);
 /* Skep__V1__DeleteProjectRequest methods */
 void   skep__v1__delete_project_request__init
                      (Skep__V1__DeleteProjectRequest         *message);
@@ -233,6 +272,9 @@ typedef void (*Skep__V1__ListProjectsRequest_Closure)
 typedef void (*Skep__V1__ListProjectsResponse_Closure)
                  (const Skep__V1__ListProjectsResponse *message,
                   void *closure_data);
+typedef void (*Skep__V1__UpdateProjectRequest_Closure)
+                 (const Skep__V1__UpdateProjectRequest *message,
+                  void *closure_data);
 typedef void (*Skep__V1__DeleteProjectRequest_Closure)
                  (const Skep__V1__DeleteProjectRequest *message,
                   void *closure_data);
@@ -242,11 +284,13 @@ typedef void (*Skep__V1__DeleteProjectRequest_Closure)
 
 /* --- descriptors --- */
 
+extern const ProtobufCEnumDescriptor    skep__v1__drift_policy__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__project__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__create_project_request__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__get_project_request__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__list_projects_request__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__list_projects_response__descriptor;
+extern const ProtobufCMessageDescriptor skep__v1__update_project_request__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__delete_project_request__descriptor;
 
 PROTOBUF_C__END_DECLS

@@ -151,7 +151,7 @@ static void test_the_table_is_whole(void **state)
 				quoted ^= *p == '"';
 				if (quoted && *p == ' ')
 					*p = '+';
-				else if (strchr("&|)", *p))
+				else if (strchr("&|)>", *p))
 					*p = '\0';
 				if (*p == '\0')
 					break;

@@ -28,6 +28,25 @@ static void a_project_lives(void **state)
 		"/test/Admin project/demo unix:root,/test/Admin project/demo unix:root");
 }
 
+static void what_is_not_given_stays(void **state)
+{
+	struct world *w = *state;
+	struct answer made = RUN_OK(w, PROJECTS->create(w->db, &admin, "demo", "for show",
+		on_project, &a));
+	assert_int_equal(made.project.drift_policy, DRIFT_REPORT);
+	struct answer one = RUN_OK(w, PROJECTS->update(w->db, &admin, "demo", NULL, DRIFT_REPAIR,
+		on_project, &a));
+	assert_int_equal(one.project.drift_policy, DRIFT_REPAIR);
+	assert_string_equal(one.project.description, "for show");
+	struct answer two = RUN_OK(w, PROJECTS->update(w->db, &admin, "demo", "new", 0, on_project,
+		&a));
+	assert_int_equal(two.project.drift_policy, DRIFT_REPAIR);
+	assert_string_equal(two.project.description, "new");
+	assert_value(w, "select count(*) from audit_log where detail->>'drift_policy' = 'repair'", "2");
+	RUN_FAILS(w, ST_NOT_FOUND, "project \"other\" does not exist", PROJECTS->update(w->db, &admin,
+		"other", NULL, DRIFT_REPAIR, on_project, &a));
+}
+
 static void a_bad_project_name_is_refused(void **state)
 {
 	struct world *w = *state;
@@ -221,6 +240,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_project_lives),
+		TEST(what_is_not_given_stays),
 		TEST(a_bad_project_name_is_refused),
 		TEST(pages_go_from_new_to_old),
 		TEST(a_scope_sees_its_own_project_only),

@@ -697,13 +697,13 @@ static void observe_writes_and_tells_differences_only(void **state)
 	assert_int_equal(seen.stacks[0].n_services, 1);
 	struct db_service v = seen.stacks[0].services[0];
 	psql(w, "truncate events; listen skep_stacks");
-	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_RUNNING, "", &v, 1, on_done, &a));
+	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_RUNNING, "", "", &v, 1, on_done, &a));
 	assert_value(w, "select count(*) from events", "0");
 	assert_string_equal(notified(w), "");
 	v.running = 0, v.state = SERVICE_DEGRADED, v.message = "no suitable node";
-	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_DEGRADED, "web 0/1", &v, 1, on_done,
+	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_DEGRADED, "web 0/1", "", &v, 1, on_done,
 		&a));
-	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_DEGRADED, "web 0/1", &v, 1, on_done,
+	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_DEGRADED, "web 0/1", "", &v, 1, on_done,
 		&a));
 	assert_value(w,
 		"select string_agg(kind || ' ' || service || ' ' || state || ' ' || message, ',' order by seq) from events",
@@ -716,12 +716,60 @@ static void observe_writes_and_tells_differences_only(void **state)
 	submit(w, "demo", "web", JOB_RESTART);
 	claim(w, "d1");
 	v.running = 1, v.state = SERVICE_RUNNING;
-	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_RUNNING, "", &v, 1, on_done, &a));
+	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_RUNNING, "", "", &v, 1, on_done, &a));
 	s = get(w, "demo", "web");
 	assert_int_equal(s.status, STACK_DEGRADED);
 	assert_int_equal(s.services[0].running, 1);
 	RUN_FAILS(w, ST_NOT_FOUND, "does not exist",
-		STACKS->observe(w->db, j.project_id.text, STACK_RUNNING, "", &v, 1, on_done, &a));
+		STACKS->observe(w->db, j.project_id.text, STACK_RUNNING, "", "", &v, 1, on_done, &a));
+}
+
+static void drift_is_an_event(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	struct db_job j = running_stack(w, "demo", "web");
+	struct answer seen = RUN_OK(w, STACKS->watched(w->db, "", 10, on_stacks, &a));
+	struct db_service v = seen.stacks[0].services[0];
+	assert_false(seen.stacks[0].repairs_drift);
+	psql(w, "truncate events");
+	for (int i = 0; i < 2; i++)
+		RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_DRIFTED, "by hand", "web",
+			&v, 1, on_done, &a));
+	assert_value(w,
+		"select string_agg(kind || ' ' || service || ' ' || message, ',' order by kind) from events",
+		"stack.drift web by hand,stack.status  by hand");
+}
+
+static void repairs_have_a_bound(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	struct db_job first = running_stack(w, "demo", "web");
+	const char *stack = first.stack_id.text, *release = first.deployment_id.text;
+	RUN_FAILS(w, ST_FAILED_PRECONDITION, "project \"demo\" only reports drift",
+		STACKS->repair(w->db, stack, release, "why", 2, on_job, &a));
+	psql(w, "update projects set drift_policy = 'repair'");
+	struct answer seen = RUN_OK(w, STACKS->watched(w->db, "", 10, on_stacks, &a));
+	assert_true(seen.stacks[0].repairs_drift);
+	RUN_FAILS(w, ST_FAILED_PRECONDITION, "another release runs by now",
+		STACKS->repair(w->db, stack, stack, "why", 2, on_job, &a));
+	for (int i = 0; i < 2; i++) {
+		struct answer made = RUN_OK(w,
+			STACKS->repair(w->db, stack, release, "why", 2, on_job, &a));
+		assert_int_equal(made.job.kind, JOB_UPDATE);
+		assert_string_equal(made.job.deployment_id.text, release);
+		RUN_FAILS(w, ST_FAILED_PRECONDITION, "a job is at work on the stack",
+			STACKS->repair(w->db, stack, release, "why", 2, on_job, &a));
+		psql(w, "update deployment_jobs set state = 'succeeded'");
+	}
+	RUN_FAILS(w, ST_RESOURCE_EXHAUSTED, "was repaired 2 times within an hour",
+		STACKS->repair(w->db, stack, release, "why", 2, on_job, &a));
+	psql(w, "update deployment_jobs set created_at = now() - interval '61 minutes'");
+	RUN_OK(w, STACKS->repair(w->db, stack, release, "why", 2, on_job, &a));
+	assert_value(w,
+		"select count(*) || ' ' || min(detail->'params'->>'drift') from audit_log where actor = 'observer'",
+		"3 why");
 }
 
 static void watched_pages(void **state)
@@ -775,6 +823,8 @@ int main(void)
 		TEST(networks_are_exactly_those),
 		TEST(fail_release_spares_the_active_one),
 		TEST(observe_writes_and_tells_differences_only),
+		TEST(drift_is_an_event),
+		TEST(repairs_have_a_bound),
 		TEST(watched_pages),
 	};
 	return cmocka_run_group_tests(tests, world_start, world_stop);

@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include "base/arena.h"
 #include "stacks/converge.h"
+#include "stacks/drift_watch.h"
 #include "stacks/judge.h"
 
 /* A stack of two services, db and web (two replicas), as the database knows it, and a picture of
@@ -22,6 +23,8 @@ struct scene {
 	struct docker_task tasks[8];
 	size_t n_tasks;
 	json_t *spec;
+	const struct drift_seen *drift;
+	bool unknown; /* whether it drifted */
 };
 
 static int setup(void **state)
@@ -107,7 +110,7 @@ static struct judged_stack judge(struct scene *s)
 	picture_set_services(s->picture, s->services, s->n_services);
 	picture_set_tasks(s->picture, s->tasks, s->n_tasks);
 	picture_set_nodes(s->picture, &node, 1);
-	judge_stack(s->arena, s->picture, &s->stack, &j);
+	judge_stack(s->arena, s->picture, &s->stack, !s->unknown, s->drift, &j);
 	return j;
 }
 
@@ -128,6 +131,59 @@ static void all_as_known(void **state)
 	assert_false(j.moving);
 	assert_int_equal(j.n_services, 2);
 	assert_string_equal(j.services[1].service, "web");
+}
+
+static void what_was_changed_by_hand_is_drift(void **state)
+{
+	struct scene *s = *state;
+	const struct drift_seen drift = {
+		.service = "web", .message = "service web was changed by hand: Image"};
+	s->drift = &drift;
+	struct judged_stack j = judge(s);
+	assert_int_equal(j.status, STACK_DRIFTED);
+	assert_string_equal(j.message, drift.message);
+	assert_string_equal(j.drifted, "web");
+	assert_string_equal(j.services[1].message, "changed by hand");
+	assert_string_equal(j.services[0].message, "");
+	assert_true(j.differs);
+	believe(s, &j);
+	assert_false(judge(s).differs);
+	s->drift = NULL;
+	s->unknown = true; /* a check is under way: what is known stands */
+	assert_false(judge(s).differs);
+	s->unknown = false;
+	j = judge(s);
+	assert_int_equal(j.status, STACK_RUNNING);
+	assert_string_equal(j.services[1].message, "");
+}
+
+static void drift_explains_what_fails(void **state)
+{
+	struct scene *s = *state;
+	const struct drift_seen drift = {.service = "web", .message = "by hand"};
+	s->drift = &drift;
+	s->tasks[0].state = DOCKER_TASK_FAILED;
+	s->tasks[0].err = "crashed";
+	struct judged_stack j = judge(s);
+	assert_int_equal(j.status, STACK_DRIFTED);
+	assert_string_not_equal(j.services[1].message, "changed by hand");
+}
+
+static void who_is_repaired_too_often_is_degraded(void **state)
+{
+	struct scene *s = *state;
+	const struct drift_seen drift = {.service = "", .message = "network n", .given_up = true};
+	s->drift = &drift;
+	struct judged_stack j = judge(s);
+	assert_int_equal(j.status, STACK_DEGRADED);
+	assert_non_null(strstr(j.message, "network n; it was repaired 5 times within an hour"));
+}
+
+static void nobody_knows_is_no_drift(void **state)
+{
+	struct scene *s = *state;
+	s->unknown = true;
+	assert_false(judge(s).differs);
 }
 
 static void a_missing_service_is_drift(void **state)
@@ -264,6 +320,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(all_as_known),
+		TEST(what_was_changed_by_hand_is_drift),
+		TEST(drift_explains_what_fails),
+		TEST(who_is_repaired_too_often_is_degraded),
+		TEST(nobody_knows_is_no_drift),
 		TEST(a_missing_service_is_drift),
 		TEST(one_task_less_is_degraded),
 		TEST(nothing_running_and_on_its_way_is_converging),
