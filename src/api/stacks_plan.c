@@ -155,6 +155,7 @@ void api_stacks_plan(struct rpc_call *call, const ProtobufCMessage *request)
 	in.stack = (struct db_stack_ref){.id = "", .project = q->deploy->project, .name = q->deploy->name};
 	in.namespace_ = q->deploy->namespace_;
 	in.resolve_image = api_resolve_image(q->deploy);
+	in.keep_releases = api_of(call)->stacks->keep_releases;
 	in.upload = arena_memdup(a, &upload, sizeof(upload));
 	planner_plan(&in, on_plan, g);
 }

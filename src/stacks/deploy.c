@@ -50,15 +50,9 @@ static void on_good(
 	struct stack_run *sr;
 	if (!stack_op_end(data, &sr, NULL))
 		return;
-	struct arena *a = sr->run->arena;
-	sr->kept = arena_array(a, struct db_release_objects, n);
-	sr->n_kept = n;
-	for (size_t i = 0; i < n; i++) {
-		const char **names = arena_array(a, const char *, r[i].n_objects);
-		for (size_t k = 0; k < r[i].n_objects; k++)
-			names[k] = arena_strdup(a, r[i].objects[k]);
-		sr->kept[i] = (struct db_release_objects){r[i].number, names, r[i].n_objects};
-	}
+	const struct plan_kept kept = plan_kept_copy(sr->run->arena, r, n);
+	sr->kept = kept.releases;
+	sr->n_kept = kept.n;
 	stack_step_done(sr, st);
 }
 
@@ -131,8 +125,8 @@ static const char *refusals(struct arena *a, const struct plan *p)
 	return text;
 }
 
-/* Before the first write: is what would be done now what was planned, and can it be done? Behind the
- * first step the world has moved by our own writes. */
+/* Before the first write: is what would be done now what was planned, and can it be done? Behind
+ * the first step the world has moved by our own writes. */
 static enum flow_next check_plan(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
@@ -146,7 +140,8 @@ static enum flow_next check_plan(struct flow *f)
 		return FLOW_FAIL;
 	const char *given = arena_strdup(a, json_text(params, "plan_fingerprint", ""));
 	json_decref(params);
-	plan_make(a, &sr->world, &sr->target, &p);
+	const struct plan_kept kept = rollout_kept(&sr->forward);
+	plan_make(a, &sr->world, &sr->target, &kept, &p);
 	if (given[0])
 		f->st = fingerprint_check(a, given, &p);
 	if (!status_is_ok(&f->st)) {

@@ -73,6 +73,8 @@ static bool drift_of(struct arena *a, const struct plan_action *p, struct drift 
 		d->message = changed_message(a, d);
 		return d->n_changes > 0;
 	case PLAN_REMOVE:
+		if (p->kind != COMPOSE_SERVICE)
+			return false; /* of earlier releases, or still in use when they went */
 		d->drift = DRIFT_FOREIGN;
 		d->message =
 			arena_fmt(a, "%s %s carries this stack's label and is not in its release",
@@ -108,7 +110,7 @@ static void add_strangers(
 void drift_make(struct arena *a, const struct world *w, const struct release *r, struct drifts *ret)
 {
 	struct plan p;
-	plan_make(a, w, r, &p);
+	plan_make(a, w, r, NULL, &p);
 	struct drifts ds = {.items = arena_array(a, struct drift, p.n + w->n_services + 1)};
 	for (size_t i = 0; i < p.n; i++)
 		if (drift_of(a, &p.actions[i], &ds.items[ds.n]))

@@ -101,9 +101,10 @@ static const char *service_in(const struct world *w, const char *network_id)
 	json_t *entry;
 	size_t k;
 	for (size_t i = 0; i < w->n_services; i++)
-		json_array_foreach(json_at(w->services[i].spec, "TaskTemplate.Networks"), k, entry)
-			if (strcmp(json_text(entry, "Target", ""), network_id) == 0)
-				return w->services[i].name;
+		json_array_foreach(json_at(w->services[i].spec, "TaskTemplate.Networks"), k,
+			entry) if (strcmp(json_text(entry, "Target", ""), network_id) == 0) return w
+			->services[i]
+			.name;
 	return NULL;
 }
 
@@ -332,6 +333,29 @@ bool plan_wants(const struct release *r, enum compose_kind kind, const char *nam
 	return false;
 }
 
+struct plan_kept plan_kept_copy(
+	struct arena *a, const struct db_release_objects *releases, size_t n)
+{
+	struct db_release_objects *copy = arena_array(a, struct db_release_objects, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		const struct db_release_objects *r = &releases[i];
+		const char **names = arena_array(a, const char *, r->n_objects + 1);
+		for (size_t k = 0; k < r->n_objects; k++)
+			names[k] = arena_strdup(a, r->objects[k]);
+		copy[i] = (struct db_release_objects){r->number, names, r->n_objects};
+	}
+	return (struct plan_kept){copy, n};
+}
+
+bool plan_keeps(const struct plan_kept *kept, const char *name)
+{
+	for (size_t i = 0; i < kept->n; i++)
+		for (size_t k = 0; k < kept->releases[i].n_objects; k++)
+			if (strcmp(kept->releases[i].objects[k], name) == 0)
+				return true;
+	return false;
+}
+
 /* ---- all ---- */
 
 static struct plan_action *next(struct plan *p)
@@ -366,22 +390,27 @@ static void add_removed_services(struct plan *p, const struct release *r, const 
 	}
 }
 
-static void add_removed_objects(struct plan *p, const struct release *r, enum compose_kind kind,
-	const struct world_object *objects, size_t n)
+static void add_removed_objects(struct plan *p, const struct release *r,
+	const struct plan_kept *kept, enum compose_kind kind, const struct world_object *objects,
+	size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (!objects[i].ours || plan_wants(r, kind, objects[i].name))
 			continue;
 		*next(p) = removal(kind, objects[i].id, objects[i].name);
 		next(p)->object = &objects[i];
+		if (kind != COMPOSE_NETWORK && plan_keeps(kept, objects[i].name))
+			decide(next(p), PLAN_KEEP, "a roll-back could want it");
 		add(p);
 	}
 }
 
-void plan_make(
-	struct arena *a, const struct world *w, const struct release *r, struct plan *ret_plan)
+void plan_make(struct arena *a, const struct world *w, const struct release *r,
+	const struct plan_kept *kept, struct plan *ret_plan)
 {
+	static const struct plan_kept none;
 	struct plan p = {0};
+	kept = kept ? kept : &none;
 	p.actions = arena_array(a, struct plan_action,
 		r->n_networks + r->n_secrets + r->n_configs + r->n_services + w->n_networks +
 			w->n_secrets + w->n_configs + w->n_services + 1);
@@ -394,8 +423,8 @@ void plan_make(
 	for (size_t i = 0; i < r->n_services; i++, add(&p))
 		plan_service(a, w, &r->services[i], next(&p));
 	add_removed_services(&p, r, w);
-	add_removed_objects(&p, r, COMPOSE_SECRET, w->secrets, w->n_secrets);
-	add_removed_objects(&p, r, COMPOSE_CONFIG, w->configs, w->n_configs);
-	add_removed_objects(&p, r, COMPOSE_NETWORK, w->networks, w->n_networks);
+	add_removed_objects(&p, r, kept, COMPOSE_SECRET, w->secrets, w->n_secrets);
+	add_removed_objects(&p, r, kept, COMPOSE_CONFIG, w->configs, w->n_configs);
+	add_removed_objects(&p, r, kept, COMPOSE_NETWORK, w->networks, w->n_networks);
 	*ret_plan = p;
 }

@@ -5,6 +5,7 @@
  * and world. */
 #pragma once
 #include "compose/compose.h"
+#include "db/stacks.h"
 #include "stacks/release.h"
 #include "stacks/world.h"
 
@@ -61,6 +62,15 @@ void plan_service(struct arena *a, const struct world *w, const struct release_s
 /* Is an object of this name in the release? What is ours and is not, is removed. */
 bool plan_wants(const struct release *r, enum compose_kind kind, const char *name);
 
+/* Good releases, the newest first, that a roll-back could want: their secrets and configs stay. */
+struct plan_kept {
+	const struct db_release_objects *releases;
+	size_t n;
+};
+bool plan_keeps(const struct plan_kept *kept, const char *name);
+struct plan_kept plan_kept_copy(
+	struct arena *a, const struct db_release_objects *releases, size_t n);
+
 /* Environment and content: what may be a password. Their values are shown to those who ask for them
  * and may. */
 bool plan_is_sensitive(const struct compose_change *c);
@@ -71,5 +81,6 @@ struct plan {
 	size_t n;
 	unsigned counts[PLAN_VERDICTS];
 };
-void plan_make(
-	struct arena *a, const struct world *w, const struct release *r, struct plan *ret_plan);
+/* kept: see plan_keeps; NULL = none. */
+void plan_make(struct arena *a, const struct world *w, const struct release *r,
+	const struct plan_kept *kept, struct plan *ret_plan);

@@ -13,6 +13,7 @@ struct planner {
 	const char *project_id, *stack_id;
 	struct release release;
 	struct registry_auths auths;
+	struct plan_kept kept;
 	struct world world;
 	void (*done)(void *data, const struct status *st, const struct planner_result *r);
 	void *data;
@@ -147,6 +148,26 @@ static enum flow_next load_release(struct flow *f)
 	return FLOW_WAIT;
 }
 
+static void on_good(
+	void *data, const struct status *st, const struct db_release_objects *r, size_t n)
+{
+	struct planner *pl = data;
+	pl->kept = plan_kept_copy(pl->in.arena, r, n);
+	flow_step_done(&pl->flow, st);
+}
+
+/* The release that is deployed becomes one of them: a deploy keeps one less of those before. */
+static enum flow_next load_good(struct flow *f)
+{
+	struct planner *pl = planner_of(f);
+	unsigned keep = pl->in.keep_releases;
+	if (!pl->stack_id[0] || keep < 2)
+		return FLOW_NEXT;
+	pl->in.db->stacks->good_releases(
+		pl->in.db, pl->project_id, pl->stack_id, keep - 1, on_good, pl);
+	return FLOW_WAIT;
+}
+
 /* ---- what is there, and what follows ---- */
 
 static void on_looked(void *data, const struct status *st)
@@ -216,7 +237,7 @@ static enum flow_next resolve_images(struct flow *f)
 static enum flow_next decide(struct flow *f)
 {
 	struct planner *pl = planner_of(f);
-	plan_make(pl->in.arena, &pl->world, &pl->release, &pl->result.plan);
+	plan_make(pl->in.arena, &pl->world, &pl->release, &pl->kept, &pl->result.plan);
 	pl->result.fingerprint = fingerprint_make(pl->in.arena, &pl->result.plan);
 	return FLOW_NEXT;
 }
@@ -234,6 +255,7 @@ static const struct flow_step plan_steps[] = {
 	{"choose_namespace", choose_namespace, NULL, 0},
 	{"build", build, NULL, 0},
 	{"load_registries", load_registries, NULL, 0},
+	{"load_good", load_good, NULL, 0},
 	{"look", look, NULL, 0},
 	{"images", resolve_images, NULL, 0},
 	{"decide", decide, NULL, 0},

@@ -26,6 +26,7 @@ struct planner_input {
 	const struct release_upload *upload;
 	const char *namespace_;    /* "" = the stack's, or <project>-<name> */
 	const char *resolve_image; /* image_policy_parse's words */
+	unsigned keep_releases;    /* see struct stacks */
 };
 struct planner_result {
 	const struct release_build

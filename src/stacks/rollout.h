@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "loop/loop.h"
 #include "stacks/converge.h"
+#include "stacks/plan.h"
 
 struct arena;
 struct picture;
@@ -111,6 +112,8 @@ void rollout_write_networks(struct rollout *ro);
 void rollout_write_objects(struct rollout *ro);
 void rollout_write_services(struct rollout *ro);
 void rollout_prune(struct rollout *ro);
+/* Releases whose secrets and configs stay. */
+struct plan_kept rollout_kept(const struct rollout *ro);
 /* Watches these (in the run's arena) until all are done or one failed; then `next`, or the story of
  * the failure. */
 void rollout_watch(

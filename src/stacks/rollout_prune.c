@@ -44,14 +44,10 @@ static void on_object_removed(void *data, const struct status *st)
 
 /* ---- secrets and configs that stay ---- */
 
-static bool is_kept(const struct rollout *ro, const char *name)
+struct plan_kept rollout_kept(const struct rollout *ro)
 {
 	const struct stack_run *sr = ro->sr;
-	for (size_t i = 0; i < sr->n_kept && i < ro->keeps; i++)
-		for (size_t k = 0; k < sr->kept[i].n_objects; k++)
-			if (strcmp(sr->kept[i].objects[k], name) == 0)
-				return true;
-	return false;
+	return (struct plan_kept){sr->kept, sr->n_kept < ro->keeps ? sr->n_kept : ro->keeps};
 }
 
 static bool is_in_use(const struct rollout *ro, const char *id)
@@ -64,7 +60,8 @@ static bool is_in_use(const struct rollout *ro, const char *id)
 
 static bool goes(const struct rollout *ro, enum compose_kind kind, const struct world_object *o)
 {
-	return o->ours && !plan_wants(ro->target, kind, o->name) && !is_kept(ro, o->name) &&
+	const struct plan_kept kept = rollout_kept(ro);
+	return o->ours && !plan_wants(ro->target, kind, o->name) && !plan_keeps(&kept, o->name) &&
 	       !is_in_use(ro, o->id);
 }
 
@@ -73,12 +70,11 @@ static void add_in_use(struct rollout *ro, const json_t *list, const char *key)
 	struct arena *a = ro->sr->run->arena;
 	json_t *entry;
 	size_t i;
-	const char **more =
-		arena_array(a, const char *, ro->n_in_use + json_array_size(list) + 1);
+	const char **more = arena_array(a, const char *, ro->n_in_use + json_array_size(list) + 1);
 	if (ro->n_in_use)
 		memcpy(more, ro->in_use, ro->n_in_use * sizeof(*more));
-	json_array_foreach((json_t *)(uintptr_t)list, i, entry)
-		more[ro->n_in_use++] = arena_strdup(a, json_text(entry, key, ""));
+	json_array_foreach((json_t *)(uintptr_t)list, i, entry) more[ro->n_in_use++] =
+		arena_strdup(a, json_text(entry, key, ""));
 	ro->in_use = more;
 }
 

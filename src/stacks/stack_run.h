@@ -29,7 +29,7 @@ struct stack_run {
 	struct images *images; /* under way */
 	/* The newest good releases, the newest first, with the Engine's names of their secrets and
 	 * configs. */
-	struct db_release_objects *kept;
+	const struct db_release_objects *kept;
 	size_t n_kept;
 	struct world world;
 	struct rollout forward, back;

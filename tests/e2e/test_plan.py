@@ -33,6 +33,10 @@ def versions(engine, project):
     return {name: s['Version']['Index'] for name, s in engine.services(project.namespace()).items()}
 
 
+def specs(engine, project):
+    return {name: s['Spec'] for name, s in engine.services(project.namespace()).items()}
+
+
 def diff(project, stack='web', **fields):
     return project.skepd.call('Stacks', 'Diff', stack=project.ref(stack), **fields)
 
@@ -92,13 +96,14 @@ def test_plan_of_changes(project):
     del services['other']
     plan = planned(project, services, top={**TOP, 'configs': {'site': {'content': 'bye'}}}, show_values=True, **VARIABLES)
     found = verdicts(plan)
-    old = next(key for (kind, key), v in found.items() if kind == 'config' and v == 'remove')
+    old = next(key for kind, key in found if kind == 'config' and key != 'site')
     assert found == {
-        ('network', 'bridge'): 'keep', ('secret', 'key'): 'keep', ('config', 'site'): 'create', ('config', old): 'remove',
+        ('network', 'bridge'): 'keep', ('secret', 'key'): 'keep', ('config', 'site'): 'create', ('config', old): 'keep',
         ('service', 'app'): 'update', ('service', 'mode'): 'replace', ('service', f'{project.namespace()}_other'): 'remove'}
     env = {k.rsplit('.', 1)[1]: v for k, v in changes(action(plan, 'app')).items() if '.Env.' in k}
     assert env == {'MODE': ('"a"', '"b"'), 'MORE': ('', '"x"')}
-    assert 'mode' in action(plan, 'mode').reason and 'not in the text' in action(plan, old).reason
+    assert 'mode' in action(plan, 'mode').reason and 'a roll-back could want it' in action(plan, old).reason
+    assert 'not in the text' in action(plan, f'{project.namespace()}_other').reason
     project.deploy(services, top={**TOP, 'configs': {'site': {'content': 'bye'}}}, plan_fingerprint=plan.fingerprint, **VARIABLES)
 
 
@@ -129,12 +134,12 @@ def test_deploy_is_bound_to_its_plan(project, engine):
     wanted = {'app': hello(environment={'A': '1'}), 'other': hello()}
     plan = planned(project, wanted)
     update_by_hand(engine, project, 'other', set_env('X=1'))
-    before = versions(engine, project)
+    before = specs(engine, project)
     job = project.deploy(wanted, plan_fingerprint=plan.fingerprint, expect='FAILED').job
     assert job.error_code == 'ABORTED' and job.attempt == 1, job.error
     assert 'the world moved since the plan' in job.error and f'service {project.namespace()}_other was changed' in job.error
     assert f'{project.namespace()}_app' not in job.error
-    assert versions(engine, project) == before, 'nothing was written'
+    assert specs(engine, project) == before, 'nothing was written'
     assert project.releases()[0] == (2, 'FAILED')
 
     job = project.deploy({'app': hello(environment={'A': '2'}), 'other': hello()},

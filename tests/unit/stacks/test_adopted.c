@@ -97,7 +97,7 @@ static struct world *old_stack(struct arena *a)
 static unsigned changes(struct arena *a, const struct world *w, const struct release *r)
 {
 	struct plan p;
-	plan_make(a, w, r, &p);
+	plan_make(a, w, r, NULL, &p);
 	for (size_t i = 0; i < p.n; i++)
 		if (p.actions[i].verdict != PLAN_KEEP)
 			print_message("%s %s: %s\n", plan_verdict_name(p.actions[i].verdict),

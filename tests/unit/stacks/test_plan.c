@@ -27,6 +27,7 @@ struct fixture {
 	struct arena *a;
 	struct release r;
 	struct world w;
+	struct plan_kept kept;
 };
 
 static struct release render(struct arena *a, const char *compose, const char *stack_id)
@@ -125,7 +126,7 @@ static const struct plan_action *find(const struct plan *p, const char *key)
 static struct plan plan_of(struct fixture *f)
 {
 	struct plan p;
-	plan_make(f->a, &f->w, &f->r, &p);
+	plan_make(f->a, &f->w, &f->r, &f->kept, &p);
 	return p;
 }
 
@@ -261,6 +262,20 @@ static void test_remove(void **state)
 	const struct plan p = plan_of(f);
 	assert_int_equal(p.counts[PLAN_REMOVE], 2);
 	assert_int_equal(p.counts[PLAN_KEEP], 4);
+}
+
+static void test_kept(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const names[] = {"shop_s", "shop_c"};
+	static const struct db_release_objects releases[] = {{1, NULL, 0}, {2, names, 2}};
+	fill(f);
+	f->w.configs[f->w.n_configs++] = (struct world_object){
+		.id = "c", .name = "shop_c", .scope = "swarm", .content = "", .ours = true};
+	f->kept = (struct plan_kept){releases, 2};
+	expect(f, "shop_c", PLAN_KEEP, "a roll-back could want it");
+	f->kept.n = 1;
+	expect(f, "shop_c", PLAN_REMOVE, "not in the text");
 }
 
 /* ---- fingerprint ---- */
@@ -413,6 +428,7 @@ int main(void)
 		TEST(test_refuse),
 		TEST(test_external),
 		TEST(test_remove),
+		TEST(test_kept),
 		TEST(test_fingerprint),
 		TEST(test_fingerprint_of_what_goes),
 		TEST(test_no_fingerprint),
