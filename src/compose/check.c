@@ -155,6 +155,16 @@ static bool check_bool(
 	return n->kind == NODE_BOOL || check_must_be(l, n, path, "boolean");
 }
 
+/* "64m" as bytes. */
+static void size(struct node *n)
+{
+	int64_t bytes;
+	if (!size_parse(str_of(n->text), &bytes))
+		return;
+	n->kind = NODE_INT;
+	n->number = bytes;
+}
+
 /* "0440", as the Compose specification writes modes. What is none stays a string. */
 static void octal(struct node *n)
 {
@@ -176,6 +186,8 @@ static bool check_int(
 	bool cut = l->in->compat && (k->flags & F_NUMBER); /* docker cuts 1.5 to 1 */
 	if (n->kind == NODE_STRING && (k->flags & F_OCTAL) && !l->in->compat)
 		octal(n);
+	if (n->kind == NODE_STRING && (k->flags & F_SIZE) && !l->in->compat)
+		size(n);
 	if (n->kind == NODE_FLOAT && (cut || n->real == floor(n->real)) && fabs(n->real) < 0x1p62) {
 		n->number = (int64_t)n->real;
 		n->kind = NODE_INT;

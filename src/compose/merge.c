@@ -295,8 +295,8 @@ static void merge_map(
 		struct node_entry *e = &over->map.entries[i];
 		const struct schema_key *k = schema_find(table, e->key);
 		struct node_entry *mine = node_entry(base, e->key);
-		if (!k && l->in->compat)
-			continue;
+		if (!k && l->in->compat && table == schema_root)
+			continue; /* docker keeps the first text's x-… */
 		if (!mine && l->in->compat && e->value->kind == NODE_SEQ && e->value->seq.len == 0)
 			continue;
 		if (!mine)

@@ -132,7 +132,7 @@ static const struct schema_key mount_volume_keys[] = {
 	{0},
 };
 static const struct schema_key tmpfs_keys[] = {
-	{"size", K_INT, F_UNSIGNED, NO_FIELD, NULL, NULL},
+	{"size", K_INT, F_UNSIGNED | F_SIZE, NO_FIELD, NULL, NULL},
 	{"mode", K_INT, F_SENT | F_OCTAL, NO_FIELD, NULL,
 		"docker sends no mode for a tmpfs; it is not sent"},
 	{0},

@@ -58,6 +58,7 @@ enum schema_flag {
 	F_REFUSED = 1 << 14, /* of the Compose specification, but Swarm has no such thing: `text` */
 	F_SENT = 1 << 16,    /* docker drops it: in compat mode we warn with `text`, else it is sent */
 	F_OCTAL = 1 << 15,   /* of a K_INT: a string is octal, in the Compose specification */
+	F_SIZE = 1 << 17,    /* of a K_INT: a string is a size, in the Compose specification */
 };
 /* Docker's schemas of the versions before 3.n do not have the key. */
 #define SINCE(n)       ((unsigned)(n) << 24)

@@ -1,7 +1,9 @@
 /* Any bytes as Compose text: no crash, no leak, bounded memory, and what is accepted renders to
  * JSON that an update of itself keeps. The first byte chooses the dialect and whether the rest is
- * cut in two texts. */
+ * cut in two: a later text, a file to include or extend (b.yml, d/b.yml), or an env file (d/.env).
+ */
 #include <stdlib.h>
+#include <string.h>
 #include "base/arena.h"
 #include "compose/compose.h"
 
@@ -28,20 +30,27 @@ static void check(struct arena *a, const struct compose_objects *list)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct compose_upload uploads[] = {{"f", {"A=1\nB\nC='x'\n", 12}}};
+	static const char *const profiles[] = {"p", "q"};
 	static const struct compose_variable variables[] = {
 		{"A", "va"}, {"E", ""}, {"N", "3"}, {"T", "true"}};
 	if (size < 1)
 		return 0;
 	struct arena *a = arena_create();
-	size_t cut = data[0] & 2 ? size / 2 : size - 1;
-	struct compose_text texts[] = {{"a.yml", {(const char *)data + 1, cut}},
-		{"b.yml", {(const char *)data + 1 + cut, size - 1 - cut}}};
-	struct compose_input in = {.name = "s",
+	const uint8_t *mark = memmem(data + 1, size - 1, "\n---\n", 5); /* else in the middle */
+	size_t cut = data[0] & 34 ? (mark ? (size_t)(mark - data) : size / 2) : size - 1;
+	struct str second = {(const char *)data + 1 + cut, size - 1 - cut};
+	struct compose_text texts[] = {{"a.yml", {(const char *)data + 1, cut}}, {"b.yml", second}};
+	const struct compose_upload uploads[] = {{"f", {"A=1\nB\nC='x'\n", 12}}, {"b.yml", second},
+		{"d/b.yml", second}, {data[0] & 64 ? "d/.env" : ".env", second}};
+	struct compose_input in = {.name = data[0] & 128 ? NULL : "s",
 		.texts = texts,
 		.texts_len = data[0] & 2 ? 2 : 1,
 		.uploads = uploads,
-		.uploads_len = 1,
+		.uploads_len = data[0] & 32   ? 4
+			       : data[0] & 64 ? 3
+					      : 1,
+		.profiles = profiles,
+		.profiles_len = data[0] & 8 ? 2 : 0,
 		.variables = variables,
 		.variables_len = 4,
 		.dir = data[0] & 4 ? "/d/e" : NULL,
@@ -71,6 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t len;
 	compose_file_refs(a, &in, &files, &len, &errors);
 	compose_variable_refs(a, &in, &names, &len, &errors);
+	compose_text_name(a, &in);
 	arena_destroy(a);
 	return 0;
 }

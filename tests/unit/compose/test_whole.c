@@ -404,7 +404,7 @@ static void test_settings(void **state)
 	must(&f,
 		"services:\n  a:\n    image: x\n    scale: 2\n    oom_score_adj: -500\n"
 		"    dns_opt: [ndots:1]\n    tmpfs: ['/run:size=1m,mode=1777', /tmp]\n"
-		"    volumes: [{type: tmpfs, target: /t, tmpfs: {mode: '0700', size: 5}}]\n"
+		"    volumes: [{type: tmpfs, target: /t, tmpfs: {mode: '0700', size: 5k}}]\n"
 		"    configs: [{source: c, mode: '0440'}]\n"
 		"    environment: {A: 0123, B: 1.50, C: 1e6, D: 1_000, E: 2024-01-01, F: .inf}\n"
 		"    env_file: [{path: r.env, format: raw}]\n    develop: {watch: []}\n"
@@ -416,6 +416,7 @@ static void test_settings(void **state)
 	assert_int_equal(a->replicas.value, 2);
 	assert_int_equal(a->volumes_len, 3);
 	assert_int_equal(a->volumes[0].tmpfs_mode, 0700);
+	assert_int_equal(a->volumes[0].tmpfs_size, 5 * 1024);
 	assert_string_equal(a->volumes[1].target, "/run");
 	assert_int_equal(a->volumes[1].tmpfs_size, 1024 * 1024);
 	assert_int_equal(a->volumes[1].tmpfs_mode, 01777);
