@@ -243,7 +243,8 @@ static void make_parts(struct app *app)
 		.keep_releases = (unsigned)config_number(c, CONFIG_KEEP_RELEASES)};
 	const struct job_worker_options worker = {.loop = app->loop, .db = app->db, .rng = rng_system(), .owner = app->instance.text,
 		.kinds = stacks_kinds, .context = &app->stacks, .slots = (unsigned)config_number(c, CONFIG_JOB_SLOTS),
-		.lease_ms = (unsigned)config_number(c, CONFIG_JOB_LEASE)};
+		.lease_ms = (unsigned)config_number(c, CONFIG_JOB_LEASE),
+		.max_takeovers = (unsigned)config_number(c, CONFIG_JOB_TAKEOVERS)};
 	app->worker = job_worker_create(&worker);
 	const struct observer_options observer = {
 		.loop = app->loop, .docker = app->docker, .db = app->db, .on_engine = on_engine, .data = app};

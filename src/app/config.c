@@ -46,6 +46,8 @@ static const struct option options[CONFIG_COUNT] = {
 		"jobs that run here at a time", CONFIG_NUMBER, false, false},
 	[CONFIG_JOB_LEASE] = {"job_lease", "15s", 1000, 600000, NULL,
 		"how long after a daemon's death another takes its jobs over", CONFIG_DURATION, false, false},
+	[CONFIG_JOB_TAKEOVERS] = {"job_takeovers", "5", 1, 1000, NULL,
+		"so many daemons may die over a job; then it is taken back", CONFIG_NUMBER, false, false},
 	[CONFIG_STALL_LIMIT] = {"stall_limit", "60s", 1000, 86400000, NULL,
 		"a deploy that makes no progress for so long has failed", CONFIG_DURATION, false, false},
 	[CONFIG_HOLD] = {"hold", "5s", 0, 3600000, NULL,

@@ -13,7 +13,7 @@
 	" select project_id, stack_id, id, last_sequence, " kind ", " message "," \
 	"  state, step, percent from j"
 
-enum { CLAIM, RENEW, STEP, PROGRESS, FINISHING, FINISH, REQUEUEING, REQUEUE, NEXT_DUE,
+enum { CLAIM, RENEW, STEP, PROGRESS, FINISHING, FINISH, LEFT, REQUEUEING, REQUEUE, NEXT_DUE,
 	HOUSEKEEP };
 static const struct pg_stmt sql[] = {
 	/* $1 owner, $2 limit, $3 lease in ms. now() so that the indexes can be used. Two daemons
@@ -101,6 +101,13 @@ static const struct pg_stmt sql[] = {
 		"  update deployments d set state = 'failed', finished_at = j.finished_at from j"
 		"  where d.id = j.deployment_id and d.state = 'pending' and j.state <> 'succeeded')"
 		EVENT_OF_J("'job.ended'", "$6")},
+	/* $1 id, $2 error in one line. A job that was given up has said nothing of its stack. */
+	[LEFT] = {"job_left",
+		"update orchestration_stacks s set status_message = $2,"
+		"  status = case when s.active_deployment_id is null then 'failed'"
+		"   else 'degraded' end::stack_status"
+		" from deployment_jobs j where j.id = skep_uuid($1) and s.id = j.stack_id"
+		" and j.state = 'failed' and s.status in ('deploying', 'removing')"},
 	[REQUEUEING] = {"job_requeueing",
 		"select skep_fence(skep_uuid($1), $2) where not exists (select from deployment_jobs"
 		" where id = skep_uuid($1) and epoch = $2 and state = 'pending')"},
@@ -253,6 +260,10 @@ struct db_call *job_finish(struct db *db, const char *id, int epoch, enum job_st
 	call_bind_lossy(c, error_text && error_text[0] ? error_text : bad ? error->message : "");
 	call_bind(c, bad ? st_code_name(error->code) : "");
 	call_bind_lossy(c, bad ? error->message : "");
+	if (state == JOB_FAILED) {
+		call_add_text(c, &sql[LEFT], id);
+		call_bind_lossy(c, bad ? error->message : "");
+	}
 	call_add_text(c, &job_notify_event, id);
 	call_add_text(c, &job_notify_waiting, id);
 	return call_run(c, call_deliver_plain);

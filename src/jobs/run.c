@@ -402,6 +402,12 @@ static bool is_no_return(const struct job_run *run, const char *step)
 	return step && run->kind->no_return && strcmp(run->kind->no_return, step) == 0;
 }
 
+/* Too many daemons have died over it, `times` as many as may. It may be what kills them. */
+static bool is_deadly(const struct job_run *run, int times)
+{
+	return run->max_takeovers > 0 && run->job->takeovers > times * run->max_takeovers;
+}
+
 static void start_steps(struct job_run *run)
 {
 	const struct db_job *j = run->job;
@@ -413,6 +419,12 @@ static void start_steps(struct job_run *run)
 		flow_start(f, j->step, true);
 	} else if (run->cancelled && !is_no_return(run, step_under_way(run))) {
 		f->st = status_err(ST_CANCELLED, "cancelled");
+		flow_start(f, step_under_way(run), true);
+	} else if (is_deadly(run, 1) && !is_no_return(run, step_under_way(run))) {
+		f->st = status_err(ST_INTERNAL,
+			"%d daemons have died over this job, the last one at step %s: it is not "
+			"tried again",
+			run->job->takeovers, step_under_way(run));
 		flow_start(f, step_under_way(run), true);
 	} else {
 		flow_start(f, last_step(run), false);
@@ -491,6 +503,14 @@ void job_run_start(struct job_run *run)
 {
 	if (run->cancelled && !has_begun(run)) {
 		run->flow->st = status_err(ST_CANCELLED, "cancelled before it began");
+		start_ending(run, END_FINISH);
+		return;
+	}
+	if (is_deadly(run, has_begun(run) ? 2 : 1)) {
+		run->flow->st = status_err(ST_INTERNAL,
+			"%d daemons have died over this job%s: it is given up%s",
+			run->job->takeovers, has_begun(run) ? " and over taking it back" : "",
+			has_begun(run) ? " as it is; deploy the stack again, or remove it" : "");
 		start_ending(run, END_FINISH);
 		return;
 	}

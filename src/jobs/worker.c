@@ -11,6 +11,7 @@
 
 #define SLOTS_DEFAULT    16
 #define LEASE_MS_DEFAULT 15000
+#define TAKEOVERS_DEFAULT 5
 #define SWEEP_MS_MAX     5000
 #define SLOTS_MAX        1024
 
@@ -21,7 +22,7 @@ struct job_worker {
 	char owner[128];
 	const struct job_kind_def *const *kinds;
 	void *context;
-	unsigned slots, lease_ms;
+	unsigned slots, lease_ms, max_takeovers;
 
 	struct list runs;
 	size_t n_runs;
@@ -115,6 +116,7 @@ static struct job_run *start_run(struct job_worker *w, const struct db_job *job)
 		job_run_abandon(old); /* its lease had ended: the new epoch counts */
 	struct job_run *run = job_run_create(w->loop, w->db, w->rng, kind, w->context, job);
 	run->owner = w;
+	run->max_takeovers = (int)w->max_takeovers;
 	run->on_over = on_run_over;
 	job_run_trust(run, trust_until(w, w->claim_started_ms));
 	list_push(&w->runs, &run->node);
@@ -244,6 +246,7 @@ struct job_worker *job_worker_create(const struct job_worker_options *o)
 	if (w->slots > SLOTS_MAX)
 		w->slots = SLOTS_MAX;
 	w->lease_ms = o->lease_ms ? o->lease_ms : LEASE_MS_DEFAULT;
+	w->max_takeovers = o->max_takeovers ? o->max_takeovers : TAKEOVERS_DEFAULT;
 	(void)snprintf(w->owner, sizeof(w->owner), "%s", o->owner);
 	list_init(&w->runs);
 	timer_init(&w->sweep, o->loop, on_sweep);

@@ -26,6 +26,7 @@ struct job_worker_options {
 	void *context;                           /* for the kinds */
 	unsigned slots;                          /* jobs at a time; default 16 */
 	unsigned lease_ms;                       /* default 15,000 */
+	unsigned max_takeovers;                  /* see job_run; default 5 */
 };
 struct job_worker *job_worker_create(const struct job_worker_options *o);
 /* Only before start or after drain has ended. NULL is fine. */

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from daemon import hello, number_of, one_shot, slow, wait_for_answer
+from daemon import compose, hello, number_of, one_shot, slow, wait_for_answer
 from native_client import RpcError
 from servers import eventually
 
@@ -373,3 +373,58 @@ def test_watch_replays_from_any_number(project, skepd):
             messages = list(client.stream('Jobs', 'Watch', id=ended.job.id, after_sequence=after))
         assert [m.event.sequence for m in messages[:-1]] == list(range(after + 1, ended.job.last_sequence + 1))
         assert messages[-1].job.id == ended.job.id
+
+
+def test_scale_survives_a_deploy_that_names_no_replicas(project, engine):
+    project.deploy({'app': hello()})
+    project.scale({'app': 2})
+    project.deploy({'app': hello(environment={'A': '1'})})
+    assert len(engine.running(project.namespace())['app']) == 2
+    project.deploy({'app': hello(deploy={'replicas': 1})})
+    eventually('one is left', lambda: len(engine.running(project.namespace())['app']) == 1)
+
+
+def test_one_shots_run_again_only_when_changed(project, engine):
+    services = {'init': one_shot('EXIT_AFTER=0'), 'job': hello(arguments=['EXIT_AFTER=0'], deploy={'mode': 'replicated-job',
+                'update_config': None, 'endpoint_mode': None})}
+    text = json.loads(compose(services))
+    for key in ('update_config', 'endpoint_mode', 'restart_policy'):
+        text['services']['job']['deploy'].pop(key, None)
+    project.deploy(json.dumps(text).encode())
+    before = {t['ID'] for t in engine.tasks(project.namespace())}
+    project.deploy(json.dumps(text).encode())
+    assert {t['ID'] for t in engine.tasks(project.namespace())} == before
+    text['services']['job']['environment'] = {'A': '1'}
+    project.deploy(json.dumps(text).encode())
+    new = [t for t in engine.tasks(project.namespace()) if t['ID'] not in before]
+    assert len(new) == 1
+
+
+def test_a_networks_options_change(project, engine):
+    def text(name, **network):
+        return {'app': hello(networks=[name])}, {'networks': {name: network}}
+    services, top = text('back')
+    project.deploy(services, top=top)
+    before = versions(engine, project.namespace())
+    services, top = text('back', internal=True)
+    error = project.deploy(services, top=top, expect='FAILED').job.error
+    assert 'cannot be changed (Internal differs) while service' in error and 'another name' in error
+    assert versions(engine, project.namespace()) == before
+    services, top = text('back2', internal=True)
+    project.deploy(services, top=top)
+    assert engine.objects(project.namespace())['networks'] == [f'{project.namespace()}_back2']
+    engine.call('DELETE', f'/services/{project.namespace()}_app')
+    eventually('its tasks are gone', lambda: not engine.tasks(project.namespace()))
+    services, top = text('back2')
+    project.deploy(services, top=top)
+    assert not engine.call('GET', f'/networks/{project.namespace()}_back2')['Internal']
+
+
+def test_earlier_configs_stay_for_roll_backs(project, engine):
+    def deploy(content):
+        project.deploy({'app': hello(configs=['c'])}, top={'configs': {'c': {'content': content}}})
+        return set(engine.objects(project.namespace())['configs'])
+    first, found = deploy('0'), set()
+    for i in range(1, 6):
+        found = deploy(str(i))
+    assert len(found) == 5 and not first & found

@@ -110,7 +110,8 @@ struct world_daemon *world_start(struct world *w)
 		.kinds = w->kinds ? w->kinds : stacks_kinds,
 		.context = &d->stacks,
 		.slots = w->slots,
-		.lease_ms = LEASE_MS};
+		.lease_ms = LEASE_MS,
+		.max_takeovers = w->max_takeovers};
 	d->worker = job_worker_create(&o);
 	job_worker_start(d->worker);
 	return d;

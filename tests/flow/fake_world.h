@@ -29,6 +29,7 @@ struct world {
 	const char *log;
 	bool logs_hang;
 	const struct job_kind_def *const *kinds; /* NULL = stacks_kinds */
+	unsigned max_takeovers; /* of daemons that are started from now on; 0 = the default */
 	unsigned slots, keep_releases; /* 0 = the default; keep_releases: 1 */
 };
 struct world *world_create(void);

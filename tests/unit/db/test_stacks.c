@@ -514,6 +514,24 @@ static void a_service_that_is_not_there_is_refused(void **state)
 	RUN_OK(w, STACKS->submit(w->db, &admin, &scale, on_job, &a));
 }
 
+/* Its daemons died, and nobody could say what the stack has become. */
+static void a_job_that_is_given_up_leaves_a_true_status(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	struct db_job j = claim(w, "d1");
+	RUN_OK(w, STACKS->set_status(w->db, &j, STACK_DEPLOYING, "", on_done, &a));
+	finish(w, &j, JOB_FAILED);
+	assert_value(w, "select status from orchestration_stacks", "failed");
+	running_stack(w, "demo", "web");
+	deploy(w, "demo", "web");
+	j = claim(w, "d1");
+	RUN_OK(w, STACKS->set_status(w->db, &j, STACK_DEPLOYING, "", on_done, &a));
+	finish(w, &j, JOB_FAILED);
+	assert_value(w, "select status from orchestration_stacks", "degraded");
+}
+
 static void a_stacks_queue_is_bounded(void **state)
 {
 	struct world *w = *state;
@@ -815,6 +833,7 @@ int main(void)
 		TEST(a_scope_names_its_own_by_default),
 		TEST(scale_needs_a_release),
 		TEST(a_service_that_is_not_there_is_refused),
+		TEST(a_job_that_is_given_up_leaves_a_true_status),
 		TEST(a_stacks_queue_is_bounded),
 		TEST(remove_supersedes_what_waits_and_deletes),
 		TEST(a_deploy_behind_a_remove_keeps_the_stack),
