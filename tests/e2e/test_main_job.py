@@ -385,11 +385,9 @@ def test_scale_survives_a_deploy_that_names_no_replicas(project, engine):
 
 
 def test_one_shots_run_again_only_when_changed(project, engine):
-    services = {'init': one_shot('EXIT_AFTER=0'), 'job': hello(arguments=['EXIT_AFTER=0'], deploy={'mode': 'replicated-job',
-                'update_config': None, 'endpoint_mode': None})}
-    text = json.loads(compose(services))
-    for key in ('update_config', 'endpoint_mode', 'restart_policy'):
-        text['services']['job']['deploy'].pop(key, None)
+    job = hello(arguments=['EXIT_AFTER=0'], depends_on={'init': {'condition': 'service_completed_successfully'}})
+    job['deploy'] = {'mode': 'replicated-job'}
+    text = json.loads(compose({'init': one_shot('EXIT_AFTER=0'), 'job': job}))
     project.deploy(json.dumps(text).encode())
     before = {t['ID'] for t in engine.tasks(project.namespace())}
     project.deploy(json.dumps(text).encode())
