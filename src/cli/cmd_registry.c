@@ -53,7 +53,7 @@ static int read_password(struct cli *c, const char **ret_password)
 int cmd_registry_login(struct cli *c)
 {
 	Skep__V1__SetRegistryRequest r = SKEP__V1__SET_REGISTRY_REQUEST__INIT;
-	const char *project, *username = cli_option(c, "username"), *password;
+	const char *project, *username = cli_option(c, "username"), *password = "";
 	ProtobufCMessage *reply;
 	if (!username || !*username)
 		return cli_usage(c, "as whom? Give --username");
