@@ -44,3 +44,19 @@ static void pack(struct buf *b, const struct rpc_message *m, const ProtobufCMess
 }
 
 const struct rpc_codec codec_proto = {"proto", unpack, pack};
+
+const struct rpc_message *rpc_registry_find(const struct rpc_registry *r, struct str name)
+{
+	size_t low = 0, high = r ? r->n : 0;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		int cmp = str_cmp(str_of(r->messages[mid]->descriptor->name), name);
+		if (cmp == 0)
+			return r->messages[mid];
+		if (cmp < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}

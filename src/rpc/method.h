@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <protobuf-c/protobuf-c.h>
+#include "base/str.h"
 
 struct rpc_call;
 
@@ -24,6 +25,8 @@ enum rpc_wkt {
 	RPC_WKT_ANY,
 	RPC_WKT_EMPTY,
 	RPC_WKT_STRUCT,
+	RPC_WKT_VALUE,
+	RPC_WKT_LIST_VALUE,
 	RPC_WKT_FIELD_MASK,
 	RPC_WKT_WRAPPER
 };
@@ -51,7 +54,15 @@ struct rpc_message {
 	const struct rpc_field *fields;
 	unsigned n_fields;
 	enum rpc_wkt wkt;
+	const struct rpc_registry *registry; /* of google.protobuf.Any: the types it may hold */
 };
+
+struct rpc_registry { /* sorted by the full name (bytewise) */
+	const struct rpc_message *const *messages;
+	size_t n;
+};
+/* NULL: unknown. The registry may be NULL. */
+const struct rpc_message *rpc_registry_find(const struct rpc_registry *r, struct str name);
 
 struct rpc_method {
 	const char *path; /* "/skep.v1.Stacks/Deploy" */

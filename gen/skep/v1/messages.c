@@ -16,6 +16,8 @@
 #include "skep/v1/system.pb-c.h"
 #include "skep/wire/v1/wire.pb-c.h"
 
+static const struct rpc_registry registry;
+
 static const struct rpc_field google_protobuf_msg_duration_fields[] = {
 	{ .name = "seconds", .json_name = "seconds" },
 	{ .name = "nanos", .json_name = "nanos" },
@@ -65,7 +67,7 @@ static const struct rpc_field google_protobuf_msg_any_fields[] = {
 	{ .name = "type_url", .json_name = "typeUrl" },
 	{ .name = "value", .json_name = "value" },
 };
-const struct rpc_message google_protobuf_msg_any = { &google__protobuf__any__descriptor, google_protobuf_msg_any_fields, 2, RPC_WKT_ANY };
+const struct rpc_message google_protobuf_msg_any = { &google__protobuf__any__descriptor, google_protobuf_msg_any_fields, 2, RPC_WKT_ANY, &registry };
 
 static const struct rpc_field google_rpc_msg_status_fields[] = {
 	{ .name = "code", .json_name = "code" },
@@ -759,3 +761,4 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_wire_v1_msg_ping,
 };
 const size_t skep_v1_message_count = sizeof(skep_v1_messages) / sizeof(skep_v1_messages[0]);
+static const struct rpc_registry registry = { skep_v1_messages, sizeof(skep_v1_messages) / sizeof(skep_v1_messages[0]) };
