@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "net/transport.h"
 #include "rpc/call_impl.h"
+#include "rpc/h1.h"
 #include "rpc/h2.h"
 #include "rpc/native.h"
 #include "rpc/server_impl.h"
@@ -50,7 +51,7 @@ static const struct {
 	{is_native, "native", &native_wire},
 	{is_tls, "TLS", NULL},
 	{is_http2, "HTTP/2", &h2_wire},
-	{is_http1, "HTTP/1", NULL},
+	{is_http1, "HTTP/1", &h1_wire},
 };
 
 /* NULL, and *ret_why is not OK: it is something else. NULL and OK: too little has come to say. */
@@ -407,7 +408,7 @@ void conn_pause(struct rpc_conn *c)
 
 void conn_resume(struct rpc_conn *c)
 {
-	if (!c->paused || c->closing)
+	if (c->closing || (!c->paused && c->in.len == 0))
 		return;
 	c->paused = false;
 	defer_post(&c->again);

@@ -79,7 +79,8 @@ void conn_finish(struct rpc_conn *c, const struct status *why);
 void conn_call_ended(struct rpc_conn *c);
 /* Looks again whether a connection that drains is done. */
 void conn_settle(struct rpc_conn *c);
-/* The wire's own brake on the input: bytes it has not taken stay in c->in, and come again. */
+/* The wire's own brake on the input: bytes it has not taken stay in c->in, and come again after
+ * conn_resume (which may also be called without a pause, for them alone). */
 void conn_pause(struct rpc_conn *c);
 void conn_resume(struct rpc_conn *c);
 /* c->queued or c->collected have changed. */

@@ -7,7 +7,7 @@
 
 #define TOKEN_MAX 512
 
-static const struct rpc_method *find_method(const struct rpc_server *s, struct str path)
+const struct rpc_method *dispatch_find(const struct rpc_server *s, struct str path)
 {
 	size_t low = 0, high = s->o.n_methods;
 	while (low < high) {
@@ -130,7 +130,7 @@ void dispatch_open(
 		call_abort(call, &st, NULL);
 		return;
 	}
-	call->method = find_method(call->server, path);
+	call->method = dispatch_find(call->server, path);
 	if (!call->method) {
 		st = status_err(
 			ST_UNIMPLEMENTED, "there is no method \"" STR_FMT "\"", STR_ARG(path));

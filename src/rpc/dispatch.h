@@ -5,8 +5,12 @@
 #include "base/str.h"
 
 struct rpc_call;
+struct rpc_method;
+struct rpc_server;
 struct status;
 
+/* NULL: there is none at this path. */
+const struct rpc_method *dispatch_find(const struct rpc_server *s, struct str path);
 /* call->metadata and deadline_at are set. */
 void dispatch_open(
 	struct rpc_call *call, struct str path, bool has_payload, struct str payload, bool end);

@@ -5,6 +5,7 @@
 #include "rpc/codec.h"
 #include "rpc/dispatch.h"
 #include "rpc/envelope.h"
+#include "rpc/pbjson.h"
 #include "rpc/server_impl.h"
 
 #define TIMEOUT_DIGITS 8
@@ -23,7 +24,7 @@ const struct rpc_codec *grpc_codec(struct str content_type, const char *prefix)
 	struct str suffix = {type.ptr + n, type.len - n};
 	if (suffix.len == 0 || str_is(suffix, "+proto"))
 		return &codec_proto;
-	return NULL;
+	return str_is(suffix, "+json") ? &codec_json : NULL;
 }
 
 static uint64_t unit_ns(char unit)

@@ -6,7 +6,10 @@
 #include "net/transport.h"
 #include "rpc/call_impl.h"
 #include "rpc/conn.h"
+#include "rpc/connect.h"
+#include "rpc/dispatch.h"
 #include "rpc/grpc.h"
+#include "rpc/grpc_web.h"
 #include "rpc/server_impl.h"
 
 #define FIELDS_FIRST   16u
@@ -140,30 +143,95 @@ struct str http_header(const struct http_exchange *x, const char *name)
 	return STR("");
 }
 
-static const struct http_protocol *choose(const struct http_exchange *x)
+static int hex_digit(char c)
 {
-	if (str_starts(http_header(x, "content-type"), "application/grpc"))
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool http_decode(struct arena *a, struct str text, bool is_query, struct str *ret_text)
+{
+	char *out = arena_alloc(a, text.len + 1), *p = out;
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.ptr[i];
+		if (c == '%') {
+			if (text.len - i < 3 || hex_digit(text.ptr[i + 1]) < 0 ||
+				hex_digit(text.ptr[i + 2]) < 0)
+				return false;
+			c = (char)(hex_digit(text.ptr[i + 1]) << 4 | hex_digit(text.ptr[i + 2]));
+			i += 2;
+		} else if (c == '+' && is_query) {
+			c = ' ';
+		}
+		*p++ = c;
+	}
+	*p = '\0';
+	*ret_text = str_make(out, (size_t)(p - out));
+	return true;
+}
+
+bool http_query(struct http_exchange *x, const char *name, struct str *ret_value)
+{
+	struct str rest = x->query;
+	while (rest.len > 0) {
+		struct str value = str_cut(&rest, '&'), key = str_cut(&value, '=');
+		if (str_is(key, name))
+			return http_decode(x->arena, value.ptr ? value : STR(""), true, ret_value);
+	}
+	return false;
+}
+
+/* By the content type, which is orthogonal to the wire. NULL: *ret_status says why. */
+static const struct http_protocol *choose(const struct http_exchange *x, unsigned *ret_status)
+{
+	struct str type = http_header(x, "content-type");
+	const struct rpc_method *m = dispatch_find(x->conn->server, x->path);
+	if (str_starts(type, "application/grpc-web"))
+		return &grpc_web_protocol;
+	if (str_starts(type, "application/grpc"))
 		return &grpc_protocol;
+	if (str_starts(type, "application/connect+"))
+		return &connect_stream_protocol;
+	if (m && str_is(x->method, "POST") && connect_codec(type))
+		return &connect_unary_protocol;
+	if (m && str_is(x->method, "GET") && m->no_side_effects)
+		return &connect_unary_protocol;
+	*ret_status = !m ? 404 : str_is(x->method, "POST") ? 415 : 405;
 	return NULL;
 }
 
 void http_begin(struct http_exchange *x)
 {
-	x->protocol = x->too_large ? NULL : choose(x);
-	if (x->too_large)
+	unsigned status;
+	if (x->too_large) {
 		http_refuse(x, 431, "the header is longer than %zu bytes or has more than %d fields",
 			x->conn->server->o.limits.max_header, HTTP_FIELDS_MAX);
-	else if (x->protocol)
+		return;
+	}
+	x->protocol = choose(x, &status);
+	if (x->protocol) {
 		x->protocol->begin(x);
-	else
+	} else if (status == 404) {
 		http_refuse(x, 404, "there is nothing at " STR_FMT, STR_ARG(x->path));
+	} else if (status == 405) {
+		http_add_header(x, "allow", STR("POST"));
+		http_refuse(x, 405, "calls are made with POST");
+	} else {
+		http_add_header(x, "accept-post",
+			STR("application/json, application/proto, application/connect+json, "
+			    "application/connect+proto, application/grpc, application/grpc-web"));
+		http_refuse(x, 415, "the content type \"" STR_FMT "\" is not known here",
+			STR_ARG(http_header(x, "content-type")));
+	}
 }
 
 /* ---- the request's body ---- */
 
 void http_consume(struct http_exchange *x)
 {
-	if (!x->unconsumed || x->done || (x->call && !list_empty(&x->call->inbox)))
+	if (!x->unconsumed || (x->call && !list_empty(&x->call->inbox)))
 		return;
 	size_t n = x->unconsumed;
 	x->unconsumed = 0;

@@ -119,6 +119,10 @@ void http_forget_free(struct rpc_server *s);
 /* ---- for the protocols ---- */
 /* A header of the request by its lower-case name; len 0 when absent, the first when repeated. */
 struct str http_header(const struct http_exchange *x, const char *name);
+/* A parameter of the query, percent-decoded, in the arena. False: absent, or malformed. */
+bool http_query(struct http_exchange *x, const char *name, struct str *ret_value);
+/* %XX and, in a query, + for a space. False: malformed. */
+bool http_decode(struct arena *a, struct str text, bool is_query, struct str *ret_text);
 void http_respond(struct http_exchange *x, unsigned status);
 /* Texts are static or in the arena. Before the header is sent, and before the end. */
 void http_add_header(struct http_exchange *x, const char *name, struct str value);

@@ -2,123 +2,9 @@
  * first byte chooses how the rest is taken: even: as the raw bytes of a connection; odd: as frames,
  * each a length byte and a body, to which the header is added, so that most inputs get behind it.
  */
-#include <assert.h>
-#include <fcntl.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
-#include "base/arena.h"
-#include "base/log.h"
-#include "loop/loop.h"
+#include "fuzz_server.h"
 #include "rpc/details.h"
 #include "rpc/frame.h"
-#include "rpc/server.h"
-#include "skep/v1/common.pb-c.h"
-#include "skep/v1/messages.h"
-
-static void on_echo(struct rpc_call *call, const ProtobufCMessage *request)
-{
-	rpc_call_reply(call, request);
-}
-
-static void end(struct rpc_call *call)
-{
-	struct status st = status_err(ST_CANCELLED, "gone");
-	rpc_call_finish(call, &st);
-}
-
-static void on_message(struct rpc_call *call, const ProtobufCMessage *message)
-{
-	struct status ok = status_ok();
-	if (message)
-		(void)rpc_call_send(call, message);
-	else
-		rpc_call_finish(call, &ok);
-}
-
-static void on_bidi(struct rpc_call *call, const ProtobufCMessage *request)
-{
-	assert(!request);
-	rpc_call_on_message(call, on_message);
-	rpc_call_on_cancel(call, end);
-}
-
-static void on_hang(struct rpc_call *call, const ProtobufCMessage *request)
-{
-	(void)request;
-	rpc_call_on_cancel(call, end);
-}
-
-static void on_writable(struct rpc_call *call)
-{
-	Skep__V1__Event e = SKEP__V1__EVENT__INIT;
-	char text[2000] = {0};
-	struct status ok = status_ok();
-	int64_t *left = rpc_call_data(call);
-	e.message = memset(text, 'x', sizeof(text) - 1);
-	while (*left > 0) {
-		--*left;
-		if (!rpc_call_send(call, &e.base))
-			return;
-	}
-	rpc_call_finish(call, &ok);
-}
-
-static void on_source(struct rpc_call *call, const ProtobufCMessage *request)
-{
-	int64_t *left = arena_alloc(rpc_call_arena(call), sizeof(*left));
-	*left = ((const Skep__V1__Event *)request)->sequence & 0x1ff;
-	rpc_call_set_data(call, left);
-	rpc_call_on_writable(call, on_writable);
-	rpc_call_on_cancel(call, end);
-	on_writable(call);
-}
-
-static void authenticate(void *context, struct rpc_token *token, struct str bearer)
-{
-	struct rpc_caller caller = {.role = (enum rpc_role)(bearer.len % 5), .name = "fuzz"};
-	struct status st = status_ok();
-	(void)context;
-	if (bearer.ptr[0] == 'x')
-		st = status_err(ST_UNAUTHENTICATED, "no");
-	rpc_token_answer(token, &st, &caller, 0);
-}
-
-#define E &skep_v1_msg_event
-static const struct rpc_method methods[] = {
-	{"/b", E, E, .role = RPC_ROLE_VIEWER, .client_streaming = true, .server_streaming = true,
-		.handler = on_bidi},
-	{"/d", &skep_v1_msg_deploy_stack_request, &skep_v1_msg_deploy_stack_request,
-		.anonymous = true, .handler = on_echo},
-	{"/e", E, E, .role = RPC_ROLE_VIEWER, .handler = on_echo},
-	{"/h", E, E, .role = RPC_ROLE_VIEWER, .handler = on_hang},
-	{"/s", E, E, .role = RPC_ROLE_VIEWER, .server_streaming = true, .handler = on_source},
-};
-
-static struct loop *loop;
-static struct rpc_server *server;
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-	(void)argc;
-	(void)argv;
-	log_configure(LOG_ERROR, LOG_KEY_VALUE);
-	loop = loop_create();
-	struct rpc_server_options o = {.loop = loop,
-		.methods = methods,
-		.n_methods = sizeof(methods) / sizeof(methods[0]),
-		.authenticate = authenticate,
-		.limits = {.max_message = 2000,
-			.max_metadata = 300,
-			.max_streams = 8,
-			.max_buffered = 20000}};
-	server = rpc_server_create(&o);
-	return 0;
-}
 
 static void frames_of(struct buf *b, const uint8_t *data, size_t size)
 {
@@ -152,8 +38,6 @@ static void parse_only(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct buf b = {0};
-	char sink[65536];
-	int fds[2];
 	if (size < 2 || size > 16384)
 		return 0;
 	parse_only(data + 1, size - 1);
@@ -161,21 +45,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		frames_of(&b, data + 1, size - 1);
 	else
 		buf_add(&b, data + 1, size - 1);
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0)
-		abort();
-	struct status st = rpc_server_adopt(server, fds[0]);
-	assert(status_is_ok(&st));
-	ssize_t written = write(fds[1], b.ptr, b.len);
-	assert(written > 0);
-	buf_finish(&b);
-	(void)shutdown(fds[1], SHUT_WR);
-	const struct rpc_counters *n = rpc_server_counters(server);
-	while (n->connections > 0 || n->open_calls > 0) {
-		loop_turn(loop);
-		while (read(fds[1], sink, sizeof(sink)) > 0)
-			;
-	}
-	(void)close(fds[1]);
-	assert(n->buffered == 0);
+	serve(&b);
 	return 0;
 }

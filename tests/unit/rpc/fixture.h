@@ -185,7 +185,7 @@ static inline void handle_bidi(struct rpc_call *call, const ProtobufCMessage *re
 
 #define EVENT &skep_v1_msg_event
 static const struct rpc_method world_methods[] = {
-	{"/t.T/Anon", EVENT, EVENT, .anonymous = true, .handler = handle_echo},
+	{"/t.T/Anon", EVENT, EVENT, .anonymous = true, .no_side_effects = true, .handler = handle_echo},
 	{"/t.T/Bidi", EVENT, EVENT, .role = RPC_ROLE_VIEWER, .client_streaming = true,
 		.server_streaming = true, .handler = handle_bidi},
 	{"/t.T/Deploy", &skep_v1_msg_deploy_stack_request, EVENT, .role = RPC_ROLE_DEPLOYER,

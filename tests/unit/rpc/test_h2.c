@@ -139,7 +139,7 @@ static void header_is_held_to_the_protocol(void **state)
 		{"POST", "application/grpcx", ":status: 415\n"},
 		{"POST", "application/grpc+xml", ":status: 415\n"},
 		{"GET", "application/grpc", ":status: 405\n"},
-		{"POST", "text/html", ":status: 404\n"},
+		{"POST", "text/html", ":status: 415\n"},
 		{"POST", "application/grpc+proto;v=1", "grpc-status: 0\n"},
 	};
 	struct pair t;

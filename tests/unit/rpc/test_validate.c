@@ -193,7 +193,7 @@ static void patterns_bytes_and_fractions(void **state)
 {
 	struct rpc_field fields[2] = {{.name = "name", .pattern = "^[a-z]{2,4}$", .min_len = 2},
 		{.name = "text", .min_len = 2, .max_len = 3}};
-	struct rpc_message m = {&skep__v1__compose_file__descriptor, fields, 2, RPC_WKT_NONE};
+	struct rpc_message m = {&skep__v1__compose_file__descriptor, fields, 2, RPC_WKT_NONE, NULL};
 	Skep__V1__ComposeFile f = SKEP__V1__COMPOSE_FILE__INIT;
 	(void)state;
 	expect_good(&m, &f.base); /* empty: not required */
