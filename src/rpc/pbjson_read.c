@@ -89,7 +89,7 @@ static bool store(struct reader *r, const struct rpc_message *type,
 {
 	if (t.kind == LEX_BAD)
 		return bad_text(r, at);
-	if (d->type == PROTOBUF_C_TYPE_MESSAGE) {
+	if (d->type == PROTOBUF_C_TYPE_MESSAGE && type) {
 		ProtobufCMessage *inner = *(ProtobufCMessage **)to;
 		if (!inner)
 			inner = make(r, at, type->descriptor);

@@ -123,7 +123,8 @@ static void put_value(struct buf *b, const ProtobufCFieldDescriptor *d,
 		put_bytes(b, at);
 		return;
 	case PROTOBUF_C_TYPE_MESSAGE:
-		put_message(b, message, *(const ProtobufCMessage *const *)at);
+		if (message) /* always */
+			put_message(b, message, *(const ProtobufCMessage *const *)at);
 		return;
 	}
 }
@@ -285,7 +286,7 @@ static void put_any(struct buf *b, const struct rpc_message *m, const ProtobufCM
 		buf_adds(b, "\"@type\":");
 		pbjson_put_string(b, url);
 	}
-	if (!status_is_ok(&st)) { /* a type we do not know: what it holds, as bytes */
+	if (!type || !status_is_ok(&st)) { /* a type we do not know: what it holds, as bytes */
 		if (value->len > 0) {
 			buf_adds(b, ",\"value\":");
 			put_bytes(b, value);
