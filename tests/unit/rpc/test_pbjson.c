@@ -93,7 +93,7 @@ static void floats(void **state)
 	same("{\"floatField\":\"Infinity\"}");
 	same("{\"floatField\":0.1,\"doubleField\":1.7976931348623157e+308}");
 	same("{\"floatField\":3.4028235e+38}");
-	same("{\"doubleField\":5e-324}");
+	same("{\"doubleField\":4.94065645841247e-324}");
 	expect("{\"doubleField\":\"1.50\",\"floatField\":\"2\"}", "{\"floatField\":2,\"doubleField\":1.5}");
 	same("{\"doubleField\":-0}");
 	refused("{\"floatField\":1e39}", "floatField: must be a number that a float holds");
