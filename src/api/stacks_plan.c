@@ -108,7 +108,7 @@ static void on_plan(void *data, const struct status *st, const struct planner_re
 	struct planning *g = data;
 	struct arena *a = rpc_call_arena(g->call);
 	const struct plan *p = &r->plan;
-	if (r->build && r->build->errors.len > 0) {
+	if (r->build->errors.len > 0) {
 		api_refuse_texts(g->call, &r->build->errors);
 		return;
 	}

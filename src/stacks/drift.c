@@ -30,23 +30,12 @@ static const struct compose_change *by_hand(
 	return changes;
 }
 
-/* What people call it. */
-static const char *field_name(const char *path)
-{
-	static const char *const heads[] = {
-		"TaskTemplate.ContainerSpec.", "TaskTemplate.", "EndpointSpec.", "Mode."};
-	for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++)
-		if (strncmp(path, heads[i], strlen(heads[i])) == 0)
-			return path + strlen(heads[i]);
-	return path;
-}
-
 static const char *changed_message(struct arena *a, const struct drift *d)
 {
 	struct buf b = {0};
 	buf_fmt(&b, "%s %s was changed by hand:", compose_kind_name(d->kind), d->key);
 	for (size_t i = 0; i < d->n_changes && i < NAMED_MAX; i++)
-		buf_fmt(&b, "%s %s", i ? "," : "", field_name(d->changes[i].path));
+		buf_fmt(&b, "%s %s", i ? "," : "", plan_field_name(d->changes[i].path));
 	if (d->n_changes > NAMED_MAX)
 		buf_fmt(&b, " and %zu more", d->n_changes - NAMED_MAX);
 	const char *text = str_dup(a, buf_str(&b));

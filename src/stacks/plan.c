@@ -57,6 +57,16 @@ static void create(struct arena *a, struct plan_action *p)
 	decide(p, PLAN_CREATE, "it does not exist yet");
 }
 
+const char *plan_field_name(const char *path)
+{
+	static const char *const heads[] = {
+		"TaskTemplate.ContainerSpec.", "TaskTemplate.", "EndpointSpec.", "Mode."};
+	for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++)
+		if (strncmp(path, heads[i], strlen(heads[i])) == 0)
+			return path + strlen(heads[i]);
+	return path;
+}
+
 bool plan_is_sensitive(const struct compose_change *c)
 {
 	return strncmp(c->path, "TaskTemplate.ContainerSpec.Env", 30) == 0 ||
@@ -266,9 +276,10 @@ static void compare_service(struct arena *a, const struct world *w, json_t *body
 		decide(p, PLAN_REPLACE, "the Engine cannot change a service's mode");
 	else if (diff.verdict == COMPOSE_UPDATE)
 		decide(p, PLAN_UPDATE,
-			diff.len == 1 ? arena_fmt(a, "%s differs", diff.changes[0].path)
-				      : arena_fmt(a, "%s and %zu more differ", diff.changes[0].path,
-						diff.len - 1));
+			diff.len == 1
+				? arena_fmt(a, "%s differs", plan_field_name(diff.changes[0].path))
+				: arena_fmt(a, "%s and %zu more differ",
+					  plan_field_name(diff.changes[0].path), diff.len - 1));
 	else if (mark)
 		decide(p, PLAN_UPDATE, arena_fmt(a, "%s: it is written again", mark));
 	if (p->verdict != PLAN_KEEP)

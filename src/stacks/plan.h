@@ -74,6 +74,8 @@ struct plan_kept plan_kept_copy(
 /* Environment and content: what may be a password. Their values are shown to those who ask for them
  * and may. */
 bool plan_is_sensitive(const struct compose_change *c);
+/* What people call a service's field: "Image" of "TaskTemplate.ContainerSpec.Image". */
+const char *plan_field_name(const char *path);
 
 /* All of it: networks, secrets, configs, services in the release's order, then what is removed. */
 struct plan {

@@ -1,5 +1,6 @@
 #include "stacks/planner.h"
 
+#include <string.h>
 #include "base/arena.h"
 #include "db/registries.h"
 #include "flow/flow.h"
@@ -204,6 +205,8 @@ static void say(void *data, const char *words)
 {
 	struct planner *pl = data;
 	struct planner_result *r = &pl->result;
+	if (strncmp(words, "warning: ", 9) == 0) /* of a job's events; here all are warnings */
+		words += 9;
 	r->said[r->n_said++] = arena_strdup(pl->in.arena, words);
 }
 
@@ -288,11 +291,13 @@ static void start(const struct planner_input *in, const struct flow_step *steps,
 	void *data)
 {
 	static const struct flow_ops ops = {.on_end = on_end};
+	static const struct release_build none;
 	struct planner *pl = arena_new(in->arena, struct planner);
 	*pl = (struct planner){.in = *in,
 		.project_id = "",
 		.stack_id = "",
-		.result = {.project = "",
+		.result = {.build = &none,
+			.project = "",
 			.name = in->stack.name,
 			.namespace_ = "",
 			.active_id = ""},

@@ -29,8 +29,8 @@ struct planner_input {
 	unsigned keep_releases;    /* see struct stacks */
 };
 struct planner_result {
-	const struct release_build
-		*build; /* of a plan; with its errors where the texts are wrong */
+	/* Of a plan, with its errors where the texts are wrong; empty: it came not so far. */
+	const struct release_build *build;
 	const char *project, *name, *namespace_;
 	int64_t release;       /* the active one's number; 0 = none */
 	bool busy;             /* a job is at work on the stack: its writes may change the answer */

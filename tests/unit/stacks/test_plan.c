@@ -410,7 +410,7 @@ static void test_scaled(void **state)
 	json_object_set_new(json_at(spec, "Labels"), LABEL_SCALE, json_string("5"));
 	assert_int_equal(drifts_of(f).n, 0);
 	expect(f, "web", PLAN_UPDATE,
-		"Mode.Replicated.Replicas differs"); /* a deploy takes the text's */
+		"Replicated.Replicas differs"); /* a deploy takes the text's */
 	json_object_set_new(json_at(spec, "Mode.Replicated"), "Replicas", json_integer(4));
 	assert_int_equal(drifts_of(f).n, 1);
 }
