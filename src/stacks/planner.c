@@ -169,6 +169,38 @@ static enum flow_next load_good(struct flow *f)
 	return FLOW_WAIT;
 }
 
+static void on_before_built(void *data, const struct status *st, const struct release_build *b)
+{
+	struct planner *pl = data;
+	if (status_is_ok(st))
+		release_keep_names(pl->in.arena, pl->result.namespace_, &pl->release, &b->release);
+	flow_step_done(&pl->flow, st);
+}
+
+static void on_before(void *data, const struct status *st, const struct db_release *r)
+{
+	struct planner *pl = data;
+	if (!status_is_ok(st)) {
+		flow_step_done(&pl->flow, st);
+		return;
+	}
+	release_build(pl->in.loop, pl->in.arena,
+		&(struct release_build_input){
+			.namespace_ = pl->result.namespace_, .rendered = r->rendered},
+		on_before_built, pl);
+}
+
+/* As a deploy does it. */
+static enum flow_next keep_names(struct flow *f)
+{
+	struct planner *pl = planner_of(f);
+	if (!pl->world.adopted || !pl->result.active_id[0])
+		return FLOW_NEXT;
+	pl->in.db->stacks->load_release(
+		pl->in.db, pl->project_id, pl->result.active_id, on_before, pl);
+	return FLOW_WAIT;
+}
+
 /* ---- what is there, and what follows ---- */
 
 static void on_looked(void *data, const struct status *st)
@@ -257,6 +289,7 @@ static const struct flow_step plan_steps[] = {
 	{"load_stack", load_stack, NULL, 0},
 	{"choose_namespace", choose_namespace, NULL, 0},
 	{"build", build, NULL, 0},
+	{"keep_names", keep_names, NULL, 0},
 	{"load_registries", load_registries, NULL, 0},
 	{"load_good", load_good, NULL, 0},
 	{"look", look, NULL, 0},

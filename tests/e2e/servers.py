@@ -328,6 +328,153 @@ class Engine(Server):
         return answer[0]
 
 
+def children():
+    """{pid: its children's pids}, of every process."""
+    found = {}
+    for path in glob.glob('/proc/[0-9]*/stat'):
+        try:
+            with open(path, encoding='utf-8', errors='replace') as f:
+                text = f.read()
+        except OSError:
+            continue
+        found.setdefault(int(text.rsplit(')', 1)[1].split()[1]), []).append(int(text.split()[0]))
+    return found
+
+
+class Node(Engine):
+    """An Engine with a cable to the others', which is there before it starts. plug(node) makes it."""
+
+    def __init__(self, address, plug):
+        super().__init__()
+        self.address, self.plug = address, plug
+
+    def run(self, argv, **how):
+        wait = 'until ip -o addr show dev cable 2>/dev/null | grep -q inet; do sleep 0.05; done; exec "$@"'
+        super().run(['sh', '-c', wait, 'sh', *argv], **how)
+        self.plug(self)
+
+    def processes(self):
+        """Of the Engine, and of what it started: all in its network, and what runs below them."""
+        home, found = os.stat(f'/proc/{self.process.pid}/ns/net').st_ino, set()
+        for path in glob.glob('/proc/[0-9]*'):
+            try:
+                if os.stat(f'{path}/ns/net').st_ino == home:
+                    found.add(int(path.split('/')[2]))
+            except OSError:
+                pass
+        below, left = children(), list(found)
+        while left:
+            for pid in below.get(left.pop(), ()):
+                if pid not in found:
+                    found.add(pid)
+                    left.append(pid)
+        return found
+
+    def crash(self):
+        """As if somebody had pulled the plug: nothing of it runs any more."""
+        for pid in self.processes() - {self.process.pid}:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.kill9()
+
+    def stop(self):
+        if self.is_alive():
+            super().stop()
+
+
+class Swarm:
+    """Three Engines, the first one a manager. Their cables meet in a network namespace of its own: nothing of the machine is
+    touched, and everything goes with the processes."""
+
+    def __init__(self):
+        self.hub = subprocess.Popen(['sleep', 'infinity'], preexec_fn=self.prepare_hub)
+        self.nodes = [Node(f'198.51.100.{n}', self.plug) for n in (1, 2, 3)]
+        self.manager = self.nodes[0]
+
+    @staticmethod
+    def why_not():
+        """Why there can be none on this machine; None: there can."""
+        if os.geteuid() != 0:
+            return 'network namespaces need root'
+        for program in ('ip', 'nsenter', 'dockerd'):
+            if not shutil.which(program):
+                return f'there is no {program}'
+        made = subprocess.run(['unshare', '--net', 'ip', 'link', 'add', 'br0', 'type', 'bridge'], capture_output=True, text=True,
+                              check=False)
+        return made.stderr.strip() or 'no bridge can be made' if made.returncode else None
+
+    @staticmethod
+    def prepare_hub():
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if libc.unshare(CLONE_NEWNET):
+            os._exit(126)
+
+    @staticmethod
+    def ip(pid, *words):
+        subprocess.run(['nsenter', f'--net=/proc/{pid}/ns/net', 'ip', *words], check=True)
+
+    def plug(self, node):
+        number = self.nodes.index(node) + 1
+        pid = node.process.pid
+        subprocess.run(['nsenter', f'--net=/proc/{self.hub.pid}/ns/net', 'ip', 'link', 'del', f'n{number}'], check=False,
+                       capture_output=True)  # of before a crash
+        self.ip(self.hub.pid, 'link', 'add', f'n{number}', 'master', 'br0', 'type', 'veth', 'peer', 'name', 'cable',
+                'netns', str(pid))
+        self.ip(self.hub.pid, 'link', 'set', f'n{number}', 'up')
+        self.ip(pid, 'link', 'set', 'cable', 'up')
+        self.ip(pid, 'addr', 'add', f'{node.address}/24', 'dev', 'cable')
+
+    def start(self):
+        eventually('the hub has a network of its own',
+                   lambda: os.stat(f'/proc/{self.hub.pid}/ns/net').st_ino != os.stat('/proc/self/ns/net').st_ino)
+        self.ip(self.hub.pid, 'link', 'add', 'br0', 'type', 'bridge')
+        self.ip(self.hub.pid, 'link', 'set', 'br0', 'up')
+        for node in self.nodes:
+            node.start()
+        manager = {'ListenAddr': '0.0.0.0:2377', 'AdvertiseAddr': self.manager.address}
+        # A node that is gone is noticed within seconds, not within half a minute.
+        self.manager.call('POST', '/swarm/init', {**manager, 'Spec': {'Dispatcher': {'HeartbeatPeriod': 1000000000}}})
+        token = self.manager.call('GET', '/swarm')['JoinTokens']['Worker']
+        for node in self.nodes[1:]:
+            node.call('POST', '/swarm/join', {'ListenAddr': '0.0.0.0:2377', 'AdvertiseAddr': node.address,
+                                              'RemoteAddrs': [f'{self.manager.address}:2377'], 'JoinToken': token})
+        eventually('three nodes are ready', lambda: [self.state(n) for n in self.nodes] == ['ready'] * 3)
+
+    def seen(self, node):
+        """A node as the manager sees it."""
+        return next(n for n in self.manager.call('GET', '/nodes') if n['Status'].get('Addr') == node.address)
+
+    def state(self, node):
+        return self.seen(node)['Status']['State']
+
+    def make(self, node, availability):
+        seen = self.seen(node)
+        self.manager.call('POST', f'/nodes/{seen["ID"]}/update?version={seen["Version"]["Index"]}',
+                          {**seen['Spec'], 'Availability': availability})
+
+    def running_on(self, namespace):
+        """{service: addresses of the nodes that its running tasks are on, sorted}"""
+        names = {s['ID']: name for name, s in self.manager.services(namespace).items()}
+        where = {n['ID']: n['Status'].get('Addr') for n in self.manager.call('GET', '/nodes')}
+        found = {name: [] for name in names.values()}
+        for t in self.manager.tasks(namespace, **{'desired-state': ['running']}):
+            if t['Status']['State'] == 'running':
+                found[names[t['ServiceID']]].append(where[t['NodeID']])
+        return {name: sorted(addresses) for name, addresses in found.items()}
+
+    def stop(self):
+        for node in reversed(self.nodes):
+            node.stop()
+        self.hub.kill()
+        self.hub.wait()
+
+    def remove(self):
+        for node in self.nodes:
+            node.remove()
+
+
 class Registry(Server):
     """An image registry on the Engine's loopback, where only the Engine reaches it. One user may pull and push."""
 

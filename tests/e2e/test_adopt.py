@@ -71,6 +71,10 @@ def test_adopt_touches_no_task(project, engine, shop, tmp_path):
 
     # The file that docker had, with Skep: only the service with a secret, which nobody can read back, is new.
     cli = Cli(project.skepd, project, tmp_path)
+    plan = json.loads(cli.ok('stack', 'plan', '-c', 'shop.yml', 'old', '-o', 'json'))
+    changes = {(a['kind'], a['key']): a['verdict'] for a in plan['actions'] if a['verdict'] != 'PLAN_VERDICT_KEEP'}
+    assert {key for kind, key in changes if 'SERVICE' in kind} == {'vault'}, changes
+    assert 'No drift' in cli.ok('stack', 'diff', 'old', '--detailed-exitcode')
     told = cli.ok('stack', 'deploy', '-c', 'shop.yml', 'old')
     after = picture(engine, shop)
     changed = {n for n in after[1] if after[1][n] != before[1][n]}
