@@ -26,7 +26,7 @@ def swarm():
 def skepd(swarm, postgres, redis):
     postgres.query('create database nodes')
     made = Skepd(postgres=postgres.conninfo('nodes'), redis=redis.url, docker=swarm.manager.host,
-                 stall_limit='30s')
+                 stall_limit='20s')
     try:
         made.start()
         yield made
@@ -73,9 +73,12 @@ def begin_update(project, swarm, services):
     return job
 
 
-def images(swarm, namespace):
+def alive(swarm, namespace, nodes, service='app'):
+    """The versions of its running tasks on these nodes."""
+    number, where = swarm.manager.services(namespace)[service]['ID'], [swarm.seen(n)['ID'] for n in nodes]
     tasks = swarm.manager.tasks(namespace, **{'desired-state': ['running']})
-    return sorted(t['Spec']['ContainerSpec']['Image'][-2:] for t in tasks if t['Status']['State'] == 'running')
+    return sorted(t['Spec']['ContainerSpec']['Image'][-2:] for t in tasks
+                  if t['ServiceID'] == number and t['Status']['State'] == 'running' and t['NodeID'] in where)
 
 
 def test_global_service_is_on_every_node(project, swarm, nodes):
@@ -94,7 +97,7 @@ def test_node_drained_in_the_middle_of_an_update(project, swarm, nodes):
     where = swarm.running_on(project.namespace())
     assert len(where['app']) == 3 and nodes[2].address not in where['app']
     assert where['all'] == [nodes[0].address, nodes[1].address]
-    assert images(swarm, project.namespace()) == [':1', ':1', ':2', ':2', ':2']
+    assert alive(swarm, project.namespace(), nodes[:2]) == [':2'] * 3
     assert project.status() == 'RUNNING'
     swarm.make(nodes[2], 'active')
     eventually('the global service is there again', lambda: len(swarm.running_on(project.namespace())['all']) == 3)
@@ -105,12 +108,15 @@ def test_node_killed_in_the_middle_of_an_update(project, swarm, nodes):
     project.deploy({'app': one_at_a_time(1), 'all': hello(deploy={'mode': 'global'})})
     job = begin_update(project, swarm, {'app': one_at_a_time(2), 'all': hello(deploy={'mode': 'global'})})
     nodes[2].crash()
-    project.expect(job, 'SUCCEEDED')
+    ended = project.skepd.wait(job.id, timeout=120)
     eventually('the manager has noticed', lambda: swarm.state(nodes[2]) == 'down')
-    where = swarm.running_on(project.namespace())
-    here = [a for a in where['app'] if a != nodes[2].address]
-    assert len(here) == 3, 'the tasks have moved'
-    assert project.status() == 'RUNNING'
+    # The Engine's own updater may wait for ever for the dead node's task to stop. That is no success: all goes back.
+    if ended.state == 'FAILED':
+        assert 'service app: no progress' in ended.job.error and 'taking it back failed' not in ended.job.error
+        assert any('back at the release before' in e.message for e in ended.events)
+    version, release = {'SUCCEEDED': (':2', 2), 'FAILED': (':1', 1)}[ended.state]
+    assert alive(swarm, project.namespace(), nodes[:2]) == [version] * 3, 'the tasks have moved'
+    assert (project.status(), project.stack().release) == ('RUNNING', release)
 
     nodes[2].start()
     eventually('the worker is back', lambda: swarm.state(nodes[2]) == 'ready', 60)
@@ -118,7 +124,7 @@ def test_node_killed_in_the_middle_of_an_update(project, swarm, nodes):
                == [n.address for n in nodes], 60)
     eventually('Skep says so', lambda: (name_of('StackStatus', project.stack().status), [
         (s.running, s.wanted) for s in project.stack().services if s.name == 'all']) == ('RUNNING', [(3, 3)]), 10)
-    assert len(swarm.running_on(project.namespace())['app']) == 3
+    assert alive(swarm, project.namespace(), nodes) == [version] * 3
 
 
 def test_deploy_while_a_node_is_away(project, swarm, nodes):
