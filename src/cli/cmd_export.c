@@ -62,15 +62,28 @@ static const char *compose_name(struct cli *c, const char *name, size_t index)
 	return index ? arena_fmt(c->arena, "%zu-%s", index + 1, base) : base;
 }
 
+/* Between double quotes, where $$ is a dollar. */
+static void add_value(struct buf *b, const char *value)
+{
+	struct buf doubled = {0};
+	for (; *value; value++) {
+		buf_addc(&doubled, *value);
+		if (*value == '$')
+			buf_addc(&doubled, '$');
+	}
+	json_t *text = json_lossy(buf_str(&doubled));
+	json_write(b, text);
+	json_decref(text);
+	buf_finish(&doubled);
+}
+
 static struct str variables_text(struct cli *c, const Skep__V1__ExportStackResponse *r)
 {
 	struct buf b = {0};
 	for (size_t i = 0; i < r->n_variables; i++) {
-		json_t *value = json_lossy(str_of(r->variables[i]->value));
 		buf_fmt(&b, "%s=", r->variables[i]->key);
-		json_write(&b, value);
+		add_value(&b, r->variables[i]->value);
 		buf_addc(&b, '\n');
-		json_decref(value);
 	}
 	struct str text = str_make(arena_strndup(c->arena, buf_str(&b).ptr, b.len), b.len);
 	buf_finish(&b);

@@ -399,11 +399,17 @@ static enum converge_verdict judge_missing_tasks(
 	return CONVERGE_WAIT;
 }
 
+uint64_t converge_hold_left(const struct converge *c, uint64_t now_ms)
+{
+	return c->good_until_ms > now_ms ? c->good_until_ms - now_ms : 0;
+}
+
 static enum converge_verdict judge_hold(struct converge *c, const struct converge_look *l, bool job)
 {
 	uint64_t hold = hold_ms(c, l->service);
 	if (c->good_since_ms == 0)
 		c->good_since_ms = l->now_ms;
+	c->good_until_ms = c->good_since_ms + hold;
 	c->orphan_since_ms = c->unschedulable_since_ms = c->progress_ms = 0;
 	c->message[0] = '\0';
 	if (job || c->gate || c->once || l->now_ms - c->good_since_ms >= hold)

@@ -38,7 +38,7 @@ struct converge {
 	char message[400];    /* what it waits for, or why it failed */
 	char failed_task[64]; /* whose log tells more; "" = none */
 	/* private */
-	uint64_t good_since_ms, progress_ms, orphan_since_ms, unschedulable_since_ms,
+	uint64_t good_since_ms, good_until_ms, progress_ms, orphan_since_ms, unschedulable_since_ms,
 		stopped_since_ms, best;
 	enum docker_update_state update;
 	/* The newest that was seen, and its task: the Engine's own roll-back hides it. */
@@ -62,6 +62,8 @@ const struct docker_task *converge_tasks(
 
 /* The verdict; running, wanted and message beside it. */
 enum converge_verdict converge_judge(struct converge *c, const struct converge_look *look);
+/* Of one whose verdict is CONVERGE_HOLD: how long it must still stay so. */
+uint64_t converge_hold_left(const struct converge *c, uint64_t now_ms);
 /* Nothing could be seen for a while: neither holding nor stalling goes on from before. */
 void converge_interrupted(struct converge *c);
 

@@ -11,7 +11,9 @@
 #include "stacks/release.h"
 
 #define EVENT_MS  100
-#define MOVING_MS 200
+#define MOVING_MS 1000
+#define PROMPT_MS 1000 /* at least, between looks that events bring about */
+#define NODES_MS  1400 /* nodes are looked at so often at most, and after events of theirs */
 #define STEADY_MS 1500
 #define EMPTY_MS  10000
 #define DOWN_MS   1000
@@ -34,8 +36,10 @@ struct observer {
 	unsigned waiting; /* answers still to come of the present pass */
 	unsigned writing; /* db writes under way */
 	struct status st;
-	bool engine_up, engine_known, nudged, moving, stopped;
-	uint64_t next_ms, changed_ms; /* loop time: of the next look, and of the last change */
+	bool engine_up, engine_known, nudged, moving, stopped, nodes_changed;
+	/* loop time: of the next look, the last one at the nodes, the last one for an event, the
+	 * last change */
+	uint64_t next_ms, nodes_ms, prompt_ms, changed_ms;
 	size_t n_stacks;
 	char after[UUID_LEN + 1];
 	struct defer leave;
@@ -85,7 +89,7 @@ static void pass_over(struct observer *ob)
 	if (!status_is_ok(&ob->st))
 		ms = DOWN_MS;
 	if (ob->nudged)
-		ms = MOVING_MS;
+		ms = EVENT_MS * 2;
 	ob->nudged = false;
 	if (!ob->stopped)
 		look_in(ob, ms);
@@ -186,11 +190,19 @@ static void look_now(struct observer *ob)
 	static const char *const stacked[] = {LABEL_NAMESPACE, NULL};
 	const struct docker_filter services = {.labels = stacked};
 	const struct docker_task_filter tasks = {.labels = stacked};
+	uint64_t now = loop_now_ms(ob->loop);
+	bool nodes = ob->nodes_changed || !ob->nodes_ms || now - ob->nodes_ms >= NODES_MS;
 	picture_reset(ob->reading);
 	ob->st = status_ok();
-	ob->waiting = 3;
+	ob->waiting = nodes ? 3 : 2;
 	docker_service_list(ob->docker, &services, 0, on_services, ob);
 	docker_task_list(ob->docker, &tasks, 0, on_tasks, ob);
+	if (!nodes) {
+		picture_set_nodes(ob->reading, ob->picture->nodes, ob->picture->n_nodes);
+		return;
+	}
+	ob->nodes_changed = false;
+	ob->nodes_ms = now;
 	docker_node_list(ob->docker, 0, on_nodes, ob);
 }
 
@@ -199,16 +211,24 @@ static void on_next(struct timer *t)
 	look_now(container_of(t, struct observer, next));
 }
 
+static void look_promptly(struct observer *ob, uint64_t ms)
+{
+	look_in(ob, ms);
+	ob->prompt_ms = ob->next_ms;
+}
+
 /* Never later than it would have been: many events do not put the look off. */
 static void look_soon(struct observer *ob, uint64_t ms)
 {
 	if (ob->stopped)
 		return;
 	ob->changed_ms = loop_now_ms(ob->loop);
+	if (ob->prompt_ms && ob->changed_ms + ms < ob->prompt_ms + PROMPT_MS)
+		ms = ob->prompt_ms + PROMPT_MS - ob->changed_ms;
 	if (ob->waiting > 0)
 		ob->nudged = true;
 	else if (!timer_is_set(&ob->next) || ob->next_ms > ob->changed_ms + ms)
-		look_in(ob, ms);
+		look_promptly(ob, ms);
 }
 
 static void on_event(void *data, const struct docker_event *e)
@@ -219,6 +239,7 @@ static void on_event(void *data, const struct docker_event *e)
 	if (e->type == DOCKER_EVENT_NETWORK || e->type == DOCKER_EVENT_SECRET ||
 		e->type == DOCKER_EVENT_CONFIG)
 		drift_watch_doubt(ob->drift, e->name);
+	ob->nodes_changed |= e->type == DOCKER_EVENT_NODE || e->type == DOCKER_EVENT_RESET;
 	if (strncmp(e->action, "exec_", 5) != 0) /* every health check is one */
 		look_soon(ob, EVENT_MS);
 }

@@ -3,9 +3,10 @@
  * its own clock), it looks at everything that carries a Skep label and writes what differs; so a
  * missed event costs a moment, never the truth.
  *
- * It looks 100 ms after an Engine event or a nudge, every 200 ms while something moves (for 10 s
- * after the last change that it saw: what hangs is not looked at faster), every 1.5 s otherwise
- * (tasks on other nodes make no events here), every 10 s when no stack is deployed.
+ * It looks 100 ms after an Engine event or a nudge (of many, once a second), every second while
+ * something moves (for 10 s after the last change that it saw: what hangs is not looked at faster),
+ * every 1.5 s otherwise (tasks on other nodes make no events here), every 10 s when no stack is
+ * deployed.
  *
  * Drift (somebody changed by hand what a release says) is the status `drifted`, and an event
  * stack.drift: see drift_watch.h. */

@@ -8,8 +8,13 @@
 #include "stacks/judge.h"
 #include "stacks/stack_run.h"
 
+/* What moves is looked at often at first, and less often the longer it takes; what only has to stay
+ * as it is, now and then, and when that is over. */
 #define LOOK_MS      200
+#define LOOK_MORE_MS 30  /* with each look */
+#define LOOK_MAX_MS  500 /* what crashes and is started again must be seen */
 #define LOOK_HOLD_MS 500
+#define LOOK_AWAY_MS 500
 #define NODES_EVERY  10 /* looks */
 #define LOG_LINES    20
 #define LOG_BYTES    8192
@@ -126,6 +131,7 @@ void rollout_tell(struct rollout *ro, const char *key, enum service_state state,
 static void judge_all(struct rollout *ro)
 {
 	bool waits = false, holds = false, fails = false;
+	uint64_t hold_ms = LOOK_HOLD_MS, wait_ms = LOOK_MS + LOOK_MORE_MS * ro->looks;
 	for (size_t i = 0; i < ro->n_watched; i++) {
 		struct converge *c = &ro->watched[i];
 		struct converge_look look = picture_look(ro->seen, c->name);
@@ -136,6 +142,8 @@ static void judge_all(struct rollout *ro)
 		rollout_tell(ro, c->key, converge_state(c), c->running, c->wanted, c->message);
 		waits |= verdict == CONVERGE_WAIT;
 		holds |= verdict == CONVERGE_HOLD;
+		if (verdict == CONVERGE_HOLD && converge_hold_left(c, look.now_ms) < hold_ms)
+			hold_ms = converge_hold_left(c, look.now_ms);
 		fails |= verdict == CONVERGE_FAILED && !c->optional;
 		if (verdict == CONVERGE_FAILED && c->optional)
 			job_run_say(ro->sr->run, "warning: not waiting for service %s: %s", c->key,
@@ -146,7 +154,9 @@ static void judge_all(struct rollout *ro)
 	else if (fails)
 		failed(ro);
 	else if (waits || holds)
-		timer_set(&ro->poll, waits ? LOOK_MS : LOOK_HOLD_MS);
+		timer_set(&ro->poll, !waits                  ? hold_ms
+				     : wait_ms < LOOK_MAX_MS ? wait_ms
+							     : LOOK_MAX_MS);
 	else
 		ro->next(ro);
 }
@@ -164,7 +174,7 @@ static void look_part(struct rollout *ro, const struct status *st)
 		for (size_t i = 0; i < ro->n_watched; i++)
 			converge_interrupted(&ro->watched[i]);
 		ro->sr->trouble = ro->look_st;
-		timer_set(&ro->poll, LOOK_HOLD_MS);
+		timer_set(&ro->poll, LOOK_AWAY_MS);
 	} else {
 		ro->st = ro->look_st;
 		rollout_phase_over(ro);
