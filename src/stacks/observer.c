@@ -217,13 +217,14 @@ static void look_promptly(struct observer *ob, uint64_t ms)
 	ob->prompt_ms = ob->next_ms;
 }
 
-/* Never later than it would have been: many events do not put the look off. */
+/* Never later than it would have been: many events do not put the look off. 0: what we found out
+ * ourselves, and not too often. */
 static void look_soon(struct observer *ob, uint64_t ms)
 {
 	if (ob->stopped)
 		return;
 	ob->changed_ms = loop_now_ms(ob->loop);
-	if (ob->prompt_ms && ob->changed_ms + ms < ob->prompt_ms + PROMPT_MS)
+	if (ms > 0 && ob->prompt_ms && ob->changed_ms + ms < ob->prompt_ms + PROMPT_MS)
 		ms = ob->prompt_ms + PROMPT_MS - ob->changed_ms;
 	if (ob->waiting > 0)
 		ob->nudged = true;
