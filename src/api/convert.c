@@ -89,6 +89,50 @@ Skep__V1__Project *api_project(struct arena *a, const struct db_project *p)
 	return m;
 }
 
+static char **texts_of(struct arena *a, const json_t *list, size_t *ret_n)
+{
+	json_t *entry;
+	size_t i;
+	char **texts = arena_array(a, char *, json_array_size(list) + 1);
+	json_array_foreach((json_t *)(uintptr_t)list, i, entry)
+		texts[i] = api_text(a, json_string_value(entry));
+	*ret_n = json_array_size(list);
+	return texts;
+}
+
+static Skep__V1__ServiceFailure *failure_of(struct arena *a, const json_t *o)
+{
+	Skep__V1__ServiceFailure *m = arena_new(a, Skep__V1__ServiceFailure);
+	skep__v1__service_failure__init(m);
+	m->service = api_text(a, json_text(o, "service", ""));
+	m->message = api_text(a, json_text(o, "message", ""));
+	m->task_id = api_text(a, json_text(o, "task", ""));
+	m->slot = (int32_t)json_int(o, "slot", 0);
+	m->node = api_text(a, json_text(o, "node", ""));
+	m->error = api_text(a, json_text(o, "error", ""));
+	m->exit_code = (int32_t)json_int(o, "exit_code", -1);
+	m->oom_killed = json_flag(o, "oom_killed", false);
+	m->health = api_text(a, json_text(o, "health", ""));
+	m->registry = api_text(a, json_text(o, "registry", ""));
+	m->hint = api_text(a, json_text(o, "hint", ""));
+	m->nodes = texts_of(a, json_at(o, "nodes"), &m->n_nodes);
+	m->log = texts_of(a, json_at(o, "log"), &m->n_log);
+	return m;
+}
+
+static void add_failures(struct arena *a, Skep__V1__Job *m, struct str failures)
+{
+	json_t *list = NULL, *entry;
+	size_t i;
+	struct status st = json_parse(failures.len ? failures : STR("[]"), &list);
+	if (!status_is_ok(&st))
+		return; /* skepd wrote it: only a hand in the database can do that */
+	m->failures = arena_array(a, Skep__V1__ServiceFailure *, json_array_size(list) + 1);
+	json_array_foreach(list, i, entry)
+		m->failures[m->n_failures++] = failure_of(a, entry);
+	json_decref(list);
+}
+
 Skep__V1__Job *api_job(struct arena *a, const struct db_job *j)
 {
 	Skep__V1__Job *m = arena_new(a, Skep__V1__Job);
@@ -117,6 +161,7 @@ Skep__V1__Job *api_job(struct arena *a, const struct db_job *j)
 	m->warnings = arena_array(a, char *, j->n_warnings + 1);
 	for (size_t i = 0; i < j->n_warnings; i++)
 		m->warnings[m->n_warnings++] = api_text(a, j->warnings[i]);
+	add_failures(a, m, j->failures);
 	return m;
 }
 
@@ -241,6 +286,8 @@ Skep__V1__Release *api_release(struct arena *a, const struct db_release *r)
 	m->images = arena_array(a, char *, r->n_images + 1);
 	for (size_t i = 0; i < r->n_images; i++)
 		m->images[m->n_images++] = api_text(a, r->images[i]);
+	m->message = api_text(a, r->message);
+	m->rolled_back_to = r->rolled_back_to;
 	return m;
 }
 
@@ -258,6 +305,15 @@ Skep__V1__Token *api_token(struct arena *a, const struct db_token *t)
 	m->expires_at = api_time(a, t->expires_us);
 	m->last_used_at = api_time(a, t->last_used_us);
 	return m;
+}
+
+enum failure_policy api_on_failure(Skep__V1__OnFailure wish)
+{
+	if (wish == SKEP__V1__ON_FAILURE__ON_FAILURE_PAUSE)
+		return ON_FAILURE_PAUSE;
+	if (wish == SKEP__V1__ON_FAILURE__ON_FAILURE_CONTINUE)
+		return ON_FAILURE_CONTINUE;
+	return ON_FAILURE_ROLLBACK;
 }
 
 /* ---- replies ---- */

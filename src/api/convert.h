@@ -36,6 +36,8 @@ Skep__V1__Token *api_token(struct arena *a, const struct db_token *t);
 
 /* A db_done whose data is the call: replies with nothing. */
 void api_reply_empty(void *call, const struct status *st);
+enum failure_policy api_on_failure(Skep__V1__OnFailure wish); /* unspecified: go back */
+
 /* A db_job_done whose data is the call: replies with the job. */
 void api_reply_job(void *call, const struct status *st, const struct db_job *j);
 /* The same for a mutation that made a job: wakes the workers. */

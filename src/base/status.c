@@ -120,3 +120,11 @@ const char *st_code_name(enum st_code code)
 	}
 	return "UNKNOWN";
 }
+
+enum st_code st_code_parse(const char *name)
+{
+	for (int code = ST_OK; code <= ST_CODE_MAX; code++)
+		if (strcmp(st_code_name((enum st_code)code), name) == 0)
+			return (enum st_code)code;
+	return ST_UNKNOWN;
+}

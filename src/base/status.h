@@ -57,3 +57,5 @@ static inline bool status_is_ok(const struct status *st)
 
 /* "NOT_FOUND"; never NULL, "UNKNOWN" for a number that is no code. */
 const char *st_code_name(enum st_code code);
+/* UNKNOWN for a name that is no code's. */
+enum st_code st_code_parse(const char *name);

@@ -4,6 +4,7 @@
 #include "cli/connect.h"
 #include "cli/message.h"
 #include "cli/plan_file.h"
+#include "cli/text.h"
 #include "cli/upload.h"
 #include "cli/watch.h"
 #include "skep/v1/messages.h"
@@ -23,8 +24,26 @@ static Skep__V1__OnFailure on_failure(struct cli *c)
 	const char *word = cli_option(c, "on-failure");
 	if (!word)
 		return SKEP__V1__ON_FAILURE__ON_FAILURE_UNSPECIFIED;
-	return strcmp(word, "pause") == 0 ? SKEP__V1__ON_FAILURE__ON_FAILURE_PAUSE
-					  : SKEP__V1__ON_FAILURE__ON_FAILURE_ROLLBACK;
+	if (strcmp(word, "pause") == 0)
+		return SKEP__V1__ON_FAILURE__ON_FAILURE_PAUSE;
+	if (strcmp(word, "continue") == 0)
+		return SKEP__V1__ON_FAILURE__ON_FAILURE_CONTINUE;
+	return SKEP__V1__ON_FAILURE__ON_FAILURE_ROLLBACK;
+}
+
+static bool stall_limit(struct cli *c, int32_t *ret_seconds)
+{
+	const char *text = cli_option(c, "stall");
+	uint64_t ms;
+	*ret_seconds = 0;
+	if (!text)
+		return true;
+	if (!text_parse_span(text, &ms) || ms < 1000 || ms > 86400000) {
+		(void)cli_usage(c, "--stall %s: expected a time from 1s to 24h, as 90s or 10m", text);
+		return false;
+	}
+	*ret_seconds = (int32_t)(ms / 1000);
+	return true;
 }
 
 static Skep__V1__ResolveImage resolve_image(struct cli *c)
@@ -68,7 +87,8 @@ int cmd_stack_deploy(struct cli *c)
 	Skep__V1__DeployStackRequest r = SKEP__V1__DEPLOY_STACK_REQUEST__INIT;
 	ProtobufCMessage *reply;
 	uint64_t timeout_ms;
-	int code = watch_timeout(c, &timeout_ms) ? cmd_deploy_request(c, &r) : CLI_USAGE;
+	bool valid = watch_timeout(c, &timeout_ms) && stall_limit(c, &r.stall_seconds);
+	int code = valid ? cmd_deploy_request(c, &r) : CLI_USAGE;
 	if (code == CLI_DONE)
 		code = take_plan(c, &r);
 	if (code)
@@ -162,6 +182,22 @@ int cmd_stack_adopt(struct cli *c)
 		r.namespace_ = message_str(namespace);
 	r.request_id = message_str(cli_request_id(c));
 	return start_job(c, "/skep.v1.Stacks/Adopt", &r.base);
+}
+
+int cmd_stack_rollback(struct cli *c)
+{
+	Skep__V1__RollbackStackRequest r = SKEP__V1__ROLLBACK_STACK_REQUEST__INIT;
+	Skep__V1__StackRef ref = SKEP__V1__STACK_REF__INIT;
+	const char *to = cli_option(c, "to");
+	if (to && (!str_to_i64(str_of(to), &r.release) || r.release < 1))
+		return cli_usage(c, "--to %s: expected a release's number (skep stack releases lists them)", to);
+	int code = stall_limit(c, &r.stall_seconds) ? cmd_stack_ref(c, &ref) : CLI_USAGE;
+	if (code)
+		return code;
+	r.stack = &ref;
+	r.on_failure = on_failure(c);
+	r.request_id = message_str(cli_request_id(c));
+	return start_job(c, "/skep.v1.Stacks/Rollback", &r.base);
 }
 
 int cmd_stack_rm(struct cli *c)

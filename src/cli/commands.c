@@ -12,6 +12,10 @@
 #define SHOW_OPTIONS                                                                                                         \
 	{"show-values", 0, NULL, "print values of variables and contents instead of (sensitive)", NULL, NAMES_NONE, false}, \
 	{"detailed-exitcode", 0, NULL, "exit with 2 when there is a difference", NULL, NAMES_NONE, false}
+#define FAILURE_OPTIONS                                                                          \
+	{"on-failure", 0, "WHAT", "rollback (default) to the last good release, pause as it is, or continue with the rest", \
+		"rollback pause continue", NAMES_NONE, false},                                   \
+	{"stall", 0, "TIME", "no progress for so long is a failure: 90s, 10m (default: skepd's, 60s)", NULL, NAMES_NONE, false}
 #define ALL_PROJECTS {"all-projects", 'A', NULL, "of every project you can see", NULL, NAMES_NONE, false}
 #define LIMIT        {"limit", 'n', "N", "at most so many, newest first (default 50; 0 = all)", NULL, NAMES_NONE, false}
 
@@ -49,10 +53,16 @@ static const struct cli_option project_create_options[] = {
 static const struct cli_option deploy_options[] = {
 	SOURCE_OPTIONS,
 	NAMESPACE_OPTION,
-	{"on-failure", 0, "WHAT", "rollback (default) to the last good release, or pause as it is", "rollback pause",
-		NAMES_NONE, false},
+	FAILURE_OPTIONS,
 	RESOLVE_OPTION,
 	{"plan", 0, "PLAN", "do what was planned or nothing: a file of `plan --out`, or a fingerprint", NULL, NAMES_FILE, false},
+	{"request-id", 0, "ID", "the same id within 24 h starts no second job (default: a new one)", NULL, NAMES_NONE, false},
+	WAIT_OPTIONS,
+	{0},
+};
+static const struct cli_option rollback_options[] = {
+	{"to", 0, "RELEASE", "its number (default: the last good one before what is there now)", NULL, NAMES_NONE, false},
+	FAILURE_OPTIONS,
 	{"request-id", 0, "ID", "the same id within 24 h starts no second job (default: a new one)", NULL, NAMES_NONE, false},
 	WAIT_OPTIONS,
 	{0},
@@ -166,6 +176,14 @@ static const struct cli_command commands[] = {
 	{.path = "stack restart", .args = "NAME [SERVICE...]", .min_args = 1, .max_args = CLI_MANY, .options = wait_options,
 		.names = NAMES_STACK, .help = "Restart the tasks of services, or of all", .example = "skep stack restart shop web",
 		.run = cmd_stack_restart},
+	{.path = "stack rollback", .args = "NAME", .min_args = 1, .max_args = 1, .options = rollback_options,
+		.names = NAMES_STACK, .help = "Go back to an earlier release",
+		.about = "Makes a new release with the services, image digests, configs and secrets of an earlier one, and waits\n"
+			 "until all of it runs. After a deploy that failed and was left as it is, the default is the release\n"
+			 "that ran before; otherwise it is the good one before the one that runs.",
+		.example = "skep stack rollback shop\n"
+			   "skep stack rollback --to 3 shop",
+		.run = cmd_stack_rollback},
 	{.path = "stack rm", .alias = "remove", .args = "NAME...", .min_args = 1, .max_args = CLI_MANY,
 		.options = wait_options, .names = NAMES_STACK, .help = "Remove stacks and all they run",
 		.example = "skep stack rm shop", .run = cmd_stack_rm},

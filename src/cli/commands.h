@@ -24,6 +24,7 @@ int cmd_stack_watch(struct cli *c);
 /* cmd_deploy.c: what makes a job */
 int cmd_stack_deploy(struct cli *c);
 int cmd_stack_scale(struct cli *c);
+int cmd_stack_rollback(struct cli *c);
 int cmd_stack_restart(struct cli *c);
 int cmd_stack_rm(struct cli *c);
 int cmd_stack_adopt(struct cli *c);

@@ -131,13 +131,17 @@ static void row_release(struct cli *c, const ProtobufCMessage *m, struct table *
 	table_cell(t, r->created_by);
 	table_cell(t, r->job_id);
 	table_cell(t, joined(c->arena, r->images, r->n_images));
+	if (r->rolled_back_to)
+		table_fmt(t, "rolled back to %lld%s%s", (long long)r->rolled_back_to, *r->message ? ": " : "", r->message);
+	else
+		table_cell(t, r->message);
 }
 static const char *name_release(struct cli *c, const ProtobufCMessage *m)
 {
 	return arena_fmt(c->arena, "%lld", (long long)((const Skep__V1__Release *)m)->number);
 }
 static const char *const release_headers[] = {
-	"RELEASE", "STATE", "CREATED", "BY", "JOB", "IMAGES", NULL};
+	"RELEASE", "STATE", "CREATED", "BY", "JOB", "IMAGES", "MESSAGE", NULL};
 const struct cli_view view_release = {release_headers, row_release, name_release};
 
 /* ---- jobs ---- */

@@ -148,7 +148,8 @@ void call_fence(struct db_call *c, const char *job_id, int epoch);
 	" j.params, j.epoch, j.attempt, j.max_attempts, j.takeovers, j.percent, j.undoing," \
 	" j.cancel_requested, j.step, j.message, j.error, j.error_code, j.owner," \
 	" to_json(j.warnings), j.release_number, j.last_sequence," \
-	" skep_us(j.created_at), skep_us(j.run_at), skep_us(j.started_at), skep_us(j.finished_at)"
+	" skep_us(j.created_at), skep_us(j.run_at), skep_us(j.started_at), skep_us(j.finished_at)," \
+	" j.failures"
 #define JOB_COLUMNS_FROM \
 	"select " JOB_COLUMNS " from deployment_jobs j join projects p on p.id = j.project_id "
 void job_read(struct db_call *c, const struct pg_results *r, size_t stmt, int row,

@@ -83,7 +83,7 @@ static const struct pg_stmt sql[] = {
 		"  update deployment_jobs set state = 'pending', run_at = clock_timestamp(),"
 		"   max_attempts = greatest(max_attempts, attempt + 1), takeovers = 0,"
 		"   step = '', undoing = false, cancel_requested = false, percent = 0,"
-		"   error = '', error_code = '', message = '',"
+		"   error = '', error_code = '', message = '', failures = '[]',"
 		"   started_at = null, finished_at = null, last_sequence = last_sequence + 1"
 		"  where id = skep_uuid($1) returning *),"
 		" release as ("
@@ -162,6 +162,7 @@ void job_read(struct db_call *c, const struct pg_results *r, size_t stmt, int ro
 	j->run_us = next_i64(&at);
 	j->started_us = next_i64(&at);
 	j->finished_us = next_i64(&at);
+	j->failures = next_str(&at);
 }
 
 void job_deliver(struct db_call *c, const struct status *st, const struct pg_results *r)

@@ -31,8 +31,18 @@ struct db_job {
 	const char *step, *message, *error, *error_code, *owner;
 	const char *const *warnings;
 	size_t n_warnings;
+	struct str failures; /* JSON, see struct db_job_why */
 	int64_t release_number, last_sequence;
 	int64_t created_us, run_us, started_us, finished_us; /* 0 = not yet */
+};
+
+/* Why a job does not succeed. */
+struct db_job_why {
+	struct status st;
+	const char *text; /* the whole story; "" = st.message */
+	/* A list, one object a service: {"service","message","task","slot","node","error",
+	 * "exit_code","oom_killed","health","registry","hint","nodes":[],"log":[]}; "" = none. */
+	struct str failures;
 };
 
 struct db_event {
@@ -91,20 +101,20 @@ struct db_job_ops {
 	 * are still ours, with cancel_requested. */
 	struct db_call *(*renew)(struct db *db, const char *owner, const struct uuid *ids,
 		const int *epochs, size_t n, unsigned lease_ms, db_jobs_done done, void *data);
-	/* Persists the last completed step and the undoing mark. */
+	/* Persists the last completed step; with `undoing`, that it is taken back from here on, and
+	 * why: a daemon that takes over tells the same. */
 	struct db_call *(*step)(struct db *db, const char *id, int epoch, const char *step,
-		bool undoing, db_done done, void *data);
+		const struct db_job_why *undoing, db_done done, void *data);
 	/* Appends events (numbered by the job's row) and sets percent and message from the last one
-	 * that has them (> 0, not ""; a message of the job, not of a service). The message of a
-	 * "job.failed" becomes the job's error, for a daemon that takes over while it is taken back. An
-	 * event without percent gets the job's. The same events
+	 * that has them (> 0, not ""; a message of the job, not of a service). An event
+	 * without percent gets the job's. The same events
 	 * twice in a row are a repetition after a lost reply: appended once. */
 	struct db_call *(*progress)(struct db *db, const char *id, int epoch,
 		const struct db_event *events, size_t n, db_done done, void *data);
-	/* Ends it: state, error; adds "job.ended". Repeating it with the same epoch and outcome is
+	/* Ends it: state, error (`why` NULL: it succeeded); adds "job.ended". Repeating it with the same epoch and outcome is
 	 * OK (a reply was lost). */
 	struct db_call *(*finish)(struct db *db, const char *id, int epoch, enum job_state state,
-		const struct status *error, const char *error_text, db_done done, void *data);
+		const struct db_job_why *why, db_done done, void *data);
 	/* Running → pending after delay_ms (a retry with back-off when `failed`, with its error;
 	 * else handed back untouched: attempt is not counted). step is kept when keep_step. */
 	struct db_call *(*requeue)(struct db *db, const char *id, int epoch, uint64_t delay_ms,

@@ -7,12 +7,12 @@ struct db_call *job_claim(struct db *db, const char *owner, unsigned limit, unsi
 	db_jobs_done done, void *data);
 struct db_call *job_renew(struct db *db, const char *owner, const struct uuid *ids,
 	const int *epochs, size_t n, unsigned lease_ms, db_jobs_done done, void *data);
-struct db_call *job_step(struct db *db, const char *id, int epoch, const char *step, bool undoing,
-	db_done done, void *data);
+struct db_call *job_step(struct db *db, const char *id, int epoch, const char *step,
+	const struct db_job_why *undoing, db_done done, void *data);
 struct db_call *job_progress(struct db *db, const char *id, int epoch,
 	const struct db_event *events, size_t n, db_done done, void *data);
 struct db_call *job_finish(struct db *db, const char *id, int epoch, enum job_state state,
-	const struct status *error, const char *error_text, db_done done, void *data);
+	const struct db_job_why *why, db_done done, void *data);
 struct db_call *job_requeue(struct db *db, const char *id, int epoch, uint64_t delay_ms,
 	bool failed, bool keep_step, const struct status *error, db_done done, void *data);
 struct db_call *job_next_due(struct db *db, void (*done)(void *data, const struct status *st,

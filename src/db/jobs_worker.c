@@ -54,7 +54,11 @@ static const struct pg_stmt sql[] = {
 		"  and j.state = 'running' and j.owner = $1 returning j.*)"
 		" select " JOB_COLUMNS " from j join projects p on p.id = j.project_id"},
 	[STEP] = {"job_step",
-		"update deployment_jobs set step = $2, undoing = $3 where id = skep_uuid($1)"},
+		"update deployment_jobs set step = $2, undoing = $3,"
+		" error = case when $3 then $4 else error end,"
+		" error_code = case when $3 then $5 else error_code end,"
+		" failures = case when $3 then $6::jsonb else failures end"
+		" where id = skep_uuid($1)"},
 	/* $1 id, $2 events, $3 their number. `same`: the job's last events are these already. */
 	[PROGRESS] = {"job_progress",
 		"with e as materialized ("
@@ -74,9 +78,7 @@ static const struct pg_stmt sql[] = {
 		"   percent = coalesce("
 		"    (select percent from e where percent > 0 order by at desc limit 1), percent),"
 		"   message = coalesce((select message from e where message <> '' and service = ''"
-		"    order by at desc limit 1), message),"
-		"   error = coalesce((select message from e where kind = 'job.failed'"
-		"    order by at desc limit 1), error)"
+		"    order by at desc limit 1), message)"
 		"  where id = skep_uuid($1) and not (select yes from same) returning *)"
 		" insert into events (project_id, stack_id, job_id, job_sequence,"
 		"  kind, message, service, step, state, percent, running, wanted)"
@@ -88,11 +90,12 @@ static const struct pg_stmt sql[] = {
 	[FINISHING] = {"job_finishing",
 		"select skep_fence(skep_uuid($1), $2) where not exists (select from deployment_jobs"
 		" where id = skep_uuid($1) and epoch = $2 and state = $3::job_state)"},
-	/* $4 error, $5 its code, $6 the same in one line. A release whose job did not succeed never
+	/* $4 error, $5 its code, $6 the same in one line, $7 failures. A release whose job did not succeed never
 	 * became active. */
 	[FINISH] = {"job_finish",
 		"with j as ("
 		"  update deployment_jobs set state = $3::job_state, error = $4, error_code = $5,"
+		"   failures = $7::jsonb,"
 		"   percent = case when $3::job_state = 'succeeded' then 100 else percent end,"
 		"   lease_until = null, finished_at = clock_timestamp(),"
 		"   last_sequence = last_sequence + 1"
@@ -103,7 +106,7 @@ static const struct pg_stmt sql[] = {
 		EVENT_OF_J("'job.ended'", "$6")},
 	/* $1 id, $2 error in one line. A job that was given up has said nothing of its stack. */
 	[LEFT] = {"job_left",
-		"update orchestration_stacks s set status_message = $2,"
+		"update orchestration_stacks s set status_message = $2, unfinished = $2,"
 		"  status = case when s.active_deployment_id is null then 'failed'"
 		"   else 'degraded' end::stack_status"
 		" from deployment_jobs j where j.id = skep_uuid($1) and s.id = j.stack_id"
@@ -198,15 +201,28 @@ struct db_call *job_renew(struct db *db, const char *owner, const struct uuid *i
 	return call_run(c, jobs_deliver);
 }
 
-struct db_call *job_step(struct db *db, const char *id, int epoch, const char *step, bool undoing,
-	db_done done, void *data)
+static void bind_failures(struct db_call *c, const struct db_job_why *why)
+{
+	pg_bind_str(c->batch, why && why->failures.len ? why->failures : STR("[]"));
+}
+
+static const char *text_of(const struct db_job_why *why)
+{
+	return !why ? "" : why->text && why->text[0] ? why->text : why->st.message;
+}
+
+struct db_call *job_step(struct db *db, const char *id, int epoch, const char *step,
+	const struct db_job_why *undoing, db_done done, void *data)
 {
 	struct db_call *c = db_call_create(db, data);
 	c->done.plain = done;
 	call_fence(c, id, epoch);
 	call_add_text(c, &sql[STEP], id);
 	call_bind(c, step);
-	pg_bind_bool(c->batch, undoing);
+	pg_bind_bool(c->batch, undoing != NULL);
+	call_bind_lossy(c, text_of(undoing));
+	call_bind(c, undoing ? st_code_name(undoing->st.code) : "");
+	bind_failures(c, undoing);
 	return call_run(c, call_deliver_plain);
 }
 
@@ -246,10 +262,9 @@ struct db_call *job_progress(struct db *db, const char *id, int epoch,
 }
 
 struct db_call *job_finish(struct db *db, const char *id, int epoch, enum job_state state,
-	const struct status *error, const char *error_text, db_done done, void *data)
+	const struct db_job_why *why, db_done done, void *data)
 {
 	struct db_call *c = db_call_create(db, data);
-	bool bad = error && !status_is_ok(error);
 	c->done.plain = done;
 	call_add_text(c, &sql[FINISHING], id);
 	pg_bind_i64(c->batch, epoch);
@@ -257,12 +272,13 @@ struct db_call *job_finish(struct db *db, const char *id, int epoch, enum job_st
 	call_add_text(c, &sql[FINISH], id);
 	pg_bind_i64(c->batch, epoch);
 	call_bind(c, job_state_name(state));
-	call_bind_lossy(c, error_text && error_text[0] ? error_text : bad ? error->message : "");
-	call_bind(c, bad ? st_code_name(error->code) : "");
-	call_bind_lossy(c, bad ? error->message : "");
+	call_bind_lossy(c, text_of(why));
+	call_bind(c, why ? st_code_name(why->st.code) : "");
+	call_bind_lossy(c, why ? why->st.message : "");
+	bind_failures(c, why);
 	if (state == JOB_FAILED) {
 		call_add_text(c, &sql[LEFT], id);
-		call_bind_lossy(c, bad ? error->message : "");
+		call_bind_lossy(c, why ? why->st.message : "");
 	}
 	call_add_text(c, &job_notify_event, id);
 	call_add_text(c, &job_notify_waiting, id);

@@ -4,8 +4,10 @@
 
 #define SELECT_STACK \
 	"select s.id, s.project_id, s.active_deployment_id, s.last_job_id, p.name, s.name," \
-	"  s.namespace, s.status_message, s.status, a.number," \
-	"  skep_us(s.created_at), skep_us(s.updated_at), n.running, n.total, s.adopted," \
+	"  s.namespace, s.status_message, s.unfinished, s.status, a.number," \
+	"  skep_us(s.created_at), skep_us(s.updated_at), n.running, n.total," \
+	"  exists (select from deployment_jobs j where j.stack_id = s.id and" \
+	"   (j.state = 'running' or j.state = 'pending' and j.step <> '')), s.adopted," \
 	"  p.drift_policy = 'repair'" \
 	" from orchestration_stacks s join projects p on p.id = s.project_id" \
 	" left join deployments a on a.id = s.active_deployment_id," \
@@ -18,6 +20,7 @@
 /* $1 after, $2 rows */
 #define WATCHED \
 	"($1::uuid is null or s.id > $1) and (s.active_deployment_id is not null" \
+	" or s.status in ('deploying', 'removing')" \
 	" or exists (select from service_instances i where i.stack_id = s.id))" \
 	" order by s.id limit $2"
 
@@ -34,7 +37,7 @@ static const struct pg_stmt sql[] = {
 	[LIST_ALL] = {"stack_list_all",
 		SELECT_STACK "where ($1::uuid is null or s.id < $1) order by s.id desc limit $2"},
 	[RELEASES] = {"stack_releases",
-		"select " RELEASE_COLUMNS " from deployments d"
+		"select " RELEASE_COLUMNS RELEASE_FROM
 		" where d.stack_id = skep_stack($1, $2, $3, $4)"
 		" and ($5::uuid is null or d.id < $5) order by d.id desc limit $6"},
 	[WATCH] = {"stack_watched", SELECT_STACK "where " WATCHED},
@@ -52,7 +55,7 @@ static const char *const release_names[] = {NULL, "pending", "active", "supersed
 static const char *const service_names[] = {NULL, "pending", "converging", "running", "degraded",
 	"failed", "completed",
 	"missing", NULL};
-static const char *const policy_names[] = {NULL, "rollback", "pause", NULL};
+static const char *const policy_names[] = {NULL, "rollback", "pause", "continue", NULL};
 
 const char *stack_status_name(enum stack_status s)
 {
@@ -66,7 +69,7 @@ const char *service_state_name(enum service_state s)
 
 const char *failure_policy_name(enum failure_policy p)
 {
-	return p == ON_FAILURE_PAUSE ? "pause" : "rollback";
+	return p >= ON_FAILURE_ROLLBACK && p <= ON_FAILURE_CONTINUE ? policy_names[p] : "rollback";
 }
 
 struct str release_aad(struct db_call *c, const char *deployment_id, const char *column)
@@ -87,12 +90,14 @@ static void read_stack(struct db_call *c, const struct pg_results *r, int row, s
 	s->name = next_text(&at);
 	s->namespace_ = next_text(&at);
 	s->status_message = next_text(&at);
+	s->unfinished = next_text(&at);
 	s->status = (enum stack_status)next_enum(&at, status_names);
 	s->active_number = next_i64(&at);
 	s->created_us = next_i64(&at);
 	s->updated_us = next_i64(&at);
 	s->services_running = next_int(&at);
 	s->services_total = next_int(&at);
+	s->at_work = next_bool(&at);
 	s->adopted = next_bool(&at);
 	s->repairs_drift = next_bool(&at);
 }
@@ -137,6 +142,9 @@ void release_read(struct cursor *at, struct db_release *d)
 	d->number = next_i64(at);
 	d->state = (enum release_state)next_enum(at, release_names);
 	d->on_failure = (enum failure_policy)next_enum(at, policy_names);
+	d->stall_seconds = next_int(at);
+	d->rolled_back_to = next_i64(at);
+	d->message = next_text(at);
 	d->created_by = next_text(at);
 	d->images = next_texts(at, &d->n_images);
 	d->created_us = next_i64(at);
@@ -244,6 +252,7 @@ static struct db_call *watched(struct db *db, const char *after_id, unsigned lim
 
 const struct db_stack_ops db_pg_stacks = {
 	.deploy = stack_deploy,
+	.rollback = stack_rollback,
 	.submit = stack_submit,
 	.get = get,
 	.list = list,

@@ -8,7 +8,9 @@ enum stack_status { STACK_PENDING = 1, STACK_DEPLOYING, STACK_RUNNING, STACK_DEG
 enum release_state { RELEASE_PENDING = 1, RELEASE_ACTIVE, RELEASE_SUPERSEDED, RELEASE_FAILED };
 enum service_state { SERVICE_PENDING = 1, SERVICE_CONVERGING, SERVICE_RUNNING, SERVICE_DEGRADED,
 	SERVICE_FAILED, SERVICE_COMPLETED, SERVICE_MISSING };
-enum failure_policy { ON_FAILURE_ROLLBACK = 1, ON_FAILURE_PAUSE };
+/* What a deploy does when a service does not come to run: go back; stop; go on with the others. The
+ * last two leave everything as it is then. */
+enum failure_policy { ON_FAILURE_ROLLBACK = 1, ON_FAILURE_PAUSE, ON_FAILURE_CONTINUE };
 const char *stack_status_name(enum stack_status s);
 const char *service_state_name(enum service_state s);
 
@@ -21,8 +23,11 @@ struct db_service {
 struct db_stack {
 	struct uuid id, project_id, active_deployment_id /* "" = none */, last_job_id;
 	const char *project, *name, *namespace_, *status_message;
+	/* Why the Engine does not hold the active release as a whole, and what to do; "": it does. */
+	const char *unfinished;
 	enum stack_status status;
 	bool repairs_drift; /* the project's policy */
+	bool at_work; /* a job runs, or was handed back in the middle */
 	int64_t active_number, created_us, updated_us;
 	int services_running, services_total;
 	bool adopted; /* what carries its namespace and no stack's label is its too */
@@ -34,6 +39,9 @@ struct db_release {
 	int64_t number;
 	enum release_state state;
 	enum failure_policy on_failure;
+	int stall_seconds;      /* 0 = the daemon's limit */
+	int64_t rolled_back_to; /* it repeats this one; 0 = it does not */
+	const char *message;    /* why it failed, in one line */
 	const char *created_by;
 	const char *const *images;
 	size_t n_images;
@@ -67,12 +75,19 @@ struct db_stack_deploy {
 	 * adopt, and the release's source follows (store_source). */
 	bool adopt;
 	enum failure_policy on_failure;
+	int stall_seconds;
 	/* JSON {"compose":[{"name","text"}],"files":[{"path","base64"}],"variables":{}} */
 	struct str source;
 	const char *const *images, *const *warnings;
 	size_t n_images, n_warnings;
 	struct str params; /* JSON, of the job: {"resolve_image":"changed"} */
 	int max_attempts;
+};
+struct db_stack_rollback {
+	struct db_stack_ref stack;
+	int64_t to; /* number; 0 = the last good one before what is there now */
+	enum failure_policy on_failure;
+	int stall_seconds, max_attempts;
 };
 /* Scale, restart, remove: a job on an existing stack. */
 struct db_stack_job {
@@ -97,6 +112,12 @@ struct db_stack_ops {
 	 * event "job.created", audit, request id. Notifies skep_jobs. */
 	struct db_call *(*deploy)(struct db *db, const struct db_scope *s,
 		const struct db_stack_deploy *d, db_job_done done, void *data);
+	/* One transaction: a new release with what `to` has (its texts and its objects), and its job;
+	 * pending deploys are superseded as by a deploy. NOT_FOUND: no such release;
+	 * FAILED_PRECONDITION: it never ran, what it sent to the Engine is not known, or `to` is 0
+	 * and there is none before, or a deploy has not ended. */
+	struct db_call *(*rollback)(struct db *db, const struct db_scope *s,
+		const struct db_stack_rollback *r, db_job_done done, void *data);
 	/* Scale and restart need a release that runs or is going to, and no remove behind it
 	 * (FAILED_PRECONDITION). Remove supersedes every pending job of the stack that is not a
 	 * remove itself. At most 100 jobs of a stack wait (RESOURCE_EXHAUSTED). */
@@ -124,7 +145,9 @@ struct db_stack_ops {
 	/* Stores what was rendered (fenced by the job's epoch: ABORTED). */
 	struct db_call *(*store_rendered)(struct db *db, const struct db_job *job,
 		const char *deployment_id, const struct db_rendered *r, db_done done, void *data);
-	/* Fenced. Sets the stack's status and message (deploying, removing …). */
+	/* Fenced. Sets the stack's status and message (deploying, removing …). The message of
+	 * DEGRADED and FAILED stays as `unfinished` until another status is set or a release is
+	 * activated. */
 	struct db_call *(*set_status)(struct db *db, const struct db_job *job,
 		enum stack_status status, const char *message, db_done done, void *data);
 	/* Fenced. The release is good: it becomes active, the one before superseded, the stack's

@@ -21,7 +21,9 @@ enum {
 static const struct pg_stmt sql[] = {
 	/* $1 project, $2 id */
 	[LOAD] = {"release_load",
-		"select " RELEASE_COLUMNS ", d.archived_at is not null, d.source, d.rendered from deployments d"
+		"select " RELEASE_COLUMNS ", d.archived_at is not null,"
+		"  coalesce(d.source_of, d.id), d.source,"
+		"  coalesce(d.rendered_of, d.id), d.rendered" RELEASE_FROM
 		" where d.project_id = $1 and d.id = skep_uuid($2)"},
 
 	/* $1 project, $2 stack, $3 limit */
@@ -39,7 +41,8 @@ static const struct pg_stmt sql[] = {
 	[SOURCE] = {"release_source",
 		"update deployments set source = $3 where id = skep_uuid($1) and stack_id = $2"},
 	[RENDERED] = {"release_rendered",
-		"update deployments set rendered = $3, images = $4::text[], objects = $5::text[]"
+		"update deployments set rendered = $3, rendered_of = null,"
+		"  images = $4::text[], objects = $5::text[]"
 		" where id = skep_uuid($1) and stack_id = $2"},
 	[SUPERSEDE] = {"release_supersede",
 		"update deployments set state = 'superseded'"
@@ -99,10 +102,11 @@ static const struct pg_stmt sql[] = {
 
 /* ---- reading a release ---- */
 
-/* Opens a sealed column; null stays empty. */
+/* Opens a sealed column, behind the id of the release that it was sealed for; null stays empty. */
 static struct status open_column(
-	struct db_call *c, struct cursor *at, const char *id, const char *column, struct buf *b)
+	struct db_call *c, struct cursor *at, const char *column, struct buf *b)
 {
+	const char *id = next_text(at);
 	struct str sealed = pg_bytes(at->r, at->stmt, at->row, at->col++);
 	if (sealed.len == 0)
 		return status_ok();
@@ -134,9 +138,9 @@ static void deliver_release(struct db_call *c, const struct status *st, const st
 				"release %lld was archived, its texts are gone: deploy them again",
 				(long long)d.number);
 		else
-			why = open_column(c, &at, d.id.text, "source", &source);
+			why = open_column(c, &at, "source", &source);
 		if (status_is_ok(&why))
-			why = open_column(c, &at, d.id.text, "rendered", &rendered);
+			why = open_column(c, &at, "rendered", &rendered);
 		d.source = buf_str(&source);
 		d.rendered = buf_str(&rendered);
 	}

@@ -1,5 +1,10 @@
 #include "db/stacks_parts.h"
 
+/* The observer leaves it as it is. */
+#define UNFINISHED \
+	"case when $4::boolean then s.unfinished" \
+	" when $2::stack_status in ('degraded', 'failed') then $3::text else '' end"
+
 enum { LOCK, STATUS, SERVICES, MAY_REPAIR, REPAIR };
 static const struct pg_stmt sql[] = {
 	/* What follows sees whether a job runs, and its writes: they take this lock too. */
@@ -12,9 +17,11 @@ static const struct pg_stmt sql[] = {
 	[STATUS] = {"observe_status",
 		"with s as ("
 		"  update orchestration_stacks s"
-		"  set status = $2::stack_status, status_message = $3"
+		"  set status = $2::stack_status, status_message = $3,"
+		"   unfinished = " UNFINISHED
 		"  where s.id = skep_uuid($1)"
-		"  and (s.status, s.status_message) is distinct from ($2::stack_status, $3::text)"
+		"  and (s.status, s.status_message, s.unfinished)"
+		"   is distinct from ($2::stack_status, $3::text, " UNFINISHED ")"
 		"  and not ($4::boolean and exists (select from deployment_jobs j"
 		"   where j.stack_id = s.id and j.state = 'running')) returning s.*),"
 		" e as ("

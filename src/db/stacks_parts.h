@@ -5,6 +5,8 @@
 
 struct db_call *stack_deploy(struct db *db, const struct db_scope *s,
 	const struct db_stack_deploy *d, db_job_done done, void *data);
+struct db_call *stack_rollback(struct db *db, const struct db_scope *s,
+	const struct db_stack_rollback *r, db_job_done done, void *data);
 struct db_call *stack_submit(struct db *db, const struct db_scope *s, const struct db_stack_job *j,
 	db_job_done done, void *data);
 
@@ -41,10 +43,14 @@ void stack_add_status(struct db_call *c, const char *stack_id, enum stack_status
 void stack_add_services(struct db_call *c, const char *stack_id, const struct db_service *services,
 	size_t n, bool observed);
 
-/* Columns of a release, from `deployments d`. */
-#define RELEASE_COLUMNS                                                                            \
-	"d.id, d.stack_id, d.project_id, d.job_id, d.number, d.state, d.on_failure, d.created_by," \
-	" to_json(d.images), skep_us(d.created_at), skep_us(d.finished_at)"
+/* Of a release. */
+#define RELEASE_COLUMNS \
+	"d.id, d.stack_id, d.project_id, d.job_id, d.number, d.state, d.on_failure," \
+	" d.stall_seconds, d.rolled_back_to," \
+	" case when d.state = 'failed' then split_part(j.error, E'\n', 1) else '' end," \
+	" d.created_by, to_json(d.images), skep_us(d.created_at), skep_us(d.finished_at)"
+#define RELEASE_FROM \
+	" from deployments d left join deployment_jobs j on j.id = d.job_id"
 void release_read(struct cursor *at, struct db_release *ret_release);
 const char *failure_policy_name(enum failure_policy p);
 

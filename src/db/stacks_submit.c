@@ -2,7 +2,7 @@
 #include "crypto/crypto.h"
 
 enum { LOCK_PROJECT, LOCK_NAMESPACES, CHECK_NAMESPACE, CHECK_NEW, PUT_STACK, PUT_RELEASE, LOCK_STACK,
-	NEED_ROOM, NEED_RELEASE, NEED_SERVICES, SUPERSEDE, DEPLOY_JOB, STACK_JOB, CREATED };
+	NEED_ROOM, NEED_RELEASE, NEED_SERVICES, SUPERSEDE, DEPLOY_JOB, PUT_ROLLBACK, STACK_JOB, CREATED };
 static const struct pg_stmt sql[] = {
 	/* ---- deploy: $1 project, $2 scope, $3 name ---- */
 	/* It cannot be deleted from here on. */
@@ -51,13 +51,13 @@ static const struct pg_stmt sql[] = {
 		" select $5, p.id, $3, coalesce(nullif($4::text, ''), p.name || '-' || $3::text), $6"
 		" from projects p where p.id = skep_project($1, $2)"
 		" on conflict (project_id, name) do update set status_message = s.status_message"},
-	/* $4 id, $5 policy, $6 source, $7 images, $8 actor, $9 job */
+	/* $4 id, $5 policy, $6 source, $7 images, $8 actor, $9 job, $10 stall limit */
 	[PUT_RELEASE] = {"deploy_put_release",
 		"insert into deployments (id, project_id, stack_id, number, on_failure, source,"
-		"  images, created_by, job_id)"
+		"  images, created_by, job_id, stall_seconds)"
 		" select $4, s.project_id, s.id, 1 + coalesce("
 		"   (select max(d.number) from deployments d where d.stack_id = s.id), 0),"
-		"  $5::failure_policy, $6, $7::text[], $8, $9"
+		"  $5::failure_policy, $6, $7::text[], $8, $9, $10"
 		" from orchestration_stacks s"
 		" where s.project_id = skep_project($1, $2) and s.name = $3"},
 	/* $1 id, $2 release, $3 actor, $4 warnings, $5 attempts, $6 params, $7 adopt */
@@ -66,10 +66,25 @@ static const struct pg_stmt sql[] = {
 		"  release_number, kind, created_by, warnings, max_attempts, last_sequence,"
 		"  params)"
 		" select $1, s.project_id, s.id, s.name, d.id, d.number,"
-		"  case when $7 then 'adopt'::job_kind when s.active_deployment_id is null"
-		"   then 'deploy' else 'update' end, $3, $4::text[], $5, 1, $6::jsonb"
+		"  case when $7 then 'adopt'::job_kind when d.rolled_back_to > 0 then 'rollback'"
+		"   when s.active_deployment_id is null then 'deploy' else 'update' end,"
+		"  $3, $4::text[], $5, 1, $6::jsonb"
 		" from deployments d join orchestration_stacks s on s.id = d.stack_id"
 		" where d.id = $2"},
+
+	/* $1 id, $2 project, $3 name, $4 scope of the stack, $5 id, $6 job, $7 target, $8 policy,
+	 * $9 stall limit, $10 actor */
+	[PUT_ROLLBACK] = {"rollback_put_release",
+		"insert into deployments (id, project_id, stack_id, number, on_failure,"
+		"  source, source_of, rendered, rendered_of, objects, images, created_by, job_id,"
+		"  stall_seconds, rolled_back_to)"
+		" select $5, t.project_id, t.stack_id,"
+		"  1 + (select max(d.number) from deployments d where d.stack_id = t.stack_id),"
+		"  $8::failure_policy, t.source, coalesce(t.source_of, t.id),"
+		"  t.rendered, coalesce(t.rendered_of, t.id), t.objects, t.images, $10, $6,"
+		"  $9, coalesce(nullif(t.rolled_back_to, 0), t.number)"
+		" from (select skep_rollback_target(skep_stack($1, $2, $3, $4), $7) as id) w"
+		" join deployments t on t.id = w.id"},
 
 	/* ---- submit: $1 id, $2 project, $3 name, $4 scope of the stack ---- */
 	[LOCK_STACK] = {"submit_lock_stack", "select skep_lock_stack($1, $2, $3, $4)"},
@@ -91,7 +106,7 @@ static const struct pg_stmt sql[] = {
 		"   'stack \"%s\" has no release that runs: deploy it first', s.name))"
 		" end from orchestration_stacks s left join lateral ("
 		"  select j.kind from deployment_jobs j where j.stack_id = s.id"
-		"  and j.kind in ('deploy', 'update', 'adopt', 'remove')"
+		"  and j.kind in ('deploy', 'update', 'adopt', 'rollback', 'remove')"
 		"  and j.state in ('pending', 'running')"
 		"  order by j.id desc limit 1) last on true"
 		" where s.id = skep_stack($1, $2, $3, $4)"},
@@ -130,7 +145,7 @@ static const struct pg_stmt sql[] = {
 		"   finished_at = clock_timestamp(), last_sequence = o.last_sequence + 1"
 		"  from deployment_jobs n"
 		"  where n.id = skep_uuid($1) and o.stack_id = n.stack_id and o.id <> n.id"
-		"  and o.state = 'pending' and (o.kind in ('deploy', 'update')"
+		"  and o.state = 'pending' and (o.kind in ('deploy', 'update', 'rollback')"
 		"   or o.kind <> 'remove' and n.kind = 'remove') returning o.*),"
 		" release as ("
 		"  update deployments d set state = 'failed', finished_at = old.finished_at"
@@ -149,6 +164,9 @@ static const struct pg_stmt sql[] = {
 		" insert into events (project_id, stack_id, job_id, job_sequence, kind, state,"
 		"  message)"
 		" select project_id, stack_id, id, 1, 'job.created', state, case"
+		"  when kind = 'rollback' then format('rollback to release %s, as release %s',"
+		"   (select rolled_back_to from deployments d where d.id = deployment_id),"
+		"   release_number)"
 		"  when release_number > 0 then format('%s of release %s', kind, release_number)"
 		"  else kind::text end from j"},
 };
@@ -179,15 +197,22 @@ static void put_release(struct db_call *c, const struct db_scope *s,
 	pg_bind_text_array(c->batch, d->images, d->n_images);
 	call_bind(c, s->actor);
 	call_bind_id(c, job_id);
+	pg_bind_i64(c->batch, d->stall_seconds);
 	buf_finish(&sealed);
+}
+
+static void put_job(struct db_call *c, const struct db_scope *s, const char *id,
+	const char *release_id, const struct db_stack_deploy *new)
+{
 	call_add(c, &sql[DEPLOY_JOB]);
-	call_bind_id(c, job_id);
 	call_bind_id(c, id);
+	call_bind_id(c, release_id);
 	call_bind(c, s->actor);
-	pg_bind_text_array(c->batch, d->warnings, d->n_warnings);
-	pg_bind_i64(c->batch, attempts(d->max_attempts));
-	pg_bind_str(c->batch, d->params.len ? d->params : STR("{}"));
-	pg_bind_bool(c->batch, d->adopt);
+	pg_bind_text_array(c->batch, new->warnings, new->n_warnings);
+	pg_bind_i64(c->batch, attempts(new->max_attempts));
+	pg_bind_str(c->batch, new->params.len ? new->params : STR("{}"));
+	pg_bind_bool(c->batch, new->adopt);
+	call_add_text(c, &sql[SUPERSEDE], id);
 }
 
 struct db_call *stack_job_created(struct db_call *c, const struct db_scope *s, const char *job_id)
@@ -201,7 +226,7 @@ struct db_call *stack_deploy(struct db *db, const struct db_scope *s,
 	const struct db_stack_deploy *d, db_job_done done, void *data)
 {
 	struct db_call *c = db_call_create(db, data);
-	const char *job_id = call_uuid(c);
+	const char *job_id = call_uuid(c), *id = call_uuid(c);
 	c->done.job = done;
 	c->subject = arena_strdup(c->arena, d->name);
 	call_once(c, s, job_id, &job_replay);
@@ -216,8 +241,8 @@ struct db_call *stack_deploy(struct db *db, const struct db_scope *s,
 	call_bind(c, d->namespace_);
 	call_bind_id(c, call_uuid(c));
 	pg_bind_bool(c->batch, d->adopt);
-	put_release(c, s, d, call_uuid(c), job_id);
-	call_add_text(c, &sql[SUPERSEDE], job_id);
+	put_release(c, s, d, id, job_id);
+	put_job(c, s, job_id, id, d);
 	return stack_job_created(c, s, job_id);
 }
 
@@ -229,6 +254,27 @@ static void add_ref(struct db_call *c, const struct pg_stmt *s, const struct db_
 	call_bind(c, r->project);
 	call_bind(c, r->name);
 	call_bind_scope(c, scope);
+}
+
+struct db_call *stack_rollback(struct db *db, const struct db_scope *s,
+	const struct db_stack_rollback *r, db_job_done done, void *data)
+{
+	struct db_call *c = db_call_create(db, data);
+	const char *job_id = call_uuid(c), *id = call_uuid(c);
+	c->done.job = done;
+	call_once(c, s, job_id, &job_replay);
+	add_ref(c, &sql[LOCK_STACK], s, &r->stack);
+	add_ref(c, &sql[NEED_RELEASE], s, &r->stack);
+	add_ref(c, &sql[PUT_ROLLBACK], s, &r->stack);
+	call_bind_id(c, id);
+	call_bind_id(c, job_id);
+	pg_bind_i64(c->batch, r->to);
+	call_bind(c, failure_policy_name(r->on_failure));
+	pg_bind_i64(c->batch, r->stall_seconds);
+	call_bind(c, s->actor);
+	put_job(c, s, job_id, id, &(struct db_stack_deploy){.max_attempts = r->max_attempts});
+	add_ref(c, &sql[NEED_ROOM], s, &r->stack);
+	return stack_job_created(c, s, job_id);
 }
 
 struct db_call *stack_submit(struct db *db, const struct db_scope *s, const struct db_stack_job *j,

@@ -33,6 +33,7 @@ union call_done {
 	docker_on_info info;
 	docker_on_services services;
 	docker_on_tasks tasks;
+	docker_on_container container;
 	docker_on_networks networks;
 	docker_on_objects objects;
 	docker_on_nodes nodes;

@@ -126,8 +126,18 @@ struct docker_task {
 	const char *image;
 	uint64_t version;
 	int64_t job_iteration; /* -1: not of a job */
+	int64_t reserved_nano_cpus, reserved_bytes;
 	const json_t *spec; /* TaskSpec it was made from: compare with the service's TaskTemplate */
 	int64_t created_us, updated_us, state_us; /* state_us: when it entered `state` */
+};
+
+struct docker_container { /* of the Engine that is asked: nothing is known of other nodes' */
+	const char *id, *state;     /* "running", "exited" … */
+	const char *error;          /* why it could not be started */
+	const char *health;         /* "healthy", "unhealthy", "starting"; "" = has no check */
+	const char *health_output;  /* what the last check that failed has written */
+	int64_t exit_code, health_exit_code;
+	bool oom_killed;
 };
 
 struct docker_network {
@@ -164,6 +174,8 @@ struct docker_node {
 	enum docker_availability availability;
 	bool manager, leader;
 	struct docker_pairs labels, engine_labels;
+	struct docker_pairs plugins; /* "Log" = "json-file" … */
+	struct docker_pairs generic; /* generic resources: kind = number or names */
 	int64_t nano_cpus, memory_bytes;
 };
 const char *docker_node_state_name(enum docker_node_state s);
@@ -248,6 +260,8 @@ typedef void (*docker_on_services)(
 	void *data, const struct status *st, const struct docker_service *s, size_t n);
 typedef void (*docker_on_tasks)(
 	void *data, const struct status *st, const struct docker_task *t, size_t n);
+typedef void (*docker_on_container)(
+	void *data, const struct status *st, const struct docker_container *c);
 typedef void (*docker_on_networks)(
 	void *data, const struct status *st, const struct docker_network *w, size_t n);
 typedef void (*docker_on_objects)(
@@ -280,6 +294,9 @@ struct docker_ops {
 
 	struct docker_call *(*task_list)(struct docker *d, const struct docker_task_filter *f,
 		uint64_t ms, docker_on_tasks done, void *data);
+
+	struct docker_call *(*container_inspect)(struct docker *d, const char *id, uint64_t ms,
+		docker_on_container done, void *data);
 
 	struct docker_call *(*network_list)(struct docker *d, const struct docker_filter *f,
 		uint64_t ms, docker_on_networks done, void *data);
@@ -374,6 +391,13 @@ static inline struct docker_call *docker_task_list(struct docker *d,
 	const struct docker_task_filter *f, uint64_t ms, docker_on_tasks done, void *data)
 {
 	return d->ops->task_list(d, f, ms, done, data);
+}
+
+/* NOT_FOUND also of a container on another node. */
+static inline struct docker_call *docker_container_inspect(struct docker *d, const char *id,
+	uint64_t ms, docker_on_container done, void *data)
+{
+	return d->ops->container_inspect(d, id, ms, done, data);
 }
 
 /* Swarm-scoped networks linger in this node's list for a moment after their removal. */

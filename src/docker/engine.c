@@ -40,6 +40,7 @@ static const struct docker_ops engine_ops = {
 	.service_update = engine_service_update,
 	.service_remove = engine_service_remove,
 	.task_list = engine_task_list,
+	.container_inspect = engine_container_inspect,
 	.network_list = engine_network_list,
 	.network_inspect = engine_network_inspect,
 	.network_create = engine_network_create,

@@ -32,6 +32,33 @@ static size_t find(const char *const *names, size_t n, const char *name)
 	return 0;
 }
 
+static struct docker_pairs read_plugins(struct arena *a, const json_t *list)
+{
+	size_t n = json_array_size(list);
+	struct docker_pair *at = arena_array(a, struct docker_pair, n);
+	for (size_t i = 0; i < n; i++) {
+		const json_t *p = json_array_get(list, i);
+		at[i] = (struct docker_pair){json_text(p, "Type", ""), json_text(p, "Name", "")};
+	}
+	return (struct docker_pairs){at, n};
+}
+
+/* One entry a number of a kind, or a name of one. */
+static struct docker_pairs read_generic(struct arena *a, const json_t *list)
+{
+	size_t n = json_array_size(list);
+	struct docker_pair *at = arena_array(a, struct docker_pair, n);
+	for (size_t i = 0; i < n; i++) {
+		const json_t *p = json_array_get(list, i);
+		const json_t *named = json_at(p, "NamedResourceSpec");
+		const json_t *number = json_at(p, "DiscreteResourceSpec");
+		at[i].key = json_text(named ? named : number, "Kind", "");
+		at[i].value = named ? json_text(named, "Value", "")
+				    : arena_fmt(a, "%lld", (long long)json_int(number, "Value", 0));
+	}
+	return (struct docker_pairs){at, n};
+}
+
 static void read_node(struct arena *a, const json_t *j, struct docker_node *m)
 {
 	m->id = json_text(j, "ID", "");
@@ -50,6 +77,8 @@ static void read_node(struct arena *a, const json_t *j, struct docker_node *m)
 	m->leader = json_flag(j, "ManagerStatus.Leader", false);
 	m->labels = read_pairs(a, json_at(j, "Spec.Labels"));
 	m->engine_labels = read_pairs(a, json_at(j, "Description.Engine.Labels"));
+	m->plugins = read_plugins(a, json_at(j, "Description.Engine.Plugins"));
+	m->generic = read_generic(a, json_at(j, "Description.Resources.GenericResources"));
 	m->nano_cpus = json_int(j, "Description.Resources.NanoCPUs", 0);
 	m->memory_bytes = json_int(j, "Description.Resources.MemoryBytes", 0);
 }

@@ -22,6 +22,9 @@ struct docker_call *engine_service_remove(
 struct docker_call *engine_task_list(struct docker *d, const struct docker_task_filter *f,
 	uint64_t ms, docker_on_tasks done, void *data);
 
+struct docker_call *engine_container_inspect(struct docker *d, const char *id, uint64_t ms,
+	docker_on_container done, void *data);
+
 struct docker_call *engine_network_list(struct docker *d, const struct docker_filter *f,
 	uint64_t ms, docker_on_networks done, void *data);
 struct docker_call *engine_network_inspect(

@@ -54,6 +54,8 @@ static void read_task(const json_t *j, struct docker_task *t)
 	t->version = (uint64_t)json_int(j, "Version.Index", 0);
 	t->job_iteration = job ? json_int(job, "Index", 0) : -1;
 	t->spec = json_at(j, "Spec");
+	t->reserved_nano_cpus = json_int(t->spec, "Resources.Reservations.NanoCPUs", 0);
+	t->reserved_bytes = json_int(t->spec, "Resources.Reservations.MemoryBytes", 0);
 	t->created_us = read_time_us(j, "CreatedAt");
 	t->updated_us = read_time_us(j, "UpdatedAt");
 	t->state_us = read_time_us(j, "Status.Timestamp");

@@ -46,6 +46,7 @@ static const struct db_job *job_copy(struct arena *a, const struct db_job *j)
 	c->message = arena_strdup(a, j->message);
 	c->error = arena_strdup(a, j->error);
 	c->error_code = arena_strdup(a, j->error_code);
+	c->failures = str_of(arena_strndup(a, j->failures.ptr, j->failures.len));
 	c->owner = arena_strdup(a, j->owner);
 	const char **warnings = arena_array(a, const char *, j->n_warnings);
 	for (size_t i = 0; i < j->n_warnings; i++)
@@ -108,19 +109,13 @@ static bool may_pass(const struct status *st)
 	       st->code == ST_CANCELLED;
 }
 
-/* The turn downwards stands behind its reason: who takes over must find both. */
-static bool step_must_wait(const struct job_run *run)
-{
-	return run->storing_undo && (run->sent || run->queued->len > 0);
-}
-
 /* Sends what is not under way already: the step, events, and behind the last events, so that a
  * watcher sees them first, the end. */
 static void pump(struct job_run *run)
 {
 	if (run->phase == RUN_LEAVING)
 		return;
-	if (run->step_to_store && !run->storing && !step_must_wait(run))
+	if (run->step_to_store && !run->storing)
 		store_step(run);
 	if (!run->sent && run->queued->len > 0) {
 		run->sent = run->queued;
@@ -211,10 +206,14 @@ void job_run_say(struct job_run *run, const char *fmt, ...)
 		run, &(struct db_event){.kind = "job.message", .message = text, .percent = -1});
 }
 
-void job_run_story(struct job_run *run, const char *story)
+void job_run_story(struct job_run *run, const char *story, const char *failures)
 {
-	const char **at = run->flow->state == FLOW_UNDOING ? &run->undo_story : &run->story;
-	*at = arena_strdup(run->arena, story);
+	if (run->flow->state == FLOW_UNDOING) {
+		run->undo_story = arena_strdup(run->arena, story);
+	} else {
+		run->story = arena_strdup(run->arena, story);
+		run->failures = str_of(arena_strdup(run->arena, failures));
+	}
 }
 
 /* ---- the end ---- */
@@ -234,19 +233,17 @@ static void on_ended(void *data, const struct status *st)
 	job_run_release(run);
 }
 
-static const char *failure_text(const struct job_run *run)
-{
-	return run->story ? run->story : run->flow->st.message;
-}
-
-/* The whole story of a failed or cancelled run: what failed, then what taking back did. */
+/* What failed, then what taking back did. */
 static const char *error_text(struct job_run *run)
 {
 	const struct flow *f = run->flow;
-	if (status_is_ok(&f->undo_st))
-		return failure_text(run);
-	return arena_fmt(run->arena, "%s\ntaking it back failed too: %s", failure_text(run),
-		run->undo_story ? run->undo_story : f->undo_st.message);
+	const char *failed = run->story ? run->story : f->st.message;
+	if (!status_is_ok(&f->undo_st))
+		return arena_fmt(run->arena, "%s\ntaking it back failed too: %s", failed,
+			run->undo_story ? run->undo_story : f->undo_st.message);
+	if (run->undo_story)
+		return arena_fmt(run->arena, "%s\n%s", failed, run->undo_story);
+	return failed;
 }
 
 static enum job_state state_of(const struct status *st)
@@ -263,12 +260,13 @@ static void send_end(struct job_run *run)
 	const struct status *st = &run->flow->st;
 	uint64_t delay = retry_delay_ms(j->attempt, run->rng);
 	bool keep_step = run->flow == &run->prelude; /* nothing was undone */
+	const struct db_job_why why = {*st, error_text(run), run->failures};
 	run->ended = true;
 	job_run_hold(run);
 	switch (run->ending) {
 	case END_FINISH:
-		jobs->finish(run->db, j->id.text, j->epoch, state_of(st), st,
-			status_is_ok(st) ? "" : error_text(run), on_ended, run);
+		jobs->finish(run->db, j->id.text, j->epoch, state_of(st),
+			status_is_ok(st) ? NULL : &why, on_ended, run);
 		break;
 	case END_REQUEUE:
 		jobs->requeue(
@@ -345,19 +343,22 @@ static void on_step_stored(void *data, const struct status *st)
 static void store_step(struct job_run *run)
 {
 	const struct db_job *j = run->job;
+	const struct flow *f = run->flow;
+	const struct db_job_why why = {
+		f->st, run->story ? run->story : f->st.message, run->failures};
 	run->storing = true;
 	job_run_hold(run);
-	run->db->jobs->step(run->db, j->id.text, j->epoch, run->step_to_store, run->storing_undo,
-		on_step_stored, run);
+	run->db->jobs->step(run->db, j->id.text, j->epoch, run->step_to_store,
+		run->storing_undo ? &why : NULL, on_step_stored, run);
 }
 
 static void on_persist(struct flow *f, const char *name, bool undo)
 {
 	struct job_run *run = f->data;
-	if (undo) /* db keeps it as the job's error: the reason outlives this daemon */
+	if (undo)
 		job_run_event(run, &(struct db_event){.kind = "job.failed",
 					   .state = job_state_name(state_of(&f->st)),
-					   .message = failure_text(run),
+					   .message = run->story ? run->story : f->st.message,
 					   .percent = -1});
 	run->step_to_store = name;
 	run->storing_undo = undo;
@@ -408,14 +409,20 @@ static bool is_deadly(const struct job_run *run, int times)
 	return run->max_takeovers > 0 && run->job->takeovers > times * run->max_takeovers;
 }
 
+static const char *first_line(struct job_run *run, const char *text)
+{
+	struct str rest = str_of(text);
+	return str_dup(run->arena, str_cut(&rest, '\n'));
+}
+
 static void start_steps(struct job_run *run)
 {
 	const struct db_job *j = run->job;
 	struct flow *f = &run->steps;
-	if (j->undoing) {
-		f->st = status_err(run->cancelled ? ST_CANCELLED : ST_UNKNOWN, "%s",
-			j->error[0] ? j->error : "interrupted");
-		run->story = j->error[0] ? j->error : NULL;
+	if (j->undoing) { /* the reason was stored with the mark */
+		f->st = status_err(st_code_parse(j->error_code), "%s", first_line(run, j->error));
+		run->story = j->error;
+		run->failures = j->failures;
 		flow_start(f, j->step, true);
 	} else if (run->cancelled && !is_no_return(run, step_under_way(run))) {
 		f->st = status_err(ST_CANCELLED, "cancelled");

@@ -67,6 +67,7 @@ struct job_run {
 	bool no_more;   /* attempts */
 	unsigned holds; /* operations whose completion is still to come */
 	const char *story, *undo_story;
+	struct str failures;
 	/* Events not yet sent, and those that the database does not have yet. */
 	struct run_events *queued, *sent;
 	const char *step_to_store; /* until the database has it */
@@ -109,6 +110,7 @@ void job_run_say(struct job_run *run, const char *fmt, ...) __attribute__((forma
 /* What the flow fails with does not pass by itself, whatever its code says: the job is not tried
  * again. */
 void job_run_try_no_more(struct job_run *run);
-/* The whole story of a failure, in place of flow.st.message (while undoing: of undo_st.message), as
- * long as it needs to be. Copied. */
-void job_run_story(struct job_run *run, const char *story);
+/* The whole story of a failure, in place of flow.st.message, as long as it needs to be, and the same
+ * as fields (struct db_job_why; NULL: none). While undoing: what taking back did, or why it failed.
+ * Copied. */
+void job_run_story(struct job_run *run, const char *story, const char *failures);

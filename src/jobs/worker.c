@@ -107,7 +107,8 @@ static struct job_run *start_run(struct job_worker *w, const struct db_job *job)
 	if (!kind) {
 		struct status st = status_err(ST_UNIMPLEMENTED, "this skepd has no job kind \"%s\"",
 			job_kind_name(job->kind));
-		w->db->jobs->finish(w->db, job->id.text, job->epoch, JOB_FAILED, &st, st.message,
+		const struct db_job_why why = {.st = st, .text = ""};
+		w->db->jobs->finish(w->db, job->id.text, job->epoch, JOB_FAILED, &why,
 			on_unknown_done, NULL);
 		return NULL;
 	}

@@ -14,6 +14,7 @@ struct tally {
 	bool pulling;                      /* some task pulls its image */
 	const struct docker_task *pending; /* one that the scheduler cannot place */
 	const struct docker_task *orphan;  /* ended, without a successor */
+	const struct docker_task *stuck;   /* one that has not got to run yet */
 	const struct docker_task *crashed; /* the newest failure of a slot that failed too often */
 	int crashes;
 	uint64_t reached; /* how far all slots are on their way, together */
@@ -93,6 +94,11 @@ static const char *node_name(const struct converge_look *l, const char *node_id)
 static bool may_end(const struct converge *c, const struct docker_service *s)
 {
 	return c->completes || s->mode == DOCKER_REPLICATED_JOB || s->mode == DOCKER_GLOBAL_JOB;
+}
+
+static bool is_global(const struct docker_service *s)
+{
+	return s->mode == DOCKER_GLOBAL || s->mode == DOCKER_GLOBAL_JOB;
 }
 
 static bool counts(const struct docker_service *s, const struct docker_task *t)
@@ -185,6 +191,8 @@ static void tally_slot(struct tally *y, const struct converge *c, const struct c
 		y->pending = t;
 	if (t->state == DOCKER_TASK_PREPARING)
 		y->pulling = true;
+	if (!docker_task_state_ended(t->state) && (!y->stuck || t->state < y->stuck->state))
+		y->stuck = t;
 	if (docker_task_state_ended(t->state) && t->state != DOCKER_TASK_SHUTDOWN)
 		y->orphan = t;
 	else
@@ -199,7 +207,7 @@ static bool same_slot(const struct docker_task *a, const struct docker_task *b, 
 static struct tally tally_tasks(const struct converge *c, const struct converge_look *l)
 {
 	const struct docker_service *s = l->service;
-	bool global = s->mode == DOCKER_GLOBAL || s->mode == DOCKER_GLOBAL_JOB;
+	bool global = is_global(s);
 	struct tally y = {.job = may_end(c, s)};
 	for (size_t i = 0, next; i < l->n_tasks; i = next) {
 		const struct docker_task *stands = NULL;
@@ -245,29 +253,57 @@ static uint64_t hold_ms(const struct converge *c, const struct docker_service *s
 
 /* ---- judging ---- */
 
-/* "task web.2 on node alpha failed: its error (exit code 3)" */
-static void tell(char *ret, size_t size, const struct converge *c, const struct converge_look *l,
-	const struct docker_task *t)
+static struct converge_task task_of(const struct converge_look *l, const struct docker_task *t)
 {
-	char where[200] = "", code[40] = "", slot[32] = "";
-	if (t->node_id[0])
-		(void)snprintf(where, sizeof(where), " on node %s", node_name(l, t->node_id));
+	struct converge_task c = {.slot = t->slot, .exit_code = t->exit_code, .state = t->state};
+	const char *node = t->node_id[0] ? node_name(l, t->node_id) : "";
+	(void)snprintf(c.id, sizeof(c.id), "%s", t->id);
+	(void)snprintf(c.container_id, sizeof(c.container_id), "%s", t->container_id);
+	(void)snprintf(c.node_id, sizeof(c.node_id), "%s", t->node_id);
+	(void)snprintf(c.node, sizeof(c.node), "%s", node);
+	(void)snprintf(c.err, sizeof(c.err), "%s", t->err[0] ? t->err : t->message);
+	return c;
+}
+
+/* "task web.2 on node alpha failed: its error (exit code 3)" */
+static void tell(char *ret, size_t size, const struct converge *c, const struct converge_task *t)
+{
+	char where[80] = "", code[40] = "", slot[32] = "";
+	bool pending = t->state == DOCKER_TASK_PENDING;
+	if (t->node[0])
+		(void)snprintf(where, sizeof(where), " on node %s", t->node);
 	if (t->exit_code >= 0 && !strstr(t->err, "exit")) /* the Engine often says it itself */
 		(void)snprintf(code, sizeof(code), " (exit code %lld)", (long long)t->exit_code);
 	if (t->slot > 0)
 		(void)snprintf(slot, sizeof(slot), ".%lld", (long long)t->slot);
-	(void)snprintf(ret, size, "task %s%s%s %s: %s%s", c->name, slot, where,
-		docker_task_state_name(t->state), t->err[0] ? t->err : t->message, code);
+	(void)snprintf(ret, size, "task %s%s%s %s%s%s%s%s", c->name, slot, where,
+		docker_task_state_ended(t->state) || pending ? "" : "is ",
+		docker_task_state_name(t->state), t->err[0] ? ": " : "", t->err, code);
+}
+
+static enum converge_verdict fail(struct converge *c, enum converge_cause cause, const char *text)
+{
+	c->cause = cause;
+	(void)snprintf(c->message, sizeof(c->message), "%s", text);
+	return CONVERGE_FAILED;
+}
+
+static enum converge_verdict blame_kept(struct converge *c, const struct converge_task *t,
+	enum converge_cause cause, const char *what)
+{
+	char story[640];
+	tell(story, sizeof(story), c, t);
+	c->cause = cause;
+	c->failed = *t;
+	(void)snprintf(c->message, sizeof(c->message), "%s: %s", what, story);
+	return CONVERGE_FAILED;
 }
 
 static enum converge_verdict blame(struct converge *c, const struct converge_look *l,
-	const struct docker_task *t, const char *what)
+	const struct docker_task *t, enum converge_cause cause, const char *what)
 {
-	char story[sizeof(c->last_failure)];
-	tell(story, sizeof(story), c, l, t);
-	(void)snprintf(c->message, sizeof(c->message), "%s: %s", what, story);
-	(void)snprintf(c->failed_task, sizeof(c->failed_task), "%s", t->id);
-	return CONVERGE_FAILED;
+	const struct converge_task kept = task_of(l, t);
+	return blame_kept(c, &kept, cause, what);
 }
 
 /* Of any slot, however often it failed. */
@@ -280,10 +316,8 @@ static void remember_failure(struct converge *c, const struct converge_look *l)
 		if (is_failure(l->service, t, job) && (!newest || t->state_us > newest->state_us))
 			newest = t;
 	}
-	if (!newest)
-		return;
-	tell(c->last_failure, sizeof(c->last_failure), c, l, newest);
-	(void)snprintf(c->last_failed, sizeof(c->last_failed), "%s", newest->id);
+	if (newest)
+		c->last = task_of(l, newest);
 }
 
 static bool has_outlasted(
@@ -294,12 +328,6 @@ static bool has_outlasted(
 	else if (*since == 0)
 		*since = now;
 	return condition && (c->once || now - *since >= limit);
-}
-
-static enum converge_verdict fail(struct converge *c, const char *text)
-{
-	(void)snprintf(c->message, sizeof(c->message), "%s", text);
-	return CONVERGE_FAILED;
 }
 
 /* By the Engine itself, because of a task that failed. */
@@ -322,14 +350,17 @@ static bool is_stopped(enum docker_update_state update)
 /* Services and tasks are two answers: the task that failed may stand in the next one only. */
 static enum converge_verdict judge_stopped(struct converge *c, const struct converge_look *l)
 {
+	char what[80];
 	const struct docker_service *s = l->service;
-	bool told = c->last_failure[0] != '\0';
-	(void)snprintf(c->message, sizeof(c->message), "the Engine's update is %s: %s",
-		docker_update_state_name(s->update.state),
-		told ? c->last_failure : s->update.message);
-	(void)snprintf(c->failed_task, sizeof(c->failed_task), "%s", c->last_failed);
+	bool told = c->last.id[0] != '\0';
 	bool waited = has_outlasted(c, &c->stopped_since_ms, true, l->now_ms, CONVERGE_STOPPED_MS);
-	return told || waited ? CONVERGE_FAILED : CONVERGE_WAIT;
+	(void)snprintf(what, sizeof(what), "the Engine's update is %s",
+		docker_update_state_name(s->update.state));
+	if (told)
+		return blame_kept(c, &c->last, CONVERGE_STOPPED, what);
+	(void)snprintf(c->message, sizeof(c->message), "%s: %s", what, s->update.message);
+	c->cause = waited ? CONVERGE_STOPPED : CONVERGE_FINE;
+	return waited ? CONVERGE_FAILED : CONVERGE_WAIT;
 }
 
 /* Progress is what was never reached before: a task that fails and is started again, again and
@@ -350,43 +381,58 @@ static bool has_stalled(struct converge *c, const struct converge_look *l, const
 	return l->now_ms - c->progress_ms >= *ret_limit;
 }
 
+/* The newest failure tells most; without one, the task that does not get on. */
 static enum converge_verdict say_stalled(
 	struct converge *c, const struct converge_look *l, const struct tally *y, uint64_t limit_ms)
 {
+	char story[640] = "";
 	if (y->pending)
-		return blame(c, l, y->pending, "cannot be scheduled");
+		return blame(c, l, y->pending, CONVERGE_UNSCHEDULABLE, "cannot be scheduled");
+	if (!c->last.id[0] && y->stuck)
+		c->failed = task_of(l, y->stuck);
+	else
+		c->failed = c->last;
+	if (c->failed.id[0])
+		tell(story, sizeof(story), c, &c->failed);
+	c->cause = CONVERGE_STALLED;
 	(void)snprintf(c->message, sizeof(c->message),
 		"no progress for %llu s: %d of %d tasks are running%s%s",
 		(unsigned long long)(limit_ms / 1000), y->running + y->completed, y->wanted,
-		c->last_failure[0] ? "; " : "", c->last_failure);
-	(void)snprintf(c->failed_task, sizeof(c->failed_task), "%s", c->last_failed);
+		story[0] ? "; " : "", story);
 	return CONVERGE_FAILED;
 }
 
-static const char *name_crash(const struct docker_service *s, const struct docker_task *t)
+static enum converge_verdict blame_crash(
+	struct converge *c, const struct converge_look *l, const struct docker_task *t)
 {
 	if (t->state == DOCKER_TASK_REJECTED)
-		return "cannot start";
+		return blame(c, l, t, CONVERGE_REJECTED, "cannot start");
 	if (t->state == DOCKER_TASK_FAILED)
-		return "crash loop";
-	return json_at(s->spec, "TaskTemplate.ContainerSpec.Healthcheck.Test")
-		       ? "ends again and again; it may fail its health check"
-		       : "ends again and again";
+		return blame(c, l, t, CONVERGE_CRASHES, "crash loop");
+	return blame(c, l, t, CONVERGE_ENDS,
+		json_at(l->service->spec, "TaskTemplate.ContainerSpec.Healthcheck.Test")
+			? "ends again and again; it may fail its health check"
+			: "ends again and again");
 }
 
 static enum converge_verdict judge_missing_tasks(
 	struct converge *c, const struct converge_look *l, const struct tally *y)
 {
 	uint64_t now = l->now_ms, limit;
+	/* A global service's tasks are made for the nodes that suit: none is made for the others. */
+	bool nowhere = is_global(l->service) && y->wanted == 0;
 	if (y->crashed)
-		return blame(c, l, y->crashed, name_crash(l->service, y->crashed));
+		return blame_crash(c, l, y->crashed);
 	if (has_outlasted(c, &c->orphan_since_ms, y->orphan != NULL, now, CONVERGE_ORPHAN_MS))
-		return blame(
-			c, l, y->orphan, "ended, and its restart policy does not start it again");
+		return blame(c, l, y->orphan, CONVERGE_ENDED,
+			"ended, and its restart policy does not start it again");
 	uint64_t unschedulable =
 		c->stall_ms < CONVERGE_UNSCHEDULABLE_MS ? c->stall_ms : CONVERGE_UNSCHEDULABLE_MS;
-	if (has_outlasted(c, &c->unschedulable_since_ms, y->pending != NULL, now, unschedulable))
-		return blame(c, l, y->pending, "cannot be scheduled");
+	if (has_outlasted(c, &c->unschedulable_since_ms, y->pending || nowhere, now, unschedulable))
+		return nowhere ? fail(c, CONVERGE_UNSCHEDULABLE,
+					 "cannot be scheduled: no suitable node")
+			       : blame(c, l, y->pending, CONVERGE_UNSCHEDULABLE,
+					 "cannot be scheduled");
 	if (has_stalled(c, l, y, &limit))
 		return say_stalled(c, l, y, limit);
 	if (y->pending)
@@ -424,19 +470,19 @@ static enum converge_verdict judge_hold(struct converge *c, const struct converg
 static enum converge_verdict judge(struct converge *c, const struct converge_look *l)
 {
 	const struct docker_service *s = l->service;
-	c->failed_task[0] = '\0';
+	c->failed = (struct converge_task){0};
+	c->cause = CONVERGE_FINE;
 	if (!s)
-		return fail(c, "the service is gone: somebody else removed it");
+		return fail(c, CONVERGE_GONE, "the service is gone: somebody else removed it");
 	struct tally y = tally_tasks(c, l);
 	c->running = y.running + y.completed;
 	c->wanted = y.wanted;
 	remember_failure(c, l);
 	if (is_stopped(s->update.state))
 		return judge_stopped(c, l);
-	bool global = s->mode == DOCKER_GLOBAL || s->mode == DOCKER_GLOBAL_JOB;
 	bool enough = y.job ? y.completed >= y.wanted : y.running + y.completed == y.wanted;
 	c->completed = y.completed > 0 && y.running == 0;
-	if (enough && s->update.state != DOCKER_UPDATE_UPDATING && (!global || y.wanted > 0))
+	if (enough && s->update.state != DOCKER_UPDATE_UPDATING && (!is_global(s) || y.wanted > 0))
 		return judge_hold(c, l, y.job);
 	c->good_since_ms = 0;
 	return judge_missing_tasks(c, l, &y);

@@ -18,6 +18,28 @@ enum converge_verdict {
 	CONVERGE_FAILED,
 };
 
+/* Why it will never become what it should be. */
+enum converge_cause {
+	CONVERGE_FINE,
+	CONVERGE_GONE,          /* the service was removed */
+	CONVERGE_CRASHES,       /* a slot's tasks fail again and again */
+	CONVERGE_REJECTED,      /* a node does not even start them */
+	CONVERGE_ENDS,          /* they end well, again and again */
+	CONVERGE_ENDED,         /* one ended, and is not started again */
+	CONVERGE_UNSCHEDULABLE, /* no node takes them */
+	CONVERGE_STOPPED,       /* the Engine has stopped its own update, or taken it back */
+	CONVERGE_STALLED,
+	CONVERGE_HELD_BACK,     /* never written: what it depends on has failed */
+};
+
+/* What is kept of a task that is to blame; the Engine may hide it before the story is told. */
+struct converge_task {
+	char id[32], container_id[72], node_id[32], node[64]; /* "": none; node: host name */
+	int64_t slot, exit_code;
+	enum docker_task_state state;
+	char err[512]; /* the Engine's words */
+};
+
 /* One service's memory; zero it, then set the first group. */
 struct converge {
 	const char *key, *name; /* in the text, in the Engine */
@@ -34,15 +56,15 @@ struct converge {
 
 	enum converge_verdict verdict;
 	int running, wanted;
-	bool completed;       /* as wanted, by having ended well */
-	char message[400];    /* what it waits for, or why it failed */
-	char failed_task[64]; /* whose log tells more; "" = none */
+	bool completed;    /* as wanted, by having ended well */
+	char message[720]; /* what it waits for, or why it failed */
+	enum converge_cause cause;
+	struct converge_task failed; /* id "": no task is to blame */
 	/* private */
 	uint64_t good_since_ms, good_until_ms, progress_ms, orphan_since_ms, unschedulable_since_ms,
 		stopped_since_ms, best;
 	enum docker_update_state update;
-	/* The newest that was seen, and its task: the Engine's own roll-back hides it. */
-	char last_failure[320], last_failed[64];
+	struct converge_task last; /* the newest failure that was seen */
 };
 
 struct converge_look {

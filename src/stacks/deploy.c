@@ -1,5 +1,5 @@
-/* deploy: bring one stack to one release; the kinds deploy and update. Read the tables at the end;
- * the steps above them stand in the same order and do one thing each. */
+/* deploy: bring one stack to one release; the kinds deploy, update and rollback. Read the tables at
+ * the end; the steps above them stand in the same order and do one thing each. */
 #include "stacks/kinds.h"
 
 #include "base/arena.h"
@@ -31,6 +31,8 @@ static void on_release(void *data, const struct status *st, const struct db_rele
 		return;
 	}
 	sr->on_failure = r->on_failure;
+	if (r->stall_seconds > 0)
+		sr->stall_ms = (uint64_t)r->stall_seconds * 1000;
 	sr->pinned = r->rendered.len > 0;
 	stack_build_release(sr, r, on_built);
 }
@@ -152,7 +154,7 @@ static enum flow_next check_plan(struct flow *f)
 	if (!refused)
 		return FLOW_NEXT;
 	f->st = status_err(ST_FAILED_PRECONDITION, "%s", refused);
-	job_run_story(sr->run, refused);
+	job_run_story(sr->run, refused, NULL);
 	return FLOW_FAIL;
 }
 
@@ -184,14 +186,11 @@ static void on_status_taken_back(void *data, const struct status *st)
 static enum flow_next mark_failed(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
-	bool paused = sr->on_failure == ON_FAILURE_PAUSE && f->st.code != ST_CANCELLED;
-	bool back = sr->has_previous && !sr->unrestored && !paused;
-	enum stack_status status = back               ? STACK_RUNNING
-				   : sr->has_previous ? STACK_DEGRADED
-						      : STACK_FAILED;
+	const char *message;
+	enum stack_status status = stack_left_as(sr, &message);
 	struct stack_op *op = stack_op_begin(sr, NULL);
 	op->db = sr->db->stacks->set_status(
-		sr->db, sr->run->job, status, back ? "" : f->st.message, on_status_taken_back, op);
+		sr->db, sr->run->job, status, message, on_status_taken_back, op);
 	return FLOW_WAIT;
 }
 
@@ -299,6 +298,9 @@ static const struct flow_step deploy_steps[] = {
 };
 
 const struct job_kind_def stacks_deploy_kind = {JOB_DEPLOY, deploy_prelude, deploy_steps,
+	stack_run_begin, stack_run_interrupt, stack_run_end, "activate"};
+/* Its release has its objects already: those of the one that it repeats. */
+const struct job_kind_def stacks_rollback_kind = {JOB_ROLLBACK, deploy_prelude, deploy_steps,
 	stack_run_begin, stack_run_interrupt, stack_run_end, "activate"};
 const struct job_kind_def stacks_update_kind = {JOB_UPDATE, deploy_prelude, deploy_steps,
 	stack_run_begin, stack_run_interrupt, stack_run_end, "activate"};

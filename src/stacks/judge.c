@@ -91,14 +91,33 @@ void picture_set_tasks(struct picture *p, const struct docker_task *t, size_t n)
 	converge_sort(p->tasks, n);
 }
 
+static struct docker_pairs copy_pairs(struct arena *a, const struct docker_pairs *p)
+{
+	struct docker_pair *at = arena_array(a, struct docker_pair, p->len + 1);
+	for (size_t i = 0; i < p->len; i++)
+		at[i] = (struct docker_pair){
+			arena_strdup(a, p->at[i].key), arena_strdup(a, p->at[i].value)};
+	return (struct docker_pairs){at, p->len};
+}
+
 void picture_set_nodes(struct picture *p, const struct docker_node *m, size_t n)
 {
 	struct arena *a = p->arena;
 	p->nodes = arena_array(a, struct docker_node, n + 1);
 	for (size_t i = 0; i < n; i++) {
-		p->nodes[i].id = arena_strdup(a, m[i].id);
-		p->nodes[i].hostname = arena_strdup(a, m[i].hostname);
-		p->nodes[i].state = m[i].state;
+		struct docker_node *c = &p->nodes[i];
+		*c = m[i];
+		c->id = arena_strdup(a, m[i].id);
+		c->hostname = arena_strdup(a, m[i].hostname);
+		c->addr = arena_strdup(a, m[i].addr);
+		c->engine_version = arena_strdup(a, m[i].engine_version);
+		c->os = arena_strdup(a, m[i].os);
+		c->arch = arena_strdup(a, m[i].arch);
+		c->state_message = arena_strdup(a, m[i].state_message);
+		c->labels = copy_pairs(a, &m[i].labels);
+		c->engine_labels = copy_pairs(a, &m[i].engine_labels);
+		c->plugins = copy_pairs(a, &m[i].plugins);
+		c->generic = copy_pairs(a, &m[i].generic);
 	}
 	p->n_nodes = n;
 }
@@ -169,6 +188,15 @@ static bool same(const struct db_service *a, const struct db_service *b)
 
 /* ---- the stack ---- */
 
+/* Whoever was at work has left without a word about how it ended. */
+static void judge_never_good(const struct db_stack *s, struct judged_stack *j)
+{
+	bool stale = !s->at_work &&
+		     (s->status == STACK_DEPLOYING || s->status == STACK_REMOVING);
+	j->status = stale ? STACK_FAILED : s->status;
+	j->message = stale ? "no release of it has come to run" : s->status_message;
+}
+
 /* Whoever changed it by hand is the cause of what else is wrong. */
 static void judge_drift(struct arena *a, const struct drift_seen *drift, struct judged_stack *j)
 {
@@ -221,24 +249,29 @@ void judge_stack(struct arena *a, const struct picture *p, const struct db_stack
 {
 	struct judged_stack j = {
 		.status = STACK_RUNNING, .message = "", .drifted = "", .n_services = s->n_services};
-	bool active = s->active_deployment_id.text[0] != '\0';
-	bool busy = s->status == STACK_DEPLOYING || s->status == STACK_REMOVING;
+	bool left = s->unfinished[0] != '\0'; /* by a deploy: that is nobody's drift */
 	judge_services(a, p, s, &j);
-	if (known && drift && (j.status != STACK_DRIFTED || drift->given_up))
+	if (known && drift && !left && (j.status != STACK_DRIFTED || drift->given_up))
 		judge_drift(a, drift, &j);
 	bool unsure = !known && s->status == STACK_DRIFTED && j.status == STACK_RUNNING;
-	if (!active || unsure) { /* only what a failed first deploy left behind; or it may last */
+	if (left) {
+		j.status = j.status == STACK_FAILED ? STACK_FAILED : STACK_DEGRADED;
+		j.message = s->unfinished;
+		j.drifted = "";
+	} else if (unsure) { /* it may last */
 		j.status = s->status;
 		j.message = s->status_message;
 	}
+	if (!s->active_deployment_id.text[0]) /* only what a failed first deploy left behind */
+		judge_never_good(s, &j);
 	for (size_t i = 0; i < s->n_services; i++) {
 		if (unsure && strcmp(s->services[i].message, BY_HAND) == 0)
 			j.services[i].message = s->services[i].message;
 		j.differs |= !same(&j.services[i], &s->services[i]);
 	}
-	j.moving |= busy;
-	if (s->status == STACK_REMOVING) /* what is gone now is meant to be gone */
+	j.moving |= s->at_work;
+	if (s->at_work && s->status == STACK_REMOVING) /* what is gone now is meant to be gone */
 		j.differs = false;
-	j.differs |= !busy && (j.status != s->status || strcmp(j.message, s->status_message) != 0);
+	j.differs |= !s->at_work && (j.status != s->status || strcmp(j.message, s->status_message) != 0);
 	*ret = j;
 }

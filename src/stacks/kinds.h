@@ -3,7 +3,9 @@
 #include "jobs/run.h"
 #include "stacks/stacks.h"
 
-extern const struct job_kind_def stacks_deploy_kind, stacks_update_kind; /* deploy.c */
+/* deploy.c */
+extern const struct job_kind_def stacks_deploy_kind, stacks_update_kind, stacks_rollback_kind;
+
 extern const struct job_kind_def stacks_scale_kind;                      /* scale.c */
 extern const struct job_kind_def stacks_restart_kind;                    /* restart.c */
 extern const struct job_kind_def stacks_adopt_kind;                      /* adopt.c */

@@ -16,12 +16,11 @@ static enum flow_next announce(struct flow *f)
 static enum flow_next take_back_status(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
-	enum stack_status status = !sr->has_previous ? STACK_FAILED
-				   : sr->unrestored  ? STACK_DEGRADED
-						     : STACK_RUNNING;
+	const char *message;
+	enum stack_status status = stack_left_as(sr, &message);
 	struct stack_op *op = stack_op_begin(sr, NULL);
 	op->db = sr->db->stacks->set_status(sr->db, sr->run->job, status,
-		status == STACK_RUNNING ? "" : f->st.message, stack_op_step_done, op);
+		message, stack_op_step_done, op);
 	return FLOW_WAIT;
 }
 

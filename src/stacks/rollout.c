@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/arena.h"
 #include "stacks/stack_run.h"
+#include "stacks/story.h"
 
 /* Before a look and another try; and how often NOT_FOUND and ALREADY_EXISTS may be the echo of
  * something just gone or just made before they are believed. Other transient failures are tried
@@ -74,9 +75,9 @@ static void next_phase(struct rollout *ro)
 	run_phase(ro);
 }
 
-static bool may_pass(const struct rollout *ro)
+bool rollout_may_pass(const struct rollout *ro, enum st_code code)
 {
-	switch (ro->st.code) {
+	switch (code) {
 	case ST_UNAVAILABLE:
 	case ST_DEADLINE_EXCEEDED:
 		return true;
@@ -127,6 +128,8 @@ static void phase_done(struct rollout *ro)
 
 static void phase_failed(struct rollout *ro)
 {
+	if (!ro->told)
+		story_of_refusal(ro, &ro->st);
 	bool go_on = ro->thorough && ro->phase == ROLLOUT_CONVERGE;
 	ro->first = ro->st;
 	ro->phases = go_on ? ro->phases & ROLLOUT_PRUNE : 0;
@@ -145,7 +148,7 @@ void rollout_phase_over(struct rollout *ro)
 	if (ro->phase != ro->tried)
 		ro->tries = 0;
 	ro->tried = ro->phase;
-	if (!may_pass(ro)) {
+	if (!rollout_may_pass(ro, ro->st.code)) {
 		phase_failed(ro);
 		return;
 	}
@@ -196,7 +199,7 @@ void rollout_run(struct rollout *ro, unsigned phases,
 	ro->waiting = ro->tries = 0;
 	ro->st = ro->first = status_ok();
 	ro->phase = ro->tried = 0;
-	ro->busy = false;
+	ro->busy = ro->told = false;
 	ro->busy_rounds = 0;
 	ro->sr->trouble = status_ok();
 	timer_set(&ro->again, 0); /* never from inside */
@@ -207,7 +210,42 @@ void rollout_stop(struct rollout *ro)
 	ro->stopped = true;
 	timer_stop(&ro->again);
 	timer_stop(&ro->poll);
-	timer_stop(&ro->log_limit);
+	story_stop(ro);
+}
+
+bool rollout_carries_on(const struct rollout *ro)
+{
+	return ro == &ro->sr->forward && ro->sr->on_failure == ON_FAILURE_CONTINUE;
+}
+
+const struct rollout_given_up *rollout_given_up(const struct rollout *ro, const char *key)
+{
+	for (size_t i = 0; i < ro->n_given_up; i++)
+		if (strcmp(ro->given_up[i].key, key) == 0)
+			return &ro->given_up[i];
+	return NULL;
+}
+
+void rollout_give_up(struct rollout *ro, const char *key, const char *why)
+{
+	struct arena *a = ro->sr->run->arena;
+	if (rollout_given_up(ro, key))
+		return;
+	struct rollout_given_up *more =
+		arena_array(a, struct rollout_given_up, ro->n_given_up + 1);
+	if (ro->n_given_up)
+		memcpy(more, ro->given_up, ro->n_given_up * sizeof(*more));
+	more[ro->n_given_up++] = (struct rollout_given_up){key, arena_strdup(a, why)};
+	ro->given_up = more;
+}
+
+const char *rollout_failed_dependency(const struct rollout *ro, const char *key)
+{
+	const struct release_service *s = release_service_find(ro->target, key);
+	for (size_t i = 0; s && i < s->n_depends; i++)
+		if (!s->depends[i].optional && rollout_given_up(ro, s->depends[i].service))
+			return s->depends[i].service;
+	return NULL;
 }
 
 bool rollout_includes(const struct rollout *ro, const char *key)

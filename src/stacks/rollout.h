@@ -82,9 +82,14 @@ struct rollout {
 	void (*on_seen)(struct rollout *ro);
 	struct status look_st;
 	struct picture *seen, *seen_nodes;
-	struct buf log_text;
-	struct timer poll, log_limit;
-	struct stack_op *log;
+	struct timer poll;
+	struct story *story; /* being gathered; else NULL */
+	bool told;           /* the story of the failure */
+	struct rollout_given_up *given_up; /* see rollout_carries_on */
+	size_t n_given_up;
+};
+struct rollout_given_up {
+	const char *key, *why; /* why: what the Engine refused it with; or NULL */
 };
 
 void rollout_init(struct rollout *ro, struct stack_run *sr);
@@ -130,4 +135,14 @@ void rollout_tell(struct rollout *ro, const char *key, enum service_state state,
 	int wanted, const char *message);
 void rollout_watch_init(struct rollout *ro);
 void rollout_watch_finish(struct rollout *ro);
+/* A service that fails holds back only those that depend on it; the others go on. */
+bool rollout_carries_on(const struct rollout *ro);
+/* The same write may yet go well when it is tried again. */
+bool rollout_may_pass(const struct rollout *ro, enum st_code code);
+/* It carries on without this service, for a while or for good; `why` is kept. */
+void rollout_give_up(struct rollout *ro, const char *key, const char *why);
+/* NULL: it was not given up. */
+const struct rollout_given_up *rollout_given_up(const struct rollout *ro, const char *key);
+/* The first service that this one depends on and that was given up; NULL: none. */
+const char *rollout_failed_dependency(const struct rollout *ro, const char *key);
 bool rollout_includes(const struct rollout *ro, const char *key);

@@ -1,12 +1,14 @@
 /* The watching phase of a rollout: looks at services and tasks of the namespace again and again,
- * has each service judged (converge.h), tells watchers what changed, and writes the story of a
- * failure with the last lines of the failed task's log. */
+ * has each service judged (converge.h), and tells watchers what changed. What failed is story.c's
+ * to tell. */
 #include "stacks/rollout.h"
 
+#include <stdio.h>
 #include <string.h>
 #include "base/arena.h"
 #include "stacks/judge.h"
 #include "stacks/stack_run.h"
+#include "stacks/story.h"
 
 /* What moves is looked at often at first, and less often the longer it takes; what only has to stay
  * as it is, now and then, and when that is over. */
@@ -16,86 +18,8 @@
 #define LOOK_HOLD_MS 500
 #define LOOK_AWAY_MS 500
 #define NODES_EVERY  10 /* looks */
-#define LOG_LINES    20
-#define LOG_BYTES    8192
-#define LOG_MS       5000
 
 static void look_now(struct rollout *ro);
-
-/* ---- the story of a failure ---- */
-
-static const struct converge *first_failed(const struct rollout *ro, bool with_task)
-{
-	for (size_t i = 0; i < ro->n_watched; i++)
-		if (ro->watched[i].verdict == CONVERGE_FAILED &&
-			(!with_task || ro->watched[i].failed_task[0]))
-			return &ro->watched[i];
-	return NULL;
-}
-
-static void tell_story(struct rollout *ro)
-{
-	struct buf story = {0};
-	for (size_t i = 0; i < ro->n_watched; i++)
-		if (ro->watched[i].verdict == CONVERGE_FAILED)
-			buf_fmt(&story, "%sservice %s: %s", story.len ? "\n" : "",
-				ro->watched[i].key, ro->watched[i].message);
-	if (ro->log_text.len)
-		buf_fmt(&story, "\nlast lines of its log:\n%s", ro->log_text.ptr);
-	job_run_story(ro->sr->run, story.ptr);
-	buf_finish(&story);
-	const struct converge *c = first_failed(ro, false);
-	ro->st = status_err(ST_FAILED_PRECONDITION, "service %s: %s", c->key, c->message);
-	rollout_phase_over(ro);
-}
-
-static bool on_log_line(void *data, const struct docker_log_line *line)
-{
-	const struct stack_op *op = data;
-	struct rollout *ro = op->data;
-	if (!op->cancelled && ro->log && ro->log_text.len + line->text.len < LOG_BYTES) {
-		buf_adds(&ro->log_text, "  ");
-		buf_add_str(&ro->log_text, line->text);
-		buf_addc(&ro->log_text, '\n');
-	}
-	return true;
-}
-
-static void on_log_end(void *data, const struct status *st)
-{
-	struct stack_run *sr;
-	void *rollout;
-	(void)st; /* no log is no reason to say less about the failure */
-	if (!stack_op_end(data, &sr, &rollout))
-		return;
-	struct rollout *ro = rollout;
-	ro->log = NULL;
-	timer_stop(&ro->log_limit);
-	tell_story(ro);
-}
-
-/* A log of a node that is away opens and never ends. */
-static void on_log_limit(struct timer *t)
-{
-	struct rollout *ro = container_of(t, struct rollout, log_limit);
-	docker_cancel(ro->sr->docker, ro->log->docker);
-}
-
-static void failed(struct rollout *ro)
-{
-	const struct converge *c = first_failed(ro, true);
-	ro->log_text.len = 0;
-	if (!c) {
-		tell_story(ro);
-		return;
-	}
-	struct stack_op *op = stack_op_begin(ro->sr, ro);
-	const struct docker_logs l = {
-		.task = c->failed_task, .tail = LOG_LINES, .on_line = on_log_line};
-	ro->log = op;
-	timer_set(&ro->log_limit, LOG_MS);
-	op->docker = docker_logs(ro->sr->docker, &l, LOG_MS, on_log_end, op);
-}
 
 /* ---- looking ---- */
 
@@ -128,6 +52,42 @@ void rollout_tell(struct rollout *ro, const char *key, enum service_state state,
 				       .percent = -1});
 }
 
+/* What was never written is not judged. */
+static bool is_given_up(struct rollout *ro, struct converge *c)
+{
+	const struct rollout_given_up *g = rollout_given_up(ro, c->key);
+	const char *dependency = rollout_failed_dependency(ro, c->key);
+	if (g && g->why)
+		(void)snprintf(c->message, sizeof(c->message), "%s", g->why);
+	else if (dependency)
+		(void)snprintf(c->message, sizeof(c->message),
+			"not brought to the release: it depends on %s, which failed", dependency);
+	else
+		return false;
+	c->verdict = CONVERGE_FAILED;
+	c->cause = CONVERGE_HELD_BACK;
+	rollout_tell(ro, c->key, SERVICE_FAILED, 0, 0, c->message);
+	return true;
+}
+
+/* Those behind the gate that do not depend on what failed go on. */
+static void give_up_failed(struct rollout *ro)
+{
+	for (size_t i = 0; i < ro->n_watched; i++)
+		if (ro->watched[i].verdict == CONVERGE_FAILED)
+			rollout_give_up(ro, ro->watched[i].key, NULL);
+	ro->next(ro);
+}
+
+/* It has failed for good, and the others are awaited; but of a crash loop the Engine keeps the newest
+ * tasks only, and these are to be asked about in the end. */
+static void judge_failed(struct converge *c, const struct converge_look *look)
+{
+	struct converge now = *c;
+	if (c->cause != CONVERGE_HELD_BACK && converge_judge(&now, look) == CONVERGE_FAILED)
+		*c = now;
+}
+
 static void judge_all(struct rollout *ro)
 {
 	bool waits = false, holds = false, fails = false;
@@ -138,6 +98,11 @@ static void judge_all(struct rollout *ro)
 		look.nodes = ro->seen_nodes->nodes;
 		look.n_nodes = ro->seen_nodes->n_nodes;
 		look.now_ms = loop_now_ms(ro->sr->run->loop);
+		if (c->verdict == CONVERGE_FAILED || is_given_up(ro, c)) {
+			judge_failed(c, &look);
+			fails |= !c->optional;
+			continue;
+		}
 		enum converge_verdict verdict = converge_judge(c, &look);
 		rollout_tell(ro, c->key, converge_state(c), c->running, c->wanted, c->message);
 		waits |= verdict == CONVERGE_WAIT;
@@ -151,12 +116,14 @@ static void judge_all(struct rollout *ro)
 	}
 	if (ro->phase == ROLLOUT_LOOK)
 		ro->next(ro);
-	else if (fails)
-		failed(ro);
-	else if (waits || holds)
+	else if ((waits || holds) && (!fails || rollout_carries_on(ro)))
 		timer_set(&ro->poll, !waits                  ? hold_ms
 				     : wait_ms < LOOK_MAX_MS ? wait_ms
 							     : LOOK_MAX_MS);
+	else if (fails && ro->phase == ROLLOUT_SERVICES && rollout_carries_on(ro))
+		give_up_failed(ro);
+	else if (fails)
+		story_tell(ro);
 	else
 		ro->next(ro);
 }
@@ -263,14 +230,11 @@ void rollout_watch_init(struct rollout *ro)
 	ro->seen = picture_create();
 	ro->seen_nodes = picture_create();
 	timer_init(&ro->poll, ro->sr->run->loop, on_poll);
-	timer_init(&ro->log_limit, ro->sr->run->loop, on_log_limit);
 }
 
 void rollout_watch_finish(struct rollout *ro)
 {
 	timer_stop(&ro->poll);
-	timer_stop(&ro->log_limit);
-	buf_finish(&ro->log_text);
 	picture_destroy(ro->seen);
 	picture_destroy(ro->seen_nodes);
 }
@@ -280,7 +244,7 @@ void rollout_watch(
 {
 	const struct stacks *settings = ro->sr->stacks;
 	for (size_t i = 0; i < n; i++) {
-		watched[i].stall_ms = settings->stall_ms;
+		watched[i].stall_ms = ro->sr->stall_ms;
 		watched[i].hold_ms = settings->hold_ms;
 	}
 	ro->watched = watched;

@@ -243,6 +243,18 @@ static json_t *body_for(struct rollout *ro, const struct release_service *s,
 	return NULL;
 }
 
+/* One service's write is over. Who carries on leaves a refused one behind. */
+static void settle(struct rollout *ro, const char *name, const struct status *st)
+{
+	struct status ok = status_ok();
+	bool refused = !status_is_ok(st) && rollout_carries_on(ro) &&
+		       !rollout_may_pass(ro, st->code);
+	for (size_t i = 0; refused && i < ro->target->n_services; i++)
+		if (strcmp(ro->target->services[i].object.name, name) == 0)
+			rollout_give_up(ro, ro->target->services[i].object.key, st->message);
+	rollout_part(ro, refused ? &ok : st);
+}
+
 static void on_written(void *data, const struct status *st, const char *id, const char *warning)
 {
 	struct stack_run *sr;
@@ -254,7 +266,7 @@ static void on_written(void *data, const struct status *st, const char *id, cons
 	if (status_is_ok(st) && warning[0])
 		job_run_say(sr->run, "service %s: %s", m->name, warning);
 	struct status wrapped = status_wrap(st, "service %s", m->name);
-	rollout_part(m->ro, &wrapped);
+	settle(m->ro, m->name, &wrapped);
 }
 
 /* Removed so that it can be made anew: then a look, and the next try creates it. */
@@ -334,12 +346,18 @@ static void write_service(struct rollout *ro, const struct release_service *s)
 		job_run_abandon(sr->run); /* a later owner of this job has written it */
 		return;
 	}
+	if (rollout_failed_dependency(ro, s->object.key)) {
+		rollout_give_up(ro, s->object.key, NULL);
+		return;
+	}
 	const char *wrong = wrong_service(ro, s, seen);
 	json_t *body = wrong ? NULL : body_for(ro, s, seen, &p);
 	if (!wrong && p.verdict == PLAN_REFUSE)
 		wrong = p.reason;
 	if (wrong) {
-		refuse(ro, wrong);
+		struct status st = status_err(ST_FAILED_PRECONDITION, "%s", wrong);
+		rollout_await(ro);
+		settle(ro, s->object.name, &st);
 		return;
 	}
 	if (body || by_us)

@@ -23,6 +23,8 @@ void stack_run_begin(struct job_run *run)
 	sr->docker = stacks->docker;
 	sr->db = run->db;
 	sr->namespace_ = "";
+	sr->on_failure = ON_FAILURE_ROLLBACK;
+	sr->stall_ms = stacks->stall_ms;
 	sr->deployment_id = run->job->deployment_id.text;
 	list_init(&sr->ops);
 	timer_init(&sr->retry, run->loop, on_retry);
@@ -205,6 +207,7 @@ static void on_stack(void *data, const struct status *st, const struct db_stack 
 	}
 	sr->namespace_ = arena_strdup(sr->run->arena, s->namespace_);
 	sr->world.adopted = s->adopted;
+	sr->previous_number = s->active_number;
 	const char *active = s->active_deployment_id.text;
 	struct stack_op *op = stack_op_begin(
 		sr, active[0] ? arena_strdup(sr->run->arena, active) : NULL);
@@ -296,29 +299,78 @@ enum flow_next stack_store_release(struct flow *f)
 
 /* ---- the way back ---- */
 
+/* What failed stays as it is by choice. Who cancels wants to have back what there was. */
+static bool is_left(const struct stack_run *sr)
+{
+	return sr->on_failure >= ON_FAILURE_PAUSE && sr->run->flow->st.code != ST_CANCELLED;
+}
+
 static void on_restored(struct stack_run *sr, const struct status *st)
 {
-	struct status wrapped = status_wrap(st,
-		sr->has_previous ? "going back to the release before" : "removing what was begun");
+	struct arena *a = sr->run->arena;
+	bool back = sr->has_previous;
+	struct status wrapped = status_wrap(
+		st, back ? "going back to the release before" : "removing what was begun");
 	sr->unrestored = !status_is_ok(st);
-	if (status_is_ok(st))
+	sr->restore_st = *st;
+	if (status_is_ok(st)) {
 		job_run_say(sr->run, "%s",
-			sr->has_previous ? "back at the release before"
-					 : "what was begun is removed");
+			back ? "back at the release before" : "what was begun is removed");
+		job_run_story(sr->run,
+			back ? arena_fmt(a, "went back: release %lld runs again",
+				       (long long)sr->previous_number)
+			     : "what was begun is removed",
+			NULL);
+	}
 	flow_step_done(sr->run->flow, &wrapped);
 }
 
 enum flow_next stack_restore(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
-	if (sr->on_failure == ON_FAILURE_PAUSE && f->st.code != ST_CANCELLED)
+	if (is_left(sr)) {
+		job_run_story(sr->run, "left as it is", NULL);
 		return FLOW_NEXT;
+	}
 	job_run_say(sr->run, "%s",
 		sr->has_previous ? "going back to the release before" : "removing what was begun");
 	sr->unrestored = true;
+	sr->restore_st = status_err(ST_DEADLINE_EXCEEDED, "it took too long");
 	sr->back.target = &sr->previous;
 	sr->back.stale = true;
 	sr->back.thorough = true;
 	rollout_run(&sr->back, ROLLOUT_ALL, on_restored);
 	return FLOW_WAIT;
+}
+
+enum stack_status stack_left_as(const struct stack_run *sr, const char **ret_message)
+{
+	struct arena *a = sr->run->arena;
+	const struct db_job *job = sr->run->job;
+	const char *why = sr->run->flow->st.message;
+	const char *name = job->stack;
+	long long number = (long long)sr->previous_number;
+	*ret_message = "";
+	if (sr->has_previous && !sr->unrestored && !is_left(sr))
+		return STACK_RUNNING;
+	if (sr->unrestored && sr->has_previous)
+		*ret_message = arena_fmt(a,
+			"%s; going back to release %lld failed too: %s; next: mend that, then "
+			"skep stack rollback %s --to %lld",
+			why, number, sr->restore_st.message, name, number);
+	else if (sr->unrestored)
+		*ret_message = arena_fmt(a,
+			"%s; removing what was begun failed too: %s; next: skep stack rm %s", why,
+			sr->restore_st.message, name);
+	else if (is_left(sr) && sr->has_previous)
+		*ret_message = arena_fmt(a,
+			"%s; left as it is; next: deploy again, or skep stack rollback %s (to "
+			"release %lld)",
+			why, name, number);
+	else if (is_left(sr))
+		*ret_message = arena_fmt(a, "%s; left as it is; next: deploy again, or skep stack rm %s",
+			why, name);
+	else
+		*ret_message = why;
+	return sr->has_previous ? STACK_DEGRADED : STACK_FAILED;
 }

@@ -22,6 +22,8 @@ struct stack_run {
 	struct registry_auths auths; /* of the project */
 	const char *deployment_id; /* the release to deploy; "" for other kinds */
 	enum failure_policy on_failure;
+	uint64_t stall_ms;       /* the release's own limit, else the daemon's */
+	int64_t previous_number; /* of the release that `previous` is */
 	struct release target;   /* what is wanted */
 	struct release previous; /* the last good one; empty when there is none */
 	bool has_previous;
@@ -36,6 +38,7 @@ struct stack_run {
 	struct timer retry;        /* runs the present step again */
 	struct status trouble;     /* what the present step waits to pass; OK: nothing */
 	bool unrestored;           /* stack_restore has begun and has not succeeded */
+	struct status restore_st;  /* why not */
 	struct service_told *told; /* what watchers know of each service: see rollout_tell */
 	size_t n_told;
 };
@@ -93,3 +96,5 @@ enum flow_next stack_store_release(struct flow *f); /* what `target` has become 
 void stack_assign_networks(struct stack_run *sr);
 /* An undo: back to `previous`; nothing there: all is removed. */
 enum flow_next stack_restore(struct flow *f);
+/* Behind stack_restore: what the stack is now, and for people why, and what to do next. */
+enum stack_status stack_left_as(const struct stack_run *sr, const char **ret_message);

@@ -1,5 +1,5 @@
 /* stacks: what jobs do to a stack in the Engine. The context of the job kinds deploy, update,
- * scale, restart, remove; made by app, handed to the worker. */
+ * rollback, scale, restart, remove; made by app, handed to the worker. */
 #pragma once
 #include <stdint.h>
 

@@ -69,6 +69,7 @@ static void stack_make(struct store *s)
 		.name = "shop",
 		.namespace_ = "acme-shop",
 		.status_message = s->status_message,
+		.unfinished = s->unfinished,
 		.status = STACK_PENDING};
 }
 
@@ -94,16 +95,12 @@ struct store_job *store_job_add(
 	return j;
 }
 
-struct store_job *store_deploy(
-	struct store *s, const char *compose, enum failure_policy policy, int max_attempts)
+/* A release, and its job. */
+static struct store_job *release_add(struct store *s, enum job_kind kind,
+	enum failure_policy policy, int max_attempts, struct store_release **ret_release)
 {
-	struct arena *a = arena_create();
-	struct compose_text text = {"compose.yml", str_of(compose)};
-	const struct release_upload u = {.texts = &text, .n_texts = 1};
 	struct store_release *r = &s->releases[s->n_releases++];
-	stack_make(s);
-	struct store_job *j =
-		store_job_add(s, store_active(s) ? JOB_UPDATE : JOB_DEPLOY, "{}", max_attempts);
+	struct store_job *j = store_job_add(s, kind, "{}", max_attempts);
 	r->row = (struct db_release){.id = id_of(4, s->n_releases),
 		.stack_id = s->stack.id,
 		.project_id = s->project_id,
@@ -111,10 +108,25 @@ struct store_job *store_deploy(
 		.number = (int64_t)s->n_releases,
 		.state = RELEASE_PENDING,
 		.on_failure = policy,
+		.message = "",
 		.created_by = "test"};
-	buf_add_str(&r->source, release_source_encode(a, &u));
 	j->row.deployment_id = r->row.id;
 	j->row.release_number = r->row.number;
+	*ret_release = r;
+	return j;
+}
+
+struct store_job *store_deploy(
+	struct store *s, const char *compose, enum failure_policy policy, int max_attempts)
+{
+	struct arena *a = arena_create();
+	struct compose_text text = {"compose.yml", str_of(compose)};
+	const struct release_upload u = {.texts = &text, .n_texts = 1};
+	struct store_release *r;
+	stack_make(s);
+	struct store_job *j = release_add(
+		s, store_active(s) ? JOB_UPDATE : JOB_DEPLOY, policy, max_attempts, &r);
+	buf_add_str(&r->source, release_source_encode(a, &u));
 	arena_destroy(a);
 	return j;
 }
@@ -124,6 +136,17 @@ struct store_job *store_adopt(struct store *s, int max_attempts)
 	struct store_job *j = store_deploy(s, "", ON_FAILURE_ROLLBACK, max_attempts);
 	s->stack.adopted = true;
 	j->row.kind = JOB_ADOPT;
+	return j;
+}
+
+struct store_job *store_rollback(
+	struct store *s, int64_t to, enum failure_policy policy, int max_attempts)
+{
+	struct store_release *r, *old = &s->releases[to - 1];
+	struct store_job *j = release_add(s, JOB_ROLLBACK, policy, max_attempts, &r);
+	r->row.rolled_back_to = to;
+	buf_add_str(&r->source, buf_str(&old->source));
+	buf_add_str(&r->rendered, buf_str(&old->rendered));
 	return j;
 }
 
@@ -350,8 +373,12 @@ static struct status set_status_effect(struct fake_call *c)
 {
 	struct store_args *g = store_args(c);
 	struct status st = fence(c);
-	if (status_is_ok(&st))
-		put_status(g->store, g->status, g->message);
+	bool bad = g->status == STACK_DEGRADED || g->status == STACK_FAILED;
+	if (!status_is_ok(&st))
+		return st;
+	put_status(g->store, g->status, g->message);
+	(void)snprintf(g->store->unfinished, sizeof(g->store->unfinished), "%s",
+		bad ? g->message : "");
 	return st;
 }
 
@@ -399,6 +426,7 @@ static struct status activate_effect(struct fake_call *c)
 	s->stack.services = copy_services(s->arena, g->services, g->n);
 	s->stack.n_services = g->n;
 	put_status(s, STACK_RUNNING, "");
+	s->unfinished[0] = '\0';
 	return st;
 }
 
@@ -477,12 +505,25 @@ static struct db_call *set_networks(struct db *db, const struct db_job *job,
 
 /* ---- the observer's ---- */
 
+/* A job runs, or was handed back in the middle. */
+static bool is_at_work(const struct store *s)
+{
+	for (size_t i = 0; i < s->n_jobs; i++)
+		if (s->jobs[i].row.state == JOB_RUNNING ||
+			(s->jobs[i].row.state == JOB_PENDING && s->jobs[i].step[0]))
+			return true;
+	return false;
+}
+
 static struct status watched_effect(struct fake_call *c)
 {
 	struct store *s = store_args(c)->store;
-	c->n = s->has_stack && (s->stack.active_deployment_id.text[0] || s->stack.n_services) ? 1
-											      : 0;
+	bool busy = s->stack.status == STACK_DEPLOYING || s->stack.status == STACK_REMOVING;
+	c->n = s->has_stack &&
+	       (s->stack.active_deployment_id.text[0] || s->stack.n_services || busy);
 	struct db_stack *copy = arena_memdup(c->arena, &s->stack, sizeof(s->stack));
+	copy->unfinished = c->n ? arena_strdup(c->arena, s->unfinished) : "";
+	copy->at_work = is_at_work(s);
 	copy->status_message = c->n ? arena_strdup(c->arena, s->status_message) : "";
 	c->result = copy;
 	return status_ok();

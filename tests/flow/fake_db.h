@@ -11,6 +11,7 @@
 struct store_job {
 	struct db_job row; /* texts point to what follows, or are static */
 	char step[64], message[1024], error[4096], error_code[32], owner[64], params[512];
+	char failures[8192];
 	uint64_t lease_ms, run_ms;
 	struct buf events; /* "kind service step state running/wanted message" a line */
 	unsigned n_events, ends;
@@ -31,7 +32,7 @@ struct store {
 	struct uuid project_id;
 	bool has_stack;
 	struct db_stack stack;
-	char status_message[600];
+	char status_message[1400], unfinished[1400];
 	struct store_job jobs[STORE_MAX];
 	struct store_release releases[STORE_MAX];
 	size_t n_jobs, n_releases;
@@ -52,6 +53,9 @@ struct store_job *store_deploy(
 	struct store *s, const char *compose, enum failure_policy policy, int max_attempts);
 /* The stack is made, without a release's source. */
 struct store_job *store_adopt(struct store *s, int max_attempts);
+/* To release number `to`, which exists. */
+struct store_job *store_rollback(
+	struct store *s, int64_t to, enum failure_policy policy, int max_attempts);
 struct store_job *store_submit(
 	struct store *s, enum job_kind kind, const char *params, int max_attempts);
 void store_cancel(struct store *s, struct store_job *j);

@@ -30,6 +30,7 @@ static struct db_job *copy_job(struct arena *a, const struct store_job *j)
 	c->message = arena_strdup(a, j->message);
 	c->error = arena_strdup(a, j->error);
 	c->error_code = arena_strdup(a, j->error_code);
+	c->failures = str_of(arena_strdup(a, j->failures));
 	c->owner = arena_strdup(a, j->owner);
 	c->params = str_of(arena_strdup(a, j->params));
 	return c;
@@ -128,6 +129,27 @@ static struct db_call *renew(struct db *db, const char *owner, const struct uuid
 
 /* ---- step, progress ---- */
 
+static void put_why(struct store_job *j, const struct store_args *g)
+{
+	bool bad = !status_is_ok(&g->why);
+	(void)snprintf(j->error, sizeof(j->error), "%s",
+		g->message[0] ? g->message
+		: bad         ? g->why.message
+			      : "");
+	(void)snprintf(
+		j->error_code, sizeof(j->error_code), "%s", bad ? st_code_name(g->why.code) : "");
+	(void)snprintf(j->failures, sizeof(j->failures), STR_FMT, STR_ARG(g->bytes));
+}
+
+static void take_why(struct fake_call *c, const struct db_job_why *why)
+{
+	struct store_args *g = store_args(c);
+	g->why = why ? why->st : status_ok();
+	g->message = arena_strdup(c->arena, why && why->text ? why->text : "");
+	g->bytes = why ? str_of(arena_strndup(c->arena, why->failures.ptr, why->failures.len))
+		       : STR("");
+}
+
 static struct status step_effect(struct fake_call *c)
 {
 	struct store_args *g = store_args(c);
@@ -137,18 +159,21 @@ static struct status step_effect(struct fake_call *c)
 		return st;
 	(void)snprintf(j->step, sizeof(j->step), "%s", g->text);
 	j->row.undoing = g->failed;
+	if (g->failed)
+		put_why(j, g);
 	return st;
 }
 
 static struct db_call *step(struct db *db, const char *id, int epoch, const char *name,
-	bool undoing, db_done done, void *data)
+	const struct db_job_why *undoing, db_done done, void *data)
 {
 	struct fake_call *c = store_call(db, done, data);
 	struct store_args *g = store_args(c);
 	g->id = arena_strdup(c->arena, id);
 	g->epoch = epoch;
 	g->text = arena_strdup(c->arena, name);
-	g->failed = undoing;
+	g->failed = undoing != NULL;
+	take_why(c, undoing);
 	fake_call_start(
 		c, 0, step_effect, store_deliver_done, "%s %s", undoing ? "undo" : "step", name);
 	return handle(c);
@@ -164,8 +189,6 @@ static void take_event(struct store_job *j, const struct db_event *e)
 	}
 	if (about_job && e->message && e->message[0])
 		(void)snprintf(j->message, sizeof(j->message), "%s", e->message);
-	if (strcmp(e->kind, "job.failed") == 0)
-		(void)snprintf(j->error, sizeof(j->error), "%s", e->message);
 }
 
 static struct status progress_effect(struct fake_call *c)
@@ -204,13 +227,7 @@ static struct status finish_effect(struct fake_call *c)
 		return st;
 	j->row.state = g->state;
 	j->ends++;
-	bool bad = !status_is_ok(&g->why);
-	(void)snprintf(j->error, sizeof(j->error), "%s",
-		g->message[0] ? g->message
-		: bad         ? g->why.message
-			      : "");
-	(void)snprintf(
-		j->error_code, sizeof(j->error_code), "%s", bad ? st_code_name(g->why.code) : "");
+	put_why(j, g);
 	struct store_release *r = store_release_find(g->store, j->row.deployment_id.text);
 	if (r && r->row.state == RELEASE_PENDING && g->state != JOB_SUCCEEDED)
 		r->row.state = RELEASE_FAILED;
@@ -219,15 +236,14 @@ static struct status finish_effect(struct fake_call *c)
 }
 
 static struct db_call *finish(struct db *db, const char *id, int epoch, enum job_state state,
-	const struct status *error, const char *error_text, db_done done, void *data)
+	const struct db_job_why *why, db_done done, void *data)
 {
 	struct fake_call *c = store_call(db, done, data);
 	struct store_args *g = store_args(c);
 	g->id = arena_strdup(c->arena, id);
 	g->epoch = epoch;
 	g->state = state;
-	g->why = error ? *error : status_ok();
-	g->message = arena_strdup(c->arena, error_text ? error_text : "");
+	take_why(c, why);
 	fake_call_start(
 		c, 0, finish_effect, store_deliver_done, "finish %s", job_state_name(state));
 	return handle(c);

@@ -281,7 +281,10 @@ static struct status list_tasks(struct fake_call *c)
 			.id = arena_strdup(c->arena, t->id),
 			.service_id = arena_strdup(c->arena, t->service_id),
 			.node_id = arena_strdup(c->arena, t->node_id),
-			.container_id = "",
+			.container_id = t->state >= DOCKER_TASK_STARTING &&
+							t->state != DOCKER_TASK_REJECTED
+						? arena_strdup(c->arena, t->id)
+						: "",
 			.slot = global ? 0 : t->slot,
 			.desired_state = t->desired,
 			.state = t->state,
@@ -481,7 +484,29 @@ static struct docker_call *object_remove(struct docker *d, enum docker_kind k, c
 	return drop(d, kind_of(k), id, ms, done, data);
 }
 
-/* ---- images ---- */
+/* ---- containers, images ---- */
+
+static struct status inspect_container(struct fake_call *c)
+{
+	const struct fake_docker *d = c->owner;
+	return d->container ? status_ok() : status_err(ST_NOT_FOUND, "No such container");
+}
+
+static void deliver_container(struct fake_call *c, const struct status *st)
+{
+	const struct fake_docker *d = c->owner;
+	((docker_on_container)c->done)(c->data, st, status_is_ok(st) ? d->container : NULL);
+}
+
+static struct docker_call *container_inspect(struct docker *d, const char *id, uint64_t ms,
+	docker_on_container done, void *data)
+{
+	struct fake_call *c = call_new(d, id, NULL);
+	c->done = (void (*)(void))done;
+	c->data = data;
+	fake_call_start(c, ms, inspect_container, deliver_container, "container_inspect");
+	return handle(c);
+}
 
 static const struct swarm_image *image_find(const struct swarm *w, const char *ref)
 {
@@ -611,6 +636,7 @@ static const struct docker_ops ops = {
 	.service_update = service_update,
 	.service_remove = service_remove,
 	.task_list = task_list,
+	.container_inspect = container_inspect,
 	.network_list = network_list,
 	.network_create = network_create,
 	.network_remove = network_remove,

@@ -10,6 +10,7 @@ struct fake_docker {
 	struct swarm *swarm;
 	const char *log; /* what every task has written; lines end with \n */
 	bool logs_hang;  /* the log opens and never ends */
+	const struct docker_container *container; /* what every one looks like; NULL: not here */
 	/* the subscription to events; NULL = none */
 	docker_on_event on_event;
 	void *event_data;

@@ -95,6 +95,7 @@ struct world_daemon *world_start(struct world *w)
 	fake_docker_init(&d->docker, &w->script, w->swarm);
 	d->docker.log = w->log ? w->log : "";
 	d->docker.logs_hang = w->logs_hang;
+	d->docker.container = w->container;
 	fake_db_init(&d->db, &w->script, w->store);
 	d->stacks = (struct stacks){.docker = &d->docker.base,
 		.clock = clock_system(),

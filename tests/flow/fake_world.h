@@ -27,6 +27,7 @@ struct world {
 	struct rng *rng;
 	/* for daemons that are started from now on */
 	const char *log;
+	const struct docker_container *container; /* what every one looks like */
 	bool logs_hang;
 	const struct job_kind_def *const *kinds; /* NULL = stacks_kinds */
 	unsigned max_takeovers; /* of daemons that are started from now on; 0 = the default */

@@ -102,6 +102,63 @@ static void the_failure_names_task_node_code_and_log(void **state)
 	world_destroy(w);
 }
 
+/* The same as fields, and what to do about it. */
+static void the_story_has_a_hint_and_fields(void **state)
+{
+	(void)state;
+	const struct docker_container killed = {.id = "c",
+		.state = "exited",
+		.error = "",
+		.health = "unhealthy",
+		.health_output = "no answer\n",
+		.health_exit_code = 3,
+		.oom_killed = true};
+	struct world *w = world_create();
+	w->log = "one\ntwo \xff\n";
+	w->container = &killed;
+	struct store_job *j = run(w, bad, ON_FAILURE_ROLLBACK);
+	assert_in(j->error, "\n  the kernel killed it: out of memory\n");
+	assert_in(j->error, "\n  hint: it used more memory than deploy.resources.limits.memory");
+	assert_in(j->error, "\n  its health check says (exit code 3):\n    no answer\n");
+	assert_in(j->error, "\n  last lines of its log:\n    one\n    two \xef\xbf\xbd\n");
+	json_t *list = json_loads(j->failures, 0, NULL);
+	assert_int_equal(json_array_size(list), 1);
+	const json_t *f = json_array_get(list, 0);
+	assert_string_equal(json_string_value(json_object_get(f, "service")), "web");
+	assert_in("alpha beta", json_string_value(json_object_get(f, "node")));
+	assert_int_equal(json_integer_value(json_object_get(f, "exit_code")), 1);
+	assert_in_range(json_integer_value(json_object_get(f, "slot")), 1, 2);
+	assert_true(json_is_true(json_object_get(f, "oom_killed")));
+	assert_string_equal(json_string_value(json_object_get(f, "health")), "no answer");
+	assert_int_equal(json_array_size(json_object_get(f, "log")), 2);
+	json_decref(list);
+	world_destroy(w);
+}
+
+static void no_node_and_no_image_are_explained(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	w->swarm->images[0] = (struct swarm_image){.ref = "x:reject", .guarded = true};
+	struct store_job *j = run(w,
+		"services:\n"
+		"  web: {image: 'x:reject'}\n",
+		ON_FAILURE_ROLLBACK);
+	assert_in(j->error, "\n  the registry says: authentication required\n  hint: the registry does not let");
+	world_destroy(w);
+	w = world_create();
+	j = run(w,
+		"services:\n"
+		"  web:\n"
+		"    image: 'x:nonode'\n"
+		"    deploy: {placement: {constraints: [node.labels.disk==ssd]}}\n",
+		ON_FAILURE_ROLLBACK);
+	assert_in(j->error, "\n  node alpha: node.labels.disk==ssd is not met (it has none)\n");
+	assert_in(j->error, "\n  node beta: node.labels.disk==ssd is not met (it has none)\n");
+	assert_in(j->error, "\n  hint: no node meets the placement constraints");
+	world_destroy(w);
+}
+
 static void a_log_that_never_ends_is_not_waited_for(void **state)
 {
 	(void)state;
@@ -143,7 +200,80 @@ static void pausing_leaves_everything_as_it_is(void **state)
 	assert_in(world_text(w), "nginx:crash");
 	assert_in(world_text(w), "acme-shop_cache");
 	assert_int_equal(w->store->stack.status, STACK_DEGRADED);
+	assert_in(w->store->status_message,
+		"; left as it is; next: deploy again, or skep stack rollback shop (to release 1)");
+	assert_in(j->error, "\nleft as it is");
 	assert_int_equal(store_active(w->store), 1);
+	world_destroy(w);
+}
+
+/* One service crashes, one is refused, one waits for the first: the others come to run. */
+static void continuing_goes_on_with_the_others(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	world_prepare(w, good);
+	struct store_job *j = run(w,
+		DB "  web: {image: 'nginx:crash'}\n"
+		   "  front: {image: 'front:1', depends_on: [web]}\n"
+		   "  far: {image: 'far:1', depends_on: [front]}\n"
+		   "  worker: {image: 'worker:2', depends_on: [db]}\n"
+		   "  cache: {image: 'redis:1', networks: [gone]}\n"
+		   "networks: {gone: {}}\n",
+		ON_FAILURE_CONTINUE);
+	assert_int_equal(j->row.state, JOB_FAILED);
+	assert_in(j->error, "service web: the Engine's update is paused: task");
+	assert_in(j->error, "service front: not brought to the release: it depends on web, which failed");
+	assert_in(j->error, "service far: not brought to the release: it depends on front");
+	assert_null(strstr(j->error, "service worker:"));
+	assert_null(strstr(j->error, "service db:"));
+	assert_in(j->error, "left as it is");
+	assert_in(world_text(w), "service acme-shop_worker worker:2 1/1");
+	assert_in(world_text(w), "service acme-shop_cache redis:1 1/1");
+	assert_null(strstr(world_text(w), "acme-shop_front"));
+	assert_int_equal(w->store->stack.status, STACK_DEGRADED);
+	assert_int_equal(store_active(w->store), 1);
+	world_destroy(w);
+}
+
+static void continuing_leaves_a_refused_service_behind(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	const char *id = "";
+	json_t *spec = json_pack("{s:s, s:{s:{s:s}}}", "Name", "acme-shop_web", "TaskTemplate",
+		"ContainerSpec", "Image", "theirs:1");
+	struct status st = swarm_service_create(w->swarm, spec, &id);
+	assert_int_equal(st.code, ST_OK);
+	json_decref(spec);
+	struct store_job *j = run(w, good, ON_FAILURE_CONTINUE);
+	assert_int_equal(j->row.state, JOB_FAILED);
+	assert_in(j->error, "service web: service acme-shop_web: name conflicts with an existing object");
+	assert_in(world_text(w), "service acme-shop_worker worker:1 1/1");
+	assert_in(world_text(w), "service acme-shop_web theirs:1 1/1");
+	assert_int_equal(w->store->stack.status, STACK_FAILED); /* it has no good release yet */
+	world_destroy(w);
+}
+
+/* What is cancelled is taken back whatever the policy. */
+static void cancelling_takes_back_what_was_to_be_left(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	world_prepare(w, good);
+	char *before = world_text(w);
+	struct store_job *j = store_deploy(w->store, bad, ON_FAILURE_PAUSE, 1);
+	struct world_daemon *d = world_start(w);
+	world_wake(w);
+	while (strcmp(j->step, "services") != 0)
+		world_turn(w);
+	store_cancel(w->store, j);
+	job_worker_cancel(d->worker, j->row.id.text);
+	world_run(w, j);
+	world_run_ms(w, 2000);
+	assert_int_equal(j->row.state, JOB_CANCELLED);
+	assert_string_equal(world_text(w), before);
+	assert_int_equal(w->store->stack.status, STACK_RUNNING);
 	world_destroy(w);
 }
 
@@ -346,6 +476,9 @@ static void the_reason_outlives_the_daemon(void **state)
 	assert_int_equal(j->row.state, JOB_FAILED);
 	assert_int_equal(j->row.attempt, 1);
 	assert_in(j->error, "non-zero exit (1)");
+	assert_in(j->error, "\nwent back: release 1 runs again");
+	assert_string_equal(j->error_code, "FAILED_PRECONDITION");
+	assert_in(j->failures, "\"exit_code\":1");
 	assert_in(world_text(w), "nginx:1 2/2");
 	world_destroy(w);
 }
@@ -364,6 +497,10 @@ static void the_way_back_may_fail_too(void **state)
 	assert_non_null(second);
 	assert_ptr_equal(strstr(j->error, "service web: "), j->error);
 	assert_int_equal(w->store->stack.status, STACK_DEGRADED);
+	assert_in(w->store->status_message, "service web: the Engine's update is paused");
+	assert_in(w->store->status_message, "; going back to release 1 failed too: service web: ");
+	assert_in(w->store->status_message,
+		"; next: mend that, then skep stack rollback shop --to 1");
 	world_run_ms(w, 1000);
 	assert_null(strstr(world_text(w), "acme-shop_cache"));
 	assert_in(world_text(w), "service acme-shop_web nginx:1 ");
@@ -417,6 +554,11 @@ int main(void)
 		cmocka_unit_test(an_update_is_taken_back_in_this_order),
 		cmocka_unit_test(a_first_deploy_leaves_nothing),
 		cmocka_unit_test(the_failure_names_task_node_code_and_log),
+		cmocka_unit_test(the_story_has_a_hint_and_fields),
+		cmocka_unit_test(no_node_and_no_image_are_explained),
+		cmocka_unit_test(continuing_goes_on_with_the_others),
+		cmocka_unit_test(continuing_leaves_a_refused_service_behind),
+		cmocka_unit_test(cancelling_takes_back_what_was_to_be_left),
 		cmocka_unit_test(a_log_that_never_ends_is_not_waited_for),
 		cmocka_unit_test(what_the_engine_rolled_back_has_failed),
 		cmocka_unit_test(pausing_leaves_everything_as_it_is),

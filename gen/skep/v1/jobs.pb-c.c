@@ -52,6 +52,51 @@ void   skep__v1__job__free_unpacked
   assert(message->base.descriptor == &skep__v1__job__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   skep__v1__service_failure__init
+                     (Skep__V1__ServiceFailure         *message)
+{
+  static const Skep__V1__ServiceFailure init_value = SKEP__V1__SERVICE_FAILURE__INIT;
+  *message = init_value;
+}
+size_t skep__v1__service_failure__get_packed_size
+                     (const Skep__V1__ServiceFailure *message)
+{
+  assert(message->base.descriptor == &skep__v1__service_failure__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__service_failure__pack
+                     (const Skep__V1__ServiceFailure *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__service_failure__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__service_failure__pack_to_buffer
+                     (const Skep__V1__ServiceFailure *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__service_failure__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__ServiceFailure *
+       skep__v1__service_failure__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__ServiceFailure *)
+     protobuf_c_message_unpack (&skep__v1__service_failure__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__service_failure__free_unpacked
+                     (Skep__V1__ServiceFailure *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__service_failure__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   skep__v1__get_job_request__init
                      (Skep__V1__GetJobRequest         *message)
 {
@@ -367,7 +412,7 @@ void   skep__v1__retry_job_request__free_unpacked
   assert(message->base.descriptor == &skep__v1__retry_job_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor skep__v1__job__field_descriptors[22] =
+static const ProtobufCFieldDescriptor skep__v1__job__field_descriptors[23] =
 {
   {
     "id",
@@ -633,6 +678,18 @@ static const ProtobufCFieldDescriptor skep__v1__job__field_descriptors[22] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "failures",
+    23,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Skep__V1__Job, n_failures),
+    offsetof(Skep__V1__Job, failures),
+    &skep__v1__service_failure__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__job__field_indices_by_name[] = {
   7,   /* field[7] = attempt */
@@ -640,6 +697,7 @@ static const unsigned skep__v1__job__field_indices_by_name[] = {
   16,   /* field[16] = created_at */
   12,   /* field[12] = error */
   13,   /* field[13] = error_code */
+  22,   /* field[22] = failures */
   19,   /* field[19] = finished_at */
   0,   /* field[0] = id */
   5,   /* field[5] = kind */
@@ -661,7 +719,7 @@ static const unsigned skep__v1__job__field_indices_by_name[] = {
 static const ProtobufCIntRange skep__v1__job__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 22 }
+  { 0, 23 }
 };
 const ProtobufCMessageDescriptor skep__v1__job__descriptor =
 {
@@ -671,11 +729,205 @@ const ProtobufCMessageDescriptor skep__v1__job__descriptor =
   "Skep__V1__Job",
   "skep.v1",
   sizeof(Skep__V1__Job),
-  22,
+  23,
   skep__v1__job__field_descriptors,
   skep__v1__job__field_indices_by_name,
   1,  skep__v1__job__number_ranges,
   (ProtobufCMessageInit) skep__v1__job__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__service_failure__field_descriptors[13] =
+{
+  {
+    "service",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ServiceFailure, service),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "message",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ServiceFailure, message),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "task_id",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ServiceFailure, task_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "slot",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ServiceFailure, slot),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "node",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ServiceFailure, node),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "error",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ServiceFailure, error),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "exit_code",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ServiceFailure, exit_code),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "oom_killed",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ServiceFailure, oom_killed),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "health",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ServiceFailure, health),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "registry",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ServiceFailure, registry),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "hint",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ServiceFailure, hint),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "nodes",
+    12,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_STRING,
+    offsetof(Skep__V1__ServiceFailure, n_nodes),
+    offsetof(Skep__V1__ServiceFailure, nodes),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "log",
+    13,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_STRING,
+    offsetof(Skep__V1__ServiceFailure, n_log),
+    offsetof(Skep__V1__ServiceFailure, log),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__service_failure__field_indices_by_name[] = {
+  5,   /* field[5] = error */
+  6,   /* field[6] = exit_code */
+  8,   /* field[8] = health */
+  10,   /* field[10] = hint */
+  12,   /* field[12] = log */
+  1,   /* field[1] = message */
+  4,   /* field[4] = node */
+  11,   /* field[11] = nodes */
+  7,   /* field[7] = oom_killed */
+  9,   /* field[9] = registry */
+  0,   /* field[0] = service */
+  3,   /* field[3] = slot */
+  2,   /* field[2] = task_id */
+};
+static const ProtobufCIntRange skep__v1__service_failure__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 13 }
+};
+const ProtobufCMessageDescriptor skep__v1__service_failure__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.ServiceFailure",
+  "ServiceFailure",
+  "Skep__V1__ServiceFailure",
+  "skep.v1",
+  sizeof(Skep__V1__ServiceFailure),
+  13,
+  skep__v1__service_failure__field_descriptors,
+  skep__v1__service_failure__field_indices_by_name,
+  1,  skep__v1__service_failure__number_ranges,
+  (ProtobufCMessageInit) skep__v1__service_failure__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor skep__v1__get_job_request__field_descriptors[1] =

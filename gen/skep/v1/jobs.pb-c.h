@@ -19,6 +19,7 @@ PROTOBUF_C__BEGIN_DECLS
 #include "skep/v1/options.pb-c.h"
 
 typedef struct Skep__V1__Job Skep__V1__Job;
+typedef struct Skep__V1__ServiceFailure Skep__V1__ServiceFailure;
 typedef struct Skep__V1__GetJobRequest Skep__V1__GetJobRequest;
 typedef struct Skep__V1__ListJobsRequest Skep__V1__ListJobsRequest;
 typedef struct Skep__V1__ListJobsResponse Skep__V1__ListJobsResponse;
@@ -81,10 +82,36 @@ struct  Skep__V1__Job
   int64_t last_sequence;
   size_t n_warnings;
   char **warnings;
+  size_t n_failures;
+  Skep__V1__ServiceFailure **failures;
 };
 #define SKEP__V1__JOB__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__job__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, SKEP__V1__JOB_KIND__JOB_KIND_UNSPECIFIED, SKEP__V1__JOB_STATE__JOB_STATE_UNSPECIFIED, 0, 0, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, NULL, NULL, NULL, NULL, 0, 0,NULL }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, SKEP__V1__JOB_KIND__JOB_KIND_UNSPECIFIED, SKEP__V1__JOB_STATE__JOB_STATE_UNSPECIFIED, 0, 0, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, NULL, NULL, NULL, NULL, 0, 0,NULL, 0,NULL }
+
+
+struct  Skep__V1__ServiceFailure
+{
+  ProtobufCMessage base;
+  char *service;
+  char *message;
+  char *task_id;
+  int32_t slot;
+  char *node;
+  char *error;
+  int32_t exit_code;
+  protobuf_c_boolean oom_killed;
+  char *health;
+  char *registry;
+  char *hint;
+  size_t n_nodes;
+  char **nodes;
+  size_t n_log;
+  char **log;
+};
+#define SKEP__V1__SERVICE_FAILURE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__service_failure__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, 0,NULL }
 
 
 struct  Skep__V1__GetJobRequest
@@ -185,6 +212,25 @@ Skep__V1__Job *
                       const uint8_t       *data);
 void   skep__v1__job__free_unpacked
                      (Skep__V1__Job *message,
+                      ProtobufCAllocator *allocator);
+/* Skep__V1__ServiceFailure methods */
+void   skep__v1__service_failure__init
+                     (Skep__V1__ServiceFailure         *message);
+size_t skep__v1__service_failure__get_packed_size
+                     (const Skep__V1__ServiceFailure   *message);
+size_t skep__v1__service_failure__pack
+                     (const Skep__V1__ServiceFailure   *message,
+                      uint8_t             *out);
+size_t skep__v1__service_failure__pack_to_buffer
+                     (const Skep__V1__ServiceFailure   *message,
+                      ProtobufCBuffer     *buffer);
+Skep__V1__ServiceFailure *
+       skep__v1__service_failure__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   skep__v1__service_failure__free_unpacked
+                     (Skep__V1__ServiceFailure *message,
                       ProtobufCAllocator *allocator);
 /* Skep__V1__GetJobRequest methods */
 void   skep__v1__get_job_request__init
@@ -324,6 +370,9 @@ void   skep__v1__retry_job_request__free_unpacked
 typedef void (*Skep__V1__Job_Closure)
                  (const Skep__V1__Job *message,
                   void *closure_data);
+typedef void (*Skep__V1__ServiceFailure_Closure)
+                 (const Skep__V1__ServiceFailure *message,
+                  void *closure_data);
 typedef void (*Skep__V1__GetJobRequest_Closure)
                  (const Skep__V1__GetJobRequest *message,
                   void *closure_data);
@@ -354,6 +403,7 @@ typedef void (*Skep__V1__RetryJobRequest_Closure)
 extern const ProtobufCEnumDescriptor    skep__v1__job_kind__descriptor;
 extern const ProtobufCEnumDescriptor    skep__v1__job_state__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__job__descriptor;
+extern const ProtobufCMessageDescriptor skep__v1__service_failure__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__get_job_request__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__list_jobs_request__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__list_jobs_response__descriptor;

@@ -193,8 +193,26 @@ static const struct rpc_field skep_v1_msg_job_fields[] = {
 	{ .name = "finished_at", .json_name = "finishedAt", .message = &google_protobuf_msg_timestamp },
 	{ .name = "last_sequence", .json_name = "lastSequence" },
 	{ .name = "warnings", .json_name = "warnings" },
+	{ .name = "failures", .json_name = "failures", .message = &skep_v1_msg_service_failure },
 };
-const struct rpc_message skep_v1_msg_job = { &skep__v1__job__descriptor, skep_v1_msg_job_fields, 22, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_job = { &skep__v1__job__descriptor, skep_v1_msg_job_fields, 23, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_service_failure_fields[] = {
+	{ .name = "service", .json_name = "service" },
+	{ .name = "message", .json_name = "message" },
+	{ .name = "task_id", .json_name = "taskId" },
+	{ .name = "slot", .json_name = "slot" },
+	{ .name = "node", .json_name = "node" },
+	{ .name = "error", .json_name = "error" },
+	{ .name = "exit_code", .json_name = "exitCode" },
+	{ .name = "oom_killed", .json_name = "oomKilled" },
+	{ .name = "health", .json_name = "health" },
+	{ .name = "registry", .json_name = "registry" },
+	{ .name = "hint", .json_name = "hint" },
+	{ .name = "nodes", .json_name = "nodes" },
+	{ .name = "log", .json_name = "log" },
+};
+const struct rpc_message skep_v1_msg_service_failure = { &skep__v1__service_failure__descriptor, skep_v1_msg_service_failure_fields, 13, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_get_job_request_fields[] = {
 	{ .name = "id", .json_name = "id", .required = true, .uuid = true },
@@ -394,9 +412,10 @@ static const struct rpc_field skep_v1_msg_deploy_stack_request_fields[] = {
 	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
 	{ .name = "resolve_image", .json_name = "resolveImage" },
 	{ .name = "plan_fingerprint", .json_name = "planFingerprint", .max_len = 16384 },
+	{ .name = "stall_seconds", .json_name = "stallSeconds", .has_min = true, .min = INT64_C(0), .has_max = true, .max = INT64_C(86400) },
 	{ .name = "directory", .json_name = "directory", .max_len = 4096 },
 };
-const struct rpc_message skep_v1_msg_deploy_stack_request = { &skep__v1__deploy_stack_request__descriptor, skep_v1_msg_deploy_stack_request_fields, 11, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_deploy_stack_request = { &skep__v1__deploy_stack_request__descriptor, skep_v1_msg_deploy_stack_request_fields, 12, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_deploy_stack_request_variables_entry_fields[] = {
 	{ .name = "key", .json_name = "key" },
@@ -526,6 +545,15 @@ static const struct rpc_field skep_v1_msg_restart_stack_request_fields[] = {
 };
 const struct rpc_message skep_v1_msg_restart_stack_request = { &skep__v1__restart_stack_request__descriptor, skep_v1_msg_restart_stack_request_fields, 3, RPC_WKT_NONE };
 
+static const struct rpc_field skep_v1_msg_rollback_stack_request_fields[] = {
+	{ .name = "stack", .json_name = "stack", .message = &skep_v1_msg_stack_ref, .required = true },
+	{ .name = "release", .json_name = "release", .has_min = true, .min = INT64_C(0) },
+	{ .name = "on_failure", .json_name = "onFailure" },
+	{ .name = "stall_seconds", .json_name = "stallSeconds", .has_min = true, .min = INT64_C(0), .has_max = true, .max = INT64_C(86400) },
+	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
+};
+const struct rpc_message skep_v1_msg_rollback_stack_request = { &skep__v1__rollback_stack_request__descriptor, skep_v1_msg_rollback_stack_request_fields, 5, RPC_WKT_NONE };
+
 static const struct rpc_field skep_v1_msg_remove_stack_request_fields[] = {
 	{ .name = "stack", .json_name = "stack", .message = &skep_v1_msg_stack_ref, .required = true },
 	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
@@ -541,8 +569,10 @@ static const struct rpc_field skep_v1_msg_release_fields[] = {
 	{ .name = "created_at", .json_name = "createdAt", .message = &google_protobuf_msg_timestamp },
 	{ .name = "finished_at", .json_name = "finishedAt", .message = &google_protobuf_msg_timestamp },
 	{ .name = "images", .json_name = "images" },
+	{ .name = "message", .json_name = "message" },
+	{ .name = "rolled_back_to", .json_name = "rolledBackTo" },
 };
-const struct rpc_message skep_v1_msg_release = { &skep__v1__release__descriptor, skep_v1_msg_release_fields, 8, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_release = { &skep__v1__release__descriptor, skep_v1_msg_release_fields, 10, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_list_releases_request_fields[] = {
 	{ .name = "stack", .json_name = "stack", .message = &skep_v1_msg_stack_ref, .required = true },
@@ -734,9 +764,11 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_restart_stack_request,
 	&skep_v1_msg_retry_job_request,
 	&skep_v1_msg_revoke_token_request,
+	&skep_v1_msg_rollback_stack_request,
 	&skep_v1_msg_scale_stack_request,
 	&skep_v1_msg_scale_stack_request_replicas_entry,
 	&skep_v1_msg_service,
+	&skep_v1_msg_service_failure,
 	&skep_v1_msg_set_registry_request,
 	&skep_v1_msg_stack,
 	&skep_v1_msg_stack_diff,

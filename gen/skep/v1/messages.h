@@ -26,6 +26,7 @@ extern const struct rpc_message skep_v1_msg_list_tokens_request; /* skep.v1.List
 extern const struct rpc_message skep_v1_msg_list_tokens_response; /* skep.v1.ListTokensResponse */
 extern const struct rpc_message skep_v1_msg_revoke_token_request; /* skep.v1.RevokeTokenRequest */
 extern const struct rpc_message skep_v1_msg_job; /* skep.v1.Job */
+extern const struct rpc_message skep_v1_msg_service_failure; /* skep.v1.ServiceFailure */
 extern const struct rpc_message skep_v1_msg_get_job_request; /* skep.v1.GetJobRequest */
 extern const struct rpc_message skep_v1_msg_list_jobs_request; /* skep.v1.ListJobsRequest */
 extern const struct rpc_message skep_v1_msg_list_jobs_response; /* skep.v1.ListJobsResponse */
@@ -68,6 +69,7 @@ extern const struct rpc_message skep_v1_msg_list_stacks_response; /* skep.v1.Lis
 extern const struct rpc_message skep_v1_msg_scale_stack_request; /* skep.v1.ScaleStackRequest */
 extern const struct rpc_message skep_v1_msg_scale_stack_request_replicas_entry; /* skep.v1.ScaleStackRequest.ReplicasEntry */
 extern const struct rpc_message skep_v1_msg_restart_stack_request; /* skep.v1.RestartStackRequest */
+extern const struct rpc_message skep_v1_msg_rollback_stack_request; /* skep.v1.RollbackStackRequest */
 extern const struct rpc_message skep_v1_msg_remove_stack_request; /* skep.v1.RemoveStackRequest */
 extern const struct rpc_message skep_v1_msg_release; /* skep.v1.Release */
 extern const struct rpc_message skep_v1_msg_list_releases_request; /* skep.v1.ListReleasesRequest */

@@ -30,6 +30,7 @@ const struct rpc_method skep_v1_methods[] = {
 	{ "/skep.v1.Stacks/Releases", &skep_v1_msg_list_releases_request, &skep_v1_msg_list_releases_response, .role = RPC_ROLE_VIEWER, .no_side_effects = true, .handler = api_stacks_releases },
 	{ "/skep.v1.Stacks/Remove", &skep_v1_msg_remove_stack_request, &skep_v1_msg_job, .role = RPC_ROLE_DEPLOYER, .handler = api_stacks_remove },
 	{ "/skep.v1.Stacks/Restart", &skep_v1_msg_restart_stack_request, &skep_v1_msg_job, .role = RPC_ROLE_DEPLOYER, .handler = api_stacks_restart },
+	{ "/skep.v1.Stacks/Rollback", &skep_v1_msg_rollback_stack_request, &skep_v1_msg_job, .role = RPC_ROLE_DEPLOYER, .handler = api_stacks_rollback },
 	{ "/skep.v1.Stacks/Scale", &skep_v1_msg_scale_stack_request, &skep_v1_msg_job, .role = RPC_ROLE_DEPLOYER, .handler = api_stacks_scale },
 	{ "/skep.v1.Stacks/Watch", &skep_v1_msg_get_stack_request, &skep_v1_msg_stack, .role = RPC_ROLE_VIEWER, .no_side_effects = true, .server_streaming = true, .handler = api_stacks_watch },
 	{ "/skep.v1.System/Health", &google_protobuf_msg_empty, &google_protobuf_msg_empty, .role = RPC_ROLE_NONE, .anonymous = true, .no_side_effects = true, .handler = api_system_health },

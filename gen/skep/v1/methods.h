@@ -30,6 +30,7 @@ void api_stacks_plan(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_releases(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_remove(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_restart(struct rpc_call *call, const ProtobufCMessage *request);
+void api_stacks_rollback(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_scale(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_watch(struct rpc_call *call, const ProtobufCMessage *request);
 void api_system_health(struct rpc_call *call, const ProtobufCMessage *request);

@@ -964,6 +964,51 @@ void   skep__v1__restart_stack_request__free_unpacked
   assert(message->base.descriptor == &skep__v1__restart_stack_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   skep__v1__rollback_stack_request__init
+                     (Skep__V1__RollbackStackRequest         *message)
+{
+  static const Skep__V1__RollbackStackRequest init_value = SKEP__V1__ROLLBACK_STACK_REQUEST__INIT;
+  *message = init_value;
+}
+size_t skep__v1__rollback_stack_request__get_packed_size
+                     (const Skep__V1__RollbackStackRequest *message)
+{
+  assert(message->base.descriptor == &skep__v1__rollback_stack_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__rollback_stack_request__pack
+                     (const Skep__V1__RollbackStackRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__rollback_stack_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__rollback_stack_request__pack_to_buffer
+                     (const Skep__V1__RollbackStackRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__rollback_stack_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__RollbackStackRequest *
+       skep__v1__rollback_stack_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__RollbackStackRequest *)
+     protobuf_c_message_unpack (&skep__v1__rollback_stack_request__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__rollback_stack_request__free_unpacked
+                     (Skep__V1__RollbackStackRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__rollback_stack_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   skep__v1__remove_stack_request__init
                      (Skep__V1__RemoveStackRequest         *message)
 {
@@ -1955,7 +2000,7 @@ const ProtobufCMessageDescriptor skep__v1__deploy_stack_request__variables_entry
   (ProtobufCMessageInit) skep__v1__deploy_stack_request__variables_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor skep__v1__deploy_stack_request__field_descriptors[11] =
+static const ProtobufCFieldDescriptor skep__v1__deploy_stack_request__field_descriptors[12] =
 {
   {
     "project",
@@ -2078,6 +2123,18 @@ static const ProtobufCFieldDescriptor skep__v1__deploy_stack_request__field_desc
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "stall_seconds",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__DeployStackRequest, stall_seconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "directory",
     20,
     PROTOBUF_C_LABEL_NONE,
@@ -2092,7 +2149,7 @@ static const ProtobufCFieldDescriptor skep__v1__deploy_stack_request__field_desc
 };
 static const unsigned skep__v1__deploy_stack_request__field_indices_by_name[] = {
   2,   /* field[2] = compose */
-  10,   /* field[10] = directory */
+  11,   /* field[11] = directory */
   3,   /* field[3] = files */
   1,   /* field[1] = name */
   5,   /* field[5] = namespace */
@@ -2101,13 +2158,14 @@ static const unsigned skep__v1__deploy_stack_request__field_indices_by_name[] = 
   0,   /* field[0] = project */
   7,   /* field[7] = request_id */
   8,   /* field[8] = resolve_image */
+  10,   /* field[10] = stall_seconds */
   4,   /* field[4] = variables */
 };
 static const ProtobufCIntRange skep__v1__deploy_stack_request__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 20, 10 },
-  { 0, 11 }
+  { 20, 11 },
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor skep__v1__deploy_stack_request__descriptor =
 {
@@ -2117,7 +2175,7 @@ const ProtobufCMessageDescriptor skep__v1__deploy_stack_request__descriptor =
   "Skep__V1__DeployStackRequest",
   "skep.v1",
   sizeof(Skep__V1__DeployStackRequest),
-  11,
+  12,
   skep__v1__deploy_stack_request__field_descriptors,
   skep__v1__deploy_stack_request__field_indices_by_name,
   2,  skep__v1__deploy_stack_request__number_ranges,
@@ -3278,6 +3336,96 @@ const ProtobufCMessageDescriptor skep__v1__restart_stack_request__descriptor =
   (ProtobufCMessageInit) skep__v1__restart_stack_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor skep__v1__rollback_stack_request__field_descriptors[5] =
+{
+  {
+    "stack",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__RollbackStackRequest, stack),
+    &skep__v1__stack_ref__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "release",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__RollbackStackRequest, release),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "on_failure",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__RollbackStackRequest, on_failure),
+    &skep__v1__on_failure__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stall_seconds",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__RollbackStackRequest, stall_seconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "request_id",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__RollbackStackRequest, request_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__rollback_stack_request__field_indices_by_name[] = {
+  2,   /* field[2] = on_failure */
+  1,   /* field[1] = release */
+  4,   /* field[4] = request_id */
+  0,   /* field[0] = stack */
+  3,   /* field[3] = stall_seconds */
+};
+static const ProtobufCIntRange skep__v1__rollback_stack_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor skep__v1__rollback_stack_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.RollbackStackRequest",
+  "RollbackStackRequest",
+  "Skep__V1__RollbackStackRequest",
+  "skep.v1",
+  sizeof(Skep__V1__RollbackStackRequest),
+  5,
+  skep__v1__rollback_stack_request__field_descriptors,
+  skep__v1__rollback_stack_request__field_indices_by_name,
+  1,  skep__v1__rollback_stack_request__number_ranges,
+  (ProtobufCMessageInit) skep__v1__rollback_stack_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor skep__v1__remove_stack_request__field_descriptors[2] =
 {
   {
@@ -3329,7 +3477,7 @@ const ProtobufCMessageDescriptor skep__v1__remove_stack_request__descriptor =
   (ProtobufCMessageInit) skep__v1__remove_stack_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor skep__v1__release__field_descriptors[8] =
+static const ProtobufCFieldDescriptor skep__v1__release__field_descriptors[10] =
 {
   {
     "id",
@@ -3427,6 +3575,30 @@ static const ProtobufCFieldDescriptor skep__v1__release__field_descriptors[8] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "message",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Release, message),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rolled_back_to",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Release, rolled_back_to),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__release__field_indices_by_name[] = {
   5,   /* field[5] = created_at */
@@ -3435,13 +3607,15 @@ static const unsigned skep__v1__release__field_indices_by_name[] = {
   0,   /* field[0] = id */
   7,   /* field[7] = images */
   3,   /* field[3] = job_id */
+  8,   /* field[8] = message */
   1,   /* field[1] = number */
+  9,   /* field[9] = rolled_back_to */
   2,   /* field[2] = state */
 };
 static const ProtobufCIntRange skep__v1__release__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor skep__v1__release__descriptor =
 {
@@ -3451,7 +3625,7 @@ const ProtobufCMessageDescriptor skep__v1__release__descriptor =
   "Skep__V1__Release",
   "skep.v1",
   sizeof(Skep__V1__Release),
-  8,
+  10,
   skep__v1__release__field_descriptors,
   skep__v1__release__field_indices_by_name,
   1,  skep__v1__release__number_ranges,
@@ -3922,17 +4096,19 @@ const ProtobufCEnumDescriptor skep__v1__service_state__descriptor =
   skep__v1__service_state__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue skep__v1__on_failure__enum_values_by_number[3] =
+static const ProtobufCEnumValue skep__v1__on_failure__enum_values_by_number[4] =
 {
   { "ON_FAILURE_UNSPECIFIED", "SKEP__V1__ON_FAILURE__ON_FAILURE_UNSPECIFIED", 0 },
   { "ON_FAILURE_ROLLBACK", "SKEP__V1__ON_FAILURE__ON_FAILURE_ROLLBACK", 1 },
   { "ON_FAILURE_PAUSE", "SKEP__V1__ON_FAILURE__ON_FAILURE_PAUSE", 2 },
+  { "ON_FAILURE_CONTINUE", "SKEP__V1__ON_FAILURE__ON_FAILURE_CONTINUE", 3 },
 };
 static const ProtobufCIntRange skep__v1__on_failure__value_ranges[] = {
-{0, 0},{0, 3}
+{0, 0},{0, 4}
 };
-static const ProtobufCEnumValueIndex skep__v1__on_failure__enum_values_by_name[3] =
+static const ProtobufCEnumValueIndex skep__v1__on_failure__enum_values_by_name[4] =
 {
+  { "ON_FAILURE_CONTINUE", 3 },
   { "ON_FAILURE_PAUSE", 2 },
   { "ON_FAILURE_ROLLBACK", 1 },
   { "ON_FAILURE_UNSPECIFIED", 0 },
@@ -3944,9 +4120,9 @@ const ProtobufCEnumDescriptor skep__v1__on_failure__descriptor =
   "OnFailure",
   "Skep__V1__OnFailure",
   "skep.v1",
-  3,
+  4,
   skep__v1__on_failure__enum_values_by_number,
-  3,
+  4,
   skep__v1__on_failure__enum_values_by_name,
   1,
   skep__v1__on_failure__value_ranges,

@@ -42,6 +42,7 @@ typedef struct Skep__V1__ListStacksResponse Skep__V1__ListStacksResponse;
 typedef struct Skep__V1__ScaleStackRequest Skep__V1__ScaleStackRequest;
 typedef struct Skep__V1__ScaleStackRequest__ReplicasEntry Skep__V1__ScaleStackRequest__ReplicasEntry;
 typedef struct Skep__V1__RestartStackRequest Skep__V1__RestartStackRequest;
+typedef struct Skep__V1__RollbackStackRequest Skep__V1__RollbackStackRequest;
 typedef struct Skep__V1__RemoveStackRequest Skep__V1__RemoveStackRequest;
 typedef struct Skep__V1__Release Skep__V1__Release;
 typedef struct Skep__V1__ListReleasesRequest Skep__V1__ListReleasesRequest;
@@ -77,7 +78,8 @@ typedef enum _Skep__V1__ServiceState {
 typedef enum _Skep__V1__OnFailure {
   SKEP__V1__ON_FAILURE__ON_FAILURE_UNSPECIFIED = 0,
   SKEP__V1__ON_FAILURE__ON_FAILURE_ROLLBACK = 1,
-  SKEP__V1__ON_FAILURE__ON_FAILURE_PAUSE = 2
+  SKEP__V1__ON_FAILURE__ON_FAILURE_PAUSE = 2,
+  SKEP__V1__ON_FAILURE__ON_FAILURE_CONTINUE = 3
 } Skep__V1__OnFailure;
 typedef enum _Skep__V1__ResolveImage {
   SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_UNSPECIFIED = 0,
@@ -231,10 +233,11 @@ struct  Skep__V1__DeployStackRequest
   char *directory;
   char *request_id;
   char *plan_fingerprint;
+  int32_t stall_seconds;
 };
 #define SKEP__V1__DEPLOY_STACK_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__deploy_stack_request__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, SKEP__V1__ON_FAILURE__ON_FAILURE_UNSPECIFIED, SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_UNSPECIFIED, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, SKEP__V1__ON_FAILURE__ON_FAILURE_UNSPECIFIED, SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_UNSPECIFIED, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
 
 
 struct  Skep__V1__DeployStackResponse
@@ -449,6 +452,20 @@ struct  Skep__V1__RestartStackRequest
     , NULL, 0,NULL, (char *)protobuf_c_empty_string }
 
 
+struct  Skep__V1__RollbackStackRequest
+{
+  ProtobufCMessage base;
+  Skep__V1__StackRef *stack;
+  int64_t release;
+  Skep__V1__OnFailure on_failure;
+  int32_t stall_seconds;
+  char *request_id;
+};
+#define SKEP__V1__ROLLBACK_STACK_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__rollback_stack_request__descriptor) \
+    , NULL, 0, SKEP__V1__ON_FAILURE__ON_FAILURE_UNSPECIFIED, 0, (char *)protobuf_c_empty_string }
+
+
 struct  Skep__V1__RemoveStackRequest
 {
   ProtobufCMessage base;
@@ -472,10 +489,12 @@ struct  Skep__V1__Release
   Google__Protobuf__Timestamp *finished_at;
   size_t n_images;
   char **images;
+  char *message;
+  int64_t rolled_back_to;
 };
 #define SKEP__V1__RELEASE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__release__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, SKEP__V1__RELEASE_STATE__RELEASE_STATE_UNSPECIFIED, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, 0,NULL }
+    , (char *)protobuf_c_empty_string, 0, SKEP__V1__RELEASE_STATE__RELEASE_STATE_UNSPECIFIED, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, 0,NULL, (char *)protobuf_c_empty_string, 0 }
 
 
 struct  Skep__V1__ListReleasesRequest
@@ -960,6 +979,25 @@ Skep__V1__RestartStackRequest *
 void   skep__v1__restart_stack_request__free_unpacked
                      (Skep__V1__RestartStackRequest *message,
                       ProtobufCAllocator *allocator);
+/* Skep__V1__RollbackStackRequest methods */
+void   skep__v1__rollback_stack_request__init
+                     (Skep__V1__RollbackStackRequest         *message);
+size_t skep__v1__rollback_stack_request__get_packed_size
+                     (const Skep__V1__RollbackStackRequest   *message);
+size_t skep__v1__rollback_stack_request__pack
+                     (const Skep__V1__RollbackStackRequest   *message,
+                      uint8_t             *out);
+size_t skep__v1__rollback_stack_request__pack_to_buffer
+                     (const Skep__V1__RollbackStackRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Skep__V1__RollbackStackRequest *
+       skep__v1__rollback_stack_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   skep__v1__rollback_stack_request__free_unpacked
+                     (Skep__V1__RollbackStackRequest *message,
+                      ProtobufCAllocator *allocator);
 /* Skep__V1__RemoveStackRequest methods */
 void   skep__v1__remove_stack_request__init
                      (Skep__V1__RemoveStackRequest         *message);
@@ -1167,6 +1205,9 @@ typedef void (*Skep__V1__ScaleStackRequest_Closure)
 typedef void (*Skep__V1__RestartStackRequest_Closure)
                  (const Skep__V1__RestartStackRequest *message,
                   void *closure_data);
+typedef void (*Skep__V1__RollbackStackRequest_Closure)
+                 (const Skep__V1__RollbackStackRequest *message,
+                  void *closure_data);
 typedef void (*Skep__V1__RemoveStackRequest_Closure)
                  (const Skep__V1__RemoveStackRequest *message,
                   void *closure_data);
@@ -1228,6 +1269,7 @@ extern const ProtobufCMessageDescriptor skep__v1__list_stacks_response__descript
 extern const ProtobufCMessageDescriptor skep__v1__scale_stack_request__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__scale_stack_request__replicas_entry__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__restart_stack_request__descriptor;
+extern const ProtobufCMessageDescriptor skep__v1__rollback_stack_request__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__remove_stack_request__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__release__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__list_releases_request__descriptor;

@@ -9,6 +9,7 @@
  *   UNHEALTHY_AFTER=S   /health answers 503 from S seconds after start (0 = from the first)
  *   EXIT_AFTER=S        exit after S seconds, with EXIT_CODE (default 0)
  *   STOP_DELAY=S        take S seconds to end on SIGTERM
+ *   ALLOCATE=MIB        take and use so much memory, then go on
  * Besides: /health; /env/NAME and /file/PATH answer with a variable's or a file's text.
  * `hello --health` asks a running one on the same PORT and exits 0 or 1: a health check's command. */
 #include <arpa/inet.h>
@@ -207,6 +208,14 @@ static int run(long started)
 	return 0;
 }
 
+static void allocate(size_t bytes)
+{
+	volatile char *memory = bytes ? malloc(bytes) : NULL;
+
+	for (size_t i = 0; memory && i < bytes; i += 4096)
+		memory[i] = 1;
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction term = { .sa_handler = on_term };
@@ -232,6 +241,7 @@ int main(int argc, char **argv)
 				"hello: giving up\n");
 		return (int)setting("FAIL_CODE", 1);
 	}
+	allocate((size_t)setting("ALLOCATE", 0) << 20);
 	long started = now();
 	for (long until = started + setting("START_DELAY", 0); now() < until && !stopping;)
 		poll(NULL, 0, 100);

@@ -171,7 +171,7 @@ static void a_dead_daemons_job_is_taken_over(void **state)
 	make_project(w, "demo");
 	deploy(w, "demo", "web");
 	struct db_job old = claim(w, "d1");
-	RUN_OK(w, JOBS->step(w->db, old.id.text, old.epoch, "networks", false, on_done, &a));
+	RUN_OK(w, JOBS->step(w->db, old.id.text, old.epoch, "networks", NULL, on_done, &a));
 	end_lease(w);
 	assert_int_equal(due(w), 0);
 	struct db_job j = claim(w, "d2");
@@ -184,23 +184,23 @@ static void a_dead_daemons_job_is_taken_over(void **state)
 	assert_string_equal(kinds(w, &j), "job.created job.started job.resumed");
 	/* The first owner writes nothing any more. */
 	struct db_event e = {.kind = "job.progress", .message = "late"};
-	struct status why = status_err(ST_INTERNAL, "late");
+	const struct db_job_why why = {.st = status_err(ST_INTERNAL, "late"), .text = ""};
 	const char *id = old.id.text;
 	const char *before = value(w,
 		"select j::text || (select count(*) from events) from deployment_jobs j");
-	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->step(w->db, id, old.epoch, "x", true,
+	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->step(w->db, id, old.epoch, "x", &why,
 		on_done, &a));
 	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->progress(w->db, id, old.epoch, &e, 1,
 		on_done, &a));
 	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->finish(w->db, id, old.epoch, JOB_FAILED,
-		&why, "", on_done, &a));
+		&why, on_done, &a));
 	RUN_FAILS(w, ST_ABORTED, "no longer run",
 		JOBS->requeue(w->db, id, old.epoch, 0, false, true, NULL, on_done, &a));
 	assert_int_equal(RUN_OK(w, JOBS->renew(w->db, "d1", &old.id, &old.epoch, 1, 60000, on_jobs,
 		&a)).n, 0);
 	assert_value(w, "select j::text || (select count(*) from events) from deployment_jobs j",
 		before);
-	RUN_OK(w, JOBS->step(w->db, id, j.epoch, "services", true, on_done, &a));
+	RUN_OK(w, JOBS->step(w->db, id, j.epoch, "services", &why, on_done, &a));
 	j = get(w, &j);
 	assert_string_equal(j.step, "services");
 	assert_true(j.undoing);
@@ -264,21 +264,26 @@ static void events_are_numbered_without_gaps(void **state)
 	assert_int_equal(page.events[0].sequence, 4);
 }
 
+/* A daemon that takes over tells the same. */
 static void a_failure_is_kept_while_it_is_taken_back(void **state)
 {
 	struct world *w = *state;
 	make_project(w, "demo");
 	deploy(w, "demo", "web");
 	struct db_job j = claim(w, "d1");
-	struct db_event e[] = {
-		{.kind = "job.failed", .message = "service web: crash loop", .state = "failed"},
-		{.kind = "job.message", .message = "going back"},
-	};
-	RUN_OK(w, JOBS->progress(w->db, j.id.text, j.epoch, e, 2, on_done, &a));
-	struct db_job now = get(w, &j);
-	assert_string_equal(now.error, "service web: crash loop");
-	assert_string_equal(now.message, "going back");
-	assert_int_equal(now.state, JOB_RUNNING);
+	const struct db_job_why why = {.st = status_err(ST_FAILED_PRECONDITION, "in short"),
+		.text = "service web: crash loop\n  hint: \xff",
+		.failures = STR("[{\"service\": \"web\", \"log\": [\"boom\"]}]")};
+	RUN_OK(w, JOBS->step(w->db, j.id.text, j.epoch, "services", &why, on_done, &a));
+	end_lease(w);
+	struct db_job now = claim(w, "d2");
+	assert_true(now.undoing);
+	assert_string_equal(now.error, "service web: crash loop\n  hint: \xef\xbf\xbd");
+	assert_string_equal(now.error_code, "FAILED_PRECONDITION");
+	assert_non_null(strstr(now.failures.ptr, "boom"));
+	/* Downward steps leave it as it is. */
+	RUN_OK(w, JOBS->step(w->db, now.id.text, now.epoch, "services", NULL, on_done, &a));
+	assert_string_equal(get(w, &now).error_code, "FAILED_PRECONDITION");
 }
 
 static void a_repeated_progress_is_appended_once(void **state)
@@ -307,17 +312,19 @@ static void an_end_may_be_repeated(void **state)
 	make_project(w, "demo");
 	deploy(w, "demo", "web");
 	struct db_job j = claim(w, "d1");
-	struct status why = status_err(ST_FAILED_PRECONDITION, "web: no suitable node");
+	const struct db_job_why why = {.st = status_err(ST_FAILED_PRECONDITION, "web: no suitable node"),
+		.text = "web: no suitable node\nlast lines:\n\xff",
+		.failures = STR("[{\"service\": \"web\"}]")};
 	const char *id = j.id.text;
 	for (int i = 0; i < 2; i++)
-		RUN_OK(w, JOBS->finish(w->db, id, j.epoch, JOB_FAILED, &why,
-			"web: no suitable node\nlast lines:\n\xff", on_done, &a));
+		RUN_OK(w, JOBS->finish(w->db, id, j.epoch, JOB_FAILED, &why, on_done, &a));
 	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->finish(w->db, id, j.epoch, JOB_SUCCEEDED,
-		NULL, "", on_done, &a));
+		NULL, on_done, &a));
 	j = get(w, &j);
 	assert_int_equal(j.state, JOB_FAILED);
 	assert_string_equal(j.error, "web: no suitable node\nlast lines:\n\xef\xbf\xbd");
 	assert_string_equal(j.error_code, "FAILED_PRECONDITION");
+	assert_true(str_is(j.failures, "[{\"service\": \"web\"}]"));
 	assert_true(j.finished_us > 0);
 	assert_string_equal(kinds(w, &j), "job.created job.started job.ended");
 	struct answer e = events_of(w, &j);
@@ -349,22 +356,23 @@ static void a_job_handed_back_keeps_its_attempt(void **state)
 	make_project(w, "demo");
 	deploy(w, "demo", "web");
 	struct db_job j = claim(w, "d1");
+	const struct db_job_why why = {.st = status_err(ST_UNKNOWN, "it broke"), .text = ""};
 	const char *id = j.id.text;
-	RUN_OK(w, JOBS->step(w->db, id, j.epoch, "networks", true, on_done, &a));
+	RUN_OK(w, JOBS->step(w->db, id, j.epoch, "networks", &why, on_done, &a));
 	for (int i = 0; i < 2; i++) /* twice: a reply was lost */
 		RUN_OK(w, JOBS->requeue(w->db, id, j.epoch, 0, false, true, NULL, on_done, &a));
 	struct db_job back = get(w, &j);
 	assert_int_equal(back.state, JOB_PENDING);
 	assert_int_equal(back.attempt, 0);
 	assert_string_equal(back.step, "networks");
-	assert_string_equal(back.error, "");
+	assert_string_equal(back.error, "it broke"); /* why it is taken back */
 	struct db_job again = claim(w, "d2");
 	assert_int_equal(again.attempt, 1);
 	assert_int_equal(again.epoch, 2);
 	assert_true(again.undoing);
 	assert_string_equal(kinds(w, &j), "job.created job.started job.requeued job.resumed");
-	struct status why = status_err(ST_UNAVAILABLE, "engine away");
-	RUN_OK(w, JOBS->requeue(w->db, id, again.epoch, 60000, true, false, &why, on_done, &a));
+	struct status away = status_err(ST_UNAVAILABLE, "engine away");
+	RUN_OK(w, JOBS->requeue(w->db, id, again.epoch, 60000, true, false, &away, on_done, &a));
 	back = get(w, &j);
 	assert_int_equal(back.attempt, 1);
 	assert_string_equal(back.step, "");
@@ -410,8 +418,8 @@ static void a_running_job_is_asked_to_stop(void **state)
 		assert_true(c.cancel_requested);
 	}
 	assert_string_equal(kinds(w, &j), "job.created job.started job.cancel_requested");
-	struct status why = status_err(ST_CANCELLED, "cancelled");
-	RUN_OK(w, JOBS->finish(w->db, j.id.text, j.epoch, JOB_CANCELLED, &why, "", on_done, &a));
+	const struct db_job_why why = {.st = status_err(ST_CANCELLED, "cancelled"), .text = ""};
+	RUN_OK(w, JOBS->finish(w->db, j.id.text, j.epoch, JOB_CANCELLED, &why, on_done, &a));
 	assert_int_equal(get(w, &j).state, JOB_CANCELLED);
 }
 
@@ -421,7 +429,7 @@ static void a_cancelled_job_with_work_to_take_back_runs_first(void **state)
 	make_project(w, "demo");
 	deploy(w, "demo", "web");
 	struct db_job j = claim(w, "d1");
-	RUN_OK(w, JOBS->step(w->db, j.id.text, j.epoch, "services", false, on_done, &a));
+	RUN_OK(w, JOBS->step(w->db, j.id.text, j.epoch, "services", NULL, on_done, &a));
 	RUN_OK(w, JOBS->requeue(w->db, j.id.text, j.epoch, 60000, false, true, NULL, on_done, &a));
 	claim_none(w);
 	struct db_job c = RUN_OK(w, JOBS->cancel(w->db, &admin, j.id.text, on_job, &a)).job;
@@ -440,7 +448,8 @@ static void a_failed_job_can_be_retried(void **state)
 		JOBS->retry(w->db, &admin, j.id.text, on_job, &a));
 	psql(w, "update deployment_jobs set max_attempts = 1");
 	j = claim(w, "d1");
-	RUN_OK(w, JOBS->step(w->db, j.id.text, j.epoch, "services", true, on_done, &a));
+	const struct db_job_why why = {.st = status_err(ST_UNKNOWN, "it broke"), .text = ""};
+	RUN_OK(w, JOBS->step(w->db, j.id.text, j.epoch, "services", &why, on_done, &a));
 	RUN_OK(w, JOBS->cancel(w->db, &admin, j.id.text, on_job, &a));
 	finish(w, &j, JOB_FAILED);
 	struct db_job r = RUN_OK(w, JOBS->retry(w->db, &admin, j.id.text, on_job, &a)).job;

@@ -131,6 +131,126 @@ static void a_running_deploy_is_not_superseded(void **state)
 	claim_none(w); /* the second one waits for it */
 }
 
+/* ---- going back ---- */
+
+/* One more release of demo/web that has run. */
+static struct db_job next_release(struct world *w)
+{
+	deploy(w, "demo", "web");
+	struct db_job j = claim(w, "d1");
+	const char *image = "nginx@sha256:1", *object = "web_site-1";
+	const struct db_rendered rendered = {
+		str_of(arena_fmt(w->arena, "{\"of\": %d}", (int)j.release_number)), &image, &object, 1, 1};
+	RUN_OK(w, STACKS->store_rendered(w->db, &j, j.deployment_id.text, &rendered, on_done, &a));
+	RUN_OK(w, STACKS->activate(w->db, &j, j.deployment_id.text, NULL, 0, on_done, &a));
+	finish(w, &j, JOB_SUCCEEDED);
+	return j;
+}
+
+static struct answer back(struct world *w, int64_t to)
+{
+	const struct db_stack_rollback r = {
+		named("demo", "web"), to, ON_FAILURE_CONTINUE, 90, 3};
+	return RUN(w, STACKS->rollback(w->db, &admin, &r, on_job, &a));
+}
+
+static void a_rollback_repeats_a_release(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	next_release(w);
+	struct db_job two = next_release(w);
+	struct db_job j = back(w, 0).job;
+	assert_int_equal(j.kind, JOB_ROLLBACK);
+	assert_int_equal(j.release_number, 3);
+	assert_int_equal(j.max_attempts, 3);
+	struct answer e = RUN_OK(w, JOBS->events(w->db, &admin, j.id.text, 0, 1, on_events, &a));
+	assert_string_equal(e.events[0].message, "rollback to release 1, as release 3");
+	struct db_release r = RUN_OK(w, STACKS->load_release(w->db, j.project_id.text,
+		j.deployment_id.text, on_release, &a)).release;
+	assert_int_equal(r.rolled_back_to, 1);
+	assert_int_equal(r.on_failure, ON_FAILURE_CONTINUE);
+	assert_int_equal(r.stall_seconds, 90);
+	assert_true(str_is(r.rendered, "{\"of\": 1}"));
+	assert_true(r.source.len > 0);
+	assert_string_equal(r.images[0], "nginx@sha256:1");
+	/* Its own objects, once they are stored. */
+	j = claim(w, "d1");
+	const struct db_rendered own = {.text = STR("{\"of\": 3}")};
+	assert_value(w, "select objects[1] from deployments where number = 3", "web_site-1");
+	RUN_OK(w, STACKS->store_rendered(w->db, &j, j.deployment_id.text, &own, on_done, &a));
+	RUN_OK(w, STACKS->activate(w->db, &j, j.deployment_id.text, NULL, 0, on_done, &a));
+	finish(w, &j, JOB_SUCCEEDED);
+	r = RUN_OK(w, STACKS->load_release(w->db, j.project_id.text, j.deployment_id.text,
+		on_release, &a)).release;
+	assert_true(str_is(r.rendered, "{\"of\": 3}"));
+	assert_value(w, "select string_agg(state::text, ' ' order by number) from deployments",
+		"superseded superseded active");
+	/* A roll-back of the roll-back: not to what it fled from, and before 1 there is none. */
+	assert_string_equal(back(w, 0).st.message,
+		"stack \"web\" has no good release before the one that runs");
+	assert_int_equal(back(w, two.release_number).job.release_number, 4);
+	/* The stack goes, and with it every release. */
+	psql(w, "update deployment_jobs set stack_id = null; delete from orchestration_stacks");
+	assert_value(w, "select count(*) from deployments", "0");
+}
+
+static void what_cannot_be_gone_back_to_is_refused(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	running_stack(w, "demo", "web"); /* 1: it has no objects */
+	next_release(w);
+	deploy(w, "demo", "web");
+	struct answer r = back(w, 0);
+	assert_int_equal(r.st.code, ST_FAILED_PRECONDITION);
+	assert_non_null(strstr(r.st.message, "a deploy of stack \"web\" has not ended"));
+	r = back(w, 3);
+	assert_string_equal(r.st.message, "release 3 of stack \"web\" never ran (it is pending): only "
+					  "one that did can be gone back to");
+	r = back(w, 9);
+	assert_int_equal(r.st.code, ST_NOT_FOUND);
+	assert_non_null(strstr(r.st.message, "has no release 9"));
+	r = back(w, 1);
+	assert_string_equal(r.st.message, "what release 1 of stack \"web\" sent to the Engine is not "
+					  "known: deploy its text again");
+	/* By number it need not wait, and what waits is superseded. */
+	assert_int_equal(back(w, 2).job.release_number, 4);
+	assert_value(w, "select string_agg(state::text, ' ' order by number) from deployments",
+		"superseded active failed pending");
+}
+
+static void what_was_left_half_done_goes_back_to_the_good_one(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	next_release(w);
+	next_release(w);
+	deploy(w, "demo", "web");
+	struct db_job j = claim(w, "d1");
+	assert_true(get(w, "demo", "web").at_work);
+	RUN_OK(w, STACKS->set_status(w->db, &j, STACK_DEGRADED, "left; next: …", on_done, &a));
+	RUN_OK(w, STACKS->fail_release(w->db, &j, j.deployment_id.text, on_done, &a));
+	finish(w, &j, JOB_FAILED);
+	struct db_stack s = get(w, "demo", "web");
+	assert_false(s.at_work);
+	assert_string_equal(s.unfinished, "left; next: …");
+	RUN_OK(w, STACKS->observe(w->db, s.id.text, STACK_RUNNING, "", "", NULL, 0, on_done, &a));
+	assert_string_equal(get(w, "demo", "web").unfinished, "left; next: …");
+	j = back(w, 0).job;
+	assert_value(w, "select rolled_back_to from deployments where number = 4", "2");
+	j = claim(w, "d1");
+	RUN_OK(w, STACKS->activate(w->db, &j, j.deployment_id.text, NULL, 0, on_done, &a));
+	assert_string_equal(get(w, "demo", "web").unfinished, "");
+	/* Why a release failed stands beside it. */
+	struct db_page page = {10, ""};
+	struct db_stack_ref ref = named("demo", "web");
+	struct answer list = RUN_OK(w, STACKS->releases(w->db, &admin, &ref, &page, on_releases, &a));
+	assert_string_equal(list.releases[1].message, "it broke");
+	assert_string_equal(list.releases[0].message, "");
+	assert_int_equal(list.releases[0].rolled_back_to, 2);
+}
+
 /* ---- namespaces ---- */
 
 static struct status deploy_as(struct world *w, const char *project, const char *name,
@@ -270,7 +390,13 @@ static void every_mutation_replays(void **state)
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(RUN_OK(w, JOBS->retry(w->db, &s, one.id.text, on_job,
 			&a)).job.state, JOB_PENDING);
-	(void)j;
+	psql(w, "update deployments set rendered = source");
+	s.request_id = "b";
+	const struct db_stack_rollback back = {named("demo", "web"), j.release_number,
+		ON_FAILURE_ROLLBACK, 0, 1};
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(RUN_OK(w, STACKS->rollback(w->db, &s, &back, on_job,
+			&a)).job.release_number, 2);
 	s.request_id = "d";
 	psql(w, "delete from orchestration_stacks; update deployment_jobs set state = 'failed'");
 	for (int i = 0; i < 2; i++)
@@ -818,6 +944,9 @@ int main(void)
 		TEST(older_pending_deploys_are_superseded),
 		TEST(the_newest_release_can_be_retried),
 		TEST(a_running_deploy_is_not_superseded),
+		TEST(a_rollback_repeats_a_release),
+		TEST(what_cannot_be_gone_back_to_is_refused),
+		TEST(what_was_left_half_done_goes_back_to_the_good_one),
 		TEST(namespaces_do_not_collide),
 		TEST(a_namespace_is_fixed_by_the_first_deploy),
 		TEST(names_must_fit),

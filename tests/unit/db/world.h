@@ -114,12 +114,14 @@ static inline void keep_job(struct answer *a, struct db_job *j)
 		KEEP(j->error_code);
 	KEEP(j->owner);
 	keep_str(a, &j->params);
+	keep_str(a, &j->failures);
 	keep_texts(a, &j->warnings, j->n_warnings);
 }
 
 static inline void keep_stack(struct answer *a, struct db_stack *s)
 {
 	KEEP(s->project), KEEP(s->name), KEEP(s->namespace_), KEEP(s->status_message);
+	KEEP(s->unfinished);
 	struct db_service *v = copy(a, s->services, sizeof *v, s->n_services);
 	for (size_t i = 0; i < s->n_services; i++) {
 		KEEP(v[i].service), KEEP(v[i].engine_id), KEEP(v[i].engine_name), KEEP(v[i].image);
@@ -130,7 +132,7 @@ static inline void keep_stack(struct answer *a, struct db_stack *s)
 
 static inline void keep_release(struct answer *a, struct db_release *d)
 {
-	KEEP(d->created_by);
+	KEEP(d->created_by), KEEP(d->message);
 	keep_texts(a, &d->images, d->n_images);
 	keep_str(a, &d->source);
 	keep_str(a, &d->rendered);
@@ -504,9 +506,9 @@ static inline void claim_none(struct world *w)
 
 static inline void finish(struct world *w, const struct db_job *j, enum job_state state)
 {
-	struct status st = state == JOB_SUCCEEDED ? status_ok() : status_err(ST_UNKNOWN,
-		"it broke");
-	RUN_OK(w, w->db->jobs->finish(w->db, j->id.text, j->epoch, state, &st, "", on_done, &a));
+	const struct db_job_why why = {.st = status_err(ST_UNKNOWN, "it broke"), .text = ""};
+	RUN_OK(w, w->db->jobs->finish(w->db, j->id.text, j->epoch, state,
+		state == JOB_SUCCEEDED ? NULL : &why, on_done, &a));
 }
 
 /* A stack whose release 1 runs. */

@@ -59,6 +59,7 @@ static struct docker_task *add(struct scene *s, int64_t slot, const char *node,
 	*t = (struct docker_task){.id = s->ids[s->n_tasks++],
 		.service_id = "s1",
 		.node_id = node,
+		.container_id = "",
 		.slot = slot,
 		.desired_state = desired,
 		.state = state,
@@ -312,7 +313,7 @@ static void a_crash_loop(void **state)
 	assert_int_equal(look(&s), CONVERGE_FAILED);
 	assert_string_equal(s.c.message,
 		"crash loop: task shop_web.1 on node alpha failed: bang (exit code 4)");
-	assert_string_equal(s.c.failed_task, last->id);
+	assert_string_equal(s.c.failed.id, last->id);
 	assert_int_equal(converge_state(&s.c), SERVICE_FAILED);
 	free_json(s.spec);
 }
@@ -443,7 +444,7 @@ static void a_stall(void **state)
 	assert_int_equal(look_after(&s, 1), CONVERGE_WAIT);
 	assert_int_equal(look_after(&s, STALL_MS - 1), CONVERGE_WAIT);
 	assert_int_equal(look_after(&s, 1), CONVERGE_FAILED);
-	assert_string_equal(s.c.message, "no progress for 20 s: 0 of 1 tasks are running");
+	assert_string_equal(s.c.message, "no progress for 20 s: 0 of 1 tasks are running; task shop_web.1 on node alpha is starting");
 	free_json(s.spec);
 }
 
@@ -464,7 +465,7 @@ static void a_crash_loop_without_history_is_a_stall(void **state)
 	assert_int_equal(v, CONVERGE_FAILED);
 	assert_in_range(looks, STALL_MS / 500, STALL_MS / 500 + 3);
 	assert_says(s, "boom");
-	assert_string_not_equal(s.c.failed_task, "");
+	assert_string_not_equal(s.c.failed.id, "");
 	free_json(s.spec);
 }
 
@@ -560,7 +561,20 @@ static void a_roll_back_is_told_by_the_task_that_was_seen(void **state)
 	assert_int_equal(look(&s), CONVERGE_FAILED);
 	assert_says(s, "the Engine's update is rollback_completed: task shop_web.1 on node alpha "
 		       "failed: boom");
-	assert_string_equal(s.c.failed_task, id);
+	assert_string_equal(s.c.failed.id, id);
+	free_json(s.spec);
+}
+
+/* A global service's tasks are made for nodes that suit: where none does, there is nothing to see. */
+static void a_global_service_that_suits_no_node(void **state)
+{
+	struct scene s = scene_of(DOCKER_GLOBAL, -1);
+	(void)state;
+	assert_int_equal(look(&s), CONVERGE_WAIT);
+	assert_int_equal(look_after(&s, CONVERGE_UNSCHEDULABLE_MS - 1), CONVERGE_WAIT);
+	assert_int_equal(look_after(&s, 1), CONVERGE_FAILED);
+	assert_int_equal(s.c.cause, CONVERGE_UNSCHEDULABLE);
+	assert_says(s, "cannot be scheduled: no suitable node");
 	free_json(s.spec);
 }
 
@@ -691,6 +705,7 @@ int main(void)
 		cmocka_unit_test(an_interruption_counts_for_nothing),
 		cmocka_unit_test(the_engines_own_update),
 		cmocka_unit_test(a_roll_back_is_told_by_the_task_that_was_seen),
+		cmocka_unit_test(a_global_service_that_suits_no_node),
 		cmocka_unit_test(a_service_that_is_gone),
 		cmocka_unit_test(one_look_only),
 		cmocka_unit_test(tasks_of_one_service_are_found),

@@ -56,6 +56,7 @@ static int setup(void **state)
 		.active_deployment_id = {"release"},
 		.namespace_ = "shop",
 		.status_message = "",
+		.unfinished = "",
 		.status = STACK_RUNNING,
 		.services = s->known,
 		.n_services = 2};
@@ -280,6 +281,7 @@ static void while_a_job_works_on_it_its_status_is_the_jobs(void **state)
 {
 	struct scene *s = *state;
 	s->stack.status = STACK_DEPLOYING;
+	s->stack.at_work = true;
 	struct judged_stack j = judge(s);
 	assert_false(j.differs);
 	assert_true(j.moving);
@@ -288,6 +290,41 @@ static void while_a_job_works_on_it_its_status_is_the_jobs(void **state)
 	s->stack.status = STACK_REMOVING;
 	s->n_services = 0;
 	assert_false(judge(s).differs); /* what is gone is meant to be gone */
+}
+
+/* The last write of its job was lost: what is seen counts. */
+static void what_nobody_works_on_does_not_stay_deploying(void **state)
+{
+	struct scene *s = *state;
+	s->stack.status = STACK_DEPLOYING;
+	struct judged_stack j = judge(s);
+	assert_true(j.differs);
+	assert_int_equal(j.status, STACK_RUNNING);
+	believe(s, &j);
+	assert_false(judge(s).moving);
+	s->stack.active_deployment_id = (struct uuid){""};
+	s->stack.n_services = 0;
+	s->stack.status = STACK_REMOVING;
+	j = judge(s);
+	assert_true(j.differs);
+	assert_int_equal(j.status, STACK_FAILED);
+	assert_string_equal(j.message, "no release of it has come to run");
+}
+
+static void what_was_left_half_done_is_degraded_however_well_it_runs(void **state)
+{
+	struct scene *s = *state;
+	s->stack.unfinished = "cache is missing; next: deploy again";
+	struct judged_stack j = judge(s);
+	assert_int_equal(j.status, STACK_DEGRADED);
+	assert_string_equal(j.message, "cache is missing; next: deploy again");
+	believe(s, &j);
+	assert_false(judge(s).differs);
+	s->n_services = 0;
+	j = judge(s);
+	assert_int_equal(j.status, STACK_DEGRADED); /* a deploy did it, nobody's hand */
+	assert_string_equal(j.drifted, "");
+	assert_string_equal(j.message, "cache is missing; next: deploy again");
 }
 
 static void without_a_release_its_status_stays(void **state)
@@ -331,6 +368,8 @@ int main(void)
 		TEST(a_new_image_or_scale_is_noted),
 		TEST(one_shots_that_ended_well_are_well),
 		TEST(while_a_job_works_on_it_its_status_is_the_jobs),
+		TEST(what_nobody_works_on_does_not_stay_deploying),
+		TEST(what_was_left_half_done_is_degraded_however_well_it_runs),
 		TEST(without_a_release_its_status_stays),
 		TEST(a_picture_finds_by_name_whatever_the_order),
 	};
