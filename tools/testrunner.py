@@ -16,6 +16,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VAR = os.path.join(ROOT, 'var', 'test')
 JOBS = os.cpu_count() or 1
 FUZZ_SECONDS = 30
+DIFFERENTIAL_SECONDS = 80
 SANITIZER = {
     'ASAN_OPTIONS': 'detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1',
     'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1',
@@ -282,8 +283,20 @@ def part_e2e():
     return count + Count(failed=len(found))
 
 
+def part_differential():
+    """Compose files by chance through the docker CLI and through skep: a new seed each time, which the log names."""
+    count = build('asan')
+    if not built['asan']:
+        return count
+    with open(log_path('differential'), 'a', encoding='utf-8') as log:
+        status = children.run(['/usr/bin/python3', 'tests/differential/run.py', '--count', '100000', '--seconds',
+                               str(DIFFERENTIAL_SECONDS), '--least', '200', '--jobs', str(JOBS),
+                               'build/asan/src/skep'], log, 600, {'PYTHONDONTWRITEBYTECODE': '1'})
+    return count + (Count(passed=1) if status == 0 else Count(skipped=1) if status == 77 else Count(failed=1))
+
+
 FAST = ['layers', 'fast']
-ALL = ['layers', 'generated', 'tools', 'asan', 'release', 'clang', 'tidy', 'fuzz', 'e2e']
+ALL = ['layers', 'generated', 'tools', 'asan', 'release', 'clang', 'tidy', 'fuzz', 'differential', 'e2e']
 
 
 def show_failure(part):

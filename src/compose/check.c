@@ -414,6 +414,11 @@ static bool check_pairs(
 		return check_must_be(l, n, path, "mapping");
 	for (size_t i = 0; i < n->map.len; i++) {
 		struct node_entry *e = &n->map.entries[i];
+		if (*e->key == '\0' && k->kind != K_OPTIONS) {
+			loader_error(l, e->at, path, "give it a name",
+				"%s Additional property  is not allowed", dots(l, path));
+			ok = false;
+		}
 		ok &= pair_value(l, e->value, k, &(struct path){.up = path, .key = e->key});
 	}
 	return ok;

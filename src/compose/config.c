@@ -134,9 +134,9 @@ static const struct node_entry **sorted(const struct writer *w, const struct nod
 	return list;
 }
 
-static json_t *pairs_json(const struct writer *w, const struct node *n)
+static json_t *pairs_json(const struct writer *w, const struct node *n, bool keep_empty)
 {
-	if (n->kind != NODE_MAP || n->map.len == 0)
+	if (n->kind != NODE_MAP || (n->map.len == 0 && !keep_empty))
 		return NULL;
 	json_t *o = json_object();
 	const struct node_entry **list = sorted(w, n);
@@ -259,7 +259,7 @@ static json_t *value_json(const struct writer *w, const struct node *n, const st
 	case K_PAIRS:
 	case K_ENV:
 	case K_OPTIONS:
-		return pairs_json(w, n);
+		return pairs_json(w, n, w->escape && strcmp(k->name, "driver_opts") == 0);
 	case K_MAP:
 		return n->kind == NODE_MAP ? map_json(w, n, k->sub, k->name) : NULL;
 	case K_ITEMS:

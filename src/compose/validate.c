@@ -204,8 +204,73 @@ static void check_amount(struct scope *c, const struct compose_amount *r, const 
 			arena_fmt(c->l->a, "%s.memory: the Engine takes no less than 4MiB", name));
 }
 
+/* The Engine's name is a DNS component: letters and digits, '-' and '_' between them. */
+static void check_name(struct scope *c)
+{
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+	const char *key = c->s->key, *name = c->p->name;
+	size_t len = strlen(key);
+	bool ends = len && (key[len - 1] == '-' || key[len - 1] == '_');
+	if (ends || strspn(key, letters) != len)
+		complain(c, c->s->at, NULL, "letters, digits, and '-' and '_' between them",
+			"the Engine takes no such name of a service");
+	else if (strchr("-_", name[0]) || strspn(name, letters) != strlen(name))
+		complain(c, c->s->at, NULL, "rename the stack",
+			arena_fmt(c->l->a, "the Engine takes no service named %s_%s", name, key));
+}
+
+static void check_health(struct scope *c)
+{
+	const struct {
+		const char *name;
+		struct opt_i64 time;
+	} times[] = {{"interval", c->s->healthcheck.interval},
+		{"timeout", c->s->healthcheck.timeout},
+		{"start_period", c->s->healthcheck.start_period},
+		{"start_interval", c->s->healthcheck.start_interval}};
+	for (size_t i = 0; i < 4; i++)
+		if (times[i].time.value != 0 && times[i].time.value < 1000000)
+			complain(c, c->s->at, "healthcheck", "1ms or more, or 0 for the default",
+				arena_fmt(c->l->a, "%s: the Engine takes no less than 1ms",
+					times[i].name));
+}
+
+static void check_span(struct scope *c, struct opt_i64 span, const char *name)
+{
+	if (span.value < 0)
+		complain(c, c->s->deploy_at, "deploy", "0s or more",
+			arena_fmt(c->l->a, "%s: the Engine takes no less than 0", name));
+}
+
+static void check_propagation(struct scope *c)
+{
+	static const char *const words[] = {
+		"", "private", "rprivate", "shared", "rshared", "slave", "rslave"};
+	for (size_t i = 0; i < c->s->volumes_len; i++) {
+		const struct compose_mount *m = &c->s->volumes[i];
+		bool known = !m->propagation;
+		for (size_t k = 0; k < 7 && !known; k++)
+			known = strcmp(words[k], m->propagation) == 0;
+		if (!known)
+			complain(c, m->at, "volumes",
+				"private, rprivate, shared, rshared, slave or rslave",
+				arena_fmt(c->l->a, "the Engine takes no propagation \"%s\"",
+					m->propagation));
+	}
+}
+
 static void check_engine(struct scope *c)
 {
+	check_propagation(c);
+	check_span(c, c->s->restart_policy.delay, "restart_policy.delay");
+	check_span(c, c->s->restart_policy.window, "restart_policy.window");
+	check_span(c, c->s->update_config.delay, "update_config.delay");
+	check_span(c, c->s->update_config.monitor, "update_config.monitor");
+	check_span(c, c->s->rollback_config.delay, "rollback_config.delay");
+	check_span(c, c->s->rollback_config.monitor, "rollback_config.monitor");
+	check_name(c);
+	check_health(c);
 	const char *endpoint = c->s->endpoint_mode;
 	bool job = c->s->mode == COMPOSE_REPLICATED_JOB || c->s->mode == COMPOSE_GLOBAL_JOB;
 	for (size_t i = 0; i < c->s->ports_len; i++)
@@ -226,6 +291,43 @@ static void check_engine(struct scope *c)
 		strcasecmp(endpoint, "dnsrr") != 0)
 		complain(c, c->s->deploy_at, "deploy", "vip or dnsrr",
 			arena_fmt(c->l->a, "unknown endpoint_mode: %s", endpoint));
+}
+
+/* Of secrets and configs: letters, digits, '-', '_' and '.', the last three inside only. */
+static bool is_object_name(const char *name)
+{
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+	size_t len = strlen(name);
+	return len > 0 && len <= 64 && strspn(name, letters) == len && !strchr("-_.", name[0]) &&
+	       !strchr("-_.", name[len - 1]);
+}
+
+static void check_names(struct loader *l, const struct compose_secret *list, size_t len,
+	const char *section, const char *what)
+{
+	struct path top = {.key = section};
+	for (size_t i = 0; i < len && !l->in->compat; i++) {
+		struct path path = {.up = &top, .key = list[i].key};
+		if (list[i].name && !list[i].external && !is_object_name(list[i].name))
+			loader_error(l, list[i].at, &path,
+				"letters, digits, '-', '_' and '.', 64 at most",
+				"the Engine takes no %s named \"%s\"", what, list[i].name);
+	}
+}
+
+static void check_subnets(struct loader *l, const struct compose_project *p)
+{
+	struct path top = {.key = "networks"};
+	for (size_t i = 0; i < p->networks_len && !l->in->compat; i++) {
+		const struct compose_network *n = &p->networks[i];
+		struct path path = {.up = &top, .key = n->key};
+		for (size_t k = 0; k < n->subnets.len && n->used; k++)
+			if (!strchr(n->subnets.items[k], '/'))
+				loader_error(l, n->at, &path, "write it like 10.5.0.0/16",
+					"network %s: the Engine takes no subnet \"%s\"", n->key,
+					n->subnets.items[k]);
+	}
 }
 
 static void check_sizes(struct loader *l, const struct compose_secret *list, size_t len,
@@ -322,6 +424,9 @@ void validate_project(struct loader *l, struct compose_project *p)
 		check_one(&c);
 	}
 	check_cycles(&c);
+	check_names(l, p->secrets, p->secrets_len, "secrets", "secret");
+	check_names(l, p->configs, p->configs_len, "configs", "config");
+	check_subnets(l, p);
 	check_sizes(l, p->secrets, p->secrets_len, "secrets", "secret", 500 * 1024);
 	check_sizes(l, p->configs, p->configs_len, "configs", "config", 1000 * 1024);
 	if (p->services_len == 0 && !l->in->compat && l->errors->len == 0)

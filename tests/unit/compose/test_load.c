@@ -100,6 +100,17 @@ static void test_places(void **state)
 	refused(HEAD "    ports: ['80:80', '80:81']\n",
 		"port 80/tcp is already published by service a");
 	refused(HEAD "    deploy: {resources: {limits: {memory: 1000}}}\n", "no less than 4MiB");
+	refused("services: {a.b: {image: x}}\n", "the Engine takes no such name of a service");
+	refused("services: {a-: {image: x}}\n", "the Engine takes no such name of a service");
+	refused(HEAD "    healthcheck: {test: x, timeout: 1us}\n", "timeout: the Engine takes no less than 1ms");
+	refused(HEAD "    deploy: {restart_policy: {delay: -1s}}\n",
+		"restart_policy.delay: the Engine takes no less than 0");
+	refused(HEAD "    volumes: ['/a:/b', {type: bind, source: /c, target: /d, bind: {propagation: odd}}]\n",
+		"the Engine takes no propagation \"odd\"");
+	refused(HEAD "secrets: {k: {environment: V, name: -x}}\n",
+		"one.yml:4:11: the Engine takes no secret named \"-x\"");
+	refused(HEAD "    networks: [n]\nnetworks: {n: {ipam: {config: [{}]}}}\n",
+		"network n: the Engine takes no subnet \"\"");
 	refused(HEAD "    1: x\n", "one.yml:4:5: non-string key: 1");
 	refused(HEAD "    hostname: \"a\\0b\"\n", "a string may not hold a NUL byte");
 	refused(HEAD "    hostname: !!binary aGk=\n", "the tag !!binary is not supported");
