@@ -271,7 +271,8 @@ static bool read_file(struct collecting *u, const struct compose_file_ref *ref)
 	const char *path = file_join(u->arena, u->folder, ref->path, home);
 	struct status st = file_read(u->arena, path, FILE_LIMIT, &content, &missing);
 	(void)map_puts(&u->asked, ref->path, u);
-	if (missing && (ref->optional || u->compat))
+	if (u->compat ? missing || !*ref->path
+		      : missing && ref->optional) /* compose_load has the words */
 		return true;
 	if (status_is_ok(&st)) {
 		add_file(u, ref->path, content);

@@ -122,8 +122,7 @@ static void check_uses(struct scope *c, const struct compose_file_use *uses, siz
 			complain(c, uses[i].at, key, "give each its own target",
 				arena_fmt(c->l->a, "duplicate %s target for %s not allowed", what,
 					s->name ? s->name
-						: arena_fmt(c->l->a, "%s_%s", c->l->name,
-							  s->key)));
+						: arena_fmt(c->l->a, "%s_%s", c->l->name, s->key)));
 		map_puts(&targets, target, c->s);
 	}
 	map_finish(&targets);
@@ -371,8 +370,7 @@ static void check_credential(struct scope *c)
 		return;
 	const struct compose_secret *config = map_gets(&c->configs, key);
 	bool renamed = config && config->name && strcmp(config->name, key) != 0 &&
-		       strcmp(config->name,
-			       arena_fmt(c->l->a, "%s_%s", c->l->in->name, key)) != 0;
+		       strcmp(config->name, arena_fmt(c->l->a, "%s_%s", c->l->in->name, key)) != 0;
 	if (!config)
 		undefined(c, c->s->at, "credential_spec", "config", key);
 	else if (renamed && c->l->in->compat) /* docker looks for the key among the names */

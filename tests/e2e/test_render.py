@@ -26,7 +26,7 @@ UNFORESEEN = [
     (r'operation not supported', 'what a network driver can do on this machine'),
     (r'predefined default network|network default not found', 'an external network named default is the Engine\'s own'),
     (r'already exists|name conflict', 'names that are taken'),
-    (r'invalid MountType: "cluster"', 'an Engine before API 1.42 has no cluster volumes'),
+    (r'invalid MountType', 'an Engine before API 1.42 has no cluster volumes'),
 ]
 
 

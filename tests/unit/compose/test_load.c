@@ -102,10 +102,12 @@ static void test_places(void **state)
 	refused(HEAD "    deploy: {resources: {limits: {memory: 1000}}}\n", "no less than 4MiB");
 	refused("services: {a.b: {image: x}}\n", "the Engine takes no such name of a service");
 	refused("services: {a-: {image: x}}\n", "the Engine takes no such name of a service");
-	refused(HEAD "    healthcheck: {test: x, timeout: 1us}\n", "timeout: the Engine takes no less than 1ms");
+	refused(HEAD "    healthcheck: {test: x, timeout: 1us}\n",
+		"timeout: the Engine takes no less than 1ms");
 	refused(HEAD "    deploy: {restart_policy: {delay: -1s}}\n",
 		"restart_policy.delay: the Engine takes no less than 0");
-	refused(HEAD "    volumes: ['/a:/b', {type: bind, source: /c, target: /d, bind: {propagation: odd}}]\n",
+	refused(HEAD "    volumes: ['/a:/b', {type: bind, source: /c, target: /d, bind: "
+		     "{propagation: odd}}]\n",
 		"the Engine takes no propagation \"odd\"");
 	refused(HEAD "secrets: {k: {environment: V, name: -x}}\n",
 		"one.yml:4:11: the Engine takes no secret named \"-x\"");
@@ -154,7 +156,8 @@ static void a_relative_bind_source_is_refused_with_its_path(void **state)
 {
 	struct fixture f = {.a = arena_create()};
 	(void)state;
-	f.texts[0] = (struct compose_text){"one.yml", str_of(HEAD "    volumes: ['./x/../data:/y']\n")};
+	f.texts[0] =
+		(struct compose_text){"one.yml", str_of(HEAD "    volumes: ['./x/../data:/y']\n")};
 	f.in = (struct compose_input){
 		.name = "s", .texts = f.texts, .texts_len = 1, .told_dir = "/home/me/shop"};
 	assert_false(compose_load(f.a, &f.in, &f.p, &f.errors, &f.warnings));
@@ -284,11 +287,8 @@ static void test_files_named_often_are_bounded(void **state)
 				use ? "file: f" : "image: x, env_file: [f]");
 		const struct compose_text t = {"c.yml", buf_str(&text)};
 		const struct compose_upload f = {"f", buf_str(&file)};
-		const struct compose_input in = {.name = "x",
-			.texts = &t,
-			.texts_len = 1,
-			.uploads = &f,
-			.uploads_len = 1};
+		const struct compose_input in = {
+			.name = "x", .texts = &t, .texts_len = 1, .uploads = &f, .uploads_len = 1};
 		assert_false(compose_load(a, &in, &p, &errors, &warnings));
 		assert_int_equal(errors.len, 1);
 		assert_string_equal(errors.items[0].message,
