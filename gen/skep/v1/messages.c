@@ -6,6 +6,9 @@
 #include "google/protobuf/timestamp.pb-c.h"
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
+#include "grpc/health/v1/health.pb-c.h"
+#include "grpc/reflection/v1/reflection.pb-c.h"
+#include "grpc/reflection/v1alpha/reflection.pb-c.h"
 #include "skep/v1/auth.pb-c.h"
 #include "skep/v1/common.pb-c.h"
 #include "skep/v1/jobs.pb-c.h"
@@ -76,14 +79,6 @@ static const struct rpc_field google_rpc_msg_status_fields[] = {
 };
 const struct rpc_message google_rpc_msg_status = { &google__rpc__status__descriptor, google_rpc_msg_status_fields, 3, RPC_WKT_NONE };
 
-const struct rpc_message google_protobuf_msg_empty = { &google__protobuf__empty__descriptor, NULL, 0, RPC_WKT_EMPTY };
-
-static const struct rpc_field google_protobuf_msg_timestamp_fields[] = {
-	{ .name = "seconds", .json_name = "seconds" },
-	{ .name = "nanos", .json_name = "nanos" },
-};
-const struct rpc_message google_protobuf_msg_timestamp = { &google__protobuf__timestamp__descriptor, google_protobuf_msg_timestamp_fields, 2, RPC_WKT_TIMESTAMP };
-
 static const struct rpc_field skep_v1_msg_field_rules_fields[] = {
 	{ .name = "required", .json_name = "required" },
 	{ .name = "min", .json_name = "min", .is_optional = true },
@@ -97,6 +92,143 @@ static const struct rpc_field skep_v1_msg_field_rules_fields[] = {
 	{ .name = "open_enum", .json_name = "openEnum" },
 };
 const struct rpc_message skep_v1_msg_field_rules = { &skep__v1__field_rules__descriptor, skep_v1_msg_field_rules_fields, 10, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_health_v1_msg_health_check_request_fields[] = {
+	{ .name = "service", .json_name = "service", .max_len = 256 },
+};
+const struct rpc_message grpc_health_v1_msg_health_check_request = { &grpc__health__v1__health_check_request__descriptor, grpc_health_v1_msg_health_check_request_fields, 1, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_health_v1_msg_health_check_response_fields[] = {
+	{ .name = "status", .json_name = "status" },
+};
+const struct rpc_message grpc_health_v1_msg_health_check_response = { &grpc__health__v1__health_check_response__descriptor, grpc_health_v1_msg_health_check_response_fields, 1, RPC_WKT_NONE };
+
+const struct rpc_message grpc_health_v1_msg_health_list_request = { &grpc__health__v1__health_list_request__descriptor, NULL, 0, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_health_v1_msg_health_list_response_fields[] = {
+	{ .name = "statuses", .json_name = "statuses", .message = &grpc_health_v1_msg_health_list_response_statuses_entry, .is_map = true },
+};
+const struct rpc_message grpc_health_v1_msg_health_list_response = { &grpc__health__v1__health_list_response__descriptor, grpc_health_v1_msg_health_list_response_fields, 1, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_health_v1_msg_health_list_response_statuses_entry_fields[] = {
+	{ .name = "key", .json_name = "key" },
+	{ .name = "value", .json_name = "value", .message = &grpc_health_v1_msg_health_check_response },
+};
+const struct rpc_message grpc_health_v1_msg_health_list_response_statuses_entry = { &grpc__health__v1__health_list_response__statuses_entry__descriptor, grpc_health_v1_msg_health_list_response_statuses_entry_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_reflection_v1_msg_server_reflection_request_fields[] = {
+	{ .name = "host", .json_name = "host" },
+	{ .name = "file_by_filename", .json_name = "fileByFilename" },
+	{ .name = "file_containing_symbol", .json_name = "fileContainingSymbol" },
+	{ .name = "file_containing_extension", .json_name = "fileContainingExtension", .message = &grpc_reflection_v1_msg_extension_request },
+	{ .name = "all_extension_numbers_of_type", .json_name = "allExtensionNumbersOfType" },
+	{ .name = "list_services", .json_name = "listServices" },
+};
+const struct rpc_message grpc_reflection_v1_msg_server_reflection_request = { &grpc__reflection__v1__server_reflection_request__descriptor, grpc_reflection_v1_msg_server_reflection_request_fields, 6, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_reflection_v1_msg_extension_request_fields[] = {
+	{ .name = "containing_type", .json_name = "containingType" },
+	{ .name = "extension_number", .json_name = "extensionNumber" },
+};
+const struct rpc_message grpc_reflection_v1_msg_extension_request = { &grpc__reflection__v1__extension_request__descriptor, grpc_reflection_v1_msg_extension_request_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_reflection_v1_msg_server_reflection_response_fields[] = {
+	{ .name = "valid_host", .json_name = "validHost" },
+	{ .name = "original_request", .json_name = "originalRequest", .message = &grpc_reflection_v1_msg_server_reflection_request },
+	{ .name = "file_descriptor_response", .json_name = "fileDescriptorResponse", .message = &grpc_reflection_v1_msg_file_descriptor_response },
+	{ .name = "all_extension_numbers_response", .json_name = "allExtensionNumbersResponse", .message = &grpc_reflection_v1_msg_extension_number_response },
+	{ .name = "list_services_response", .json_name = "listServicesResponse", .message = &grpc_reflection_v1_msg_list_service_response },
+	{ .name = "error_response", .json_name = "errorResponse", .message = &grpc_reflection_v1_msg_error_response },
+};
+const struct rpc_message grpc_reflection_v1_msg_server_reflection_response = { &grpc__reflection__v1__server_reflection_response__descriptor, grpc_reflection_v1_msg_server_reflection_response_fields, 6, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_reflection_v1_msg_file_descriptor_response_fields[] = {
+	{ .name = "file_descriptor_proto", .json_name = "fileDescriptorProto" },
+};
+const struct rpc_message grpc_reflection_v1_msg_file_descriptor_response = { &grpc__reflection__v1__file_descriptor_response__descriptor, grpc_reflection_v1_msg_file_descriptor_response_fields, 1, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_reflection_v1_msg_extension_number_response_fields[] = {
+	{ .name = "base_type_name", .json_name = "baseTypeName" },
+	{ .name = "extension_number", .json_name = "extensionNumber" },
+};
+const struct rpc_message grpc_reflection_v1_msg_extension_number_response = { &grpc__reflection__v1__extension_number_response__descriptor, grpc_reflection_v1_msg_extension_number_response_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_reflection_v1_msg_list_service_response_fields[] = {
+	{ .name = "service", .json_name = "service", .message = &grpc_reflection_v1_msg_service_response },
+};
+const struct rpc_message grpc_reflection_v1_msg_list_service_response = { &grpc__reflection__v1__list_service_response__descriptor, grpc_reflection_v1_msg_list_service_response_fields, 1, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_reflection_v1_msg_service_response_fields[] = {
+	{ .name = "name", .json_name = "name" },
+};
+const struct rpc_message grpc_reflection_v1_msg_service_response = { &grpc__reflection__v1__service_response__descriptor, grpc_reflection_v1_msg_service_response_fields, 1, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_reflection_v1_msg_error_response_fields[] = {
+	{ .name = "error_code", .json_name = "errorCode" },
+	{ .name = "error_message", .json_name = "errorMessage" },
+};
+const struct rpc_message grpc_reflection_v1_msg_error_response = { &grpc__reflection__v1__error_response__descriptor, grpc_reflection_v1_msg_error_response_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_reflection_v1alpha_msg_server_reflection_request_fields[] = {
+	{ .name = "host", .json_name = "host" },
+	{ .name = "file_by_filename", .json_name = "fileByFilename" },
+	{ .name = "file_containing_symbol", .json_name = "fileContainingSymbol" },
+	{ .name = "file_containing_extension", .json_name = "fileContainingExtension", .message = &grpc_reflection_v1alpha_msg_extension_request },
+	{ .name = "all_extension_numbers_of_type", .json_name = "allExtensionNumbersOfType" },
+	{ .name = "list_services", .json_name = "listServices" },
+};
+const struct rpc_message grpc_reflection_v1alpha_msg_server_reflection_request = { &grpc__reflection__v1alpha__server_reflection_request__descriptor, grpc_reflection_v1alpha_msg_server_reflection_request_fields, 6, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_reflection_v1alpha_msg_extension_request_fields[] = {
+	{ .name = "containing_type", .json_name = "containingType" },
+	{ .name = "extension_number", .json_name = "extensionNumber" },
+};
+const struct rpc_message grpc_reflection_v1alpha_msg_extension_request = { &grpc__reflection__v1alpha__extension_request__descriptor, grpc_reflection_v1alpha_msg_extension_request_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_reflection_v1alpha_msg_server_reflection_response_fields[] = {
+	{ .name = "valid_host", .json_name = "validHost" },
+	{ .name = "original_request", .json_name = "originalRequest", .message = &grpc_reflection_v1alpha_msg_server_reflection_request },
+	{ .name = "file_descriptor_response", .json_name = "fileDescriptorResponse", .message = &grpc_reflection_v1alpha_msg_file_descriptor_response },
+	{ .name = "all_extension_numbers_response", .json_name = "allExtensionNumbersResponse", .message = &grpc_reflection_v1alpha_msg_extension_number_response },
+	{ .name = "list_services_response", .json_name = "listServicesResponse", .message = &grpc_reflection_v1alpha_msg_list_service_response },
+	{ .name = "error_response", .json_name = "errorResponse", .message = &grpc_reflection_v1alpha_msg_error_response },
+};
+const struct rpc_message grpc_reflection_v1alpha_msg_server_reflection_response = { &grpc__reflection__v1alpha__server_reflection_response__descriptor, grpc_reflection_v1alpha_msg_server_reflection_response_fields, 6, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_reflection_v1alpha_msg_file_descriptor_response_fields[] = {
+	{ .name = "file_descriptor_proto", .json_name = "fileDescriptorProto" },
+};
+const struct rpc_message grpc_reflection_v1alpha_msg_file_descriptor_response = { &grpc__reflection__v1alpha__file_descriptor_response__descriptor, grpc_reflection_v1alpha_msg_file_descriptor_response_fields, 1, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_reflection_v1alpha_msg_extension_number_response_fields[] = {
+	{ .name = "base_type_name", .json_name = "baseTypeName" },
+	{ .name = "extension_number", .json_name = "extensionNumber" },
+};
+const struct rpc_message grpc_reflection_v1alpha_msg_extension_number_response = { &grpc__reflection__v1alpha__extension_number_response__descriptor, grpc_reflection_v1alpha_msg_extension_number_response_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_reflection_v1alpha_msg_list_service_response_fields[] = {
+	{ .name = "service", .json_name = "service", .message = &grpc_reflection_v1alpha_msg_service_response },
+};
+const struct rpc_message grpc_reflection_v1alpha_msg_list_service_response = { &grpc__reflection__v1alpha__list_service_response__descriptor, grpc_reflection_v1alpha_msg_list_service_response_fields, 1, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_reflection_v1alpha_msg_service_response_fields[] = {
+	{ .name = "name", .json_name = "name" },
+};
+const struct rpc_message grpc_reflection_v1alpha_msg_service_response = { &grpc__reflection__v1alpha__service_response__descriptor, grpc_reflection_v1alpha_msg_service_response_fields, 1, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_reflection_v1alpha_msg_error_response_fields[] = {
+	{ .name = "error_code", .json_name = "errorCode" },
+	{ .name = "error_message", .json_name = "errorMessage" },
+};
+const struct rpc_message grpc_reflection_v1alpha_msg_error_response = { &grpc__reflection__v1alpha__error_response__descriptor, grpc_reflection_v1alpha_msg_error_response_fields, 2, RPC_WKT_NONE };
+
+const struct rpc_message google_protobuf_msg_empty = { &google__protobuf__empty__descriptor, NULL, 0, RPC_WKT_EMPTY };
+
+static const struct rpc_field google_protobuf_msg_timestamp_fields[] = {
+	{ .name = "seconds", .json_name = "seconds" },
+	{ .name = "nanos", .json_name = "nanos" },
+};
+const struct rpc_message google_protobuf_msg_timestamp = { &google__protobuf__timestamp__descriptor, google_protobuf_msg_timestamp_fields, 2, RPC_WKT_TIMESTAMP };
 
 static const struct rpc_field skep_v1_msg_page_fields[] = {
 	{ .name = "page_size", .json_name = "pageSize", .has_min = true, .min = INT64_C(0), .has_max = true, .max = INT64_C(500) },
@@ -715,6 +847,27 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&google_rpc_msg_quota_failure_violation,
 	&google_rpc_msg_retry_info,
 	&google_rpc_msg_status,
+	&grpc_health_v1_msg_health_check_request,
+	&grpc_health_v1_msg_health_check_response,
+	&grpc_health_v1_msg_health_list_request,
+	&grpc_health_v1_msg_health_list_response,
+	&grpc_health_v1_msg_health_list_response_statuses_entry,
+	&grpc_reflection_v1_msg_error_response,
+	&grpc_reflection_v1_msg_extension_number_response,
+	&grpc_reflection_v1_msg_extension_request,
+	&grpc_reflection_v1_msg_file_descriptor_response,
+	&grpc_reflection_v1_msg_list_service_response,
+	&grpc_reflection_v1_msg_server_reflection_request,
+	&grpc_reflection_v1_msg_server_reflection_response,
+	&grpc_reflection_v1_msg_service_response,
+	&grpc_reflection_v1alpha_msg_error_response,
+	&grpc_reflection_v1alpha_msg_extension_number_response,
+	&grpc_reflection_v1alpha_msg_extension_request,
+	&grpc_reflection_v1alpha_msg_file_descriptor_response,
+	&grpc_reflection_v1alpha_msg_list_service_response,
+	&grpc_reflection_v1alpha_msg_server_reflection_request,
+	&grpc_reflection_v1alpha_msg_server_reflection_response,
+	&grpc_reflection_v1alpha_msg_service_response,
 	&skep_v1_msg_adopt_stack_request,
 	&skep_v1_msg_caller,
 	&skep_v1_msg_cancel_job_request,

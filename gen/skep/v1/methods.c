@@ -3,6 +3,11 @@
 #include "skep/v1/messages.h"
 
 const struct rpc_method skep_v1_methods[] = {
+	{ "/grpc.health.v1.Health/Check", &grpc_health_v1_msg_health_check_request, &grpc_health_v1_msg_health_check_response, .role = RPC_ROLE_NONE, .anonymous = true, .no_side_effects = true, .handler = api_grpc_health_check },
+	{ "/grpc.health.v1.Health/List", &grpc_health_v1_msg_health_list_request, &grpc_health_v1_msg_health_list_response, .role = RPC_ROLE_NONE, .anonymous = true, .no_side_effects = true, .handler = api_grpc_health_list },
+	{ "/grpc.health.v1.Health/Watch", &grpc_health_v1_msg_health_check_request, &grpc_health_v1_msg_health_check_response, .role = RPC_ROLE_NONE, .anonymous = true, .no_side_effects = true, .server_streaming = true, .handler = api_grpc_health_watch },
+	{ "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", &grpc_reflection_v1_msg_server_reflection_request, &grpc_reflection_v1_msg_server_reflection_response, .role = RPC_ROLE_NONE, .anonymous = true, .client_streaming = true, .server_streaming = true, .handler = api_grpc_reflection_server_reflection_info },
+	{ "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &grpc_reflection_v1alpha_msg_server_reflection_request, &grpc_reflection_v1alpha_msg_server_reflection_response, .role = RPC_ROLE_NONE, .anonymous = true, .client_streaming = true, .server_streaming = true, .handler = api_grpc_reflection_server_reflection_info },
 	{ "/skep.v1.Auth/CreateToken", &skep_v1_msg_create_token_request, &skep_v1_msg_create_token_response, .role = RPC_ROLE_OWNER, .handler = api_auth_create_token },
 	{ "/skep.v1.Auth/ListTokens", &skep_v1_msg_list_tokens_request, &skep_v1_msg_list_tokens_response, .role = RPC_ROLE_OWNER, .no_side_effects = true, .handler = api_auth_list_tokens },
 	{ "/skep.v1.Auth/RevokeToken", &skep_v1_msg_revoke_token_request, &google_protobuf_msg_empty, .role = RPC_ROLE_OWNER, .handler = api_auth_revoke_token },

@@ -3,6 +3,10 @@
 #pragma once
 #include "rpc/method.h"
 
+void api_grpc_health_check(struct rpc_call *call, const ProtobufCMessage *request);
+void api_grpc_health_list(struct rpc_call *call, const ProtobufCMessage *request);
+void api_grpc_health_watch(struct rpc_call *call, const ProtobufCMessage *request);
+void api_grpc_reflection_server_reflection_info(struct rpc_call *call, const ProtobufCMessage *request);
 void api_auth_create_token(struct rpc_call *call, const ProtobufCMessage *request);
 void api_auth_list_tokens(struct rpc_call *call, const ProtobufCMessage *request);
 void api_auth_revoke_token(struct rpc_call *call, const ProtobufCMessage *request);
