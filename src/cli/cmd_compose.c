@@ -11,15 +11,15 @@ static bool like_docker(struct cli *c)
 	return cli_option(c, "compat") != NULL;
 }
 
-/* `named`: what is wanted has the stack's name in it. */
-static int load(struct cli *c, bool named, struct compose_project **ret_project)
+/* `otherwise`: the stack's name where nobody gives one; NULL: somebody must. */
+static int load(struct cli *c, const char *otherwise, struct compose_project **ret_project)
 {
 	struct sources s;
 	struct compose_problems errors = {0}, warnings = {0};
 	int code = sources_collect(c, like_docker(c), &s);
 	if (code)
 		return code;
-	const char *name = named ? sources_name(c, like_docker(c), &s) : "stack";
+	const char *name = sources_name(c, like_docker(c), &s, otherwise);
 	if (!name)
 		return CLI_USAGE;
 	struct compose_input in = {
@@ -51,7 +51,7 @@ static void print(struct cli *c, json_t *j, enum cli_format otherwise)
 int cmd_compose_config(struct cli *c)
 {
 	struct compose_project *p;
-	int code = load(c, false, &p);
+	int code = load(c, "stack", &p);
 	if (code == CLI_DONE)
 		print(c, json_incref(compose_config(c->arena, p, !like_docker(c))), FORMAT_YAML);
 	return code;
@@ -69,7 +69,7 @@ static json_t *bodies(const struct compose_objects *objects)
 int cmd_compose_render(struct cli *c)
 {
 	struct compose_project *p;
-	int code = load(c, true, &p);
+	int code = load(c, NULL, &p);
 	if (code)
 		return code;
 	struct compose_render_options o = {0}; /* docker's names */

@@ -206,10 +206,11 @@ static const struct cli_command commands[] = {
 		.help = "Show a stack's services live", .about = "Until the stack is removed, or Ctrl-C. With -o json: one line a change.",
 		.example = "skep stack watch shop", .run = cmd_stack_watch},
 
-	{.path = "compose config", .args = "", .options = compose_options,
+	{.path = "compose config", .args = "[NAME]", .max_args = 1, .options = compose_options,
 		.help = "Print Compose files as the one text that they mean",
-		.about = "Merged, with variables put in, in long forms, with absolute paths. No daemon is asked. With --compat docker\n"
-			 "it is what `docker stack config` prints; otherwise every $ is doubled, so that the text can be deployed.",
+		.about = "Merged, with variables and env files put in, in long forms, with absolute paths. No daemon is asked. With\n"
+			 "--compat docker it is what `docker stack config` prints; otherwise it can be deployed as it is: every $ is\n"
+			 "doubled, and neither env files nor profiles are asked for again.",
 		.example = "skep compose config -c compose.yml -c production.yml", .run = cmd_compose_config},
 	{.path = "compose render", .args = "[NAME]", .max_args = 1, .options = compose_options,
 		.help = "Print what deploying Compose files as a stack would create",

@@ -341,7 +341,7 @@ int sources_collect(struct cli *c, bool compat, struct sources *ret)
 	return code;
 }
 
-const char *sources_name(struct cli *c, bool compat, const struct sources *s)
+const char *sources_name(struct cli *c, bool compat, const struct sources *s, const char *otherwise)
 {
 	if (c->args.n_args)
 		return c->args.args[0];
@@ -352,6 +352,7 @@ const char *sources_name(struct cli *c, bool compat, const struct sources *s)
 		.variables = s->variables,
 		.variables_len = s->n_variables};
 	const char *name = compat ? NULL : compose_text_name(c->arena, &in);
+	name = name ? name : otherwise;
 	if (!name)
 		cli_usage(c, "give the stack's NAME, or write name: in the Compose file");
 	return name;

@@ -31,8 +31,10 @@ struct sources {         /* all in the run's arena */
  */
 int sources_collect(struct cli *c, bool compat, struct sources *ret);
 
-/* The stack's name: the first argument's, else the texts' `name:`. NULL: neither, which was said. */
-const char *sources_name(struct cli *c, bool compat, const struct sources *s);
+/* The stack's name: the first argument's, else the texts' `name:`, else `otherwise`; that NULL, a
+ * stack must have a name: NULL = it has none, which was said. */
+const char *sources_name(
+	struct cli *c, bool compat, const struct sources *s, const char *otherwise);
 
 /* Says every problem of the texts; returns CLI_FAILED. */
 int sources_refuse(struct cli *c, const struct compose_problems *problems);

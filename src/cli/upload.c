@@ -55,7 +55,7 @@ int upload_collect(struct cli *c, Skep__V1__DeployStackRequest *request)
 	int code = sources_collect(c, false, &s);
 	if (code)
 		return code;
-	const char *name = sources_name(c, false, &s);
+	const char *name = sources_name(c, false, &s, NULL);
 	if (!name)
 		return CLI_USAGE;
 	request->name = arena_strdup(c->arena, name);

@@ -55,7 +55,8 @@ struct compose_input {
 	size_t variables_len;
 	const char
 		*dir; /* absolute: relative bind sources are joined to it; NULL: they are errors */
-	/* The texts' folder on their writer's machine, for the words of that error; NULL: unknown */
+	/* The texts' folder on their writer's machine, for the words of that error; NULL: unknown
+	 */
 	const char *told_dir;
 	const char *home;            /* for "~/…" in bind sources; NULL: an error */
 	const char *const *profiles; /* asked for beside those in COMPOSE_PROFILES; "*" = all */
@@ -140,9 +141,9 @@ const struct compose_service *compose_service_find(
 	const struct compose_project *p, const char *key);
 
 /* The model as one Compose text: merged, variables put in, long forms, paths absolute, keys in a
- * fixed order, as `docker stack config` prints it. With `escape` every $ of a value that loading
- * reads again is doubled, so that the result means the same when it is loaded (docker does not). In
- * the arena. */
+ * fixed order, as `docker stack config` prints it. With `escape` it loads again and means the same,
+ * without any file but those of secrets and configs: every $ of a value that loading reads again is
+ * doubled, env files and profiles stand no more in it. In the arena. */
 json_t *compose_config(struct arena *a, const struct compose_project *p, bool escape);
 
 /* ---- render ---- */
@@ -186,8 +187,7 @@ const char *compose_resolve(json_t *service_body,
 	const char *(*lookup)(void *data, enum compose_kind kind, const char *name), void *data);
 
 /* A service's references to the secret or config `from` name `to` instead, in their place. */
-void compose_rename(
-	json_t *service_body, enum compose_kind kind, const char *from, const char *to);
+void compose_rename(json_t *service_body, enum compose_kind kind, const char *from, const char *to);
 
 /* The image of a service's body (borrowed), and a pinned one in its place: `image` is
  * "name:tag@sha256:…"; `platforms` ([{Architecture, OS}], borrowed) becomes Placement.Platforms,

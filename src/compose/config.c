@@ -195,21 +195,16 @@ static json_t *depends_json(
 	return NULL;
 }
 
-/* A path alone where nothing more is said. */
+/* A path alone where nothing more is said. Docker prints them; by our own rules their values stand
+ * in `environment`, and a text that named them would not load where they are not. */
 static json_t *env_files_json(
 	const struct writer *w, const struct node *n, const struct schema_key *k)
 {
-	if (n->kind != NODE_SEQ || n->seq.len == 0)
+	if (w->escape || n->kind != NODE_SEQ || n->seq.len == 0)
 		return NULL;
 	json_t *list = json_array();
-	struct map seen; /* merging makes twins, which no text may have */
-	map_init(&seen);
 	for (size_t i = 0; i < n->seq.len; i++) {
 		const struct node *item = n->seq.items[i], *path = node_get(item, "path");
-		const char *name = node_is(path, NODE_STRING) ? path->text : "";
-		if (w->escape && map_gets(&seen, name))
-			continue;
-		map_puts(&seen, name, list);
 		bool plain =
 			node_is(item, NODE_MAP) && item->map.len == 1 && node_is(path, NODE_STRING);
 		json_array_append_new(list, plain ? text_json(w, path->text)
@@ -217,7 +212,6 @@ static json_t *env_files_json(
 						    ? map_json(w, item, k->sub, "")
 						    : any_json(w, item));
 	}
-	map_finish(&seen);
 	return list;
 }
 
@@ -301,6 +295,13 @@ static bool means_nothing(const char *name)
 	return false;
 }
 
+/* What docker does not know it does not print. By our own rules profiles were asked for already: a
+ * service that stands there is wanted. */
+static bool printed(const struct writer *w, const struct schema_key *k)
+{
+	return w->escape ? strcmp(k->name, "profiles") != 0 : !(k->flags & F_SPEC);
+}
+
 /* In the order of the table, extras behind. `name` is the key that holds it, "" = none. */
 static json_t *map_json(const struct writer *w, const struct node *n,
 	const struct schema_key *table, const char *name)
@@ -308,8 +309,7 @@ static json_t *map_json(const struct writer *w, const struct node *n,
 	json_t *o = json_object();
 	for (const struct schema_key *k = table; k->name; k++) {
 		const struct node *v = node_get(n, k->name);
-		bool known = w->escape || !(k->flags & F_SPEC); /* docker prints what it knows */
-		json_t *j = v && v->kind != NODE_NULL && known ? value_json(w, v, k) : NULL;
+		json_t *j = v && v->kind != NODE_NULL && printed(w, k) ? value_json(w, v, k) : NULL;
 		if (j)
 			json_object_set_new(o, k->name, j);
 	}
@@ -361,8 +361,10 @@ static void finish_secrets(
 		json_t *o = json_object_get(section, list[i].key);
 		if (list[i].external)
 			put_name(w, o, list[i].name);
-		if (list[i].file && *list[i].file && w->p->dir)
-			put_text(w, o, "file", form_path(w->a, w->p->dir, list[i].file));
+		if (list[i].file && *list[i].file && (w->p->dir || w->escape))
+			put_text(w, o, "file",
+				w->p->dir ? form_path(w->a, w->p->dir, list[i].file)
+					  : list[i].file);
 	}
 }
 

@@ -177,7 +177,7 @@ static const struct schema_key attachment_keys[] = {
 
 static const struct schema_key depends_keys[] = {
 	{"condition", K_STRING, 0, NO_FIELD, NULL, NULL},
-	{"required", K_BOOL, 0, NO_FIELD, NULL, NULL},
+	{"required", K_TRISTATE, 0, NO_FIELD, NULL, NULL},
 	{"restart", K_BOOL, F_DROPPED, NO_FIELD, NULL, "services restart by themselves here"},
 	{0},
 };
@@ -190,7 +190,7 @@ static const struct schema_key ulimit_keys[] = {
 
 static const struct schema_key env_file_keys[] = {
 	{"path", K_STRING, 0, NO_FIELD, NULL, NULL},
-	{"required", K_BOOL, 0, NO_FIELD, NULL, NULL},
+	{"required", K_TRISTATE, 0, NO_FIELD, NULL, NULL},
 	{"format", K_STRING, 0, NO_FIELD, NULL, NULL},
 	{0},
 };

@@ -128,6 +128,11 @@ static void test_several_files(void **state)
 	assert_int_equal(skep(w, "compose config -c a.yaml,b.yaml -c -"), CLI_DONE);
 	assert_string_equal(
 		w->out, "services:\n  web:\n    hostname: h\n    image: b\n    user: u\n");
+	w->input = "name: shop\nservices: {web: {image: 'x:${COMPOSE_PROJECT_NAME}'}}\n";
+	assert_int_equal(skep(w, "compose config -c -"), CLI_DONE);
+	assert_has(w->out, "image: \"x:shop\"\n");
+	assert_int_equal(skep(w, "compose config -c - other"), CLI_DONE);
+	assert_has(w->out, "image: \"x:other\"\n");
 	assert_int_equal(skep(w, "compose config"), CLI_USAGE);
 	assert_has(w->err, "no compose.yaml");
 	assert_int_equal(skep(w, "compose config --compat podman -c a.yaml"), CLI_USAGE);

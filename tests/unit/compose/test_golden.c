@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/arena.h"
+#include "base/yaml.h"
 #include "compose/compose.h"
 #include "compose/export.h"
 
@@ -143,6 +144,57 @@ static bool check_export(struct one *c, const struct compose_rendering *r)
 	return ok && lost.len == 0;
 }
 
+/* In any order: config sorts what has a name. */
+static bool same_objects(
+	struct one *c, const struct compose_objects *want, const struct compose_objects *got)
+{
+	bool ok = want->len == got->len;
+	for (size_t i = 0; i < want->len; i++) {
+		const json_t *body = NULL;
+		for (size_t k = 0; k < got->len; k++)
+			if (strcmp(want->items[i].name, got->items[k].name) == 0)
+				body = got->items[k].body;
+		ok &= same(c, want->items[i].name, want->items[i].body, body);
+	}
+	return ok;
+}
+
+/* What `compose config` prints by our own rules is a text that loads without any of the files that
+ * it was made from but those of secrets and configs, and makes the same bodies. */
+static bool check_config(struct one *c, struct compose_input in)
+{
+	static const struct compose_render_options o = {0};
+	struct compose_project *p, *again;
+	struct compose_problems errors, warnings;
+	struct buf b = {0};
+	in.compat = false;
+	if (!compose_load(c->a, &in, &p, &errors, &warnings))
+		return true;
+	yaml_write(&b, compose_config(c->a, p, true));
+	const struct compose_text text = {"config.yml", buf_str(&b)};
+	struct compose_upload uploads[32]; /* by absolute names */
+	for (size_t i = 0; i < in.uploads_len; i++)
+		uploads[i] = (struct compose_upload){
+			arena_fmt(c->a, "%s/%s", in.dir, in.uploads[i].path), in.uploads[i].bytes};
+	in.texts = &text;
+	in.texts_len = 1;
+	in.uploads = uploads;
+	bool ok = compose_load(c->a, &in, &again, &errors, &warnings);
+	if (!ok)
+		say(c, &errors);
+	const struct compose_rendering *r = compose_render(c->a, p, &o),
+				       *s = ok ? compose_render(c->a, again, &o) : NULL;
+	ok = ok && same_objects(c, &r->networks, &s->networks) &&
+	     same_objects(c, &r->secrets, &s->secrets) &&
+	     same_objects(c, &r->configs, &s->configs) &&
+	     same_objects(c, &r->services, &s->services);
+	if (!ok)
+		print_message("%s\n%s\nof its config:\n%.*s\n", c->why,
+			c->said.ptr ? c->said.ptr : "", STR_ARG(buf_str(&b)));
+	buf_finish(&b);
+	return ok;
+}
+
 static bool run(struct one *c)
 {
 	struct compose_input in = {
@@ -176,6 +228,7 @@ static bool run(struct one *c)
 		good &= compare(c, &r->services, "/services/create");
 		good &= check_export(c, r);
 	}
+	good &= check_config(c, in);
 	size_t i;
 	json_t *line;
 	json_array_foreach(json_at(c->expected, "stderr"), i, line)
