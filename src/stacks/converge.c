@@ -270,6 +270,8 @@ static void tell(char *ret, size_t size, const struct converge *c, const struct 
 {
 	char where[80] = "", code[40] = "", slot[32] = "";
 	bool pending = t->state == DOCKER_TASK_PENDING;
+	const char *state = docker_task_state_name(t->state);
+	const char *err = strcmp(t->err, state) == 0 ? "" : t->err; /* "starting: starting" */
 	if (t->node[0])
 		(void)snprintf(where, sizeof(where), " on node %s", t->node);
 	if (t->exit_code >= 0 && !strstr(t->err, "exit")) /* the Engine often says it itself */
@@ -278,7 +280,7 @@ static void tell(char *ret, size_t size, const struct converge *c, const struct 
 		(void)snprintf(slot, sizeof(slot), ".%lld", (long long)t->slot);
 	(void)snprintf(ret, size, "task %s%s%s %s%s%s%s%s", c->name, slot, where,
 		docker_task_state_ended(t->state) || pending ? "" : "is ",
-		docker_task_state_name(t->state), t->err[0] ? ": " : "", t->err, code);
+		state, err[0] ? ": " : "", err, code);
 }
 
 static enum converge_verdict fail(struct converge *c, enum converge_cause cause, const char *text)

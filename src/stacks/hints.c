@@ -8,7 +8,7 @@ struct hint {
 	enum docker_task_state state; /* UNKNOWN: any */
 	enum st_code registry;        /* OK: any */
 	const char *err, *log, *health; /* holds these words; NULL: any */
-	bool oom_killed, unhealthy;   /* must be so */
+	bool oom_killed, unhealthy, checked; /* must be so */
 	bool coded;                   /* exit_code counts */
 	int64_t exit_code;
 	const char *text;
@@ -25,6 +25,9 @@ static const struct hint hints[] = {
 	{.registry = ST_NOT_FOUND,
 		.text = "the registry has no such image or tag: check both, or push it first"},
 	{.registry = ST_UNAVAILABLE,
+		.text = "no registry answers at the image's address, and the node does not have the "
+			"image: check the address and the network"},
+	{.registry = ST_INTERNAL, /* dial tcp …, no such host */
 		.text = "no registry answers at the image's address, and the node does not have the "
 			"image: check the address and the network"},
 	{.err = "No such image",
@@ -164,6 +167,7 @@ static const struct hint hints[] = {
 			"first, or wait longer with --stall"},
 	{.cause = CONVERGE_STALLED,
 		.state = DOCKER_TASK_STARTING,
+		.checked = true,
 		.text = "its health check has not passed yet: give it a start_period, or wait longer with "
 			"--stall"},
 	{.cause = CONVERGE_STALLED,
@@ -184,6 +188,7 @@ static bool fits(const struct hint *h, const struct hint_facts *f)
 	if (h->registry != ST_OK && h->registry != f->registry)
 		return false;
 	if ((h->oom_killed && !f->oom_killed) || (h->unhealthy && !f->unhealthy) ||
+		(h->checked && !f->checked) ||
 		(h->coded && h->exit_code != f->exit_code))
 		return false;
 	return holds(f->err, h->err) && holds(f->log, h->log) && holds(f->health, h->health);

@@ -12,6 +12,7 @@ struct hint_facts {
 	const char *health;           /* what its failing check has written */
 	int64_t exit_code;            /* -1: no container has ended */
 	bool oom_killed;
+	bool checked;          /* it has a health check */
 	bool unhealthy;        /* its health check fails, or has not passed yet */
 	enum st_code registry; /* what the image's registry answers; OK: not asked, or it is there */
 };

@@ -24,7 +24,7 @@ struct chapter { /* one service that failed */
 	struct stack_op *reading;
 	const char *health, *registry;
 	int64_t health_exit_code;
-	bool oom_killed, unhealthy;
+	bool oom_killed, unhealthy, checked;
 	enum st_code registry_code;
 	const char **nodes; /* "alpha: it is drained" */
 	size_t n_nodes;
@@ -52,6 +52,7 @@ static const char *hint_for(const struct chapter *h)
 		.health = h->health,
 		.exit_code = c->failed.id[0] ? c->failed.exit_code : -1,
 		.oom_killed = h->oom_killed,
+		.checked = h->checked,
 		.unhealthy = h->unhealthy,
 		.registry = h->registry_code,
 	};
@@ -168,8 +169,8 @@ static void tell(struct story *s)
 		tell_chapter(&s->chapters[i], &text);
 		json_array_append_new(list, chapter_json(&s->chapters[i]));
 	}
-	text.ptr[--text.len] = '\0'; /* the last end of line */
-	job_run_story(ro->sr->run, text.ptr, json_to_text(s->arena, list));
+	const char *story = str_dup(s->arena, str_trim(buf_str(&text)));
+	job_run_story(ro->sr->run, story, json_to_text(s->arena, list));
 	json_decref(list);
 	buf_finish(&text);
 	if (s->n > 1)
@@ -350,8 +351,8 @@ static void ask(struct story *s)
 	bool homeless = false;
 	for (size_t i = 0; i < s->n; i++) {
 		struct chapter *h = &s->chapters[i];
-		h->unhealthy = h->c->cause == CONVERGE_ENDS &&
-			       has_check(picture_service(s->ro->seen, h->c->name));
+		h->checked = has_check(picture_service(s->ro->seen, h->c->name));
+		h->unhealthy = h->checked && h->c->cause == CONVERGE_ENDS;
 		homeless |= h->c->cause == CONVERGE_UNSCHEDULABLE;
 		if (i >= DETAILED)
 			continue;

@@ -7,7 +7,7 @@
 #define SLOW_MS 2000
 
 const char *const fault_names[FAULT_COUNT] = {"none", "refused", "lost", "conflict", "gone",
-	"internal", "slow", "silent", "done and silent"};
+	"internal", "slow", "silent", "done and silent", "truncated"};
 
 void fake_front_init(struct fake_front *f, struct fake_script *s, const char *what,
 	uint64_t deadline_ms, enum st_code dead_code)
@@ -98,6 +98,10 @@ static uint64_t act(struct fake_call *c, const char *name, uint64_t ms)
 	case FAULT_LOST:
 		(void)c->effect(c).code;
 		c->st = status_err(ST_UNAVAILABLE, "the connection was lost");
+		return 0;
+	case FAULT_TRUNCATED:
+		(void)c->effect(c).code;
+		c->st = status_err(ST_INTERNAL, "the reply is not JSON: it ends in its middle");
 		return 0;
 	case FAULT_DONE_SILENT:
 		(void)c->effect(c).code;

@@ -20,6 +20,7 @@ enum fault {
 	FAULT_SLOW,        /* done and answered, 2 s later */
 	FAULT_SILENT,      /* nothing is done, and nobody answers until the deadline */
 	FAULT_DONE_SILENT, /* done, and nobody answers until the deadline */
+	FAULT_TRUNCATED,   /* done, and the answer ends in its middle: INTERNAL */
 	FAULT_COUNT,
 };
 extern const char *const fault_names[FAULT_COUNT];

@@ -307,6 +307,20 @@ void swarm_advance(struct swarm *w)
 	}
 }
 
+void swarm_restart(struct swarm *w)
+{
+	swarm_advance(w);
+	for (size_t i = 0; i < w->n_tasks; i++) {
+		struct swarm_task *t = w->tasks[i];
+		if (t->desired > DOCKER_TASK_RUNNING || t->state != DOCKER_TASK_RUNNING)
+			continue;
+		t->state = DOCKER_TASK_FAILED;
+		t->err = "task: non-zero exit (255)";
+		t->exit_code = 255;
+		t->since_ms = loop_now_ms(w->loop);
+	}
+}
+
 struct swarm_service *swarm_service_find(const struct swarm *w, const char *id)
 {
 	for (size_t i = 0; i < w->n_services; i++)

@@ -74,6 +74,8 @@ struct swarm {
 
 struct swarm *swarm_create(struct loop *l);
 void swarm_destroy(struct swarm *w);
+/* The Engine is started anew: what ran has failed, and is started again as its service says. */
+void swarm_restart(struct swarm *w);
 /* Everything that happens by itself up to now. */
 void swarm_advance(struct swarm *w);
 

@@ -10,7 +10,8 @@
 #include <cmocka.h>
 
 #define ATTEMPTS  3
-#define OUTAGE_MS 30000
+#define OUTAGE_MS  30000
+#define RESTART_MS 3000
 
 /* One run of the sweep. */
 struct run {
@@ -159,7 +160,8 @@ static void check_failure(const struct run *r, const struct happy *h)
 	if (r->scenario->one_way)
 		return;
 	/* What fails for good while it is taken back cannot be mended: then the error says so. */
-	bool for_good = r->w->script.fault == FAULT_INTERNAL || r->w->script.fault == FAULT_GONE;
+	bool for_good = r->w->script.fault == FAULT_INTERNAL || r->w->script.fault == FAULT_GONE ||
+			r->w->script.fault == FAULT_TRUNCATED;
 	if (for_good && strstr(r->job->error, "taking it back failed too"))
 		return;
 	CHECK(strcmp(world_text(r->w), h->before) == 0);
@@ -329,6 +331,38 @@ static void sweep_outages(const struct scenario *s)
 	sweep(s, "the Engine away", outage, end_outage);
 }
 
+/* Every container ends with its Engine, which answers again a little later. */
+static void restart_engine(struct run *r)
+{
+	swarm_restart(r->w->swarm);
+	outage(r);
+}
+
+static void end_restart(struct run *r)
+{
+	world_run_ms(r->w, RESTART_MS);
+	r->w->script.at = 0;
+}
+
+static void sweep_restarts(const struct scenario *s)
+{
+	sweep(s, "the Engine restarted", restart_engine, end_restart);
+}
+
+/* Somebody else removes what nothing uses yet. */
+static void drop_networks(struct run *r)
+{
+	struct swarm *w = r->w->swarm;
+	for (size_t i = 0; i < w->n_objects; i++)
+		if (w->objects[i]->kind == SWARM_NETWORK)
+			(void)swarm_object_remove(w, SWARM_NETWORK, w->objects[i]->id).code;
+}
+
+static void sweep_vanishing_networks(const struct scenario *s)
+{
+	sweep(s, "a network vanished", drop_networks, NULL);
+}
+
 /* ---- as tests ---- */
 
 #define FAULT_TEST(name, fault)                                                                    \
@@ -344,6 +378,7 @@ FAULT_TEST(a_call_breaks, FAULT_INTERNAL)
 FAULT_TEST(a_call_is_slow, FAULT_SLOW)
 FAULT_TEST(a_call_is_never_answered, FAULT_SILENT)
 FAULT_TEST(a_call_is_done_and_never_answered, FAULT_DONE_SILENT)
+FAULT_TEST(an_answer_is_truncated, FAULT_TRUNCATED)
 
 #define SWEEP_TEST(name, sweep)                                                                    \
 	static void name(void **state)                                                             \
@@ -351,6 +386,8 @@ FAULT_TEST(a_call_is_done_and_never_answered, FAULT_DONE_SILENT)
 		sweep(*state);                                                                     \
 	}
 SWEEP_TEST(the_engine_is_away, sweep_outages)
+SWEEP_TEST(the_engine_restarts, sweep_restarts)
+SWEEP_TEST(a_network_vanishes, sweep_vanishing_networks)
 SWEEP_TEST(cancelled_at_every_call, sweep_cancels)
 SWEEP_TEST(killed_at_every_call, sweep_kills)
 SWEEP_TEST(killed_then_cancelled, sweep_kills_with_cancel)
@@ -369,7 +406,10 @@ int sweep_main(const char *name, const struct CMUnitTest *own, size_t n,
 		{"a call is slow", a_call_is_slow},
 		{"a call is never answered", a_call_is_never_answered},
 		{"a call is done and never answered", a_call_is_done_and_never_answered},
+		{"an answer is truncated", an_answer_is_truncated},
 		{"the Engine is away", the_engine_is_away},
+		{"the Engine restarts", the_engine_restarts},
+		{"a network vanishes", a_network_vanishes},
 		{"cancelled at every call", cancelled_at_every_call},
 		{"killed at every call", killed_at_every_call},
 		{"killed then cancelled", killed_then_cancelled},

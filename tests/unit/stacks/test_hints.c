@@ -82,7 +82,7 @@ static const struct {
 	{CONVERGE_GONE, DOCKER_TASK_UNKNOWN, "the service is gone", -1, "deploy again"},
 	/* no progress */
 	{CONVERGE_STALLED, DOCKER_TASK_PREPARING, "preparing", -1, "still pulls"},
-	{CONVERGE_STALLED, DOCKER_TASK_STARTING, "starting", -1, "start_period"},
+	{CONVERGE_STALLED, DOCKER_TASK_STARTING, "starting", -1, "if it only needs more time"},
 	{CONVERGE_STALLED, DOCKER_TASK_READY, "", -1, "--stall"},
 };
 
@@ -106,7 +106,8 @@ static void the_registry_knows_better(void **state)
 		enum st_code code;
 		const char *says;
 	} cases[] = {{ST_PERMISSION_DENIED, "does not let"}, {ST_NOT_FOUND, "no such image or tag"},
-		{ST_UNAVAILABLE, "no registry answers"}, {ST_OK, "could not pull it"},
+		{ST_UNAVAILABLE, "no registry answers"},
+		{ST_INTERNAL, "no registry answers"}, {ST_OK, "could not pull it"},
 		{ST_DEADLINE_EXCEEDED, "could not pull it"}};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -143,6 +144,12 @@ static void the_container_knows_better(void **state)
 	f.health = "OCI runtime exec failed: exec failed: unable to start container process: exec: "
 		   "\"/bin/sh\": stat /bin/sh: no such file or directory: unknown";
 	assert_non_null(strstr(hint_of(&f), "health check's program is not in the image"));
+	const struct hint_facts late = {.cause = CONVERGE_STALLED,
+		.state = DOCKER_TASK_STARTING,
+		.err = "starting",
+		.exit_code = -1,
+		.checked = true};
+	assert_non_null(strstr(hint_of(&late), "start_period"));
 	f.health = NULL;
 	f.log = NULL;
 	assert_non_null(strstr(hint_of(&f), "health check fails"));
