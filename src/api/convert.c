@@ -69,8 +69,8 @@ Google__Protobuf__Timestamp *api_time(struct arena *a, int64_t us)
 
 void api_fail(struct rpc_call *call, const struct status *st)
 {
-	if (st->code == ST_UNAVAILABLE)
-		rpc_call_fail_retry(call, st, RETRY_MS);
+	if (st->retry_ms || st->code == ST_UNAVAILABLE)
+		rpc_call_fail_retry(call, st, st->retry_ms ? st->retry_ms : RETRY_MS);
 	else
 		rpc_call_finish(call, st);
 }

@@ -24,7 +24,7 @@ struct db_page api_page(const Skep__V1__Page *page);
 char *api_text(struct arena *a, const char *s);
 Google__Protobuf__Timestamp *api_time(struct arena *a, int64_t us); /* 0 gives NULL */
 
-/* Ends the call with what db said: UNAVAILABLE gets a RetryInfo. */
+/* Ends the call with what db said: UNAVAILABLE gets a RetryInfo, and what says when. */
 void api_fail(struct rpc_call *call, const struct status *st);
 
 Skep__V1__Project *api_project(struct arena *a, const struct db_project *p);

@@ -5,9 +5,9 @@
 #include "api/convert.h"
 #include "api/stacks.h"
 #include "base/arena.h"
+#include "jobs/kinds.h"
 #include "base/json.h"
 
-#define ATTEMPTS         3
 #define SERVICE_NAME_MAX 63 /* the Engine's; Restart has it in its field rules */
 
 struct db_stack_ref api_stack_ref(const Skep__V1__StackRef *r)
@@ -106,7 +106,7 @@ static void submit(struct rpc_call *call, const ProtobufCMessage *request, char 
 {
 	struct db *db = api_of(call)->db;
 	struct db_scope scope = api_scope_once(call, request, request_id);
-	struct db_stack_job job = {.stack = api_stack_ref(ref), .kind = kind, .max_attempts = ATTEMPTS};
+	struct db_stack_job job = {.stack = api_stack_ref(ref), .kind = kind, .max_attempts = (int)job_rule_of(kind)->attempts};
 	job.params = str_of(json_to_text(rpc_call_arena(call), params));
 	json_decref(params);
 	if (api_stack_ref_check(call, ref))

@@ -5,10 +5,10 @@
 #include "api/convert.h"
 #include "api/stacks.h"
 #include "base/arena.h"
+#include "jobs/kinds.h"
 #include "stacks/adopted.h"
 #include "stacks/release_build.h"
 
-#define ATTEMPTS 3
 
 /* ---- adopt ---- */
 
@@ -23,7 +23,7 @@ void api_stacks_adopt(struct rpc_call *call, const ProtobufCMessage *request)
 		.adopt = true,
 		.on_failure = ON_FAILURE_ROLLBACK,
 		.source = release_source_encode(rpc_call_arena(call), &(struct release_upload){0}),
-		.max_attempts = ATTEMPTS,
+		.max_attempts = (int)job_rule_of(JOB_ADOPT)->attempts,
 	};
 	struct db_scope scope = api_scope_once(call, request, &q->request_id);
 	db->stacks->deploy(db, &scope, &deploy, api_reply_new_job, call);

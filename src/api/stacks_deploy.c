@@ -5,10 +5,10 @@
 #include "api/convert.h"
 #include "api/stacks.h"
 #include "base/arena.h"
+#include "jobs/kinds.h"
 #include "base/json.h"
 #include "stacks/release_build.h"
 
-#define ATTEMPTS 3
 
 struct deploy {
 	struct rpc_call *call;
@@ -71,7 +71,7 @@ static void store(struct deploy *d, const struct release_build *b)
 		.warnings = d->warnings,
 		.n_warnings = d->n_warnings,
 		.params = params_of(a, q),
-		.max_attempts = ATTEMPTS,
+		.max_attempts = (int)job_rule_of(JOB_DEPLOY)->attempts,
 	};
 	Skep__V1__DeployStackRequest same = *q; /* wherever it was sent from */
 	same.directory = api_text(a, "");

@@ -237,12 +237,16 @@ static void make_parts(struct app *app)
 {
 	const struct config *c = app->config;
 	app->db = db_pg_create(app->pg, app->keyring, clock_system(), rng_system());
+	db_pg_limit_jobs(app->db, (struct db_job_limits){.backlog = (unsigned)config_number(c, CONFIG_JOB_BACKLOG),
+		.per_minute = (unsigned)config_number(c, CONFIG_JOB_RATE), .burst = (unsigned)config_number(c, CONFIG_JOB_BURST)});
 	app->wake = job_wake_create(app->redis, on_redis_ready, on_redis_cancel, app);
 	app->stacks = (struct stacks){.docker = app->docker, .clock = clock_system(),
 		.stall_ms = (uint64_t)config_number(c, CONFIG_STALL_LIMIT), .hold_ms = (uint64_t)config_number(c, CONFIG_HOLD),
 		.keep_releases = (unsigned)config_number(c, CONFIG_KEEP_RELEASES)};
 	const struct job_worker_options worker = {.loop = app->loop, .db = app->db, .rng = rng_system(), .owner = app->instance.text,
 		.kinds = stacks_kinds, .context = &app->stacks, .slots = (unsigned)config_number(c, CONFIG_JOB_SLOTS),
+		.reserved = (unsigned)config_number(c, CONFIG_JOB_RESERVED),
+		.max_running = (unsigned)config_number(c, CONFIG_JOB_PROJECT_RUNNING),
 		.lease_ms = (unsigned)config_number(c, CONFIG_JOB_LEASE),
 		.max_takeovers = (unsigned)config_number(c, CONFIG_JOB_TAKEOVERS)};
 	app->worker = job_worker_create(&worker);

@@ -70,7 +70,7 @@ struct status status_wrap(const struct status *st, const char *fmt, ...)
 {
 	if (st->code == ST_OK)
 		return *st;
-	struct status outer = {.code = st->code, .origin = st->origin};
+	struct status outer = {.code = st->code, .retry_ms = st->retry_ms, .origin = st->origin};
 	size_t len = 0;
 	va_list ap;
 	va_start(ap, fmt);

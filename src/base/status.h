@@ -30,6 +30,7 @@ enum st_code {
 
 struct status {
 	enum st_code code;
+	unsigned retry_ms;  /* when it may be tried again; 0 = not said */
 	const char *origin; /* "file.c:123" of the first failure; static */
 	/* UTF-8 whatever the arguments were (a byte that is not becomes '?'), NUL-terminated,
 	 * cut at a character when longer */

@@ -29,6 +29,7 @@ struct db_pg {
 	struct keyring *keyring;
 	const struct clock *clock;
 	struct rng *rng;
+	struct db_job_limits limits;
 };
 static inline struct db_pg *db_pg_of(struct db *db)
 {
@@ -70,7 +71,7 @@ struct db_call {
 		db_release_done release;
 		db_releases_done releases;
 		db_release_objects_done release_objects;
-		void (*due)(void *data, const struct status *st, int64_t in_ms);
+		db_look_done look;
 	} done;
 	void *data;
 	unsigned page_size; /* of a list: one row more is asked for */

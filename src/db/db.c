@@ -23,6 +23,11 @@ struct db *db_pg_create(struct pg *pg, struct keyring *keyring, const struct clo
 	return &db->base;
 }
 
+void db_pg_limit_jobs(struct db *db, struct db_job_limits limits)
+{
+	db_pg_of(db)->limits = limits;
+}
+
 void db_pg_destroy(struct db *db)
 {
 	free(db);

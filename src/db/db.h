@@ -39,6 +39,14 @@ struct db *db_pg_create(struct pg *pg, struct keyring *keyring, const struct clo
 /* calls still under way end with CANCELLED when pg is destroyed */
 void db_pg_destroy(struct db *db);
 
+/* What a project may submit; 0 = no limit. Beyond it: RESOURCE_EXHAUSTED, with when to try again. */
+struct db_job_limits {
+	unsigned backlog;           /* of jobs that wait */
+	unsigned per_minute, burst; /* submissions, evenly; so many at once */
+};
+/* For submissions from here on; none before. */
+void db_pg_limit_jobs(struct db *db, struct db_job_limits limits);
+
 /* Who asks, for which project. Copied by the operation. */
 struct db_scope {
 	const char *project_id; /* "" = every project (admin) */

@@ -107,11 +107,17 @@ const struct pg_stmt job_notify_event = {"job_notify_event",
 const struct pg_stmt job_notify_ready = {"job_notify_ready",
 	"select pg_notify('skep_jobs', j.project_id || ' ' || j.id) from deployment_jobs j"
 	" where j.id = skep_uuid($1) and j.state = 'pending'"};
+/* The next of its stack, or else of its project: a cap may have held it back. */
 const struct pg_stmt job_notify_waiting = {"job_notify_waiting",
-	"select pg_notify('skep_jobs', w.project_id || ' ' || w.id) from deployment_jobs w"
-	" where w.id = ("
-	" select w.id from deployment_jobs j join deployment_jobs w on w.stack_id = j.stack_id"
-	" where j.id = skep_uuid($1) and w.state = 'pending' order by w.id limit 1)"};
+	"select pg_notify('skep_jobs', w.project_id || ' ' || w.id) from ("
+	" (select 1 as place, w.project_id, w.id from deployment_jobs j"
+	"  join deployment_jobs w on w.stack_id = j.stack_id"
+	"  where j.id = skep_uuid($1) and w.state = 'pending' order by w.id limit 1)"
+	" union all"
+	" (select 2, w.project_id, w.id from deployment_jobs j"
+	"  join deployment_jobs w on w.project_id = j.project_id"
+	"  where j.id = skep_uuid($1) and w.state = 'pending' and w.run_at <= now() limit 1)"
+	" order by 1 limit 1) w"};
 
 static const char *const kind_names[] = {NULL, "deploy", "update", "scale", "restart", "remove",
 	"rollback", "build",
@@ -131,38 +137,56 @@ const char *job_state_name(enum job_state s)
 
 /* ---- reading ---- */
 
+enum job_kind job_next_kind(struct cursor *at)
+{
+	return (enum job_kind)next_enum(at, kind_names);
+}
+
+static void read_columns(struct cursor *at, struct db_job *j)
+{
+	j->id = next_uuid(at);
+	j->project_id = next_uuid(at);
+	j->stack_id = next_uuid(at);
+	j->deployment_id = next_uuid(at);
+	j->project = next_text(at);
+	j->stack = next_text(at);
+	j->kind = job_next_kind(at);
+	j->state = (enum job_state)next_enum(at, state_names);
+	j->params = next_str(at);
+	j->epoch = next_int(at);
+	j->attempt = next_int(at);
+	j->max_attempts = next_int(at);
+	j->takeovers = next_int(at);
+	j->percent = next_int(at);
+	j->undoing = next_bool(at);
+	j->cancel_requested = next_bool(at);
+	j->step = next_text(at);
+	j->message = next_text(at);
+	j->error = next_text(at);
+	j->error_code = next_text(at);
+	j->owner = next_text(at);
+	j->warnings = next_texts(at, &j->n_warnings);
+	j->release_number = next_i64(at);
+	j->last_sequence = next_i64(at);
+	j->created_us = next_i64(at);
+	j->run_us = next_i64(at);
+	j->started_us = next_i64(at);
+	j->finished_us = next_i64(at);
+	j->failures = next_str(at);
+	j->images = 0;
+}
+
 void job_read(struct db_call *c, const struct pg_results *r, size_t stmt, int row, struct db_job *j)
 {
 	struct cursor at = {c, r, stmt, row, 0};
-	j->id = next_uuid(&at);
-	j->project_id = next_uuid(&at);
-	j->stack_id = next_uuid(&at);
-	j->deployment_id = next_uuid(&at);
-	j->project = next_text(&at);
-	j->stack = next_text(&at);
-	j->kind = (enum job_kind)next_enum(&at, kind_names);
-	j->state = (enum job_state)next_enum(&at, state_names);
-	j->params = next_str(&at);
-	j->epoch = next_int(&at);
-	j->attempt = next_int(&at);
-	j->max_attempts = next_int(&at);
-	j->takeovers = next_int(&at);
-	j->percent = next_int(&at);
-	j->undoing = next_bool(&at);
-	j->cancel_requested = next_bool(&at);
-	j->step = next_text(&at);
-	j->message = next_text(&at);
-	j->error = next_text(&at);
-	j->error_code = next_text(&at);
-	j->owner = next_text(&at);
-	j->warnings = next_texts(&at, &j->n_warnings);
-	j->release_number = next_i64(&at);
-	j->last_sequence = next_i64(&at);
-	j->created_us = next_i64(&at);
-	j->run_us = next_i64(&at);
-	j->started_us = next_i64(&at);
-	j->finished_us = next_i64(&at);
-	j->failures = next_str(&at);
+	read_columns(&at, j);
+}
+
+void job_read_claimed(struct db_call *c, const struct pg_results *r, int row, struct db_job *j)
+{
+	struct cursor at = {c, r, 0, row, 0};
+	read_columns(&at, j);
+	j->images = (unsigned)next_int(&at);
 }
 
 void job_deliver(struct db_call *c, const struct status *st, const struct pg_results *r)
@@ -308,12 +332,12 @@ const struct db_job_ops db_pg_jobs = {
 	.events = events,
 	.cancel = cancel,
 	.retry = retry,
+	.look = job_look,
 	.claim = job_claim,
 	.renew = job_renew,
 	.step = job_step,
 	.progress = job_progress,
 	.finish = job_finish,
 	.requeue = job_requeue,
-	.next_due = job_next_due,
 	.housekeep = job_housekeep,
 };

@@ -12,6 +12,7 @@
 
 enum job_kind { JOB_DEPLOY = 1, JOB_UPDATE, JOB_SCALE, JOB_RESTART, JOB_REMOVE, JOB_ROLLBACK,
 	JOB_BUILD, JOB_RENEW_CERTIFICATE, JOB_PUBLISH_ROUTES, JOB_HOUSEKEEPING, JOB_ADOPT };
+#define JOB_KINDS (JOB_ADOPT + 1)
 enum job_state { JOB_PENDING = 1, JOB_RUNNING, JOB_SUCCEEDED, JOB_FAILED, JOB_CANCELLED };
 const char *job_kind_name(enum job_kind k);   /* as in SQL: "deploy" */
 const char *job_state_name(enum job_state s); /* "pending" */
@@ -34,6 +35,37 @@ struct db_job {
 	struct str failures; /* JSON, see struct db_job_why */
 	int64_t release_number, last_sequence;
 	int64_t created_us, run_us, started_us, finished_us; /* 0 = not yet */
+	unsigned images; /* of the release; only a claim tells it */
+};
+
+/* What could be started of one kind in one project. */
+struct db_queue {
+	struct uuid project_id;
+	enum job_kind kind;
+	unsigned waiting;      /* and could run now; at most what the look asked for */
+	int64_t oldest_us;     /* since when the first of them is due */
+	unsigned project_running, kind_running; /* of the project, and of this kind in it; anywhere */
+	unsigned weight, max_running;           /* the project's */
+};
+struct db_look {
+	int64_t turn;     /* for the claim */
+	unsigned expired; /* jobs whose lease has ended: anybody may take them over */
+	int64_t due_ms;   /* when the next lease ends or the next job is due; -1 = nothing is */
+	const struct db_queue *queues; /* in the order of project ids; none that is paused */
+	size_t n;
+};
+struct db_pick {
+	struct uuid project_id;
+	enum job_kind kind;
+	unsigned n;
+};
+struct db_claim {
+	const char *owner;
+	unsigned lease_ms;
+	unsigned takeovers; /* at most */
+	int64_t turn;       /* of the look that the picks are a decision about */
+	const struct db_pick *picks;
+	size_t n;
 };
 
 /* Why a job does not succeed. */
@@ -55,6 +87,7 @@ struct db_event {
 typedef void (*db_job_done)(void *data, const struct status *st, const struct db_job *j);
 typedef void (*db_jobs_done)(void *data, const struct status *st, const struct db_job *j, size_t n,
 	bool more);
+typedef void (*db_look_done)(void *data, const struct status *st, const struct db_look *look);
 typedef void (*db_events_done)(void *data, const struct status *st, const struct db_event *e,
 	size_t n);
 
@@ -92,11 +125,15 @@ struct db_job_ops {
 		db_job_done done, void *data);
 
 	/* ---- workers ---- */
-	/* Takes at most `limit` jobs: pending and due (the oldest pending one of each stack, none
-	 * of it running), or running with an ended lease (takeovers + 1). Bumps epoch, sets owner,
-	 * lease, started_at; adds event "job.started" or "job.resumed". */
-	struct db_call *(*claim)(struct db *db, const char *owner, unsigned limit,
-		unsigned lease_ms, db_jobs_done done, void *data);
+	/* What there is to claim: of each queue at most `limit`. */
+	struct db_call *(*look)(struct db *db, unsigned limit, db_look_done done, void *data);
+	/* Takes over jobs whose lease has ended (takeovers + 1), and takes from each picked queue
+	 * so many that are due, oldest first: the oldest pending one of each stack, none of it
+	 * running. When another claim came between the look and this one, the picks are void and
+	 * only takeovers happen. Bumps epoch, sets owner, lease, started_at; adds event
+	 * "job.started" or "job.resumed". */
+	struct db_call *(*claim)(
+		struct db *db, const struct db_claim *claim, db_jobs_done done, void *data);
 	/* Extends the leases of this owner's jobs (ids and epochs pairwise). done gets those that
 	 * are still ours, with cancel_requested. */
 	struct db_call *(*renew)(struct db *db, const char *owner, const struct uuid *ids,
@@ -119,10 +156,6 @@ struct db_job_ops {
 	 * else handed back untouched: attempt is not counted). step is kept when keep_step. */
 	struct db_call *(*requeue)(struct db *db, const char *id, int epoch, uint64_t delay_ms,
 		bool failed, bool keep_step, const struct status *error, db_done done, void *data);
-	/* When is the next thing due (pending run_at or ended lease), in ms from now; -1 = nothing.
-	 * For the sweep. */
-	struct db_call *(*next_due)(struct db *db, void (*done)(void *data, const struct status *st,
-		int64_t in_ms), void *data);
 	/* Once an hour: partitions of this month and the next are made, those that are older than
 	 * is to be kept are dropped; old releases archived, request ids that no longer count
 	 * forgotten. One daemon at a time: while another is at it, it is OK at once. */

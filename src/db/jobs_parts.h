@@ -1,10 +1,11 @@
-/* jobs_parts: what jobs.c (callers' operations, the table) and jobs_worker.c (workers' ones)
+/* jobs_parts: what jobs.c (callers' operations, the table) and jobs_worker.c and jobs_claim.c (workers' ones)
  * share. */
 #pragma once
 #include "db/call.h"
 
-struct db_call *job_claim(struct db *db, const char *owner, unsigned limit, unsigned lease_ms,
-	db_jobs_done done, void *data);
+struct db_call *job_look(struct db *db, unsigned limit, db_look_done done, void *data);
+struct db_call *job_claim(
+	struct db *db, const struct db_claim *claim, db_jobs_done done, void *data);
 struct db_call *job_renew(struct db *db, const char *owner, const struct uuid *ids,
 	const int *epochs, size_t n, unsigned lease_ms, db_jobs_done done, void *data);
 struct db_call *job_step(struct db *db, const char *id, int epoch, const char *step,
@@ -15,12 +16,27 @@ struct db_call *job_finish(struct db *db, const char *id, int epoch, enum job_st
 	const struct db_job_why *why, db_done done, void *data);
 struct db_call *job_requeue(struct db *db, const char *id, int epoch, uint64_t delay_ms,
 	bool failed, bool keep_step, const struct status *error, db_done done, void *data);
-struct db_call *job_next_due(struct db *db, void (*done)(void *data, const struct status *st,
-	int64_t in_ms), void *data);
 struct db_call *job_housekeep(
 	struct db *db, const struct db_retention *keep, db_done done, void *data);
+
+/* The kind in the next column; 0 for one that this skepd does not know. */
+enum job_kind job_next_kind(struct cursor *at);
+/* A row of a claim: JOB_COLUMNS, images. */
+void job_read_claimed(struct db_call *c, const struct pg_results *r, int row, struct db_job *j);
 
 /* What a job's end or change tells others: $1 is its id. */
 extern const struct pg_stmt job_notify_event;   /* skep_events: something new to read */
 extern const struct pg_stmt job_notify_waiting; /* skep_jobs: the next one of its stack may run */
 extern const struct pg_stmt job_notify_ready;   /* skep_jobs: it waits to run */
+
+/* An event about the change that the CTE `j` made to a job. */
+#define EVENT_OF_J(kind, message) \
+	" insert into events (project_id, stack_id, job_id, job_sequence, kind, message," \
+	"  state, step, percent)" \
+	" select project_id, stack_id, id, last_sequence, " kind ", " message "," \
+	"  state, step, percent from j"
+
+/* The row of an attempt that did not succeed. */
+#define ATTEMPT_OF_J \
+	" insert into job_attempts (job_id, epoch, attempt, owner, step, error, error_code, started_at)" \
+	" select id, epoch, attempt, owner, step, error, error_code, claimed_at from j"

@@ -1,49 +1,7 @@
 #include "db/jobs_parts.h"
 
-/* A pending job may run when nothing of its stack runs and no older one waits: the order of a
- * stack's jobs is the order of their ids, also behind one that waits for its next attempt. */
-#define UNBLOCKED \
-	"(j.stack_id is null or not exists (" \
-	"select from deployment_jobs o where o.stack_id = j.stack_id" \
-	" and (o.state = 'running' or o.state = 'pending' and o.id < j.id)))"
-/* An event about the change that the CTE `j` made to a job. */
-#define EVENT_OF_J(kind, message) \
-	" insert into events (project_id, stack_id, job_id, job_sequence, kind, message," \
-	"  state, step, percent)" \
-	" select project_id, stack_id, id, last_sequence, " kind ", " message "," \
-	"  state, step, percent from j"
-
-enum { CLAIM, RENEW, STEP, PROGRESS, FINISHING, FINISH, LEFT, REQUEUEING, REQUEUE, NEXT_DUE,
-	HOUSEKEEP };
+enum { RENEW, STEP, PROGRESS, FINISHING, FINISH, LEFT, REQUEUEING, REQUEUE, HOUSEKEEP };
 static const struct pg_stmt sql[] = {
-	/* $1 owner, $2 limit, $3 lease in ms. now() so that the indexes can be used. Two daemons
-	 * never take the same row (skip locked); should they take two of one stack,
-	 * deployment_jobs_one_running refuses one of them. */
-	[CLAIM] = {"job_claim",
-		"with expired as materialized ("
-		"  select id from deployment_jobs"
-		"  where state = 'running' and lease_until < now()"
-		"  order by lease_until limit $2 for no key update skip locked),"
-		" ready as materialized ("
-		"  select id from deployment_jobs j"
-		"  where state = 'pending' and run_at <= now() and " UNBLOCKED
-		"  order by run_at, id limit $2 for no key update skip locked),"
-		" picked as ("
-		"  select id, true as resumed, 1 as taken_over from expired"
-		"  union all"
-		"  select id, step <> '', 0 from ready join deployment_jobs using (id)"
-		"  limit $2),"
-		" j as ("
-		"  update deployment_jobs j set state = 'running', epoch = epoch + 1, owner = $1,"
-		"   lease_until = clock_timestamp() + $3::bigint * interval '1 ms',"
-		"   attempt = attempt + 1 - p.taken_over, takeovers = takeovers + p.taken_over,"
-		"   started_at = coalesce(started_at, clock_timestamp()),"
-		"   last_sequence = last_sequence + 1"
-		"  from picked p where j.id = p.id returning j.*, p.resumed),"
-		" e as (" EVENT_OF_J("case when resumed then 'job.resumed' else 'job.started' end",
-			"format('attempt %s of %s', attempt, max_attempts)") ")"
-		" select " JOB_COLUMNS ", pg_notify('skep_events', j.id::text)"
-		" from j join projects p on p.id = j.project_id order by j.run_at, j.id"},
 	/* $1 owner, $2 ids, $3 epochs, $4 lease in ms */
 	[RENEW] = {"job_renew",
 		"with j as ("
@@ -102,7 +60,8 @@ static const struct pg_stmt sql[] = {
 		"  where id = skep_uuid($1) and epoch = $2 and state = 'running' returning *),"
 		" release as ("
 		"  update deployments d set state = 'failed', finished_at = j.finished_at from j"
-		"  where d.id = j.deployment_id and d.state = 'pending' and j.state <> 'succeeded')"
+		"  where d.id = j.deployment_id and d.state = 'pending' and j.state <> 'succeeded'),"
+		" attempt as (" ATTEMPT_OF_J " where j.state <> 'succeeded')"
 		EVENT_OF_J("'job.ended'", "$6")},
 	/* $1 id, $2 error in one line. A job that was given up has said nothing of its stack. */
 	[LEFT] = {"job_left",
@@ -125,62 +84,13 @@ static const struct pg_stmt sql[] = {
 		"   error = case when $4 then $6 else error end,"
 		"   error_code = case when $4 then $7 else error_code end,"
 		"   last_sequence = last_sequence + 1"
-		"  where id = skep_uuid($1) and epoch = $2 and state = 'running' returning *)"
+		"  where id = skep_uuid($1) and epoch = $2 and state = 'running' returning *),"
+		" attempt as (" ATTEMPT_OF_J " where $4)"
 		EVENT_OF_J("'job.requeued'", "case when $4 then error else 'handed back' end")},
-	/* No row: nothing is due. */
-	[NEXT_DUE] = {"job_next_due",
-		"select ceil(greatest(0,"
-		"  extract(epoch from x.at - clock_timestamp()) * 1000))::bigint"
-		" from (select least("
-		"  (select min(lease_until) from deployment_jobs where state = 'running'),"
-		"  (select j.run_at from deployment_jobs j"
-		"   where j.state = 'pending' and " UNBLOCKED " order by j.run_at, j.id limit 1)"
-		" ) as at) x where x.at is not null"},
 	[HOUSEKEEP] = {"housekeep",
 		"select skep_housekeep($1::bigint * interval '1 second',"
 		" $2::bigint * interval '1 second', $3)"},
 };
-
-/* What `claim` needs to try again. */
-struct claim {
-	const char *owner;
-	unsigned limit, lease_ms;
-};
-
-static void add_claim(struct db_call *c)
-{
-	const struct claim *p = c->params;
-	call_add_text(c, &sql[CLAIM], p->owner);
-	pg_bind_i64(c->batch, p->limit);
-	pg_bind_i64(c->batch, p->lease_ms);
-}
-
-/* Another daemon took the other job of that stack in the same moment. By now its claim is visible:
- * nothing of that stack is ready any more. */
-static bool claim_again(struct db_call *c, const struct pg_results *r)
-{
-	if (strcmp(pg_constraint(r), "deployment_jobs_one_running") != 0)
-		return false;
-	c->recover = NULL;
-	c->batch = pg_batch_create(c->db->pg);
-	add_claim(c);
-	call_run(c, c->deliver);
-	return true;
-}
-
-struct db_call *job_claim(struct db *db, const char *owner, unsigned limit, unsigned lease_ms,
-	db_jobs_done done, void *data)
-{
-	struct db_call *c = db_call_create(db, data);
-	struct claim *p = arena_new(c->arena, struct claim);
-	*p = (struct claim){arena_strdup(c->arena, owner), limit, lease_ms};
-	c->done.jobs = done;
-	c->page_size = limit;
-	c->params = p;
-	c->recover = claim_again;
-	add_claim(c);
-	return call_run(c, jobs_deliver);
-}
 
 struct db_call *job_renew(struct db *db, const char *owner, const struct uuid *ids,
 	const int *epochs, size_t n, unsigned lease_ms, db_jobs_done done, void *data)
@@ -303,20 +213,6 @@ struct db_call *job_requeue(struct db *db, const char *id, int epoch, uint64_t d
 	call_add_text(c, &job_notify_event, id);
 	call_add_text(c, &job_notify_ready, id);
 	return call_run(c, call_deliver_plain);
-}
-
-static void deliver_due(struct db_call *c, const struct status *st, const struct pg_results *r)
-{
-	c->done.due(c->data, st, r && pg_rows(r, 0) > 0 ? pg_i64(r, 0, 0, 0) : -1);
-}
-
-struct db_call *job_next_due(struct db *db, void (*done)(void *data, const struct status *st,
-	int64_t in_ms), void *data)
-{
-	struct db_call *c = db_call_create(db, data);
-	c->done.due = done;
-	call_add(c, &sql[NEXT_DUE]);
-	return call_run(c, deliver_due);
 }
 
 struct db_call *job_housekeep(

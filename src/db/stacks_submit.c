@@ -2,11 +2,15 @@
 #include "crypto/crypto.h"
 
 enum { LOCK_PROJECT, LOCK_NAMESPACES, CHECK_NAMESPACE, CHECK_NEW, PUT_STACK, PUT_RELEASE, LOCK_STACK,
-	NEED_ROOM, NEED_RELEASE, NEED_SERVICES, SUPERSEDE, DEPLOY_JOB, PUT_ROLLBACK, STACK_JOB, CREATED };
+	ADMIT_NEW, ADMIT, NEED_ROOM, NEED_RELEASE, NEED_SERVICES, SUPERSEDE, DEPLOY_JOB, PUT_ROLLBACK, STACK_JOB,
+	CREATED };
 static const struct pg_stmt sql[] = {
 	/* ---- deploy: $1 project, $2 scope, $3 name ---- */
 	/* It cannot be deleted from here on. */
 	[LOCK_PROJECT] = {"deploy_lock_project", "select skep_lock_project($1, $2)"},
+	/* $4 backlog, $5 a minute, $6 burst */
+	[ADMIT_NEW] = {"deploy_admit",
+		"select skep_admit_job(skep_project($1, $2), $4, $5, $6) where $3 <> ''"},
 	/* A new stack: one at a time, so that the next statement sees every other namespace. */
 	[LOCK_NAMESPACES] = {"deploy_lock_namespaces",
 		"select pg_advisory_xact_lock(hashtext('skep_namespaces'))"
@@ -88,11 +92,15 @@ static const struct pg_stmt sql[] = {
 
 	/* ---- submit: $1 id, $2 project, $3 name, $4 scope of the stack ---- */
 	[LOCK_STACK] = {"submit_lock_stack", "select skep_lock_stack($1, $2, $3, $4)"},
+	/* $5 backlog, $6 a minute, $7 burst */
+	[ADMIT] = {"submit_admit",
+		"select skep_admit_job(s.project_id, $5, $6, $7) from orchestration_stacks s"
+		" where s.id = skep_stack($1, $2, $3, $4)"},
 	/* The new job is counted too. A claim looks at each one that waits behind another. */
 	[NEED_ROOM] = {"submit_need_room",
-		"select skep_raise(8, format("
+		"select skep_raise_for(8, format("
 		"  '%s jobs of stack \"%s\" wait already: let them run, or cancel some',"
-		"  count(*) - 1, min(s.name)))"
+		"  count(*) - 1, min(s.name)), 5000)"
 		" from orchestration_stacks s join deployment_jobs j on j.stack_id = s.id"
 		" where s.id = skep_stack($1, $2, $3, $4) and j.state = 'pending'"
 		" having count(*) > 100"},
@@ -176,6 +184,14 @@ static int attempts(int wish)
 	return wish < 1 ? 1 : wish;
 }
 
+static void bind_limits(struct db_call *c)
+{
+	const struct db_job_limits *l = &c->db->limits;
+	pg_bind_i64(c->batch, l->backlog);
+	pg_bind_i64(c->batch, l->per_minute);
+	pg_bind_i64(c->batch, l->burst);
+}
+
 /* A statement about the stack that is deployed: $1 project, $2 scope, $3 name. */
 static void add(struct db_call *c, const struct pg_stmt *s, const struct db_scope *scope,
 	const struct db_stack_deploy *d)
@@ -232,6 +248,8 @@ struct db_call *stack_deploy(struct db *db, const struct db_scope *s,
 	call_once(c, s, job_id, &job_replay);
 	call_add_text(c, &sql[LOCK_PROJECT], d->project);
 	call_bind_scope(c, s);
+	add(c, &sql[ADMIT_NEW], s, d);
+	bind_limits(c);
 	add(c, &sql[LOCK_NAMESPACES], s, d);
 	add(c, &sql[CHECK_NAMESPACE], s, d);
 	call_bind(c, d->namespace_);
@@ -285,6 +303,8 @@ struct db_call *stack_submit(struct db *db, const struct db_scope *s, const stru
 	c->done.job = done;
 	call_once(c, s, job_id, &job_replay);
 	add_ref(c, &sql[LOCK_STACK], s, &j->stack);
+	add_ref(c, &sql[ADMIT], s, &j->stack);
+	bind_limits(c);
 	if (j->kind != JOB_REMOVE)
 		add_ref(c, &sql[NEED_RELEASE], s, &j->stack);
 	if (j->kind == JOB_SCALE || j->kind == JOB_RESTART) {

@@ -4,9 +4,11 @@
 #include <stdint.h>
 #include "base/status.h"
 
+struct job_rule;
 struct rng;
 
 /* Transient by its code: another attempt may succeed without anybody changing anything. */
 bool retry_is_transient(enum st_code code);
-/* 1 s doubling to 60 s, ± 25 % jitter; attempt counts from 1. */
-uint64_t retry_delay_ms(int attempt, struct rng *rng);
+/* The wait before the attempt that follows `attempt` (which counts from 1): the kind's first wait,
+ * doubling up to its longest, ± 25 % jitter. */
+uint64_t retry_delay_ms(const struct job_rule *rule, int attempt, struct rng *rng);

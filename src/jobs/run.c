@@ -1,5 +1,6 @@
 #include "jobs/run.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include "base/arena.h"
 #include "base/log.h"
@@ -91,6 +92,7 @@ static void start_leaving(struct job_run *run, enum run_outcome outcome)
 	run->outcome = outcome;
 	timer_stop(&run->again);
 	timer_stop(&run->lease);
+	timer_stop(&run->limit);
 	defer_cancel(&run->flush);
 	if (run->holds == 0)
 		defer_post(&run->leave);
@@ -258,7 +260,7 @@ static void send_end(struct job_run *run)
 	const struct db_job_ops *jobs = run->db->jobs;
 	const struct db_job *j = run->job;
 	const struct status *st = &run->flow->st;
-	uint64_t delay = retry_delay_ms(j->attempt, run->rng);
+	uint64_t delay = retry_delay_ms(run->rule, j->attempt, run->rng);
 	bool keep_step = run->flow == &run->prelude; /* nothing was undone */
 	const struct db_job_why why = {*st, error_text(run), run->failures};
 	run->ended = true;
@@ -465,6 +467,44 @@ static const struct flow_ops steps_ops = {.on_step = on_step,
 	.interrupt = on_interrupt,
 	.on_end = on_steps_end};
 
+/* ---- stopping ---- */
+
+/* Its effect may be known already: taking back would contradict it. */
+static bool is_behind_return(const struct job_run *run)
+{
+	const struct flow *f = &run->steps;
+	bool downward = f->state == FLOW_RUNNING || f->state == FLOW_PERSISTING;
+	return run->phase == RUN_STEPS && downward &&
+	       (!f->steps[f->at].name || is_no_return(run, f->steps[f->at].name));
+}
+
+/* Its kind is only cancelled while it waits. */
+static bool must_go_on(const struct job_run *run)
+{
+	return run->rule->cancel == CANCEL_WAITING && (run->phase == RUN_STEPS || has_begun(run));
+}
+
+void job_run_cancel(struct job_run *run)
+{
+	struct status why = status_err(ST_CANCELLED, "cancelled");
+	if (run->cancelled || must_go_on(run) || run->phase >= RUN_ENDING || is_behind_return(run))
+		return;
+	run->cancelled = true;
+	/* What a dead daemon began must be taken back, and that needs what the prelude finds. */
+	if (run->phase == RUN_STEPS || !has_begun(run))
+		flow_cancel(run->flow, &why);
+}
+
+static void on_limit(struct timer *t)
+{
+	struct job_run *run = container_of(t, struct job_run, limit);
+	struct status why = status_err(ST_DEADLINE_EXCEEDED,
+		"it took longer than the %" PRIu64 " s that a job of kind %s may take",
+		run->rule->limit_s, job_kind_name(run->job->kind));
+	if (!run->cancelled && run->phase < RUN_ENDING && !is_behind_return(run))
+		flow_cancel(run->flow, &why);
+}
+
 /* ---- life ---- */
 
 static void on_lease(struct timer *t)
@@ -489,14 +529,16 @@ struct job_run *job_run_create(struct loop *l, struct db *db, struct rng *rng,
 	run->rng = rng;
 	run->arena = a;
 	run->kind = kind;
+	run->rule = job_rule_of(job->kind);
 	run->context = context;
 	run->job = job_copy(a, job);
 	run->percent = job->percent;
-	run->cancelled = job->cancel_requested;
+	run->cancelled = job->cancel_requested && !must_go_on(run);
 	run->queued = events_create();
 	list_init(&run->node);
 	timer_init(&run->again, l, on_again);
 	timer_init(&run->lease, l, on_lease);
+	timer_init(&run->limit, l, on_limit);
 	defer_init(&run->flush, l, on_flush);
 	defer_init(&run->leave, l, on_leave);
 	flow_init(&run->prelude, l, kind->prelude, &prelude_ops, run);
@@ -521,6 +563,7 @@ void job_run_start(struct job_run *run)
 		start_ending(run, END_FINISH);
 		return;
 	}
+	timer_set(&run->limit, run->rule->limit_s * 1000);
 	flow_start(&run->prelude, NULL, false);
 }
 
@@ -528,31 +571,12 @@ void job_run_destroy(struct job_run *run)
 {
 	timer_stop(&run->again);
 	timer_stop(&run->lease);
+	timer_stop(&run->limit);
 	defer_cancel(&run->flush);
 	defer_cancel(&run->leave);
 	events_destroy(run->queued);
 	events_destroy(run->sent);
 	arena_destroy(run->arena);
-}
-
-/* Its effect may be known already: taking back would contradict it. */
-static bool is_behind_return(const struct job_run *run)
-{
-	const struct flow *f = &run->steps;
-	bool downward = f->state == FLOW_RUNNING || f->state == FLOW_PERSISTING;
-	return run->phase == RUN_STEPS && downward &&
-	       (!f->steps[f->at].name || is_no_return(run, f->steps[f->at].name));
-}
-
-void job_run_cancel(struct job_run *run)
-{
-	struct status why = status_err(ST_CANCELLED, "cancelled");
-	if (run->cancelled || run->phase >= RUN_ENDING || is_behind_return(run))
-		return;
-	run->cancelled = true;
-	/* What a dead daemon began must be taken back, and that needs what the prelude finds. */
-	if (run->phase == RUN_STEPS || !has_begun(run))
-		flow_cancel(run->flow, &why);
 }
 
 static void stop_flow(struct job_run *run)

@@ -15,6 +15,7 @@
 #pragma once
 #include "db/jobs.h"
 #include "flow/flow.h"
+#include "jobs/kinds.h"
 
 struct arena;
 struct job_run;
@@ -58,6 +59,7 @@ struct job_run {
 
 	/* private */
 	const struct job_kind_def *kind;
+	const struct job_rule *rule;
 	struct rng *rng;
 	struct flow prelude, steps;
 	enum run_phase { RUN_PRELUDE, RUN_STEPS, RUN_ENDING, RUN_LEAVING } phase;
@@ -73,7 +75,7 @@ struct job_run {
 	const char *step_to_store; /* until the database has it */
 	bool storing_undo;
 	bool sending, storing, ended; /* writes under way: sent, step_to_store, the end */
-	struct timer again, lease;
+	struct timer again, lease, limit;
 	struct defer flush, leave;
 	int percent;
 };
@@ -86,8 +88,8 @@ void job_run_destroy(struct job_run *run);
 
 /* Loop time: behind it the lease may be somebody else's, and the run is abandoned. */
 void job_run_trust(struct job_run *run, uint64_t until_ms);
-/* Stop and take back; ends as cancelled. Twice, while it is taken back, or behind no_return:
- * nothing happens. */
+/* Stop and take back; ends as cancelled. Twice, while it is taken back, behind no_return, or in the
+ * steps of a kind that is only cancelled while it waits: nothing happens. */
 void job_run_cancel(struct job_run *run);
 /* Stop writing at once: the job is somebody else's. */
 void job_run_abandon(struct job_run *run);

@@ -7,13 +7,17 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/str.h"
+#include "jobs/fair.h"
 #include "jobs/run.h"
 
 #define SLOTS_DEFAULT    16
-#define LEASE_MS_DEFAULT 15000
+#define LEASE_MS_DEFAULT 4000
 #define TAKEOVERS_DEFAULT 5
 #define SWEEP_MS_MAX     5000
 #define SLOTS_MAX        1024
+/* Another daemon claimed first, or a row was locked: soon, but not in step with it. */
+#define LOST_TURN_MS     5
+#define LOST_TURN_JITTER 20
 
 struct job_worker {
 	struct loop *loop;
@@ -22,24 +26,28 @@ struct job_worker {
 	char owner[128];
 	const struct job_kind_def *const *kinds;
 	void *context;
-	unsigned slots, lease_ms, max_takeovers;
+	unsigned lease_ms, max_takeovers;
+	struct fair *fair;
+	struct fair_places places;
 
 	struct list runs;
 	size_t n_runs;
 	struct timer sweep, renewal, grace;
 	struct defer leave;
-	struct db_call *claim, *due, *renew;
+	struct db_call *turn; /* a look, then a claim */
+	struct db_call *renew;
 	uint64_t claim_started_ms, renew_started_ms;
+	unsigned asked; /* jobs, of the claim under way */
 	bool started, draining, woken_again;
 	void (*drained)(void *data);
 	void *drained_data;
 };
 
-static void claim_jobs(struct job_worker *w);
+static void start_turn(struct job_worker *w);
 
 static void check_drained(struct job_worker *w)
 {
-	if (w->draining && w->n_runs == 0 && !w->claim && !w->due && !w->renew)
+	if (w->draining && w->n_runs == 0 && !w->turn && !w->renew)
 		defer_post(&w->leave);
 }
 
@@ -79,6 +87,7 @@ static void on_run_over(struct job_run *run, enum run_outcome outcome)
 		NULL);
 	list_remove(&run->node);
 	w->n_runs--;
+	w->places.here[run->job->kind]--;
 	job_run_destroy(run);
 	job_worker_wake(w);
 	check_drained(w);
@@ -122,6 +131,7 @@ static struct job_run *start_run(struct job_worker *w, const struct db_job *job)
 	job_run_trust(run, trust_until(w, w->claim_started_ms));
 	list_push(&w->runs, &run->node);
 	w->n_runs++;
+	w->places.here[job->kind]++;
 	log_info("job run begins", "job", job->id.text, "kind", job_kind_name(job->kind), "stack",
 		job->stack, "after_step", job->step, NULL);
 	job_run_start(run);
@@ -130,16 +140,31 @@ static struct job_run *start_run(struct job_worker *w, const struct db_job *job)
 
 /* ---- claiming ---- */
 
-static void on_due(void *data, const struct status *st, int64_t in_ms)
+static unsigned free_places(const struct job_worker *w)
 {
-	struct job_worker *w = data;
-	w->due = NULL;
-	check_drained(w);
-	uint64_t ms = SWEEP_MS_MAX;
-	if (status_is_ok(st) && in_ms >= 0 && in_ms < SWEEP_MS_MAX)
-		ms = in_ms < 10 ? 10 : (uint64_t)in_ms;
+	return w->places.total > w->n_runs ? w->places.total - (unsigned)w->n_runs : 0;
+}
+
+static void sweep_in(struct job_worker *w, uint64_t ms)
+{
 	if (!w->draining)
-		timer_set(&w->sweep, ms);
+		timer_set(&w->sweep, ms < SWEEP_MS_MAX ? ms : SWEEP_MS_MAX);
+}
+
+static void end_turn(struct job_worker *w)
+{
+	check_drained(w);
+	if (!w->woken_again || w->draining)
+		return;
+	w->woken_again = false;
+	start_turn(w);
+}
+
+/* Of a stack's release, each image is one point more. */
+static void charge(struct job_worker *w, const struct db_job *job)
+{
+	if (job->images > 1)
+		fair_charge(w->fair, &job->project_id, job->images - 1);
 }
 
 static void on_claimed(
@@ -147,40 +172,67 @@ static void on_claimed(
 {
 	struct job_worker *w = data;
 	(void)more;
-	w->claim = NULL;
+	w->turn = NULL;
 	for (size_t i = 0; status_is_ok(st) && i < n; i++) {
 		struct job_run *run = start_run(w, &jobs[i]);
+		charge(w, &jobs[i]);
 		if (run && w->draining)
 			job_run_hand_back(run);
 	}
-	check_drained(w);
-	if (w->draining)
-		return;
-	if (w->woken_again) {
-		w->woken_again = false;
-		claim_jobs(w);
-	} else if (!w->due && w->n_runs < w->slots) {
-		w->due = w->db->jobs->next_due(w->db, on_due, w);
-	}
+	if (status_is_ok(st) && n == 0)
+		sweep_in(w, LOST_TURN_MS + rng_below(w->rng, LOST_TURN_JITTER));
+	else if (status_is_ok(st) && n < w->asked)
+		w->woken_again = true;
+	end_turn(w);
 }
 
-static void claim_jobs(struct job_worker *w)
+static void send_claim(struct job_worker *w, const struct db_look *look, unsigned takeovers,
+	const struct db_pick *picks, size_t n)
 {
-	if (w->draining || !w->started || w->n_runs >= w->slots)
+	const struct db_claim claim = {.owner = w->owner, .lease_ms = w->lease_ms,
+		.takeovers = takeovers, .turn = look->turn, .picks = picks, .n = n};
+	w->asked = takeovers;
+	for (size_t i = 0; i < n; i++)
+		w->asked += picks[i].n;
+	w->claim_started_ms = loop_now_ms(w->loop);
+	w->turn = w->db->jobs->claim(w->db, &claim, on_claimed, w);
+}
+
+static void on_look(void *data, const struct status *st, const struct db_look *look)
+{
+	struct job_worker *w = data;
+	w->turn = NULL;
+	if (!status_is_ok(st) || w->draining) {
+		end_turn(w);
+		return;
+	}
+	if (look->due_ms >= 0)
+		sweep_in(w, look->due_ms < 10 ? 10 : (uint64_t)look->due_ms);
+	unsigned takeovers = look->expired < free_places(w) ? look->expired : free_places(w);
+	struct db_pick *picks = mem_realloc_array(NULL, sizeof(*picks), look->n + 1);
+	size_t n = fair_pick(w->fair, &w->places, takeovers, look->queues, look->n, picks);
+	if (takeovers > 0 || n > 0)
+		send_claim(w, look, takeovers, picks, n);
+	else
+		end_turn(w);
+	free(picks);
+}
+
+static void start_turn(struct job_worker *w)
+{
+	if (w->draining || !w->started || free_places(w) == 0)
 		return; /* the next run that ends wakes us */
-	if (w->claim) {
+	if (w->turn) {
 		w->woken_again = true;
 		return;
 	}
 	timer_set(&w->sweep, SWEEP_MS_MAX);
-	w->claim_started_ms = loop_now_ms(w->loop);
-	w->claim = w->db->jobs->claim(
-		w->db, w->owner, w->slots - (unsigned)w->n_runs, w->lease_ms, on_claimed, w);
+	w->turn = w->db->jobs->look(w->db, free_places(w), on_look, w);
 }
 
 static void on_sweep(struct timer *t)
 {
-	claim_jobs(container_of(t, struct job_worker, sweep));
+	start_turn(container_of(t, struct job_worker, sweep));
 }
 
 /* ---- leases ---- */
@@ -243,9 +295,12 @@ struct job_worker *job_worker_create(const struct job_worker_options *o)
 	w->rng = o->rng;
 	w->kinds = o->kinds;
 	w->context = o->context;
-	w->slots = o->slots ? o->slots : SLOTS_DEFAULT;
-	if (w->slots > SLOTS_MAX)
-		w->slots = SLOTS_MAX;
+	w->fair = fair_create();
+	w->places.total = o->slots ? o->slots : SLOTS_DEFAULT;
+	if (w->places.total > SLOTS_MAX)
+		w->places.total = SLOTS_MAX;
+	w->places.reserved = o->reserved;
+	w->places.max_running = o->max_running;
 	w->lease_ms = o->lease_ms ? o->lease_ms : LEASE_MS_DEFAULT;
 	w->max_takeovers = o->max_takeovers ? o->max_takeovers : TAKEOVERS_DEFAULT;
 	(void)snprintf(w->owner, sizeof(w->owner), "%s", o->owner);
@@ -265,6 +320,7 @@ void job_worker_destroy(struct job_worker *w)
 	timer_stop(&w->renewal);
 	timer_stop(&w->grace);
 	defer_cancel(&w->leave);
+	fair_destroy(w->fair);
 	free(w);
 }
 
@@ -272,12 +328,12 @@ void job_worker_start(struct job_worker *w)
 {
 	w->started = true;
 	timer_set(&w->renewal, w->lease_ms / 5);
-	claim_jobs(w);
+	start_turn(w);
 }
 
 void job_worker_wake(struct job_worker *w)
 {
-	claim_jobs(w);
+	start_turn(w);
 }
 
 void job_worker_cancel(struct job_worker *w, const char *job_id)

@@ -1,11 +1,11 @@
 /* worker: claims jobs, keeps their leases, runs each by its kind's flow. One a daemon, owned by
  * app.
  *
- * It claims when woken (job_worker_wake: after an enqueue here, a Redis message or a NOTIFY from
- * elsewhere) and by sweep: at the time the database says the next job is due, and at least every 5
- * s. Claims are batched: one statement takes as many as there are free slots. Leases live on the
- * database's clock; local trust ends a margin earlier, and a run whose lease could not be renewed
- * by then is abandoned. */
+ * It looks for work when woken (job_worker_wake: after an enqueue here, a Redis message or a NOTIFY
+ * from elsewhere) and by sweep: at the time the database says the next job is due or a lease ends, and at
+ * least every 5 s. A look shows the queues; jobs/fair decides; one claim takes as many jobs as there
+ * are free places. Leases live on the database's clock; local trust ends a margin earlier, and a run
+ * whose lease could not be renewed by then is abandoned. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -25,7 +25,9 @@ struct job_worker_options {
 	const struct job_kind_def *const *kinds; /* NULL-terminated; static */
 	void *context;                           /* for the kinds */
 	unsigned slots;                          /* jobs at a time; default 16 */
-	unsigned lease_ms;                       /* default 15,000 */
+	unsigned reserved;                       /* of them, only for short kinds */
+	unsigned max_running;                    /* of a project that has no number; 0 = no cap */
+	unsigned lease_ms;                       /* default 4,000 */
 	unsigned max_takeovers;                  /* see job_run; default 5 */
 };
 struct job_worker *job_worker_create(const struct job_worker_options *o);

@@ -60,6 +60,13 @@ static void add_line(struct buf *b, const char *text)
 	}
 }
 
+/* By skep_raise_for, whose hint is a number of ms. */
+static bool is_raised(const PGresult *res)
+{
+	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	return sqlstate && strncmp(sqlstate, "SK", 2) == 0;
+}
+
 struct status pg_error_status(const PGresult *res, const char *stmt)
 {
 	enum st_code code = pg_error_code(PQresultErrorField(res, PG_DIAG_SQLSTATE));
@@ -75,9 +82,12 @@ struct status pg_error_status(const PGresult *res, const char *stmt)
 		add_line(&b, PQresultErrorMessage(res));
 	if (detail)
 		buf_fmt(&b, ": %s", detail);
-	if (hint)
+	uint64_t retry_ms = 0;
+	bool is_wait = hint && is_raised(res) && str_to_u64(str_of(hint), &retry_ms);
+	if (hint && !is_wait)
 		buf_fmt(&b, " (hint: %s)", hint);
 	struct status st = status_err(code, "%s", buf_str(&b).ptr);
+	st.retry_ms = retry_ms < UINT32_MAX ? (unsigned)retry_ms : UINT32_MAX;
 	buf_finish(&b);
 	return st;
 }

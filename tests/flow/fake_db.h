@@ -40,6 +40,7 @@ struct store {
 	size_t n_networks;
 	struct db_registry registry; /* the project's credentials; host NULL: none */
 	bool many_stacks;            /* jobs do not wait for each other */
+	int64_t turn;                /* of claims */
 	unsigned fenced;             /* writes that were refused: the job was somebody else's */
 	unsigned observed;
 	char drifted[64];       /* what observe said last */
@@ -87,6 +88,8 @@ struct store_args {
 	struct uuid *ids;
 	int *epochs;
 	struct db_event *events;
+	struct db_pick *picks;
+	int64_t turn;
 	struct db_service *services;
 	const char **names;
 	size_t n;

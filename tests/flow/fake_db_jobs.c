@@ -55,11 +55,77 @@ static bool is_blocked(const struct store *s, const struct store_job *j)
 	return false;
 }
 
-static bool is_due(const struct store *s, const struct store_job *j)
+static bool is_ready(const struct store *s, const struct store_job *j)
 {
-	if (j->row.state == JOB_RUNNING)
-		return j->lease_ms < now_of(s);
 	return j->row.state == JOB_PENDING && j->run_ms <= now_of(s) && !is_blocked(s, j);
+}
+
+static bool is_expired(const struct store *s, const struct store_job *j)
+{
+	return j->row.state == JOB_RUNNING && j->lease_ms < now_of(s);
+}
+
+/* One project: a queue a kind. */
+static void add_queue(struct db_queue *queues, size_t *n, const struct store_job *j)
+{
+	struct db_queue *q = queues;
+	while (q < queues + *n && q->kind != j->row.kind)
+		q++;
+	if (q == queues + *n) {
+		*q = (struct db_queue){.project_id = j->row.project_id, .kind = j->row.kind, .weight = 1};
+		(*n)++;
+	}
+	q->waiting++;
+}
+
+static struct status look_effect(struct fake_call *c)
+{
+	const struct store *s = store_args(c)->store;
+	struct db_look *look = arena_new(c->arena, struct db_look);
+	struct db_queue *queues = arena_array(c->arena, struct db_queue, s->n_jobs + 1);
+	*look = (struct db_look){.turn = s->turn, .due_ms = -1, .queues = queues};
+	for (size_t i = 0; i < s->n_jobs; i++) {
+		const struct store_job *j = &s->jobs[i];
+		uint64_t at = j->row.state == JOB_RUNNING ? j->lease_ms : j->run_ms, now = now_of(s);
+		int64_t ms = at > now ? (int64_t)(at - now) : 0;
+		look->expired += is_expired(s, j);
+		if (is_ready(s, j))
+			add_queue(queues, &look->n, j);
+		else if ((j->row.state == JOB_RUNNING || (j->row.state == JOB_PENDING && at > now)) &&
+			(look->due_ms < 0 || ms < look->due_ms))
+			look->due_ms = ms;
+	}
+	c->result = look;
+	return status_ok();
+}
+
+static void deliver_look(struct fake_call *c, const struct status *st)
+{
+	((db_look_done)c->done)(c->data, st, status_is_ok(st) ? c->result : NULL);
+}
+
+static struct db_call *look(struct db *db, unsigned limit, db_look_done done, void *data)
+{
+	struct fake_call *c = store_call(db, (db_done)(void (*)(void))done, data);
+	store_args(c)->limit = limit;
+	fake_call_start(c, 0, look_effect, deliver_look, "look");
+	return handle(c);
+}
+
+/* May the claim have it? Then it is counted. */
+static bool take(const struct store_args *g, struct store_job *j, unsigned *takeovers)
+{
+	if (is_expired(g->store, j) && *takeovers > 0) {
+		(*takeovers)--;
+		return true;
+	}
+	for (size_t i = 0; is_ready(g->store, j) && i < g->n; i++) {
+		if (g->picks[i].kind == j->row.kind && g->picks[i].n > 0) {
+			g->picks[i].n--;
+			return true;
+		}
+	}
+	return false;
 }
 
 static struct status claim_effect(struct fake_call *c)
@@ -67,12 +133,16 @@ static struct status claim_effect(struct fake_call *c)
 	struct store_args *g = store_args(c);
 	struct store *s = g->store;
 	struct db_job *out = arena_array(c->arena, struct db_job, s->n_jobs + 1);
+	unsigned takeovers = g->limit;
 	c->result = out;
-	for (size_t i = 0; i < s->n_jobs && c->n < g->limit; i++) {
+	if (g->turn != s->turn)
+		g->n = 0;
+	s->turn += g->n > 0;
+	for (size_t i = 0; i < s->n_jobs; i++) {
 		struct store_job *j = &s->jobs[i];
-		if (!is_due(s, j))
-			continue;
 		bool takeover = j->row.state == JOB_RUNNING;
+		if (!take(g, j, &takeovers))
+			continue;
 		j->row.state = JOB_RUNNING;
 		j->row.epoch++;
 		j->row.takeovers += takeover;
@@ -86,13 +156,16 @@ static struct status claim_effect(struct fake_call *c)
 	return status_ok();
 }
 
-static struct db_call *claim(struct db *db, const char *owner, unsigned limit, unsigned lease_ms,
-	db_jobs_done done, void *data)
+static struct db_call *claim(struct db *db, const struct db_claim *claim, db_jobs_done done, void *data)
 {
 	struct fake_call *c = store_call(db, (db_done)(void (*)(void))done, data);
-	store_args(c)->owner = arena_strdup(c->arena, owner);
-	store_args(c)->limit = limit;
-	store_args(c)->lease_ms = lease_ms;
+	struct store_args *g = store_args(c);
+	g->owner = arena_strdup(c->arena, claim->owner);
+	g->limit = claim->takeovers;
+	g->lease_ms = claim->lease_ms;
+	g->turn = claim->turn;
+	g->n = claim->n;
+	g->picks = claim->n ? arena_memdup(c->arena, claim->picks, claim->n * sizeof(*claim->picks)) : NULL;
 	fake_call_start(c, 0, claim_effect, deliver_jobs, "claim");
 	return handle(c);
 }
@@ -286,45 +359,12 @@ static struct db_call *requeue(struct db *db, const char *id, int epoch, uint64_
 	return handle(c);
 }
 
-static struct status due_effect(struct fake_call *c)
-{
-	const struct store *s = store_args(c)->store;
-	int64_t *in = arena_new(c->arena, int64_t);
-	*in = -1;
-	for (size_t i = 0; i < s->n_jobs; i++) {
-		const struct store_job *j = &s->jobs[i];
-		bool waits = j->row.state == JOB_PENDING && !is_blocked(s, j);
-		if (!waits && j->row.state != JOB_RUNNING)
-			continue;
-		uint64_t at = waits ? j->run_ms : j->lease_ms, now = now_of(s);
-		int64_t ms = at > now ? (int64_t)(at - now) : 0;
-		if (*in < 0 || ms < *in)
-			*in = ms;
-	}
-	c->result = in;
-	return status_ok();
-}
-
-typedef void (*due_done)(void *data, const struct status *st, int64_t in_ms);
-
-static void deliver_due(struct fake_call *c, const struct status *st)
-{
-	((due_done)c->done)(c->data, st, status_is_ok(st) ? *(int64_t *)c->result : -1);
-}
-
-static struct db_call *next_due(struct db *db, due_done done, void *data)
-{
-	struct fake_call *c = store_call(db, (db_done)(void (*)(void))done, data);
-	fake_call_start(c, 0, due_effect, deliver_due, "next_due");
-	return handle(c);
-}
-
 const struct db_job_ops fake_job_ops = {
+	.look = look,
 	.claim = claim,
 	.renew = renew,
 	.step = step,
 	.progress = progress,
 	.finish = finish,
 	.requeue = requeue,
-	.next_due = next_due,
 };

@@ -94,7 +94,7 @@ static const struct flow_step prelude[] = {{"see", do_step, NULL, 30}, {0}};
 static const struct flow_step steps[] = {{"one", do_step, undo_step, 0},
 	{"two", do_step, undo_step, 0}, {"three", do_step, NULL, 0}, {0}};
 static const struct job_kind_def work_kind = {
-	JOB_HOUSEKEEPING, prelude, steps, begin, interrupt, end, "three"};
+	JOB_SCALE, prelude, steps, begin, interrupt, end, "three"};
 static const struct job_kind_def *const kinds[] = {&work_kind, NULL};
 
 static int setup(void **state)
@@ -116,7 +116,7 @@ static int teardown(void **state)
 
 static struct store_job *submit(struct world *w)
 {
-	return store_submit(w->store, JOB_HOUSEKEEPING, "{}", 3);
+	return store_submit(w->store, JOB_SCALE, "{}", 3);
 }
 
 static void run_until(struct world *w, const char *log)
@@ -197,7 +197,7 @@ static void a_wake_during_a_claim_is_not_lost(void **state)
 static void a_claim_whose_reply_is_lost_is_repeated(void **state)
 {
 	struct world *w = *state;
-	w->script.at = w->script.last = 1;
+	w->script.at = w->script.last = 2; /* a look, then the claim */
 	w->script.fault = FAULT_LOST;
 	struct store_job *j = submit(w);
 	world_start(w);
@@ -534,7 +534,7 @@ static void a_claim_that_answers_while_draining_is_handed_back(void **state)
 {
 	struct world *w = *state;
 	struct store_job *j = submit(w);
-	w->script.at = w->script.last = 1;
+	w->script.at = w->script.last = 2; /* a look, then the claim */
 	w->script.fault = FAULT_SLOW;
 	struct world_daemon *d = world_start(w);
 	world_drain(w, d, 60000);

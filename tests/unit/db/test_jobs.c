@@ -28,7 +28,7 @@ static void end_lease(struct world *w)
 
 static int64_t due(struct world *w)
 {
-	return RUN_OK(w, JOBS->next_due(w->db, on_number, &a)).number;
+	return look(w).due_ms;
 }
 
 /* ---- claim ---- */
@@ -40,7 +40,7 @@ static void a_claim_takes_what_is_due(void **state)
 	claim_none(w);
 	assert_int_equal(due(w), -1);
 	deploy(w, "demo", "web");
-	assert_int_equal(due(w), 0);
+	assert_int_equal(look(w).n, 1);
 	struct db_job j = claim(w, "d1");
 	assert_int_equal(j.state, JOB_RUNNING);
 	assert_int_equal(j.epoch, 1);
@@ -61,11 +61,11 @@ static void claims_are_limited_and_in_order(void **state)
 	make_project(w, "demo");
 	struct db_job j1 = deploy(w, "demo", "a"), j2 = deploy(w, "demo", "b");
 	deploy(w, "demo", "c");
-	struct answer two = RUN_OK(w, JOBS->claim(w->db, "d1", 2, 60000, on_jobs, &a));
+	struct answer two = claim_all(w, "d1", 2, 60000);
 	assert_int_equal(two.n, 2);
 	assert_string_equal(two.jobs[0].id.text, j1.id.text);
 	assert_string_equal(two.jobs[1].id.text, j2.id.text);
-	assert_int_equal(RUN_OK(w, JOBS->claim(w->db, "d1", 2, 60000, on_jobs, &a)).n, 1);
+	assert_int_equal(claim_all(w, "d1", 2, 60000).n, 1);
 }
 
 static void jobs_of_a_stack_run_in_order(void **state)
@@ -105,9 +105,10 @@ static void two_daemons_never_run_two_jobs_of_a_stack(void **state)
 			submit(w, "demo", name, JOB_RESTART);
 	}
 	struct answer x[4] = {{.w = w}, {.w = w}, {.w = w}, {.w = w}};
-	for (int i = 0; i < 4; i++) {
+	struct db_claim all = claim_of(w, "d1", 10, 60000);
+	for (int i = 0; i < 4; i++) { /* all after the same look: one of them counts */
 		struct db *db = i % 2 ? w->db : w->db2;
-		db->jobs->claim(db, i % 2 ? "d1" : "d2", 10, 60000, on_jobs, &x[i]);
+		db->jobs->claim(db, &all, on_jobs, &x[i]);
 	}
 	size_t n = 0;
 	for (int i = 0; i < 4; i++) {
@@ -132,11 +133,12 @@ static void the_index_is_the_last_word(void **state)
 	/* The deploy becomes running in another transaction, which commits while our claim waits
 	 * for it in the index. */
 	psql(w, "update deployment_jobs set state = 'cancelled' where kind = 'deploy'");
+	struct db_claim seen = claim_of(w, "d1", 10, 60000);
 	psql(w, "begin");
 	psql(w,
 		"update deployment_jobs set state = 'running', lease_until = now() + interval '1 minute' where kind = 'deploy'");
 	struct answer a = {.w = w};
-	w->db->jobs->claim(w->db, "d1", 10, 60000, on_jobs, &a);
+	w->db->jobs->claim(w->db, &seen, on_jobs, &a);
 	wait_blocked(w);
 	psql(w, "commit");
 	wait_for(&a);
@@ -158,9 +160,124 @@ static void a_claim_waits_for_nobody(void **state)
 	psql(w, "select from deployment_jobs for no key update"); /* another claim holds both */
 	claim_none(w);
 	psql(w, "commit");
-	struct answer both = RUN_OK(w, JOBS->claim(w->db, "d2", 10, 60000, on_jobs, &a));
+	struct answer both = claim_all(w, "d2", 10, 60000);
 	assert_int_equal(both.n, 2);
 	assert_string_equal(both.jobs[0].id.text, expired.id.text);
+}
+
+static void a_look_shows_the_queues(void **state)
+{
+	struct world *w = *state;
+	struct uuid demo = make_project(w, "demo"), other = make_project(w, "other");
+	deploy(w, "demo", "a");
+	struct db_job j = claim(w, "d1");
+	for (int i = 0; i < 3; i++)
+		deploy(w, "demo", arena_fmt(w->arena, "b%d", i));
+	submit(w, "demo", "b0", JOB_REMOVE); /* waits behind the deploy, which it cancels */
+	deploy(w, "other", "a");
+	submit(w, "other", "a", JOB_SCALE); /* behind the deploy: not shown */
+	psql(w, "update projects set weight = 7, max_running = 9 where name = 'demo'");
+	struct db_look l = RUN_OK(w, JOBS->look(w->db, 1, on_look, &a)).look;
+	assert_int_equal(l.n, 3);
+	assert_string_equal(l.queues[0].project_id.text, demo.text);
+	assert_int_equal(l.queues[0].kind, JOB_DEPLOY);
+	assert_int_equal(l.queues[0].waiting, 1); /* as many as asked for */
+	assert_int_equal(l.queues[0].project_running, 1);
+	assert_int_equal(l.queues[0].kind_running, 1);
+	assert_int_equal(l.queues[0].weight, 7);
+	assert_int_equal(l.queues[0].max_running, 9);
+	assert_true(l.queues[0].oldest_us >= j.created_us);
+	assert_int_equal(l.queues[1].kind, JOB_REMOVE);
+	assert_int_equal(l.queues[1].kind_running, 0);
+	assert_string_equal(l.queues[2].project_id.text, other.text);
+	assert_int_equal(l.queues[2].kind, JOB_DEPLOY);
+	assert_int_equal(look(w).queues[0].waiting, 2);
+	/* What is paused is not shown. */
+	psql(w, "insert into job_pauses (kind, reason, paused_by) values ('remove', '', '')");
+	assert_int_equal(look(w).n, 2);
+	psql(w, "insert into job_pauses (project_id, reason, paused_by)"
+		" select id, '', '' from projects where name = 'demo'");
+	assert_int_equal(look(w).n, 1);
+}
+
+static void a_claim_takes_what_was_picked(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo"), make_project(w, "other");
+	for (int i = 0; i < 3; i++)
+		deploy(w, "demo", arena_fmt(w->arena, "s%d", i)), deploy(w, "other", arena_fmt(w->arena, "s%d", i));
+	struct db_claim c = claim_of(w, "d1", 2, 60000);
+	c.n = 1;
+	struct answer two = RUN_OK(w, JOBS->claim(w->db, &c, on_jobs, &a));
+	assert_int_equal(two.n, 2);
+	assert_string_equal(two.jobs[0].project, "demo");
+	assert_string_equal(two.jobs[1].project, "demo");
+	/* The same decision again: somebody has claimed since that look. */
+	assert_int_equal(RUN_OK(w, JOBS->claim(w->db, &c, on_jobs, &a)).n, 0);
+	/* Taking over needs no decision. */
+	end_lease(w);
+	assert_int_equal(RUN_OK(w, JOBS->claim(w->db, &c, on_jobs, &a)).n, 2);
+}
+
+static void attempts_that_failed_are_kept(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	struct db_job j = claim(w, "d1");
+	struct status why = status_err(ST_UNAVAILABLE, "engine away");
+	for (int i = 0; i < 2; i++) /* the reply was lost */
+		RUN_OK(w, JOBS->requeue(w->db, j.id.text, j.epoch, 0, true, false, &why, on_done, &a));
+	j = claim(w, "d1");
+	RUN_OK(w, JOBS->requeue(w->db, j.id.text, j.epoch, 0, false, true, NULL, on_done, &a)); /* a drain */
+	claim(w, "d2");
+	end_lease(w);
+	j = claim(w, "d3");
+	finish(w, &j, JOB_FAILED);
+	assert_value(w, "select string_agg(epoch || ' ' || attempt || ' ' || owner || ' ' || error_code, ', '"
+		" order by epoch) from job_attempts",
+		"1 1 d1 UNAVAILABLE, 3 2 d2 UNAVAILABLE, 4 2 d3 UNKNOWN");
+	assert_value(w, "select error from job_attempts where epoch = 1", "engine away");
+	assert_value(w, "select bool_and(started_at < ended_at) from job_attempts", "t");
+	RUN_OK(w, JOBS->retry(w->db, &admin, j.id.text, on_job, &a));
+	j = claim(w, "d1");
+	finish(w, &j, JOB_SUCCEEDED);
+	assert_value(w, "select count(*) from job_attempts", "3");
+}
+
+/* ---- what a project may submit ---- */
+
+static void a_project_may_have_so_many_waiting(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo"), make_project(w, "other");
+	db_pg_limit_jobs(w->db, (struct db_job_limits){.backlog = 3});
+	for (int i = 0; i < 3; i++)
+		deploy(w, "demo", arena_fmt(w->arena, "s%d", i));
+	struct db_stack_deploy d = deploy_of("demo", "s3");
+	struct answer no = RUN(w, w->db->stacks->deploy(w->db, &admin, &d, on_job, &a));
+	assert_status(&no.st, ST_RESOURCE_EXHAUSTED, "3 jobs of project \"demo\" wait already");
+	assert_int_equal(no.st.retry_ms, 5000);
+	deploy(w, "other", "s3");
+	claim_all(w, "d1", 1, 60000);
+	deploy(w, "demo", "s3");
+}
+
+static void a_project_may_submit_so_fast(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo"), make_project(w, "other");
+	db_pg_limit_jobs(w->db, (struct db_job_limits){.per_minute = 6, .burst = 2});
+	deploy(w, "demo", "a"), deploy(w, "demo", "b");
+	struct db_stack_deploy d = deploy_of("demo", "c");
+	struct answer no = RUN(w, w->db->stacks->deploy(w->db, &admin, &d, on_job, &a));
+	assert_status(&no.st, ST_RESOURCE_EXHAUSTED, "6 jobs a minute, 2 at once");
+	assert_in_range(no.st.retry_ms, 1, 10001);
+	deploy(w, "other", "c");
+	psql(w, "update job_gates set due_at = due_at - interval '10 seconds'");
+	deploy(w, "demo", "c");
+	struct db_stack_job j = {{"", "demo", "c"}, JOB_REMOVE, STR("{}"), 1};
+	RUN_FAILS(w, ST_RESOURCE_EXHAUSTED, "too fast", w->db->stacks->submit(w->db, &admin, &j, on_job, &a));
 }
 
 /* ---- lease and fence ---- */
@@ -174,6 +291,7 @@ static void a_dead_daemons_job_is_taken_over(void **state)
 	RUN_OK(w, JOBS->step(w->db, old.id.text, old.epoch, "networks", NULL, on_done, &a));
 	end_lease(w);
 	assert_int_equal(due(w), 0);
+	assert_int_equal(look(w).expired, 1);
 	struct db_job j = claim(w, "d2");
 	assert_string_equal(j.id.text, old.id.text);
 	assert_int_equal(j.epoch, old.epoch + 1);
@@ -211,7 +329,7 @@ static void renew_extends_and_tells_of_cancel(void **state)
 	struct world *w = *state;
 	make_project(w, "demo");
 	deploy(w, "demo", "a"), deploy(w, "demo", "b");
-	struct answer mine = RUN_OK(w, JOBS->claim(w->db, "d1", 10, 1000, on_jobs, &a));
+	struct answer mine = claim_all(w, "d1", 10, 1000);
 	struct uuid ids[] = {mine.jobs[0].id, mine.jobs[1].id};
 	int epochs[] = {mine.jobs[0].epoch, mine.jobs[1].epoch + 1};
 	RUN_OK(w, JOBS->cancel(w->db, &admin, ids[0].text, on_job, &a));
@@ -531,6 +649,11 @@ int main(void)
 		TEST(two_daemons_never_run_two_jobs_of_a_stack),
 		TEST(the_index_is_the_last_word),
 		TEST(a_claim_waits_for_nobody),
+		TEST(a_look_shows_the_queues),
+		TEST(a_claim_takes_what_was_picked),
+		TEST(attempts_that_failed_are_kept),
+		TEST(a_project_may_have_so_many_waiting),
+		TEST(a_project_may_submit_so_fast),
 		TEST(a_dead_daemons_job_is_taken_over),
 		TEST(renew_extends_and_tells_of_cancel),
 		TEST(events_are_numbered_without_gaps),

@@ -47,6 +47,7 @@ struct answer {
 	struct db_release release, *releases;
 	struct db_event *events;
 	struct db_release_objects *release_objects;
+	struct db_look look;
 	size_t n;
 	bool more;
 	int64_t number;
@@ -310,6 +311,13 @@ static inline void on_number(void *data, const struct status *st, int64_t number
 	begin_answer(a, st);
 	a->number = number;
 }
+static inline void on_look(void *data, const struct status *st, const struct db_look *l)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	a->look = *l;
+	a->look.queues = copy(a, l->queues, sizeof(*l->queues), l->n);
+}
 static inline void on_migrated(void *data, const struct status *st, unsigned applied)
 {
 	on_number(data, st, applied);
@@ -490,18 +498,40 @@ static inline struct db_job submit(struct world *w, const char *project, const c
 	return RUN_OK(w, w->db->stacks->submit(w->db, &admin, &j, on_job, &a)).job;
 }
 
+static inline struct db_look look(struct world *w)
+{
+	return RUN_OK(w, w->db->jobs->look(w->db, 100, on_look, &a)).look;
+}
+
+/* All that is there to claim, at most `limit` of each queue and of what can be taken over. */
+static inline struct db_claim claim_of(struct world *w, const char *owner, unsigned limit,
+	unsigned lease_ms)
+{
+	struct db_look l = look(w);
+	struct db_pick *picks = arena_array(w->arena, struct db_pick, l.n);
+	for (size_t i = 0; i < l.n; i++)
+		picks[i] = (struct db_pick){l.queues[i].project_id, l.queues[i].kind, limit};
+	return (struct db_claim){owner, lease_ms, limit, l.turn, picks, l.n};
+}
+
+static inline struct answer claim_all(struct world *w, const char *owner, unsigned limit,
+	unsigned lease_ms)
+{
+	struct db_claim c = claim_of(w, owner, limit, lease_ms);
+	return RUN_OK(w, w->db->jobs->claim(w->db, &c, on_jobs, &a));
+}
+
 /* Claims exactly one. */
 static inline struct db_job claim(struct world *w, const char *owner)
 {
-	struct answer got = RUN_OK(w, w->db->jobs->claim(w->db, owner, 10, 60000, on_jobs, &a));
+	struct answer got = claim_all(w, owner, 10, 60000);
 	assert_int_equal(got.n, 1);
 	return got.jobs[0];
 }
 
 static inline void claim_none(struct world *w)
 {
-	assert_int_equal(RUN_OK(w, w->db->jobs->claim(w->db, "nobody", 10, 60000, on_jobs, &a)).n,
-		0);
+	assert_int_equal(claim_all(w, "nobody", 10, 60000).n, 0);
 }
 
 static inline void finish(struct world *w, const struct db_job *j, enum job_state state)

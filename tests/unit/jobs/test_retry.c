@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include "base/rng.h"
+#include "jobs/kinds.h"
 #include "jobs/retry.h"
 
 static void what_may_pass_by_itself(void **state)
@@ -17,11 +18,11 @@ static void what_may_pass_by_itself(void **state)
 }
 
 /* A quarter less to a quarter more, and both ends are reached. */
-static void assert_around(int attempt, uint64_t ms)
+static void assert_around(const struct job_rule *rule, int attempt, uint64_t ms)
 {
 	uint64_t low = UINT64_MAX, high = 0;
 	for (int i = 0; i < 5000; i++) {
-		uint64_t delay = retry_delay_ms(attempt, rng_system());
+		uint64_t delay = retry_delay_ms(rule, attempt, rng_system());
 		low = delay < low ? delay : low;
 		high = delay > high ? delay : high;
 	}
@@ -32,14 +33,16 @@ static void assert_around(int attempt, uint64_t ms)
 static void the_delay_doubles_up_to_a_minute(void **state)
 {
 	(void)state;
-	assert_around(1, 1000);
-	assert_around(2, 2000);
-	assert_around(3, 4000);
-	assert_around(6, 32000);
-	assert_around(7, 60000);
-	assert_around(1000000, 60000);
-	assert_around(0, 1000);
-	assert_around(-5, 1000);
+	const struct job_rule *rule = job_rule_of(JOB_DEPLOY);
+	assert_around(rule, 1, 1000);
+	assert_around(rule, 2, 2000);
+	assert_around(rule, 3, 4000);
+	assert_around(rule, 6, 32000);
+	assert_around(rule, 7, 60000);
+	assert_around(rule, 1000000, 60000);
+	assert_around(rule, 0, 1000);
+	assert_around(rule, -5, 1000);
+	assert_around(job_rule_of(JOB_RENEW_CERTIFICATE), 2, 120000);
 }
 
 int main(void)

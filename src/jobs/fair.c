@@ -1,0 +1,217 @@
+#include "jobs/fair.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "jobs/kinds.h"
+
+/* So that no project has to wait out more turns than this for what one job cost. */
+#define DEBT_MAX 50
+
+/* A project that has something to start, or points to pay back. */
+struct lane {
+	struct uuid project_id;
+	int points;
+	unsigned weight, room; /* room: how many more of it may run */
+	size_t first, n;       /* its queues */
+};
+struct fair {
+	struct lane *lanes; /* in the order of ids */
+	size_t n;
+	struct uuid at; /* whose turn it is; "" = the first */
+	bool in_turn;   /* it has its points already and was stopped by a lack of places */
+};
+
+/* One call of fair_pick. */
+struct pick {
+	struct fair *f;
+	const struct fair_places *places;
+	const struct db_queue *queues;
+	struct db_pick *picks; /* one a queue, for now */
+	unsigned here[JOB_KINDS], free, free_for_long;
+};
+
+struct fair *fair_create(void)
+{
+	return mem_zalloc(sizeof(struct fair));
+}
+
+void fair_destroy(struct fair *f)
+{
+	if (!f)
+		return;
+	free(f->lanes);
+	free(f);
+}
+
+static struct lane *lane_of(const struct fair *f, const struct uuid *project_id)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (strcmp(f->lanes[i].project_id.text, project_id->text) == 0)
+			return &f->lanes[i];
+	return NULL;
+}
+
+/* How many more jobs of the project may run, in all daemons. */
+static unsigned room_of(const struct fair_places *p, const struct db_queue *q)
+{
+	unsigned cap = q->max_running ? q->max_running : p->max_running;
+	if (!cap)
+		return UINT32_MAX;
+	return cap > q->project_running ? cap - q->project_running : 0;
+}
+
+/* Old lanes and the queues are both in the order of ids: one walk. Points of those that have nothing
+ * to start are lost, debts are not. */
+static void make_lanes(struct fair *f, const struct fair_places *p, const struct db_queue *q,
+	size_t n)
+{
+	struct lane *lanes = mem_realloc_array(NULL, sizeof(*lanes), f->n + n + 1);
+	size_t len = 0, old = 0, i = 0;
+	while (i < n || old < f->n) {
+		int order = i == n ? 1 : old == f->n ? -1 :
+			strcmp(q[i].project_id.text, f->lanes[old].project_id.text);
+		struct lane *l = &lanes[len];
+		*l = (struct lane){.first = i};
+		if (order > 0) {
+			*l = (struct lane){f->lanes[old].project_id, f->lanes[old].points, 1, 0, i, 0};
+			len += l->points < 0;
+			old++;
+			continue;
+		}
+		l->project_id = q[i].project_id;
+		l->weight = q[i].weight ? q[i].weight : 1;
+		l->room = room_of(p, &q[i]);
+		if (order == 0)
+			l->points = f->lanes[old++].points;
+		while (i < n && strcmp(q[i].project_id.text, l->project_id.text) == 0)
+			i++;
+		l->n = i - l->first;
+		len++;
+	}
+	free(f->lanes);
+	f->lanes = lanes;
+	f->n = len;
+}
+
+static bool can_start(const struct pick *p, const struct lane *l, size_t at)
+{
+	const struct db_queue *q = &p->queues[at];
+	const struct job_rule *rule = job_rule_of(q->kind);
+	unsigned picked = p->picks[at].n;
+	if (picked >= q->waiting || l->room == 0 || p->free == 0)
+		return false;
+	if (!rule->is_short && p->free_for_long == 0)
+		return false;
+	if (rule->in_project && q->kind_running + picked >= rule->in_project)
+		return false;
+	return !rule->here || p->here[q->kind] < rule->here;
+}
+
+static bool goes_first(const struct db_queue *a, const struct db_queue *b)
+{
+	unsigned x = job_rule_of(a->kind)->priority, y = job_rule_of(b->kind)->priority;
+	return x != y ? x > y : a->oldest_us < b->oldest_us;
+}
+
+/* The queue that the lane's next job comes from; SIZE_MAX: none. */
+static size_t next_of(const struct pick *p, const struct lane *l)
+{
+	size_t best = SIZE_MAX;
+	for (size_t i = l->first; i < l->first + l->n; i++)
+		if (can_start(p, l, i) && (best == SIZE_MAX || goes_first(&p->queues[i], &p->queues[best])))
+			best = i;
+	return best;
+}
+
+static void take(struct pick *p, struct lane *l, size_t at)
+{
+	const struct job_rule *rule = job_rule_of(p->queues[at].kind);
+	p->picks[at].n++;
+	p->here[p->queues[at].kind]++;
+	p->free--;
+	if (!rule->is_short)
+		p->free_for_long--;
+	if (l->room != UINT32_MAX)
+		l->room--;
+	l->points -= (int)rule->cost;
+}
+
+/* True: it would go on, were there places. */
+static bool take_turn(struct pick *p, struct lane *l)
+{
+	size_t at = next_of(p, l);
+	if (!p->f->in_turn && (at != SIZE_MAX || l->points < 0))
+		l->points += (int)l->weight;
+	p->f->in_turn = false;
+	while (at != SIZE_MAX && l->points >= (int)job_rule_of(p->queues[at].kind)->cost) {
+		take(p, l, at);
+		at = next_of(p, l);
+	}
+	if (at == SIZE_MAX && l->points > 0 && p->free > 0)
+		l->points = 0; /* nothing is left, or it is at a cap */
+	return l->n > 0 && l->points > 0 && p->free == 0;
+}
+
+static bool anything_left(const struct pick *p)
+{
+	for (size_t i = 0; p->free > 0 && i < p->f->n; i++)
+		if (next_of(p, &p->f->lanes[i]) != SIZE_MAX)
+			return true;
+	return false;
+}
+
+static void take_turns(struct pick *p)
+{
+	struct fair *f = p->f;
+	size_t at = 0;
+	while (at < f->n && strcmp(f->lanes[at].project_id.text, f->at.text) < 0)
+		at++;
+	if (at == f->n || strcmp(f->lanes[at].project_id.text, f->at.text) != 0)
+		f->in_turn = false;
+	at = f->n ? at % f->n : 0;
+	while (anything_left(p)) {
+		for (size_t i = 0; i < f->n && p->free > 0; i++) {
+			f->in_turn = take_turn(p, &f->lanes[at]);
+			if (!f->in_turn)
+				at = (at + 1) % f->n;
+		}
+	}
+	f->at = f->n ? f->lanes[at].project_id : (struct uuid){""};
+}
+
+size_t fair_pick(struct fair *f, const struct fair_places *places, unsigned taken,
+	const struct db_queue *queues, size_t n, struct db_pick *ret_picks)
+{
+	struct pick p = {.f = f, .places = places, .queues = queues, .picks = ret_picks};
+	unsigned reserved = places->reserved < places->total ? places->reserved : places->total - 1;
+	unsigned used = taken, used_by_long = taken;
+	for (size_t k = 0; k < JOB_KINDS; k++) {
+		p.here[k] = places->here[k];
+		used += places->here[k];
+		if (places->here[k] && !job_rule_of((enum job_kind)k)->is_short)
+			used_by_long += places->here[k];
+	}
+	p.free = places->total > used ? places->total - used : 0;
+	p.free_for_long = places->total - reserved > used_by_long ?
+		places->total - reserved - used_by_long : 0;
+	for (size_t i = 0; i < n; i++)
+		ret_picks[i] = (struct db_pick){queues[i].project_id, queues[i].kind, 0};
+	make_lanes(f, places, queues, n);
+	take_turns(&p);
+	size_t len = 0;
+	for (size_t i = 0; i < n; i++)
+		if (ret_picks[i].n > 0)
+			ret_picks[len++] = ret_picks[i];
+	return len;
+}
+
+void fair_charge(struct fair *f, const struct uuid *project_id, unsigned points)
+{
+	struct lane *l = lane_of(f, project_id);
+	if (!l)
+		return;
+	l->points -= points < DEBT_MAX ? (int)points : DEBT_MAX;
+	if (l->points < -DEBT_MAX)
+		l->points = -DEBT_MAX;
+}
