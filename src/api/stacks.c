@@ -155,7 +155,7 @@ void api_stacks_rollback(struct rpc_call *call, const ProtobufCMessage *request)
 	struct db *db = api_of(call)->db;
 	struct db_scope scope = api_scope_once(call, request, &q->request_id);
 	const struct db_stack_rollback r = {.stack = api_stack_ref(q->stack), .to = q->release,
-		.on_failure = api_on_failure(q->on_failure), .stall_seconds = q->stall_seconds, .max_attempts = ATTEMPTS};
+		.on_failure = api_on_failure(q->on_failure), .stall_seconds = q->stall_seconds, .max_attempts = (int)job_rule_of(JOB_ROLLBACK)->attempts};
 	if (api_stack_ref_check(call, q->stack))
 		db->stacks->rollback(db, &scope, &r, api_reply_new_job, call);
 }

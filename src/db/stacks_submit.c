@@ -282,6 +282,8 @@ struct db_call *stack_rollback(struct db *db, const struct db_scope *s,
 	c->done.job = done;
 	call_once(c, s, job_id, &job_replay);
 	add_ref(c, &sql[LOCK_STACK], s, &r->stack);
+	add_ref(c, &sql[ADMIT], s, &r->stack);
+	bind_limits(c);
 	add_ref(c, &sql[NEED_RELEASE], s, &r->stack);
 	add_ref(c, &sql[PUT_ROLLBACK], s, &r->stack);
 	call_bind_id(c, id);
