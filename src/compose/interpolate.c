@@ -291,7 +291,11 @@ static void walk(struct loader *l, struct node *n, const struct path *path)
 
 void interpolate_text(struct loader *l, struct node *root)
 {
-	walk(l, root, NULL);
+	for (size_t i = 0; node_is(root, NODE_MAP) && i < root->map.len; i++) {
+		const struct node_entry *e = &root->map.entries[i];
+		if (strcmp(e->key, "version") != 0) /* docker read it before */
+			walk(l, e->value, &(struct path){.key = e->key});
+	}
 }
 
 void interpolate_names(struct arena *a, const char *text, bool compat,
