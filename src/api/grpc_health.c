@@ -51,7 +51,8 @@ void api_grpc_health_check(struct rpc_call *call, const ProtobufCMessage *reques
 	response_t reply = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
 	reply.status = status_of(api_of(call), service);
 	if (reply.status == UNKNOWN_SERVICE) {
-		struct status st = status_err(ST_NOT_FOUND, "there is no service \"%s\" here", service);
+		struct status st =
+			status_err(ST_NOT_FOUND, "there is no service \"%s\" here", service);
 		rpc_call_finish(call, &st);
 		return;
 	}

@@ -1,5 +1,5 @@
-/* grpc.reflection.v1 and v1alpha: the messages of both are the same in all but their package, so that
- * one handler serves both with v1's. */
+/* grpc.reflection.v1 and v1alpha: the messages of both are the same in all but their package, so
+ * that one handler serves both with v1's. */
 #include "skep/v1/methods.h"
 
 #include <string.h>
@@ -55,17 +55,17 @@ static void add_file(struct answer *r, struct str file)
 	for (size_t i = 0; i < r->files.n_file_descriptor_proto; i++) {
 		const ProtobufCBinaryData *f = &r->files.file_descriptor_proto[i];
 		struct str name, found;
-		for (size_t pos = 0; reflect_dependency(
-			     str_make((const char *)f->data, f->len), &pos, &name);)
+		for (size_t pos = 0;
+			reflect_dependency(str_make((const char *)f->data, f->len), &pos, &name);)
 			if (reflect_file_by_name(descriptor_set(), name, &found) &&
 				!has_file(r, found) && r->files.n_file_descriptor_proto < FILES_MAX)
-				r->files.file_descriptor_proto
-					[r->files.n_file_descriptor_proto++] =
+				r->files.file_descriptor_proto[r->files.n_file_descriptor_proto++] =
 					(ProtobufCBinaryData){found.len, (uint8_t *)found.ptr};
 	}
 }
 
-static void answer_file(struct answer *r, bool found, struct str file, const char *what, const char *name)
+static void answer_file(
+	struct answer *r, bool found, struct str file, const char *what, const char *name)
 {
 	if (!found) {
 		not_found(r, what, name);
@@ -133,7 +133,8 @@ static void answer(struct answer *r, const request_t *q)
 		answer_file(r, found, file, "file", q->file_by_filename);
 		return;
 	case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL:
-		found = reflect_file_by_symbol(descriptor_set(), str_of(q->file_containing_symbol), &file);
+		found = reflect_file_by_symbol(
+			descriptor_set(), str_of(q->file_containing_symbol), &file);
 		answer_file(r, found, file, "symbol", q->file_containing_symbol);
 		return;
 	case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_EXTENSION:
@@ -186,7 +187,8 @@ static void on_cancel(struct rpc_call *call)
 	rpc_call_finish(call, &st);
 }
 
-void api_grpc_reflection_server_reflection_info(struct rpc_call *call, const ProtobufCMessage *request)
+void api_grpc_reflection_server_reflection_info(
+	struct rpc_call *call, const ProtobufCMessage *request)
 {
 	(void)request;
 	rpc_call_on_message(call, on_message);

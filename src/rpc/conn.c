@@ -69,9 +69,9 @@ static const struct rpc_wire *sniff(struct str first, struct status *ret_why)
 				"it speaks %s, which is not served here", wires[i].name);
 		return wires[i].wire;
 	}
-	*ret_why = status_err(ST_INVALID_ARGUMENT,
-		"it speaks no known protocol (first byte 0x%02x)",
-		(unsigned)(unsigned char)first.ptr[0]);
+	*ret_why =
+		status_err(ST_INVALID_ARGUMENT, "it speaks no known protocol (first byte 0x%02x)",
+			(unsigned)(unsigned char)first.ptr[0]);
 	return NULL;
 }
 
@@ -125,7 +125,7 @@ static void lose_calls(struct list *calls)
 static bool may_linger(const struct rpc_server *s)
 {
 	return transport_env_open(s->env) - s->counters.connections <=
-		s->o.limits.max_connections / 4 + 16;
+	       s->o.limits.max_connections / 4 + 16;
 }
 
 static void close_with(struct rpc_conn *c, const struct status *why, bool send_rest)
@@ -380,7 +380,7 @@ static void feed_again(struct rpc_conn *c)
 {
 	if (c->held || c->paused || c->closing)
 		return;
-	if (c->in.len > 0) {
+	if (c->wire && c->in.len > 0) {
 		size_t used = c->wire->feed(c, c->in.ptr, c->in.len);
 		if (c->closing)
 			return;

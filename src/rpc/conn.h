@@ -50,7 +50,7 @@ struct rpc_conn {
 	bool held;                /* not read from, until output has gone out */
 	bool paused;              /* … by the wire: until what came has been used up */
 	bool draining, closing;
-	bool refusing; /* no new call is taken */
+	bool refusing;     /* no new call is taken */
 	bool spoke;        /* a whole frame has come */
 	struct list calls; /* rpc_call.conn_node: those the client waits for */
 	unsigned n_calls;

@@ -206,7 +206,8 @@ static void begin_get(struct http_exchange *x)
 	const struct connect *s = x->state;
 	(void)s;
 	if (!http_query(x, "encoding", &encoding) || !http_query(x, "message", &message)) {
-		http_refuse(x, 415, "a GET has the parameters encoding (json or proto) and message");
+		http_refuse(
+			x, 415, "a GET has the parameters encoding (json or proto) and message");
 		return;
 	}
 	const struct rpc_codec *codec = str_is(encoding, "json")    ? &codec_json
@@ -234,7 +235,8 @@ static void unary_begin(struct http_exchange *x)
 	x->state = s;
 	s->is_get = str_is(x->method, "GET");
 	if (m->client_streaming || m->server_streaming) {
-		http_refuse(x, 415, "%s is a stream: its content type is application/connect+json or +proto",
+		http_refuse(x, 415,
+			"%s is a stream: its content type is application/connect+json or +proto",
 			m->path);
 	} else if (s->is_get) {
 		begin_get(x);
@@ -260,8 +262,7 @@ static void unary_end(struct http_exchange *x)
 		deliver(x, buf_str(&x->in));
 }
 
-const struct http_protocol connect_unary_protocol = {
-	"connect", unary_begin, unary_body, unary_end};
+const struct http_protocol connect_unary_protocol = {"connect", unary_begin, unary_body, unary_end};
 
 static void add_prefixed(struct http_exchange *x, const struct rpc_metadata *m, size_t n)
 {
@@ -270,8 +271,8 @@ static void add_prefixed(struct http_exchange *x, const struct rpc_metadata *m, 
 			str_of(arena_strdup(x->arena, m[i].value)));
 }
 
-static void put_body(struct http_exchange *x, const struct rpc_call *call,
-	const ProtobufCMessage *reply)
+static void put_body(
+	struct http_exchange *x, const struct rpc_call *call, const ProtobufCMessage *reply)
 {
 	const struct connect *s = x->state;
 	struct buf *out = http_out(x);
@@ -317,8 +318,8 @@ static bool unary_send(struct rpc_call *call, const ProtobufCMessage *message)
 	return http_is_writable(call);
 }
 
-static const struct rpc_protocol unary_calls = {"connect", unary_send, http_is_writable,
-	http_is_waiting, unary_finish, http_consumed};
+static const struct rpc_protocol unary_calls = {
+	"connect", unary_send, http_is_writable, http_is_waiting, unary_finish, http_consumed};
 
 /* ---- streams ---- */
 
@@ -338,8 +339,8 @@ static void stream_begin(struct http_exchange *x)
 		http_refuse(x, 415, "\"" STR_FMT "\" is not application/connect+json or +proto",
 			STR_ARG(type));
 	} else if (m && !m->client_streaming && !m->server_streaming) {
-		http_refuse(x, 415, "%s is no stream: its content type is application/json or /proto",
-			m->path);
+		http_refuse(x, 415,
+			"%s is no stream: its content type is application/json or /proto", m->path);
 	} else if (m && m->client_streaming && m->server_streaming && !x->ops->has_trailers) {
 		http_refuse(x, 505, "%s sends both ways at a time, which needs HTTP/2", m->path);
 	} else if (open_call(x, &stream_calls, codec, http_header(x, "connect-content-encoding"),

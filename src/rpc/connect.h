@@ -1,5 +1,6 @@
-/* connect: the Connect protocol (https://connectrpc.com/docs/protocol/): unary calls with bare bodies,
- * by GET too where a method has no side effects, and streams of envelopes. Over both HTTP wires. */
+/* connect: the Connect protocol (https://connectrpc.com/docs/protocol/): unary calls with bare
+ * bodies, by GET too where a method has no side effects, and streams of envelopes. Over both HTTP
+ * wires. */
 #pragma once
 #include "rpc/http.h"
 

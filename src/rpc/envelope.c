@@ -36,8 +36,8 @@ static bool check_head(struct http_exchange *x, const struct envelope_state *s, 
 	if (flags & ~ENVELOPE_COMPRESSED)
 		refuse(x, status_err(ST_INVALID_ARGUMENT, "a message has the flags 0x%02x", flags));
 	else if (flags & ENVELOPE_COMPRESSED && !s->gzip_in)
-		refuse(x, status_err(ST_INTERNAL,
-				  "a message is marked as compressed, but the header names no encoding"));
+		refuse(x, status_err(ST_INTERNAL, "a message is marked as compressed, but the "
+						  "header names no encoding"));
 	else if (len > max)
 		refuse(x, status_err(ST_RESOURCE_EXHAUSTED,
 				  "the message has %zu bytes; at most %zu are allowed", len, max));

@@ -14,8 +14,8 @@ struct rpc_message;
 #define ENVELOPE_COMPRESSED 0x01u
 
 struct envelope_state { /* of one exchange */
-	bool gzip_in;  /* the request's messages may be compressed */
-	bool gzip_out; /* the client takes compressed ones */
+	bool gzip_in;   /* the request's messages may be compressed */
+	bool gzip_out;  /* the client takes compressed ones */
 };
 
 /* Brings the whole messages of x->in to the call; at the end of the body (ended) that end too. For

@@ -100,7 +100,8 @@ static void grpc_begin(struct http_exchange *x)
 	struct str type = http_header(x, "content-type");
 	const struct rpc_codec *codec = grpc_codec(type, "application/grpc");
 	if (!x->ops->has_trailers) {
-		http_refuse(x, 505, "gRPC needs HTTP/2; over HTTP/1.1 there are gRPC-Web and Connect");
+		http_refuse(
+			x, 505, "gRPC needs HTTP/2; over HTTP/1.1 there are gRPC-Web and Connect");
 	} else if (!str_is(x->method, "POST")) {
 		http_add_header(x, "allow", STR("POST"));
 		http_refuse(x, 405, "gRPC calls are made with POST");
@@ -166,7 +167,8 @@ static bool has_details(const struct rpc_details *d)
 	return d && (d->n_violations || d->n_preconditions || d->n_quotas || d->retry_ms);
 }
 
-void grpc_put_metadata(struct http_exchange *x, const struct rpc_metadata *m, size_t n, grpc_add add)
+void grpc_put_metadata(
+	struct http_exchange *x, const struct rpc_metadata *m, size_t n, grpc_add add)
 {
 	for (size_t i = 0; i < n; i++)
 		add(x, arena_strdup(x->arena, m[i].name),
@@ -218,5 +220,5 @@ static void grpc_finish(struct rpc_call *call, const ProtobufCMessage *reply,
 	http_end(x);
 }
 
-static const struct rpc_protocol grpc_calls = {"grpc", grpc_send, http_is_writable,
-	http_is_waiting, grpc_finish, http_consumed};
+static const struct rpc_protocol grpc_calls = {
+	"grpc", grpc_send, http_is_writable, http_is_waiting, grpc_finish, http_consumed};

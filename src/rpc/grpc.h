@@ -20,4 +20,5 @@ typedef void (*grpc_add)(struct http_exchange *x, const char *name, struct str v
 void grpc_put_status(struct http_exchange *x, const struct rpc_call *call, const struct status *st,
 	const struct rpc_details *details, grpc_add add);
 /* What the handler set, copied into the exchange. */
-void grpc_put_metadata(struct http_exchange *x, const struct rpc_metadata *m, size_t n, grpc_add add);
+void grpc_put_metadata(
+	struct http_exchange *x, const struct rpc_metadata *m, size_t n, grpc_add add);

@@ -28,8 +28,8 @@ static void web_begin(struct http_exchange *x)
 {
 	struct str type = http_header(x, "content-type");
 	bool is_text = str_starts(type, "application/grpc-web-text");
-	const struct rpc_codec *codec = grpc_codec(
-		type, is_text ? "application/grpc-web-text" : "application/grpc-web");
+	const struct rpc_codec *codec =
+		grpc_codec(type, is_text ? "application/grpc-web-text" : "application/grpc-web");
 	if (!str_is(x->method, "POST")) {
 		http_add_header(x, "allow", STR("POST"));
 		http_refuse(x, 405, "gRPC-Web calls are made with POST");
@@ -172,5 +172,5 @@ static void web_finish(struct rpc_call *call, const ProtobufCMessage *reply,
 	http_end(x);
 }
 
-static const struct rpc_protocol web_calls = {"grpc-web", web_send, http_is_writable,
-	http_is_waiting, web_finish, http_consumed};
+static const struct rpc_protocol web_calls = {
+	"grpc-web", web_send, http_is_writable, http_is_waiting, web_finish, http_consumed};

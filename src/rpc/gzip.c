@@ -45,7 +45,8 @@ struct status gzip_unpack(struct buf *b, struct str bytes, size_t max)
 	(void)inflateEnd(&z);
 	if (len > max)
 		return status_err(ST_RESOURCE_EXHAUSTED,
-			"the message has more than %zu bytes when unpacked, which is the limit", max);
+			"the message has more than %zu bytes when unpacked, which is the limit",
+			max);
 	if (!whole)
 		return status_err(ST_INVALID_ARGUMENT, "the message is not what gzip makes");
 	return status_ok();

@@ -13,8 +13,8 @@
 #include "rpc/http.h"
 #include "rpc/server_impl.h"
 
-#define WINDOW        ((size_t)64 * 1024) /* of a body, that the call has not used up */
-#define PIPELINED_MAX ((size_t)64 * 1024) /* requests behind the present one */
+#define WINDOW        ((size_t)64 * 1024)  /* of a body, that the call has not used up */
+#define PIPELINED_MAX ((size_t)64 * 1024)  /* requests behind the present one */
 #define DROPPED_MAX   ((size_t)256 * 1024) /* of a body that nobody wants; then it is closed */
 
 struct h1 {
@@ -27,11 +27,11 @@ struct h1 {
 	size_t held;       /* bytes of the body given and not given back */
 	size_t trailer;    /* bytes of the request's trailer */
 	size_t dropped;
-	bool in_body;   /* the head is complete */
-	bool is_11;     /* HTTP/1.1 */
-	bool last;      /* no further request on this connection */
-	bool chunked;   /* the response is */
-	bool failed;    /* the request is broken, and is answered */
+	bool in_body; /* the head is complete */
+	bool is_11;   /* HTTP/1.1 */
+	bool last;    /* no further request on this connection */
+	bool chunked; /* the response is */
+	bool failed;  /* the request is broken, and is answered */
 };
 
 static const struct http_ops h1_ops;
@@ -44,13 +44,15 @@ static const char *reason_of(unsigned status)
 		unsigned status;
 		const char *words;
 	} reasons[] = {{100, "Continue"}, {200, "OK"}, {201, "Created"}, {204, "No Content"},
-		{304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
-		{404, "Not Found"}, {405, "Method Not Allowed"}, {408, "Request Timeout"}, {409, "Conflict"},
-		{412, "Precondition Failed"}, {413, "Content Too Large"}, {415, "Unsupported Media Type"},
+		{304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"},
+		{403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"},
+		{408, "Request Timeout"}, {409, "Conflict"}, {412, "Precondition Failed"},
+		{413, "Content Too Large"}, {415, "Unsupported Media Type"},
 		{417, "Expectation Failed"}, {429, "Too Many Requests"},
 		{431, "Request Header Fields Too Large"}, {499, "Client Closed Request"},
-		{500, "Internal Server Error"}, {501, "Not Implemented"}, {503, "Service Unavailable"},
-		{504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"}};
+		{500, "Internal Server Error"}, {501, "Not Implemented"},
+		{503, "Service Unavailable"}, {504, "Gateway Timeout"},
+		{505, "HTTP Version Not Supported"}};
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
 		if (reasons[i].status == status)
 			return reasons[i].words;
@@ -60,13 +62,14 @@ static const char *reason_of(unsigned status)
 static void put_date(struct buf *b, const struct clock *clock)
 {
 	static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-	static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
-		"Sep", "Oct", "Nov", "Dec"};
+	static const char months[][4] = {
+		"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 	time_t now = (time_t)(clock->wall_us(clock) / 1000000);
 	struct tm t;
 	if (gmtime_r(&now, &t)) /* RFC 9110 §5.6.7; not by strftime, which asks the locale */
-		buf_fmt(b, "date: %s, %02d %s %d %02d:%02d:%02d GMT\r\n", days[t.tm_wday], t.tm_mday,
-			months[t.tm_mon], t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
+		buf_fmt(b, "date: %s, %02d %s %d %02d:%02d:%02d GMT\r\n", days[t.tm_wday],
+			t.tm_mday, months[t.tm_mon], t.tm_year + 1900, t.tm_hour, t.tm_min,
+			t.tm_sec);
 }
 
 static bool has_body(const struct http_exchange *x)
@@ -166,7 +169,8 @@ static int on_name(llhttp_t *p, const char *bytes, size_t len)
 	if (h->in_body)
 		return on_trailer(h, len);
 	for (size_t i = 0; i < len; i++)
-		buf_addc(&h->name, bytes[i] >= 'A' && bytes[i] <= 'Z' ? (char)(bytes[i] + 32) : bytes[i]);
+		buf_addc(&h->name,
+			bytes[i] >= 'A' && bytes[i] <= 'Z' ? (char)(bytes[i] + 32) : bytes[i]);
 	return 0;
 }
 
@@ -224,14 +228,16 @@ static void refuse(struct h1 *h, unsigned status, const char *why)
 /* False: answered already. */
 static bool check_request(struct h1 *h, struct http_exchange *x, bool fine_target)
 {
-	struct str encoding = http_header(x, "transfer-encoding"), expect = http_header(x, "expect");
+	struct str encoding = http_header(x, "transfer-encoding"),
+		   expect = http_header(x, "expect");
 	if (x->too_large)
 		return true; /* http_begin says it */
 	if (!fine_target)
 		refuse(h, 400, "the target must be a path");
 	else if (h->is_11 && count_headers(x, "host") != 1)
 		refuse(h, 400, "a request has one host header");
-	else if (count_headers(x, "content-length") > 1 || count_headers(x, "transfer-encoding") > 1)
+	else if (count_headers(x, "content-length") > 1 ||
+		 count_headers(x, "transfer-encoding") > 1)
 		refuse(h, 400, "the length of the body is given twice");
 	else if (encoding.len > 0 && (http_header(x, "content-length").len > 0 || !h->is_11))
 		refuse(h, 400, "transfer-encoding stands beside content-length, or in HTTP/1.0");

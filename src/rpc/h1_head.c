@@ -18,8 +18,8 @@ static const char *check(const struct h1_head *h, char c)
 	return NULL;
 }
 
-size_t h1_head_scan(struct h1_head *h, const char *bytes, size_t len, bool *ret_done,
-	const char **ret_wrong)
+size_t h1_head_scan(
+	struct h1_head *h, const char *bytes, size_t len, bool *ret_done, const char **ret_wrong)
 {
 	*ret_done = false;
 	*ret_wrong = NULL;

@@ -1,6 +1,6 @@
-/* h1_head: looks through the bytes of a request's head before llhttp does, for what it lets pass and
- * other readers understand otherwise: a line that ends with CR or LF alone, a folded line, a control
- * character. Pure. */
+/* h1_head: looks through the bytes of a request's head before llhttp does, for what it lets pass
+ * and other readers understand otherwise: a line that ends with CR or LF alone, a folded line, a
+ * control character. Pure. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,5 +16,5 @@ struct h1_head {
 
 /* How many of these bytes belong to the head; *ret_done: it ends with them. NULL in *ret_wrong, or
  * what breaks the rules. */
-size_t h1_head_scan(struct h1_head *h, const char *bytes, size_t len, bool *ret_done,
-	const char **ret_wrong);
+size_t h1_head_scan(
+	struct h1_head *h, const char *bytes, size_t len, bool *ret_done, const char **ret_wrong);

@@ -132,7 +132,8 @@ static void flush(struct h2 *h)
 		const uint8_t *bytes;
 		ssize_t n = nghttp2_session_mem_send(h->session, &bytes);
 		if (n < 0) {
-			struct status st = status_err(ST_INTERNAL, "HTTP/2: %s", nghttp2_strerror((int)n));
+			struct status st =
+				status_err(ST_INTERNAL, "HTTP/2: %s", nghttp2_strerror((int)n));
 			conn_close(c, &st);
 			return;
 		}
@@ -263,8 +264,7 @@ static void h2_reset(struct http_exchange *x)
 {
 	struct h2 *h = x->conn->wire_state;
 	x->done = true;
-	(void)nghttp2_submit_rst_stream(
-		h->session, NGHTTP2_FLAG_NONE, x->stream, NGHTTP2_CANCEL);
+	(void)nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, x->stream, NGHTTP2_CANCEL);
 	mark(x->conn);
 }
 
@@ -406,8 +406,8 @@ static size_t h2_feed(struct rpc_conn *c, const char *bytes, size_t len)
 	if (c->closing)
 		return len;
 	if (n < 0) {
-		struct status st = status_err(
-			ST_INVALID_ARGUMENT, "HTTP/2: %s", nghttp2_strerror((int)n));
+		struct status st =
+			status_err(ST_INVALID_ARGUMENT, "HTTP/2: %s", nghttp2_strerror((int)n));
 		conn_fail(c, &st);
 		return len;
 	}

@@ -1,8 +1,18 @@
 #include "rpc/h2_scan.h"
 #include <string.h>
 
-enum { T_DATA, T_HEADERS, T_PRIORITY, T_RST_STREAM, T_SETTINGS, T_PUSH_PROMISE, T_PING, T_GOAWAY,
-	T_WINDOW_UPDATE, T_CONTINUATION };
+enum {
+	T_DATA,
+	T_HEADERS,
+	T_PRIORITY,
+	T_RST_STREAM,
+	T_SETTINGS,
+	T_PUSH_PROMISE,
+	T_PING,
+	T_GOAWAY,
+	T_WINDOW_UPDATE,
+	T_CONTINUATION
+};
 #define FLAG_ACK         0x01u
 #define FLAG_END_STREAM  0x01u
 #define FLAG_END_HEADERS 0x04u
@@ -60,8 +70,8 @@ static size_t least(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-enum h2_breach h2_scan(struct h2_scan *s, const struct h2_rates *r, uint64_t now_ms, const char *bytes,
-	size_t len, bool *ret_whole)
+enum h2_breach h2_scan(struct h2_scan *s, const struct h2_rates *r, uint64_t now_ms,
+	const char *bytes, size_t len, bool *ret_whole)
 {
 	size_t pos = least(H2_PREFACE - s->preface, len);
 	*ret_whole = false;
@@ -74,8 +84,8 @@ enum h2_breach h2_scan(struct h2_scan *s, const struct h2_rates *r, uint64_t now
 			pos += some;
 			if (s->n_head < H2_HEAD)
 				break;
-			s->left = s->length = (size_t)s->head[0] << 16 | (size_t)s->head[1] << 8 |
-					      s->head[2];
+			s->left = s->length =
+				(size_t)s->head[0] << 16 | (size_t)s->head[1] << 8 | s->head[2];
 			enum h2_breach breach = on_head(s, r, now_ms);
 			if (breach != H2_FINE)
 				return breach;

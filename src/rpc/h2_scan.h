@@ -33,8 +33,8 @@ enum h2_breach { H2_FINE, H2_TOO_MANY_RESETS, H2_TOO_MANY_CONTROLS, H2_TOO_MANY_
 
 /* All of the bytes, or up to the first breach. *ret_whole: a frame has ended, and no header
  * block goes on behind it. */
-enum h2_breach h2_scan(struct h2_scan *s, const struct h2_rates *r, uint64_t now_ms, const char *bytes,
-	size_t len, bool *ret_whole);
+enum h2_breach h2_scan(struct h2_scan *s, const struct h2_rates *r, uint64_t now_ms,
+	const char *bytes, size_t len, bool *ret_whole);
 /* The length of the frame that has begun and not ended, at least 1; 0 = none has. */
 size_t h2_scan_partial(const struct h2_scan *s);
 /* The server has sent HEADERS or DATA: pings are justified again. */

@@ -37,8 +37,8 @@ struct http_exchange *http_create(struct rpc_conn *c, const struct http_ops *ops
 {
 	struct rpc_server *s = c->server;
 	struct list *node = list_pop(&s->free_exchanges);
-	struct http_exchange *x =
-		node ? container_of(node, struct http_exchange, node) : mem_new(struct http_exchange);
+	struct http_exchange *x = node ? container_of(node, struct http_exchange, node)
+				       : mem_new(struct http_exchange);
 	struct arena *arena = node ? x->arena : arena_create();
 	s->n_free_exchanges -= node != NULL;
 	*x = (struct http_exchange){.conn = c, .ops = ops, .arena = arena};
@@ -122,9 +122,8 @@ bool http_add_field(struct http_exchange *x, struct str name, struct str value)
 	}
 	if (x->n_fields == x->cap_fields)
 		x->fields = grow(x->arena, x->fields, x->n_fields, &x->cap_fields, FIELDS_FIRST);
-	x->fields[x->n_fields++] =
-		(struct http_field){str_make(str_dup(x->arena, name), name.len),
-			str_make(str_dup(x->arena, value), value.len)};
+	x->fields[x->n_fields++] = (struct http_field){str_make(str_dup(x->arena, name), name.len),
+		str_make(str_dup(x->arena, value), value.len)};
 	return true;
 }
 
@@ -206,7 +205,8 @@ void http_begin(struct http_exchange *x)
 {
 	unsigned status;
 	if (x->too_large) {
-		http_refuse(x, 431, "the header is longer than %zu bytes or has more than %d fields",
+		http_refuse(x, 431,
+			"the header is longer than %zu bytes or has more than %d fields",
 			x->conn->server->o.limits.max_header, HTTP_FIELDS_MAX);
 		return;
 	}
@@ -467,8 +467,8 @@ bool http_has_room(struct rpc_call *call, size_t more)
 	const struct rpc_limits *l = &call->server->o.limits;
 	if (x->out.len - x->sent + more <= l->max_buffered + l->max_message)
 		return true;
-	struct status st = status_err(ST_RESOURCE_EXHAUSTED,
-		"the client takes the messages of this stream too slowly");
+	struct status st = status_err(
+		ST_RESOURCE_EXHAUSTED, "the client takes the messages of this stream too slowly");
 	call_abort(call, &st, NULL);
 	return false;
 }

@@ -1,15 +1,16 @@
 /* http: one exchange (a request and its response) as both HTTP wires give it, and the choice of
  * the protocol that takes it. Inside of rpc.
  *
- *	h2, h1 ──http_begin, http_body, http_end_of_body──► protocol (grpc, connect, rest …) ──► call
- *	h2, h1 ◄──ops: flush, consumed, reset──────────────── protocol
+ *	h2, h1 ──http_begin, http_body, http_end_of_body──► protocol (grpc, connect, rest …) ──►
+ *call h2, h1 ◄──ops: flush, consumed, reset──────────────── protocol
  *
  * An exchange belongs to its wire, from http_create to http_destroy: it outlives its call, whose
  * answer may wait for the peer's window. The response is put together here (http_respond, then
  * bytes appended to http_out, then http_end); the wire takes from it what it can send.
  *
  * Back-pressure: the request's bytes that a call has not used up are not given back to the wire
- * (ops->consumed), which holds the peer back; the response's bytes count as full from HTTP_FULL on. */
+ * (ops->consumed), which holds the peer back; the response's bytes count as full from HTTP_FULL on.
+*/
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,9 +36,10 @@ struct http_field {
 	struct str name, value; /* name in lower case */
 };
 
-/* What both wires can do. None of these calls back before it returns, and none frees the exchange. */
+/* What both wires can do. None of these calls back before it returns, and none frees the exchange.
+ */
 struct http_ops {
-	const char *name; /* "HTTP/2" */
+	const char *name;  /* "HTTP/2" */
 	bool has_trailers; /* of responses, and messages both ways at a time */
 	/* The response has more to send than before. */
 	void (*flush)(struct http_exchange *x);
@@ -77,12 +79,12 @@ struct http_exchange {
 	const struct http_protocol *protocol; /* NULL: nobody listens; it is dropped */
 	void *state;                          /* the protocol's, in the arena */
 	struct rpc_call *call;                /* until it is answered or lost */
-	struct buf in;      /* what has come and is not with the call yet */
-	size_t counted;     /* of it, in conn->collected */
-	size_t unconsumed;  /* bytes that the wire waits to have given back */
-	bool in_ended;      /* the whole request has come */
-	uint64_t since_ms;  /* when the present message began to come */
-	struct timer timer; /* the body's; then the response's */
+	struct buf in;                        /* what has come and is not with the call yet */
+	size_t counted;                       /* of it, in conn->collected */
+	size_t unconsumed;                    /* bytes that the wire waits to have given back */
+	bool in_ended;                        /* the whole request has come */
+	uint64_t since_ms;                    /* when the present message began to come */
+	struct timer timer;                   /* the body's; then the response's */
 
 	/* the response */
 	unsigned status; /* 0: not begun */
@@ -136,8 +138,8 @@ void http_answer(struct http_exchange *x, unsigned status, const char *type, str
 void http_refuse(struct http_exchange *x, unsigned status, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Makes the exchange's call with its metadata; method paths are found by dispatch. */
-struct rpc_call *http_call(struct http_exchange *x, const struct rpc_protocol *p,
-	const struct rpc_codec *codec);
+struct rpc_call *http_call(
+	struct http_exchange *x, const struct rpc_protocol *p, const struct rpc_codec *codec);
 /* Gives the wire back what has been used up, unless messages wait for the handler. */
 void http_consume(struct http_exchange *x);
 /* Watches the time that the present message takes to come. */
@@ -147,7 +149,8 @@ void http_expect(struct http_exchange *x, bool more);
 bool http_is_writable(const struct rpc_call *call);
 bool http_is_waiting(const struct rpc_call *call);
 void http_consumed(struct rpc_call *call, size_t bytes);
-/* Before an append of `more` bytes to a stream. False: the call was aborted, its client is too slow. */
+/* Before an append of `more` bytes to a stream. False: the call was aborted, its client is too
+ * slow. */
 bool http_has_room(struct rpc_call *call, size_t more);
 /* The call has its answer: from now on the exchange is alone. Returns it. */
 struct http_exchange *http_detach(struct rpc_call *call);

@@ -3,7 +3,8 @@
 
 static void spaces(struct lex *l)
 {
-	while (l->at < l->end && (*l->at == ' ' || *l->at == '\t' || *l->at == '\n' || *l->at == '\r'))
+	while (l->at < l->end &&
+		(*l->at == ' ' || *l->at == '\t' || *l->at == '\n' || *l->at == '\r'))
 		l->at++;
 }
 
@@ -120,7 +121,8 @@ static struct lex_token string(struct lex *l)
 		}
 		p = escape(l, p);
 		if (!p)
-			return bad(l, "a string has a wrong escape (\\u0000 and half characters too)");
+			return bad(
+				l, "a string has a wrong escape (\\u0000 and half characters too)");
 	}
 	l->at = close + 1;
 	*p = '\0';

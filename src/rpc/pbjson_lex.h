@@ -5,7 +5,16 @@
 
 struct arena;
 
-enum lex_kind { LEX_OBJECT, LEX_ARRAY, LEX_STRING, LEX_NUMBER, LEX_TRUE, LEX_FALSE, LEX_NULL, LEX_BAD };
+enum lex_kind {
+	LEX_OBJECT,
+	LEX_ARRAY,
+	LEX_STRING,
+	LEX_NUMBER,
+	LEX_TRUE,
+	LEX_FALSE,
+	LEX_NULL,
+	LEX_BAD
+};
 
 struct lex {
 	const char *at, *end, *start;

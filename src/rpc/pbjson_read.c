@@ -42,7 +42,8 @@ static bool fail(struct reader *r, enum st_code code, const struct level *at, co
 	struct buf path = {0};
 	write_path(&path, at);
 	if (r->st.code == ST_OK) /* the first one counts */
-		r->st = status_err(code, "%.200s%s%s", buf_str(&path).ptr, path.len ? ": " : "", what);
+		r->st = status_err(
+			code, "%.200s%s%s", buf_str(&path).ptr, path.len ? ": " : "", what);
 	buf_finish(&path);
 	return false;
 }
@@ -186,8 +187,8 @@ static bool read_entries(struct reader *r, const struct rpc_field *f,
 	return lex_take(&r->lex, '}') || bad_text(r, up);
 }
 
-static bool read_map(struct reader *r, const struct rpc_field *f,
-	const ProtobufCFieldDescriptor *d, ProtobufCMessage *message, const struct level *at)
+static bool read_map(struct reader *r, const struct rpc_field *f, const ProtobufCFieldDescriptor *d,
+	ProtobufCMessage *message, const struct level *at)
 {
 	struct map seen;
 	if (lex_take(&r->lex, '}'))
@@ -218,7 +219,8 @@ static bool choose(ProtobufCMessage *message, const ProtobufCFieldDescriptor *d)
 	return true;
 }
 
-static bool is_null(const struct rpc_field *f, const ProtobufCFieldDescriptor *d, struct lex_token t)
+static bool is_null(
+	const struct rpc_field *f, const ProtobufCFieldDescriptor *d, struct lex_token t)
 {
 	bool is_value = f->message && !f->is_map && f->message->wkt == RPC_WKT_VALUE;
 	bool is_enum = d->type == PROTOBUF_C_TYPE_ENUM &&
@@ -296,10 +298,11 @@ static bool read_moment(struct reader *r, const struct rpc_message *m, ProtobufC
 	int64_t *seconds = member(m, message, 0);
 	int32_t *nanos = member(m, message, 1);
 	if (is_string(t) && (is_time ? pbjson_read_timestamp(t.text, seconds, nanos)
-				      : pbjson_read_duration(t.text, seconds, nanos)))
+				     : pbjson_read_duration(t.text, seconds, nanos)))
 		return true;
-	return wrong(r, at, is_time ? "must be a time such as \"2026-03-01T12:00:00Z\""
-				    : "must be a duration such as \"1.5s\"");
+	return wrong(r, at,
+		is_time ? "must be a time such as \"2026-03-01T12:00:00Z\""
+			: "must be a duration such as \"1.5s\"");
 }
 
 /* The kinds of google.protobuf.Value by their field numbers. */
@@ -308,12 +311,17 @@ enum { KIND_NULL = 1, KIND_NUMBER, KIND_STRING, KIND_BOOL, KIND_STRUCT, KIND_LIS
 static bool read_any_value(struct reader *r, const struct rpc_message *m, ProtobufCMessage *message,
 	struct lex_token t, const struct level *at)
 {
-	static const unsigned kinds[] = {[LEX_OBJECT] = KIND_STRUCT, [LEX_ARRAY] = KIND_LIST,
-		[LEX_STRING] = KIND_STRING, [LEX_NUMBER] = KIND_NUMBER, [LEX_TRUE] = KIND_BOOL,
-		[LEX_FALSE] = KIND_BOOL, [LEX_NULL] = KIND_NULL};
+	static const unsigned kinds[] = {[LEX_OBJECT] = KIND_STRUCT,
+		[LEX_ARRAY] = KIND_LIST,
+		[LEX_STRING] = KIND_STRING,
+		[LEX_NUMBER] = KIND_NUMBER,
+		[LEX_TRUE] = KIND_BOOL,
+		[LEX_FALSE] = KIND_BOOL,
+		[LEX_NULL] = KIND_NULL};
 	const ProtobufCFieldDescriptor *d = &m->descriptor->fields[kinds[t.kind] - 1];
 	*(uint32_t *)(void *)((char *)message + d->quantifier_offset) = d->id;
-	return store(r, m->fields[kinds[t.kind] - 1].message, d, t, (char *)message + d->offset, at);
+	return store(
+		r, m->fields[kinds[t.kind] - 1].message, d, t, (char *)message + d->offset, at);
 }
 
 /* "a,bC" to {"a", "b_c"} */
@@ -328,7 +336,8 @@ static bool read_mask(struct reader *r, const struct rpc_message *m, ProtobufCMe
 		struct str path = str_cut(&rest, ',');
 		char *snake = arena_alloc(r->lex.arena, 2 * path.len + 1), *p = snake;
 		if (path.len == 0 || memchr(path.ptr, '_', path.len))
-			return wrong(r, at, "names are separated by commas and written in camelCase");
+			return wrong(
+				r, at, "names are separated by commas and written in camelCase");
 		for (size_t i = 0; i < path.len; i++) {
 			bool is_upper = path.ptr[i] >= 'A' && path.ptr[i] <= 'Z';
 			if (is_upper)
@@ -391,7 +400,8 @@ static bool read_any_wkt(struct reader *r, const struct rpc_message *type, Proto
 			if (!read_message(r, type, inner, t, at))
 				return false;
 		} else {
-			return wrong(r, at, "an Any of this type has \"@type\" and \"value\" alone");
+			return wrong(
+				r, at, "an Any of this type has \"@type\" and \"value\" alone");
 		}
 	} while (lex_take(&r->lex, ','));
 	return (lex_take(&r->lex, '}') && found) || wrong(r, at, "the Any has no value");
@@ -408,7 +418,8 @@ static bool read_any(struct reader *r, const struct rpc_message *m, ProtobufCMes
 	if (url.len == 0)
 		return lex_take(&r->lex, '}');
 	const char *slash = memrchr(url.ptr, '/', url.len);
-	const struct rpc_message *type = slash ? rpc_registry_find(m->registry, str_of(slash + 1)) : NULL;
+	const struct rpc_message *type =
+		slash ? rpc_registry_find(m->registry, str_of(slash + 1)) : NULL;
 	if (!type)
 		return wrong(r, at, "@type names no known type");
 	ProtobufCMessage *inner = make(r, at, type->descriptor);
@@ -547,7 +558,8 @@ static bool set_entry(struct reader *r, const struct rpc_field *f,
 	struct lex_token k = {LEX_STRING, {str_dup(r->lex.arena, key), key.len}};
 	const ProtobufCFieldDescriptor *v = &f->message->descriptor->fields[1];
 	ProtobufCMessage *entry = new_entry(r, f, d, message, &at, k);
-	return entry && set_scalar(r, &f->message->fields[1], v, (char *)entry + v->offset, text, &at);
+	return entry &&
+	       set_scalar(r, &f->message->fields[1], v, (char *)entry + v->offset, text, &at);
 }
 
 static bool set_path(struct reader *r, const struct rpc_message *m, ProtobufCMessage *message,

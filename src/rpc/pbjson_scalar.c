@@ -129,7 +129,8 @@ static bool read_enum(
 		return true;
 	}
 	if (t.kind == LEX_STRING) {
-		const ProtobufCEnumValue *v = protobuf_c_enum_descriptor_get_value_by_name(d, t.text.ptr);
+		const ProtobufCEnumValue *v =
+			protobuf_c_enum_descriptor_get_value_by_name(d, t.text.ptr);
 		if (v)
 			*ret_value = v->value;
 		if (v || !plain)
@@ -172,8 +173,9 @@ const char *pbjson_store(struct arena *a, const ProtobufCFieldDescriptor *d, str
 	case PROTOBUF_C_TYPE_INT64:
 	case PROTOBUF_C_TYPE_SINT64:
 	case PROTOBUF_C_TYPE_SFIXED64:
-		return read_signed(t, INT64_MIN, INT64_MAX, to) ? NULL
-								: "must be a whole number of 64 bits";
+		return read_signed(t, INT64_MIN, INT64_MAX, to)
+			       ? NULL
+			       : "must be a whole number of 64 bits";
 	case PROTOBUF_C_TYPE_UINT64:
 	case PROTOBUF_C_TYPE_FIXED64:
 		return read_unsigned(t, UINT64_MAX, to)
@@ -186,7 +188,8 @@ const char *pbjson_store(struct arena *a, const ProtobufCFieldDescriptor *d, str
 	case PROTOBUF_C_TYPE_BOOL:
 		return read_bool(t, plain, to) ? NULL : "must be true or false";
 	case PROTOBUF_C_TYPE_ENUM:
-		return read_enum(d->descriptor, t, plain, to) ? NULL : "is none of the enum's values";
+		return read_enum(d->descriptor, t, plain, to) ? NULL
+							      : "is none of the enum's values";
 	case PROTOBUF_C_TYPE_BYTES:
 		return read_bytes(a, t, to) ? NULL : "must be a string of base64";
 	case PROTOBUF_C_TYPE_STRING:

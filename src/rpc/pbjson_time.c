@@ -24,8 +24,7 @@ static void date_of(int64_t days, int64_t *ret_y, unsigned *ret_m, unsigned *ret
 	days += 719468;
 	int64_t era = (days >= 0 ? days : days - 146096) / 146097;
 	int64_t of_era = days - era * 146097;
-	int64_t year =
-		(of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+	int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
 	int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
 	int64_t month = (5 * of_year + 2) / 153;
 	*ret_d = (unsigned)(of_year - (153 * month + 2) / 5 + 1);

@@ -8,7 +8,8 @@
 #include "rpc/method.h"
 #include "rpc/pbjson_impl.h"
 
-static void put_message(struct buf *b, const struct rpc_message *m, const ProtobufCMessage *message);
+static void put_message(
+	struct buf *b, const struct rpc_message *m, const ProtobufCMessage *message);
 
 /* ---- scalars ---- */
 
@@ -138,7 +139,8 @@ static bool is_zero(const ProtobufCFieldDescriptor *d, const void *at)
 		return !*(char *const *)at || !**(char *const *)at;
 	if (d->type == PROTOBUF_C_TYPE_BYTES)
 		return ((const ProtobufCBinaryData *)at)->len == 0;
-	return memcmp(at, zeros, pbjson_size_of(d->type)) == 0; /* -0.0 is not zero: it is written */
+	return memcmp(at, zeros, pbjson_size_of(d->type)) ==
+	       0; /* -0.0 is not zero: it is written */
 }
 
 static bool is_set(const ProtobufCFieldDescriptor *d, const char *base)
@@ -225,8 +227,7 @@ static const void *member(const struct rpc_message *m, const ProtobufCMessage *m
 	return (const char *)message + m->descriptor->fields[i].offset;
 }
 
-static void put_list(
-	struct buf *b, const struct rpc_message *m, const ProtobufCMessage *message)
+static void put_list(struct buf *b, const struct rpc_message *m, const ProtobufCMessage *message)
 {
 	put_field(b, &m->fields[0], &m->descriptor->fields[0], (const char *)message);
 }
@@ -266,7 +267,8 @@ static void put_mask(struct buf *b, const struct rpc_message *m, const ProtobufC
 static const struct rpc_message *find_type(const struct rpc_message *any, struct str url)
 {
 	const char *slash = memrchr(url.ptr, '/', url.len);
-	struct str name = slash ? str_make(slash + 1, url.len - (size_t)(slash + 1 - url.ptr)) : url;
+	struct str name =
+		slash ? str_make(slash + 1, url.len - (size_t)(slash + 1 - url.ptr)) : url;
 	return rpc_registry_find(any->registry, name);
 }
 

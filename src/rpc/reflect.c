@@ -3,7 +3,15 @@
 
 /* Numbers of google/protobuf/descriptor.proto. */
 enum { SET_FILE = 1 };
-enum { FILE_NAME = 1, FILE_PACKAGE, FILE_DEPENDENCY, FILE_MESSAGE, FILE_ENUM, FILE_SERVICE, FILE_EXTENSION };
+enum {
+	FILE_NAME = 1,
+	FILE_PACKAGE,
+	FILE_DEPENDENCY,
+	FILE_MESSAGE,
+	FILE_ENUM,
+	FILE_SERVICE,
+	FILE_EXTENSION
+};
 enum { MESSAGE_FIELD = 2, MESSAGE_NESTED, MESSAGE_ENUM, MESSAGE_EXTENSION = 6, MESSAGE_ONEOF = 8 };
 enum { ANY_NAME = 1, PARTS = 2 }; /* of services methods, of enums values */
 enum { FIELD_EXTENDEE = 2, FIELD_NUMBER };
@@ -92,8 +100,10 @@ static bool has_message(struct str bytes, uint32_t number, struct str symbol)
 		if (!strip(&rest, text(part, ANY_NAME)))
 			continue;
 		if (rest.len == 0 || has_leaf(part, MESSAGE_FIELD, rest) ||
-			has_leaf(part, MESSAGE_ONEOF, rest) || has_leaf(part, MESSAGE_EXTENSION, rest) ||
-			has_parts(part, MESSAGE_ENUM, rest) || has_message(part, MESSAGE_NESTED, rest))
+			has_leaf(part, MESSAGE_ONEOF, rest) ||
+			has_leaf(part, MESSAGE_EXTENSION, rest) ||
+			has_parts(part, MESSAGE_ENUM, rest) ||
+			has_message(part, MESSAGE_NESTED, rest))
 			return true;
 	}
 	return false;
@@ -146,8 +156,8 @@ bool reflect_extension(struct str set, struct str type, int number, struct str *
 	return found;
 }
 
-void reflect_services(struct str set, void (*fn)(void *data, struct str package, struct str name),
-	void *data)
+void reflect_services(
+	struct str set, void (*fn)(void *data, struct str package, struct str name), void *data)
 {
 	struct str file, service;
 	for (size_t pos = 0; reflect_next(set, &pos, &file);)

@@ -14,7 +14,7 @@ bool reflect_file_by_symbol(struct str set, struct str symbol, struct str *ret_f
 bool reflect_extension(struct str set, struct str type, int number, struct str *ret_file,
 	void (*fn)(void *data, int number), void *data);
 /* The full name of each service. */
-void reflect_services(struct str set, void (*fn)(void *data, struct str package, struct str name),
-	void *data);
+void reflect_services(
+	struct str set, void (*fn)(void *data, struct str package, struct str name), void *data);
 /* The next import of a file, from *pos. */
 bool reflect_dependency(struct str file, size_t *pos, struct str *ret_name);

@@ -1,16 +1,16 @@
-/* fuzz_http: bytes of a peer against the whole server by HTTP. The first byte chooses: 0: as they are
- * (HTTP/1.1, mostly); 1: as HTTP/2's frames behind the preface, each record [length, type, flags,
- * stream, payload …], so that most inputs get behind the framing; 2: as the body of a gRPC, Connect
- * or gRPC-Web call, which the second byte chooses. */
+/* fuzz_http: bytes of a peer against the whole server by HTTP. The first byte chooses: 0: as they
+ * are (HTTP/1.1, mostly); 1: as HTTP/2's frames behind the preface, each record [length, type,
+ * flags, stream, payload …], so that most inputs get behind the framing; 2: as the body of a gRPC,
+ * Connect or gRPC-Web call, which the second byte chooses. */
 #include "fuzz_server.h"
 
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-static void put_frame(
-	struct buf *b, unsigned type, unsigned flags, unsigned stream, const uint8_t *payload, size_t len)
+static void put_frame(struct buf *b, unsigned type, unsigned flags, unsigned stream,
+	const uint8_t *payload, size_t len)
 {
-	const uint8_t head[] = {(uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len, (uint8_t)type,
-		(uint8_t)flags, 0, 0, 0, (uint8_t)stream};
+	const uint8_t head[] = {(uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len,
+		(uint8_t)type, (uint8_t)flags, 0, 0, 0, (uint8_t)stream};
 	buf_add(b, head, sizeof(head));
 	buf_add(b, payload, len);
 }
@@ -33,9 +33,13 @@ static void call(struct buf *b, uint8_t choice, const uint8_t *data, size_t size
 		"application/connect+json", "application/connect+proto", "application/grpc-web",
 		"application/grpc-web-text", "application/grpc-web+json", "text/plain"};
 	static const char *const paths[] = {"/b", "/d", "/e", "/s"};
-	buf_fmt(b, "POST %s HTTP/1.1\r\nhost: f\r\nauthorization: Bearer %s\r\ncontent-type: %s\r\n%s%s",
+	buf_fmt(b,
+		"POST %s HTTP/1.1\r\nhost: f\r\nauthorization: Bearer %s\r\ncontent-type: "
+		"%s\r\n%s%s",
 		paths[choice >> 3 & 3], choice & 0x20 ? "aaaa" : "aa", types[choice & 7],
-		choice & 0x40 ? "content-encoding: gzip\r\nconnect-content-encoding: gzip\r\ngrpc-encoding: gzip\r\n" : "",
+		choice & 0x40 ? "content-encoding: gzip\r\nconnect-content-encoding: "
+				"gzip\r\ngrpc-encoding: gzip\r\n"
+			      : "",
 		choice & 0x80 ? "accept-encoding: gzip\r\nconnect-accept-encoding: gzip\r\n" : "");
 	buf_fmt(b, "content-length: %zu\r\n\r\n", size);
 	buf_add(b, data, size);

@@ -1,5 +1,5 @@
-/* fuzz_pbjson: text as a message of every kind of field, and back: what is read must be written so that
- * it is read again as the same. */
+/* fuzz_pbjson: text as a message of every kind of field, and back: what is read must be written so
+ * that it is read again as the same. */
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>
@@ -24,7 +24,8 @@ static void write_and_read_again(struct arena *a, const ProtobufCMessage *m)
 	buf_finish(&second);
 }
 
-/* The first byte: 0: JSON; 1: "path=value" of a query; 2: the binary form, which JSON must carry. */
+/* The first byte: 0: JSON; 1: "path=value" of a query; 2: the binary form, which JSON must carry.
+ */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct arena *a = arena_create();

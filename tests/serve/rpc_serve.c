@@ -13,11 +13,23 @@ static const struct {
 	size_t size;
 } settings[] = {
 #define SETTING(field)                                                                             \
-	{#field, offsetof(struct rpc_limits, field), sizeof(((struct rpc_limits *)0)->field)}
-	SETTING(max_message), SETTING(max_header), SETTING(max_streams), SETTING(max_buffered),
-	SETTING(max_buffered_hard), SETTING(max_connections), SETTING(handshake_ms),
-	SETTING(frame_ms), SETTING(idle_ms), SETTING(stall_ms), SETTING(ping_interval_ms),
-	SETTING(resets_per_s), SETTING(controls_per_s),
+	{                                                                                          \
+#field, offsetof(struct rpc_limits, field),                                        \
+			sizeof(((struct rpc_limits *)0)->field)                                    \
+	}
+	SETTING(max_message),
+	SETTING(max_header),
+	SETTING(max_streams),
+	SETTING(max_buffered),
+	SETTING(max_buffered_hard),
+	SETTING(max_connections),
+	SETTING(handshake_ms),
+	SETTING(frame_ms),
+	SETTING(idle_ms),
+	SETTING(stall_ms),
+	SETTING(ping_interval_ms),
+	SETTING(resets_per_s),
+	SETTING(controls_per_s),
 };
 
 static bool set(struct rpc_limits *l, struct str argument)

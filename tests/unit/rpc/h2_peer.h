@@ -3,8 +3,18 @@
 #include "fixture.h"
 #include <nghttp2/nghttp2.h>
 
-enum { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE,
-	CONTINUATION };
+enum {
+	DATA,
+	HEADERS,
+	PRIORITY,
+	RST_STREAM,
+	SETTINGS,
+	PUSH_PROMISE,
+	PING,
+	GOAWAY,
+	WINDOW_UPDATE,
+	CONTINUATION
+};
 enum { END_STREAM = 1, ACK = 1, END_HEADERS = 4 };
 
 struct h2_frame {
@@ -38,8 +48,8 @@ struct h2_peer {
 
 static inline void put_u32(struct buf *b, uint32_t v)
 {
-	const uint8_t bytes[] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8),
-		(uint8_t)v};
+	const uint8_t bytes[] = {
+		(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
 	buf_add(b, bytes, sizeof(bytes));
 }
 
@@ -90,8 +100,7 @@ static inline void put_fields(struct h2_peer *h, struct buf *b, const char *cons
 			strlen(fields[2 * n]), strlen(fields[2 * n + 1]), NGHTTP2_NV_FLAG_NONE};
 	size_t bound = nghttp2_hd_deflate_bound(h->deflater, nva, n);
 	buf_reserve(b, bound);
-	ssize_t len = nghttp2_hd_deflate_hd(
-		h->deflater, (uint8_t *)b->ptr + b->len, bound, nva, n);
+	ssize_t len = nghttp2_hd_deflate_hd(h->deflater, (uint8_t *)b->ptr + b->len, bound, nva, n);
 	assert_true(len >= 0);
 	b->len += (size_t)len;
 }
@@ -174,8 +183,8 @@ static inline void inflate_fields(struct h2_peer *h, struct h2_response *r, stru
 	while (block.len > 0) {
 		nghttp2_nv nv;
 		int flags = 0;
-		ssize_t n = nghttp2_hd_inflate_hd2(h->inflater, &nv, &flags,
-			(const uint8_t *)block.ptr, block.len, 1);
+		ssize_t n = nghttp2_hd_inflate_hd2(
+			h->inflater, &nv, &flags, (const uint8_t *)block.ptr, block.len, 1);
 		assert_true(n >= 0);
 		block = str_make(block.ptr + n, block.len - (size_t)n);
 		if (flags & NGHTTP2_HD_INFLATE_EMIT)

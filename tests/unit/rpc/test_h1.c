@@ -98,10 +98,13 @@ static void expect_closed(struct pair *t)
 	assert_int_equal(t->p.in.len, 0);
 }
 
-static void post(struct pair *t, const char *path, const char *type, const char *more, const char *body)
+static void post(
+	struct pair *t, const char *path, const char *type, const char *more, const char *body)
 {
 	struct buf b = {0};
-	buf_fmt(&b, "POST %s HTTP/1.1\r\nHost: t\r\nContent-Type: %s\r\n%sContent-Length: %zu\r\n\r\n%s",
+	buf_fmt(&b,
+		"POST %s HTTP/1.1\r\nHost: t\r\nContent-Type: %s\r\n%sContent-Length: "
+		"%zu\r\n\r\n%s",
 		path, type, more, strlen(body), body);
 	peer_send_buf(&t->p, &b);
 }
@@ -132,9 +135,10 @@ static void one_after_the_other(void **state)
 
 static void byte_by_byte_is_the_same(void **state)
 {
-	static const char text[] = "\r\nPOST /t.T/Echo HTTP/1.1\r\nHOST:t\r\ncontent-TYPE:\tapplication/json \r\n"
-				   "Transfer-Encoding: chunked\r\n\r\n5;ext=1\r\n{\"seq\r\n0c\r\nuence\":\"42\"}\r\n"
-				   "0\r\nTrailer: x\r\n\r\n";
+	static const char text[] =
+		"\r\nPOST /t.T/Echo HTTP/1.1\r\nHOST:t\r\ncontent-TYPE:\tapplication/json \r\n"
+		"Transfer-Encoding: chunked\r\n\r\n5;ext=1\r\n{\"seq\r\n0c\r\nuence\":\"42\"}\r\n"
+		"0\r\nTrailer: x\r\n\r\n";
 	struct pair t;
 	(void)state;
 	start(&t, NULL);
@@ -192,12 +196,14 @@ static void continue_is_sent_when_it_makes_sense(void **state)
 	assert_int_equal(t.status, 100);
 	send_text(&t, "{}");
 	expect(&t, 200, "{}");
-	send_text(&t, "POST /nix HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+	send_text(&t, "POST /nix HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: "
+		      "2\r\n\r\n");
 	expect(&t, 404, "nothing at /nix");
 	send_text(&t, "{}"); /* it comes all the same, and is dropped */
 	post_json(&t, "Echo", "{}");
 	expect(&t, 200, "{}");
-	send_text(&t, "POST /t.T/Echo HTTP/1.1\r\nHost: t\r\nExpect: tea\r\nContent-Length: 2\r\n\r\n{}");
+	send_text(&t,
+		"POST /t.T/Echo HTTP/1.1\r\nHost: t\r\nExpect: tea\r\nContent-Length: 2\r\n\r\n{}");
 	expect(&t, 417, "100-continue");
 	stop(&t);
 }
@@ -213,12 +219,14 @@ static void connection_is_kept_or_closed_as_asked(void **state)
 	expect_closed(&t);
 	stop(&t);
 	start(&t, NULL);
-	send_text(&t, "POST /t.T/Echo HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}");
+	send_text(&t, "POST /t.T/Echo HTTP/1.0\r\nContent-Type: "
+		      "application/json\r\nContent-Length: 2\r\n\r\n{}");
 	expect(&t, 200, "{}");
 	expect_closed(&t);
 	stop(&t);
 	start(&t, NULL);
-	send_text(&t, "POST /t.T/Echo HTTP/1.0\r\nConnection: keep-alive\r\nContent-Type: application/json\r\n"
+	send_text(&t, "POST /t.T/Echo HTTP/1.0\r\nConnection: keep-alive\r\nContent-Type: "
+		      "application/json\r\n"
 		      "Content-Length: 2\r\n\r\n{}");
 	expect(&t, 200, "{}");
 	assert_non_null(in_head(&t, "connection: keep-alive"));
@@ -271,7 +279,8 @@ static void smuggling_is_refused(void **state)
 		{H "Content-Length: 99999999999999999999999\r\n\r\n{}", 400},
 		{H "Content-Length: \r\n\r\n{}", 400},
 		{H "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 0},
-		{H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+		{H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+			400},
 		{H "Transfer-Encoding: identity\r\n\r\n{}", 0},
 		{H "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
 		{H "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 0},
@@ -315,7 +324,8 @@ static void smuggling_is_refused(void **state)
 		start(&t, NULL);
 		send_text(&t, cases[i].text);
 		response(&t);
-		if (cases[i].status ? t.status != cases[i].status : t.status < 400 || t.status > 505)
+		if (cases[i].status ? t.status != cases[i].status
+				    : t.status < 400 || t.status > 505)
 			fail_msg("%s\n-> %s%s", cases[i].text, t.head.ptr, buf_str(&t.body).ptr);
 		assert_non_null(in_head(&t, "connection: close"));
 		expect_closed(&t);
@@ -343,7 +353,9 @@ static void headers_are_limited(void **state)
 	for (int i = 0; i < 3; i++) /* an endless one is not waited for */
 		peer_send(&t.p, b.ptr, b.len - 24);
 	for (int i = 0; i < 100; i++)
-		send_text(&t, "X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n");
+		send_text(&t, "X: "
+			      "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
+			      "yyyyy\r\n");
 	response(&t);
 	assert_true(t.status == 431 || t.status == 400);
 	expect_closed(&t);
@@ -351,7 +363,9 @@ static void headers_are_limited(void **state)
 	start(&t, &(struct rpc_limits){.max_header = 2000}); /* the trailer too */
 	send_text(&t, H "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n");
 	for (int i = 0; i < 60; i++)
-		send_text(&t, "X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n");
+		send_text(&t, "X: "
+			      "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
+			      "yyyyy\r\n");
 	response(&t);
 	assert_int_equal(t.status, 400);
 	stop(&t);
@@ -435,8 +449,10 @@ static void slow_reader_holds_its_stream(void **state)
 	(void)state;
 	start(&t, &(struct rpc_limits){.max_buffered = 100000});
 	transport_pause(t.p.t);
-	buf_fmt(&b, "POST /t.T/Source HTTP/1.1\r\nHost: t\r\nContent-Type: application/connect+json\r\n"
-		    "Content-Length: %zu\r\n\r\n", sizeof(message) - 1 + 5);
+	buf_fmt(&b,
+		"POST /t.T/Source HTTP/1.1\r\nHost: t\r\nContent-Type: application/connect+json\r\n"
+		"Content-Length: %zu\r\n\r\n",
+		sizeof(message) - 1 + 5);
 	buf_add(&b, "\0\0\0\0", 4);
 	buf_addc(&b, (char)(sizeof(message) - 1));
 	buf_adds(&b, message);
@@ -465,8 +481,9 @@ static void paused_handler_holds_the_sender(void **state)
 	memset(text, ' ', 20000);
 	start(&t, NULL);
 	t.w->paused_after = 1;
-	send_text(&t, "POST /t.T/Sink HTTP/1.1\r\nHost: t\r\nContent-Type: application/connect+json\r\n"
-		      "Transfer-Encoding: chunked\r\n\r\n");
+	send_text(&t,
+		"POST /t.T/Sink HTTP/1.1\r\nHost: t\r\nContent-Type: application/connect+json\r\n"
+		"Transfer-Encoding: chunked\r\n\r\n");
 	memcpy(text, "{\"sequence\":\"1\"}", 16);
 	for (int i = 0; i < 400; i++) {
 		send_text(&t, "4e25\r\n");
@@ -500,8 +517,9 @@ static void failures_have_status_code_and_details(void **state)
 	(void)state;
 	start(&t, NULL);
 	post_json(&t, "Fail", "{\"message\":\"x\"}");
-	expect(&t, 400, "{\"code\":\"failed_precondition\",\"message\":\"not x\",\"details\":["
-			"{\"type\":\"google.rpc.BadRequest\",\"value\":\"ChAKBG5hbWUSCGlzIHRha2Vu\"}");
+	expect(&t, 400,
+		"{\"code\":\"failed_precondition\",\"message\":\"not x\",\"details\":["
+		"{\"type\":\"google.rpc.BadRequest\",\"value\":\"ChAKBG5hbWUSCGlzIHRha2Vu\"}");
 	assert_non_null(in_head(&t, "content-type: application/json"));
 	post_json(&t, "Echo", "{\"nix\":1}");
 	expect(&t, 400, "\"nix: there is no such field\"");
@@ -580,21 +598,25 @@ static void streams_end_with_an_envelope(void **state)
 	struct pair t;
 	(void)state;
 	start(&t, NULL);
-	send_text(&t, "POST /t.T/Sink HTTP/1.1\r\nHost: t\r\nContent-Type: application/connect+json\r\n"
-		      "Content-Length: 42\r\n\r\n");
+	send_text(&t,
+		"POST /t.T/Sink HTTP/1.1\r\nHost: t\r\nContent-Type: application/connect+json\r\n"
+		"Content-Length: 42\r\n\r\n");
 	peer_send(&t.p, "\0\0\0\0\x10{\"sequence\":\"1\"}\0\0\0\0\x10{\"sequence\":\"2\"}", 42);
 	response(&t);
 	assert_int_equal(t.status, 200);
 	assert_int_equal(t.body.len, 5 + 16 + 5 + 2);
 	assert_memory_equal(t.body.ptr, "\0\0\0\0\x10{\"sequence\":\"3\"}\2\0\0\0\2{}", 28);
-	send_text(&t, "POST /t.T/Sink HTTP/1.1\r\nHost: t\r\nContent-Type: application/connect+json\r\n"
-		      "Content-Length: 8\r\n\r\n");
+	send_text(&t,
+		"POST /t.T/Sink HTTP/1.1\r\nHost: t\r\nContent-Type: application/connect+json\r\n"
+		"Content-Length: 8\r\n\r\n");
 	peer_send(&t.p, "\0\0\0\0\3abc", 8);
 	response(&t);
 	assert_int_equal(t.status, 200);
 	assert_int_equal(t.body.ptr[0], 2);
-	assert_non_null(memmem(t.body.ptr, t.body.len, "{\"error\":{\"code\":\"invalid_argument\"", 34));
-	send_text(&t, "POST /t.T/Source HTTP/1.1\r\nHost: t\r\nContent-Type: application/connect+proto\r\n"
+	assert_non_null(
+		memmem(t.body.ptr, t.body.len, "{\"error\":{\"code\":\"invalid_argument\"", 34));
+	send_text(&t, "POST /t.T/Source HTTP/1.1\r\nHost: t\r\nContent-Type: "
+		      "application/connect+proto\r\n"
 		      "Content-Length: 0\r\n\r\n");
 	response(&t);
 	assert_non_null(memmem(t.body.ptr, t.body.len, "none came", 9));
@@ -625,7 +647,8 @@ static void web_has_its_trailers_in_the_body(void **state)
 	struct arena *a = arena_create();
 	struct str decoded;
 	assert_true(str_unbase64(a, buf_str(&t.body), &decoded));
-	assert_non_null(memmem(decoded.ptr, decoded.len, "grpc-status: 3\r\ngrpc-message: the body is not base64", 52));
+	assert_non_null(memmem(decoded.ptr, decoded.len,
+		"grpc-status: 3\r\ngrpc-message: the body is not base64", 52));
 	arena_destroy(a);
 	post(&t, "/t.T/Echo", "application/grpc-web+xml", "", "");
 	expect(&t, 415, "is not application/grpc-web");

@@ -148,7 +148,8 @@ static void header_is_held_to_the_protocol(void **state)
 	for (uint32_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		h2_headers(&t.h, 2 * i + 1, false,
 			(const char *const[]){":method", cases[i].method, ":scheme", "http",
-				":authority", "t", ":path", "/t.T/Echo", "content-type", cases[i].type, NULL});
+				":authority", "t", ":path", "/t.T/Echo", "content-type",
+				cases[i].type, NULL});
 		h2_event(&t.h, 2 * i + 1, 1, 1, true);
 		h2_response(&t.h, 2 * i + 1);
 		h2_expect(&t.h, cases[i].expect);

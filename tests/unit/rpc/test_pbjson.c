@@ -1,5 +1,5 @@
-/* proto3's JSON mapping (https://protobuf.dev/programming-guides/json/): what is read, what is written,
- * what is refused and with which words. */
+/* proto3's JSON mapping (https://protobuf.dev/programming-guides/json/): what is read, what is
+ * written, what is refused and with which words. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -67,18 +67,23 @@ static void scalars(void **state)
 	(void)state;
 	same("{}");
 	expect(" \t\r\n{ } \n", "{}");
-	same("{\"int32Field\":-2147483648,\"int64Field\":\"-9223372036854775808\",\"uint32Field\":4294967295,"
+	same("{\"int32Field\":-2147483648,\"int64Field\":\"-9223372036854775808\",\"uint32Field\":"
+	     "4294967295,"
 	     "\"uint64Field\":\"18446744073709551615\",\"sint32Field\":-1,\"sint64Field\":\"-1\","
-	     "\"fixed32Field\":1,\"fixed64Field\":\"1\",\"sfixed32Field\":-1,\"sfixed64Field\":\"-1\","
+	     "\"fixed32Field\":1,\"fixed64Field\":\"1\",\"sfixed32Field\":-1,\"sfixed64Field\":\"-"
+	     "1\","
 	     "\"floatField\":1.5,\"doubleField\":0.1,\"boolField\":true,\"stringField\":\"x\","
-	     "\"bytesField\":\"AP8=\",\"color\":\"COLOR_RED\",\"inner\":{\"a\":1},\"otherName\":\"r\"}");
+	     "\"bytesField\":\"AP8=\",\"color\":\"COLOR_RED\",\"inner\":{\"a\":1},\"otherName\":"
+	     "\"r\"}");
 	/* both names of a field, numbers as text, text as numbers */
 	expect("{\"int32_field\":\"7\",\"int64Field\":8,\"renamed\":\"x\"}",
 		"{\"int32Field\":7,\"int64Field\":\"8\",\"otherName\":\"x\"}");
-	expect("{\"int32Field\":1.0,\"uint32Field\":1e2,\"int64Field\":-0,\"uint64Field\":\"1.5e1\"}",
+	expect("{\"int32Field\":1.0,\"uint32Field\":1e2,\"int64Field\":-0,\"uint64Field\":\"1."
+	       "5e1\"}",
 		"{\"int32Field\":1,\"uint32Field\":100,\"uint64Field\":\"15\"}");
 	/* defaults and null are left out */
-	expect("{\"int32Field\":0,\"stringField\":\"\",\"boolField\":false,\"color\":0,\"bytesField\":\"\","
+	expect("{\"int32Field\":0,\"stringField\":\"\",\"boolField\":false,\"color\":0,"
+	       "\"bytesField\":\"\","
 	       "\"inner\":null,\"strings\":null,\"stringMap\":null,\"doubleField\":null}",
 		"{}");
 	expect("{\"color\":-2}", "{\"color\":\"COLOR_BLUE\"}");
@@ -94,7 +99,8 @@ static void floats(void **state)
 	same("{\"floatField\":0.1,\"doubleField\":1.7976931348623157e+308}");
 	same("{\"floatField\":3.4028235e+38}");
 	same("{\"doubleField\":4.94065645841247e-324}");
-	expect("{\"doubleField\":\"1.50\",\"floatField\":\"2\"}", "{\"floatField\":2,\"doubleField\":1.5}");
+	expect("{\"doubleField\":\"1.50\",\"floatField\":\"2\"}",
+		"{\"floatField\":2,\"doubleField\":1.5}");
 	refused("{\"floatField\":1e39}", "floatField: must be a number that a float holds");
 	refused("{\"doubleField\":1e999}", "doubleField: must be a number");
 	refused("{\"doubleField\":\"nan\"}", "must be a number");
@@ -171,12 +177,16 @@ static void strings(void **state)
 static void lists_and_maps(void **state)
 {
 	(void)state;
-	same("{\"int32s\":[1,2,3,4,5],\"uint64s\":[\"1\",\"2\"],\"doubles\":[1.5,\"NaN\"],\"bools\":[true,false],"
-	     "\"strings\":[\"a\",\"\",\"b\"],\"blobs\":[\"\",\"AA==\"],\"colors\":[\"COLOR_RED\",\"COLOR_UNSPECIFIED\"],"
+	same("{\"int32s\":[1,2,3,4,5],\"uint64s\":[\"1\",\"2\"],\"doubles\":[1.5,\"NaN\"],"
+	     "\"bools\":[true,false],"
+	     "\"strings\":[\"a\",\"\",\"b\"],\"blobs\":[\"\",\"AA==\"],\"colors\":[\"COLOR_RED\","
+	     "\"COLOR_UNSPECIFIED\"],"
 	     "\"inners\":[{},{\"a\":1},{\"a\":2}]}");
 	expect("{\"strings\":[],\"stringMap\":{}}", "{}");
-	same("{\"stringMap\":{\"a\":\"1\",\"b\":\"\",\"\":\"empty\"},\"int64Map\":{\"-5\":{\"a\":1},\"7\":{}},"
-	     "\"boolMap\":{\"true\":\"COLOR_RED\",\"false\":\"COLOR_BLUE\"},\"uint32Map\":{\"4294967295\":\"AA==\"}}");
+	same("{\"stringMap\":{\"a\":\"1\",\"b\":\"\",\"\":\"empty\"},\"int64Map\":{\"-5\":{\"a\":1}"
+	     ",\"7\":{}},"
+	     "\"boolMap\":{\"true\":\"COLOR_RED\",\"false\":\"COLOR_BLUE\"},\"uint32Map\":{"
+	     "\"4294967295\":\"AA==\"}}");
 	refused("{\"stringMap\":{\"a\":\"1\",\"a\":\"2\"}}", "stringMap.a: stands twice");
 	refused("{\"stringMap\":{a:1}}", "not JSON at byte");
 	refused("{\"int32s\":[1,]}", "not JSON");
@@ -210,13 +220,15 @@ static void times(void **state)
 	same("{\"time\":\"2024-02-29T23:59:59.120Z\"}");
 	same("{\"time\":\"1969-12-31T23:59:59.000001Z\"}");
 	same("{\"time\":\"1970-01-01T00:00:00Z\",\"times\":[\"2000-02-29T00:00:00Z\"]}");
-	expect("{\"time\":\"2026-03-01t12:00:00.5+01:30\"}", "{\"time\":\"2026-03-01T10:30:00.500Z\"}");
+	expect("{\"time\":\"2026-03-01t12:00:00.5+01:30\"}",
+		"{\"time\":\"2026-03-01T10:30:00.500Z\"}");
 	expect("{\"time\":\"1970-01-01T00:00:00-00:01\"}", "{\"time\":\"1970-01-01T00:01:00Z\"}");
 	static const char *const bad[] = {"0000-01-01T00:00:00Z", "2026-02-29T00:00:00Z",
 		"2026-13-01T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z",
 		"2026-01-01T00:00:60Z", "2026-01-01T00:00:00", "2026-01-01 00:00:00Z",
 		"2026-1-01T00:00:00Z", "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00.1234567890Z",
-		"2026-01-01T00:00:00+0100", "0001-01-01T00:00:00+00:01", "2026-01-01T00:00:00Zx", ""};
+		"2026-01-01T00:00:00+0100", "0001-01-01T00:00:00+00:01", "2026-01-01T00:00:00Zx",
+		""};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		char text[100];
 		(void)snprintf(text, sizeof(text), "{\"time\":\"%s\"}", bad[i]);
@@ -245,7 +257,8 @@ static void well_known_types(void **state)
 	refused("{\"mask\":\"foo_bar\"}", "mask: names are separated");
 	refused("{\"mask\":\"a,,b\"}", "mask: names are separated");
 	refused("{\"empty\":{\"a\":1}}", "empty.a: there is no such field");
-	same("{\"boolValue\":false,\"int32Value\":0,\"int64Value\":\"5\",\"uint64Value\":\"0\",\"doubleValue\":1.5,"
+	same("{\"boolValue\":false,\"int32Value\":0,\"int64Value\":\"5\",\"uint64Value\":\"0\","
+	     "\"doubleValue\":1.5,"
 	     "\"stringValue\":\"\",\"bytesValue\":\"AA==\"}");
 	expect("{\"boolValue\":null}", "{}");
 	refused("{\"int32Value\":\"x\"}", "int32Value: must be");
@@ -256,8 +269,10 @@ static void any(void **state)
 {
 	(void)state;
 	same("{\"any\":{}}");
-	same("{\"any\":{\"@type\":\"type.googleapis.com/skep.v1.StackRef\",\"project\":\"p\",\"name\":\"n\"}}");
-	same("{\"any\":{\"@type\":\"type.googleapis.com/google.protobuf.Duration\",\"value\":\"1.500s\"}}");
+	same("{\"any\":{\"@type\":\"type.googleapis.com/"
+	     "skep.v1.StackRef\",\"project\":\"p\",\"name\":\"n\"}}");
+	same("{\"any\":{\"@type\":\"type.googleapis.com/"
+	     "google.protobuf.Duration\",\"value\":\"1.500s\"}}");
 	expect("{\"any\":{\"name\":\"n\",\"@type\":\"x/skep.v1.StackRef\",\"project\":\"p\"}}",
 		"{\"any\":{\"@type\":\"x/skep.v1.StackRef\",\"project\":\"p\",\"name\":\"n\"}}");
 	expect("{\"any\":{\"value\":\"2s\",\"@type\":\"x/google.protobuf.Duration\"}}",
@@ -266,20 +281,23 @@ static void any(void **state)
 	refused("{\"any\":{\"@type\":\"x/nix\"}}", "any: @type names no known type");
 	refused("{\"any\":{\"@type\":5}}", "any: @type must be a string");
 	refused("{\"any\":{\"@type\":\"skep.v1.StackRef\"}}", "@type names no known type");
-	refused("{\"any\":{\"@type\":\"x/skep.v1.StackRef\",\"nix\":1}}", "nix: there is no such field");
+	refused("{\"any\":{\"@type\":\"x/skep.v1.StackRef\",\"nix\":1}}",
+		"nix: there is no such field");
 	refused("{\"any\":{\"@type\":\"x/google.protobuf.Duration\"}}", "the Any has no value");
-	refused("{\"any\":{\"@type\":\"x/google.protobuf.Duration\",\"value\":\"2s\",\"x\":1}}", "alone");
+	refused("{\"any\":{\"@type\":\"x/google.protobuf.Duration\",\"value\":\"2s\",\"x\":1}}",
+		"alone");
 	refused("{\"any\":[]}", "any: must be an object");
 }
 
 static void what_is_not_json(void **state)
 {
-	static const char *const bad[] = {"", " ", "{", "}", "{,}", "{\"int32Field\"}", "{\"int32Field\":}",
-		"{\"int32Field\":1,}", "{\"int32Field\":1}x", "{} {}", "{\"int32Field\":01}",
-		"{\"int32Field\":+1}", "{\"int32Field\":1.}", "{\"int32Field\":.5}", "{\"int32Field\":1e}",
-		"{\"int32Field\":-}", "{int32Field:1}", "{'int32Field':1}", "{\"boolField\":tru}",
-		"{\"boolField\":True}", "{\"doubleField\":NaN}", "{\"doubleField\":Infinity}",
-		"\xef\xbb\xbf{}", "{/**/}", "{\"int32Field\":1 \"int64Field\":1}"};
+	static const char *const bad[] = {"", " ", "{", "}", "{,}", "{\"int32Field\"}",
+		"{\"int32Field\":}", "{\"int32Field\":1,}", "{\"int32Field\":1}x", "{} {}",
+		"{\"int32Field\":01}", "{\"int32Field\":+1}", "{\"int32Field\":1.}",
+		"{\"int32Field\":.5}", "{\"int32Field\":1e}", "{\"int32Field\":-}",
+		"{int32Field:1}", "{'int32Field':1}", "{\"boolField\":tru}", "{\"boolField\":True}",
+		"{\"doubleField\":NaN}", "{\"doubleField\":Infinity}", "\xef\xbb\xbf{}", "{/**/}",
+		"{\"int32Field\":1 \"int64Field\":1}"};
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		refused(bad[i], "not JSON at byte");

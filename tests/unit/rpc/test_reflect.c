@@ -36,7 +36,8 @@ static void files_by_symbol(void **state)
 		"skep.test.v1.All.Inner.a", "skep.test.v1.All.int32_field", "skep.test.v1.Color",
 		"skep.test.v1.Color.COLOR_RED", "skep.test.v1.All.choice"};
 	static const char *const unknown[] = {"skep.test.v1", "skep.test.v1.", "skep.test.v1.Al",
-		"skep.test.v1.All.Nix", "skep.test.v1.All.Inner.b", "All", "", ".", "skep.test.v1.All."};
+		"skep.test.v1.All.Nix", "skep.test.v1.All.Inner.b", "All", "", ".",
+		"skep.test.v1.All."};
 	struct str file;
 	(void)state;
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
@@ -62,10 +63,13 @@ static void extensions(void **state)
 	struct str file;
 	int n = 0;
 	(void)state;
-	assert_true(reflect_extension(set(), STR("google.protobuf.FieldOptions"), 50701, &file, NULL, NULL));
+	assert_true(reflect_extension(
+		set(), STR("google.protobuf.FieldOptions"), 50701, &file, NULL, NULL));
 	assert_true(has(file, "skep/v1/options.proto"));
-	assert_false(reflect_extension(set(), STR("google.protobuf.FieldOptions"), 1, &file, NULL, NULL));
-	assert_true(reflect_extension(set(), STR("google.protobuf.MethodOptions"), 0, &file, count, &n));
+	assert_false(reflect_extension(
+		set(), STR("google.protobuf.FieldOptions"), 1, &file, NULL, NULL));
+	assert_true(reflect_extension(
+		set(), STR("google.protobuf.MethodOptions"), 0, &file, count, &n));
 	assert_true(n >= 3);
 	assert_false(reflect_extension(set(), STR("nix"), 0, &file, count, &n));
 }
