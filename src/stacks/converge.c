@@ -293,7 +293,7 @@ static enum converge_verdict fail(struct converge *c, enum converge_cause cause,
 static enum converge_verdict blame_kept(struct converge *c, const struct converge_task *t,
 	enum converge_cause cause, const char *what)
 {
-	char story[640];
+	char story[600];
 	tell(story, sizeof(story), c, t);
 	c->cause = cause;
 	c->failed = *t;

@@ -79,7 +79,7 @@ static void defaults_are_complete_and_in_their_own_bounds(void **state)
 	}
 	assert_string_equal(config_text(&config, CONFIG_LISTEN), "127.0.0.1:7700");
 	assert_int_equal(config_number(&config, CONFIG_SOCKET_MODE), 0660);
-	assert_int_equal(config_number(&config, CONFIG_JOB_LEASE), 15000);
+	assert_int_equal(config_number(&config, CONFIG_JOB_LEASE), 4000);
 	assert_int_equal(config_number(&config, CONFIG_MAX_MESSAGE), 4 << 20);
 	assert_int_equal(config_number(&config, CONFIG_MIGRATE), 1);
 	assert_int_equal(config_number(&config, CONFIG_LOG_LEVEL), 1);
