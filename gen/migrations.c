@@ -645,6 +645,24 @@ static const char sql_0010_fair_jobs[] =
 	"  end if;\n"
 	"  update job_gates g set due_at = due where g.project_id = pid;\n"
 	"end $$;\n";
+static const char sql_0011_daemons[] =
+	"-- Which daemons there are, as they say themselves every few seconds. Nothing is decided by it: it is for people.\n"
+	"create table daemons (\n"
+	"  id uuid primary key, -- a new one at every start\n"
+	"  host text not null,\n"
+	"  version text not null,\n"
+	"  slots integer not null,\n"
+	"  running integer not null,\n"
+	"  started_at timestamptz not null default clock_timestamp(),\n"
+	"  seen_at timestamptz not null default clock_timestamp()\n"
+	");\n"
+	"-- How many jobs ended of late?\n"
+	"create index deployment_jobs_ended on deployment_jobs (finished_at) where finished_at is not null;\n"
+	"\n"
+	"-- The project that a caller names; null: none is named, and the caller may see every one.\n"
+	"create function skep_project_or_all(ref text, scope uuid) returns uuid language sql stable as $$\n"
+	"  select case when ref = '' then scope else skep_project(ref, scope) end\n"
+	"$$;\n";
 
 const struct migration skep_migrations[] = {
 	{ "0001_foundation.sql", { sql_0001_foundation, sizeof(sql_0001_foundation) - 1 } },
@@ -654,5 +672,6 @@ const struct migration skep_migrations[] = {
 	{ "0005_adopt.sql", { sql_0005_adopt, sizeof(sql_0005_adopt) - 1 } },
 	{ "0006_housekeeping.sql", { sql_0006_housekeeping, sizeof(sql_0006_housekeeping) - 1 } },
 	{ "0010_fair_jobs.sql", { sql_0010_fair_jobs, sizeof(sql_0010_fair_jobs) - 1 } },
+	{ "0011_daemons.sql", { sql_0011_daemons, sizeof(sql_0011_daemons) - 1 } },
 	{ 0 },
 };

@@ -32,6 +32,7 @@ struct api {
 	void (*job_ready)(void *data, const char *job_id);
 	void (*job_cancel)(void *data, const char *job_id);
 	void (*dependencies)(void *data, struct api_dependency ret[API_DEPENDENCIES]);
+	unsigned job_project_running; /* of a project that has no number of its own; 0 = no cap */
 	struct stacks *stacks;     /* borrowed: the Engine, for plans */
 	struct observer *observer; /* borrowed: the tasks as seen now; NULL: none are told */
 	void *data;

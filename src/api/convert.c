@@ -86,6 +86,8 @@ Skep__V1__Project *api_project(struct arena *a, const struct db_project *p)
 	m->updated_at = api_time(a, p->updated_us);
 	m->stacks = p->stacks;
 	m->drift_policy = (Skep__V1__DriftPolicy)p->drift_policy;
+	m->weight = p->weight;
+	m->max_running = p->max_running;
 	return m;
 }
 
@@ -118,6 +120,29 @@ static Skep__V1__ServiceFailure *failure_of(struct arena *a, const json_t *o)
 	m->nodes = texts_of(a, json_at(o, "nodes"), &m->n_nodes);
 	m->log = texts_of(a, json_at(o, "log"), &m->n_log);
 	return m;
+}
+
+static void add_attempts(struct arena *a, Skep__V1__Job *m, struct str attempts)
+{
+	json_t *list = NULL, *entry;
+	size_t i;
+	struct status st = json_parse(attempts.len ? attempts : STR("[]"), &list);
+	if (!status_is_ok(&st))
+		return; /* skepd wrote it */
+	m->attempts = arena_array(a, Skep__V1__JobAttempt *, json_array_size(list) + 1);
+	json_array_foreach(list, i, entry) {
+		Skep__V1__JobAttempt *t = arena_new(a, Skep__V1__JobAttempt);
+		skep__v1__job_attempt__init(t);
+		t->attempt = (int32_t)json_int(entry, "attempt", 0);
+		t->daemon = api_text(a, json_text(entry, "daemon", ""));
+		t->step = api_text(a, json_text(entry, "step", ""));
+		t->error = api_text(a, json_text(entry, "error", ""));
+		t->error_code = api_text(a, json_text(entry, "error_code", ""));
+		t->started_at = api_time(a, json_int(entry, "started_us", 0));
+		t->ended_at = api_time(a, json_int(entry, "ended_us", 0));
+		m->attempts[m->n_attempts++] = t;
+	}
+	json_decref(list);
 }
 
 static void add_failures(struct arena *a, Skep__V1__Job *m, struct str failures)
@@ -162,6 +187,7 @@ Skep__V1__Job *api_job(struct arena *a, const struct db_job *j)
 	for (size_t i = 0; i < j->n_warnings; i++)
 		m->warnings[m->n_warnings++] = api_text(a, j->warnings[i]);
 	add_failures(a, m, j->failures);
+	add_attempts(a, m, j->attempts);
 	return m;
 }
 

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "api/api.h"
 #include "api/hub.h"
 #include "app/notify.h"
@@ -18,6 +19,7 @@
 #include "db/sealed.h"
 #include "docker/docker.h"
 #include "docker/engine.h"
+#include "jobs/pulse.h"
 #include "jobs/wake.h"
 #include "jobs/worker.h"
 #include "loop/loop.h"
@@ -43,6 +45,8 @@ struct app {
 	struct db *db;
 	struct job_wake *wake;
 	struct job_worker *worker;
+	struct job_pulse *pulse;
+	char host[65];
 	struct observer *observer;
 	struct stacks stacks;
 	struct api_hub *hub;
@@ -250,13 +254,16 @@ static void make_parts(struct app *app)
 		.lease_ms = (unsigned)config_number(c, CONFIG_JOB_LEASE),
 		.max_takeovers = (unsigned)config_number(c, CONFIG_JOB_TAKEOVERS)};
 	app->worker = job_worker_create(&worker);
+	if (gethostname(app->host, sizeof(app->host) - 1) != 0)
+		app->host[0] = '\0';
+	app->pulse = job_pulse_create(app->loop, app->db, app->worker, app->instance.text, app->host, SKEP_VERSION);
 	const struct observer_options observer = {
 		.loop = app->loop, .docker = app->docker, .db = app->db, .on_engine = on_engine, .data = app};
 	app->observer = observer_create(&observer);
 	app->hub = api_hub_create(app->loop);
 	app->api = (struct api){.loop = app->loop, .db = app->db, .hub = app->hub, .instance = app->instance.text,
 		.started_us = clock_system()->wall_us(clock_system()), .job_ready = job_ready, .job_cancel = job_cancel,
-		.dependencies = dependencies, .stacks = &app->stacks, .observer = app->observer, .data = app};
+		.dependencies = dependencies, .job_project_running = (unsigned)config_number(c, CONFIG_JOB_PROJECT_RUNNING), .stacks = &app->stacks, .observer = app->observer, .data = app};
 	const struct rpc_server_options server = {.loop = app->loop, .methods = skep_v1_methods, .n_methods = skep_v1_method_count,
 		.context = &app->api, .authenticate = api_authenticate, .limits = limits_of(c)};
 	app->server = rpc_server_create(&server);
@@ -339,6 +346,7 @@ static void begin_work(struct app *app)
 	pg_listen(app->pg, "skep_events", on_pg_news, app);
 	pg_listen(app->pg, "skep_stacks", on_pg_stacks, app);
 	job_worker_start(app->worker);
+	job_pulse_start(app->pulse);
 	observer_start(app->observer);
 	timer_set(&app->housekeep, FIRST_HOUSEKEEP_MS);
 	log_info("ready", "version", SKEP_VERSION, "instance", app->instance.text, NULL);
@@ -450,6 +458,8 @@ void app_drain(struct app *app)
 	log_info("draining", NULL);
 	timer_stop(&app->migrate_again);
 	timer_stop(&app->housekeep);
+	if (app->migrated)
+		job_pulse_stop(app->pulse);
 	app->parts_draining = 3;
 	rpc_server_drain(app->server, grace, part_drained, app);
 	job_worker_drain(app->worker, grace, part_drained, app);
@@ -467,6 +477,7 @@ void app_destroy(struct app *app)
 	pg_destroy(app->pg);
 	redis_destroy(app->redis);
 	docker_destroy(app->docker);
+	job_pulse_destroy(app->pulse);
 	job_worker_destroy(app->worker);
 	observer_destroy(app->observer);
 	job_wake_destroy(app->wake);

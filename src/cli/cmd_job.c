@@ -94,8 +94,39 @@ int cmd_job_cancel(struct cli *c)
 	return CLI_DONE;
 }
 
+static int retry_failed(struct cli *c)
+{
+	Skep__V1__RetryFailedJobsRequest r = SKEP__V1__RETRY_FAILED_JOBS_REQUEST__INIT;
+	ProtobufCMessage *reply;
+	const char *project, *stack = cli_option(c, "stack");
+	int kind, code = cmd_job_kind(c, &kind);
+	r.kind = (Skep__V1__JobKind)kind;
+	if (code == CLI_DONE)
+		code = cmd_need_project(c, &project);
+	if (code)
+		return code;
+	r.project = message_str(project);
+	if (stack)
+		r.stack = message_str(stack);
+	r.request_id = message_str(cli_request_id(c));
+	code = cli_call(c, &(struct cli_call){.method = "/skep.v1.Jobs/RetryFailed",
+		.reply = &skep_v1_msg_retry_failed_jobs_response, .request = &r.base, .resend = true}, &reply);
+	if (code)
+		return code;
+	const Skep__V1__RetryFailedJobsResponse *m = (const Skep__V1__RetryFailedJobsResponse *)reply;
+	view_list(c, &view_job, &(struct cli_items){&skep_v1_msg_job, (ProtobufCMessage **)m->jobs, m->n_jobs});
+	return CLI_DONE;
+}
+
 int cmd_job_retry(struct cli *c)
 {
+	bool failed = cli_flag(c, "failed");
+	if (failed == (c->args.n_args > 0))
+		return cli_usage(c, "give either the ID of a job or --failed");
+	if (failed)
+		return retry_failed(c);
+	if (cli_option(c, "stack") || cli_option(c, "kind"))
+		return cli_usage(c, "--stack and --kind go with --failed");
 	Skep__V1__RetryJobRequest r = SKEP__V1__RETRY_JOB_REQUEST__INIT;
 	ProtobufCMessage *reply;
 	uint64_t timeout_ms;

@@ -34,14 +34,32 @@ bool cmd_limit(struct cli *c, uint64_t otherwise, uint64_t *ret_limit)
 	return false;
 }
 
+static bool take_number(struct cli *c, const char *option, const char *text, int64_t min, int64_t max, int32_t *ret_value)
+{
+	int64_t n;
+	if (!text)
+		return true;
+	if (!str_to_i64(str_of(text), &n) || n < min || n > max) {
+		(void)cli_usage(c, "--%s %s: expected a number from %lld to %lld", option, text, (long long)min, (long long)max);
+		return false;
+	}
+	*ret_value = (int32_t)n;
+	return true;
+}
+
 int cmd_project_update(struct cli *c)
 {
 	Skep__V1__UpdateProjectRequest r = SKEP__V1__UPDATE_PROJECT_REQUEST__INIT;
 	ProtobufCMessage *reply;
 	const char *description = cli_option(c, "description"), *policy = cli_option(c, "drift-policy");
+	const char *weight = cli_option(c, "weight"), *most = cli_option(c, "max-running");
 	int value = 0;
-	if (!description && !policy)
-		return cli_usage(c, "nothing to change: give --description or --drift-policy");
+	if (!description && !policy && !weight && !most)
+		return cli_usage(c, "nothing to change: give --description, --drift-policy, --weight or --max-running");
+	if (!take_number(c, "weight", weight, 1, 100, &r.weight) || !take_number(c, "max-running", most, -1, 10000, &r.max_running))
+		return CLI_USAGE;
+	if (most && r.max_running == 0)
+		r.max_running = -1;
 	r.project = message_str(c->args.args[0]);
 	if (description)
 		r.description = message_str(description);

@@ -33,6 +33,8 @@ static const struct cli_option global_options[] = {
 
 static const struct cli_option project_update_options[] = {
 	{"description", 0, "TEXT", "what it is for", NULL, NAMES_NONE, false},
+	{"weight", 0, "N", "its share of the places where jobs run, 1 to 100 (administrators)", NULL, NAMES_NONE, false},
+	{"max-running", 0, "N", "jobs at a time; -1 = no number of its own (administrators)", NULL, NAMES_NONE, false},
 	{"drift-policy", 0, "WHAT", "report or repair what somebody changed by hand", "report repair", NAMES_NONE, false},
 	{0},
 };
@@ -102,6 +104,30 @@ static const struct cli_option job_ls_options[] = {
 		"pending running succeeded failed cancelled", NAMES_NONE, true},
 	ALL_PROJECTS,
 	LIMIT,
+	{0},
+};
+#define JOB_KIND(help) {"kind", 0, "KIND", help, JOB_KINDS_WORDS, NAMES_NONE, false}
+#define JOB_KINDS_WORDS                                                                              \
+	"deploy update scale restart remove rollback build renew_certificate publish_routes housekeeping adopt"
+static const struct cli_option job_retry_options[] = {
+	{"failed", 0, NULL, "the last job of each stack, if it failed, in place of an ID", NULL, NAMES_NONE, false},
+	{"stack", 0, "NAME", "with --failed: only of this stack", NULL, NAMES_STACK, false},
+	JOB_KIND("with --failed: only of this kind"),
+	WAIT_OPTIONS,
+	{0},
+};
+static const struct cli_option job_stats_options[] = {
+	ALL_PROJECTS,
+	{"limit", 'n', "N", "tell at most so many waiting jobs (default 50, at most 500)", NULL, NAMES_NONE, false},
+	{0},
+};
+static const struct cli_option job_pause_options[] = {
+	JOB_KIND("of this kind, in every project, in place of a project"),
+	{"reason", 0, "TEXT", "why; whoever asks why a job waits is told", NULL, NAMES_NONE, false},
+	{0},
+};
+static const struct cli_option job_resume_options[] = {
+	JOB_KIND("of this kind, in every project, in place of a project"),
 	{0},
 };
 static const struct cli_option job_watch_options[] = {
@@ -231,9 +257,20 @@ static const struct cli_command commands[] = {
 	{.path = "job cancel", .args = "ID", .min_args = 1, .max_args = 1, .names = NAMES_JOB,
 		.help = "Stop a job; what it did is taken back", .example = "skep job cancel 01912d68-783e-7a03-8467-5661c1243ad4",
 		.run = cmd_job_cancel},
-	{.path = "job retry", .args = "ID", .min_args = 1, .max_args = 1, .options = wait_options, .names = NAMES_JOB,
-		.help = "Run a failed or cancelled job once more", .example = "skep job retry 01912d68-783e-7a03-8467-5661c1243ad4",
-		.run = cmd_job_retry},
+	{.path = "job retry", .args = "[ID]", .max_args = 1, .options = job_retry_options, .names = NAMES_JOB,
+		.help = "Run a failed or cancelled job once more",
+		.about = "With --failed in place of an ID: of each stack of the project (or of --stack) the last job, if it failed.",
+		.example = "skep job retry --failed --stack shop", .run = cmd_job_retry},
+	{.path = "job stats", .args = "", .options = job_stats_options,
+		.help = "Show what waits and why, what runs, what is paused, and the daemons",
+		.about = "BEFORE counts the jobs of the same project that go first. Daemons are shown to administrators, with -A.",
+		.example = "skep job stats -A", .run = cmd_job_stats},
+	{.path = "job pause", .args = "", .options = job_pause_options,
+		.help = "Let no more jobs of a project, or of a kind, begin",
+		.about = "What runs goes on; what is submitted waits. Of a kind: in every project, and only administrators may.",
+		.example = "skep job pause -p shop --reason moving", .run = cmd_job_pause},
+	{.path = "job resume", .args = "", .options = job_resume_options, .help = "Let jobs begin again after a pause",
+		.example = "skep job resume -p shop", .run = cmd_job_resume},
 
 	{.path = "token create", .args = "NAME", .min_args = 1, .max_args = 1, .options = token_create_options,
 		.help = "Make a token and print it, this once", .example = "skep token create ci --role deployer --ttl 30d -p shop",

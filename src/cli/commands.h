@@ -42,6 +42,12 @@ int cmd_job_get(struct cli *c);
 int cmd_job_watch(struct cli *c);
 int cmd_job_cancel(struct cli *c);
 int cmd_job_retry(struct cli *c);
+/* cmd_job_stats.c */
+/* The number of the kind that --kind asks for; 0 without one. */
+int cmd_job_kind(struct cli *c, int *ret_kind);
+int cmd_job_stats(struct cli *c);
+int cmd_job_pause(struct cli *c);
+int cmd_job_resume(struct cli *c);
 /* cmd_token.c */
 int cmd_token_create(struct cli *c);
 int cmd_token_ls(struct cli *c);

@@ -72,6 +72,7 @@ struct db_call {
 		db_releases_done releases;
 		db_release_objects_done release_objects;
 		db_look_done look;
+		db_job_stats_done job_stats;
 	} done;
 	void *data;
 	unsigned page_size; /* of a list: one row more is asked for */

@@ -2,11 +2,35 @@
 #include "db/call.h"
 #include "db/jobs_parts.h"
 
+/* A job that runs once more, and what goes with it. */
+#define RETRY_SET \
+	"update deployment_jobs set state = 'pending', run_at = clock_timestamp()," \
+	" max_attempts = greatest(max_attempts, attempt + 1), takeovers = 0," \
+	" step = '', undoing = false, cancel_requested = false, percent = 0," \
+	" error = '', error_code = '', message = '', failures = '[]'," \
+	" started_at = null, finished_at = null, last_sequence = last_sequence + 1"
+#define RETRY_REST \
+	" release as (" \
+	"  update deployments d set state = 'pending', finished_at = null from j" \
+	"  where d.id = j.deployment_id and d.state = 'failed')," \
+	" stack as (" \
+	"  update orchestration_stacks s set last_job_id = j.id from j where s.id = j.stack_id)," \
+	" e as (" \
+	"  insert into events (project_id, stack_id, job_id, job_sequence, kind, state)" \
+	"  select project_id, stack_id, id, last_sequence, 'job.retried', state from j)"
+
 enum { GET, LIST_PROJECT, LIST_ALL, EVENTS, LOCK, LOCK_STACK, NOT_ENDED, CANCEL, NOTIFY_CANCEL,
-	CAN_RETRY, RETRY, AUDIT };
+	CAN_RETRY, RETRY, LOCK_STACKS, RETRY_FAILED, AUDIT };
 static const struct pg_stmt sql[] = {
 	/* $1 id, $2 scope */
-	[GET] = {"job_get", JOB_COLUMNS_FROM "where j.id = skep_job($1, $2)"},
+	[GET] = {"job_get",
+		"select " JOB_COLUMNS ", (select coalesce(json_agg(json_build_object("
+		"   'attempt', t.attempt, 'daemon', t.owner, 'step', t.step, 'error', t.error,"
+		"   'error_code', t.error_code, 'started_us', skep_us(t.started_at),"
+		"   'ended_us', skep_us(t.ended_at)) order by t.epoch), '[]')"
+		"  from job_attempts t where t.job_id = j.id)"
+		" from deployment_jobs j join projects p on p.id = j.project_id"
+		" where j.id = skep_job($1, $2)"},
 	/* $1 project, $2 scope, $3 stack's name or id, $4 states, $5 before, $6 rows. A removed
 	 * stack's jobs keep its name. */
 	[LIST_PROJECT] = {"job_list_project",
@@ -79,21 +103,29 @@ static const struct pg_stmt sql[] = {
 			" j.release_number, j.stack_name))"
 		" end from deployment_jobs j where j.id = skep_uuid($1)"},
 	[RETRY] = {"job_retry",
-		"with j as ("
-		"  update deployment_jobs set state = 'pending', run_at = clock_timestamp(),"
-		"   max_attempts = greatest(max_attempts, attempt + 1), takeovers = 0,"
-		"   step = '', undoing = false, cancel_requested = false, percent = 0,"
-		"   error = '', error_code = '', message = '', failures = '[]',"
-		"   started_at = null, finished_at = null, last_sequence = last_sequence + 1"
-		"  where id = skep_uuid($1) returning *),"
-		" release as ("
-		"  update deployments d set state = 'pending', finished_at = null from j"
-		"  where d.id = j.deployment_id and d.state = 'failed'),"
-		" stack as ("
-		"  update orchestration_stacks s set last_job_id = j.id from j"
-		"  where s.id = j.stack_id)"
-		" insert into events (project_id, stack_id, job_id, job_sequence, kind, state)"
-		" select project_id, stack_id, id, last_sequence, 'job.retried', state from j"},
+		"with j as (" RETRY_SET " where id = skep_uuid($1) returning *),"
+		RETRY_REST " select from j"},
+	/* $1 project, $2 scope, $3 stack, $4 kind ('' = any), $5–$8 audit */
+	[LOCK_STACKS] = {"job_lock_stacks",
+		"select from orchestration_stacks s where s.project_id = skep_project($1, $2)"
+		" and ($3 = '' or s.name = $3 or s.id = skep_uuid($3)) order by s.id for no key update"},
+	[RETRY_FAILED] = {"job_retry_failed",
+		"with last as ("
+		"  select l.id from orchestration_stacks s cross join lateral ("
+		"   select x.id, x.state, x.kind from deployment_jobs x where x.stack_id = s.id"
+		"   order by x.id desc limit 1) l"
+		"  where s.project_id = skep_project($1, $2)"
+		"  and ($3 = '' or s.name = $3 or s.id = skep_uuid($3))"
+		"  and l.state = 'failed' and ($4 = '' or l.kind::text = $4) order by l.id limit 500),"
+		" j as (" RETRY_SET " where id in (select id from last) and state = 'failed' returning *),"
+		RETRY_REST ","
+		" audit as ("
+		"  insert into audit_log (id, actor, method, request_id, project_id, target, detail)"
+		"  select $5, $6, $7, $8, skep_project($1, $2), 'stack/' || $3,"
+		"   jsonb_build_object('jobs', (select coalesce(jsonb_agg(id), '[]') from j)))"
+		" select " JOB_COLUMNS ", pg_notify('skep_events', j.id::text),"
+		"  pg_notify('skep_jobs', j.project_id || ' ' || j.id)"
+		" from j join projects p on p.id = j.project_id order by j.id desc"},
 	[AUDIT] = {"job_audit",
 		"insert into audit_log (id, actor, method, request_id, project_id, target, detail)"
 		" select $1, $2, $3, $4, j.project_id, 'stack/' || j.stack_name,"
@@ -142,7 +174,7 @@ enum job_kind job_next_kind(struct cursor *at)
 	return (enum job_kind)next_enum(at, kind_names);
 }
 
-static void read_columns(struct cursor *at, struct db_job *j)
+void job_read_columns(struct cursor *at, struct db_job *j)
 {
 	j->id = next_uuid(at);
 	j->project_id = next_uuid(at);
@@ -174,18 +206,19 @@ static void read_columns(struct cursor *at, struct db_job *j)
 	j->finished_us = next_i64(at);
 	j->failures = next_str(at);
 	j->images = 0;
+	j->attempts = STR("[]");
 }
 
 void job_read(struct db_call *c, const struct pg_results *r, size_t stmt, int row, struct db_job *j)
 {
 	struct cursor at = {c, r, stmt, row, 0};
-	read_columns(&at, j);
+	job_read_columns(&at, j);
 }
 
 void job_read_claimed(struct db_call *c, const struct pg_results *r, int row, struct db_job *j)
 {
 	struct cursor at = {c, r, 0, row, 0};
-	read_columns(&at, j);
+	job_read_columns(&at, j);
 	j->images = (unsigned)next_int(&at);
 }
 
@@ -252,13 +285,24 @@ void job_add_answer(struct db_call *c, const struct db_scope *s, const char *id)
 	add(c, &sql[GET], id, s);
 }
 
+static void deliver_whole(struct db_call *c, const struct status *st, const struct pg_results *r)
+{
+	struct db_job j;
+	if (r) {
+		struct cursor at = {c, r, 0, 0, 0};
+		job_read_columns(&at, &j);
+		j.attempts = next_str(&at);
+	}
+	c->done.job(c->data, st, r ? &j : NULL);
+}
+
 static struct db_call *get(struct db *db, const struct db_scope *s, const char *id,
 	db_job_done done, void *data)
 {
 	struct db_call *c = db_call_create(db, data);
 	c->done.job = done;
 	add(c, &sql[GET], id, s);
-	return call_run(c, job_deliver);
+	return call_run(c, deliver_whole);
 }
 
 static void bind_states(struct db_call *c, unsigned states)
@@ -326,12 +370,42 @@ static struct db_call *retry(struct db *db, const struct db_scope *s, const char
 	return call_run(c, job_deliver);
 }
 
+static void deliver_retried(struct db_call *c, const struct status *st, const struct pg_results *r)
+{
+	size_t stmt = r ? call_last(r) : 0, n = r ? (size_t)pg_rows(r, stmt) : 0;
+	struct db_job *jobs = arena_array(c->arena, struct db_job, n);
+	for (size_t i = 0; i < n; i++)
+		job_read(c, r, stmt, (int)i, &jobs[i]);
+	c->done.jobs(c->data, st, jobs, n, false);
+}
+
+static struct db_call *retry_failed(struct db *db, const struct db_scope *s, const char *project,
+	const char *stack, enum job_kind kind, db_jobs_done done, void *data)
+{
+	struct db_call *c = db_call_create(db, data);
+	c->done.jobs = done;
+	call_once(c, s, "", NULL);
+	add(c, &sql[LOCK_STACKS], project, s);
+	call_bind(c, stack);
+	add(c, &sql[RETRY_FAILED], project, s);
+	call_bind(c, stack);
+	call_bind(c, job_kind_name(kind));
+	call_bind_audit(c, s);
+	return call_run(c, deliver_retried);
+}
+
 const struct db_job_ops db_pg_jobs = {
 	.get = get,
 	.list = list,
 	.events = events,
 	.cancel = cancel,
 	.retry = retry,
+	.retry_failed = retry_failed,
+	.stats = job_stats,
+	.pause = job_pause,
+	.resume = job_resume,
+	.alive = job_alive,
+	.gone = job_gone,
 	.look = job_look,
 	.claim = job_claim,
 	.renew = job_renew,

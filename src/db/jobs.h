@@ -35,7 +35,47 @@ struct db_job {
 	struct str failures; /* JSON, see struct db_job_why */
 	int64_t release_number, last_sequence;
 	int64_t created_us, run_us, started_us, finished_us; /* 0 = not yet */
-	unsigned images; /* of the release; only a claim tells it */
+	unsigned images;     /* of the release; only a claim tells it */
+	struct str attempts; /* that did not succeed; only `get` tells them: a JSON list of {"attempt",
+			      * "daemon","step","error","error_code","started_us","ended_us"} */
+};
+
+/* A job that waits, and what may hold it back. */
+struct db_waiting {
+	struct db_job job;
+	struct uuid blocker;    /* an older job of its stack that has not ended; "" = none */
+	const char *pause;      /* why its project or kind is paused; "" = it is not */
+	bool later;             /* it is not due yet */
+	unsigned before;        /* jobs of its project that go first */
+	unsigned project_running, kind_running, max_running;
+};
+struct db_queue_stats {
+	const char *project;
+	enum job_kind kind;
+	unsigned waiting, running;
+	int64_t oldest_us; /* 0 = nothing waits */
+};
+struct db_pause {
+	const char *project; /* "" = of a kind */
+	enum job_kind kind;  /* 0 = of a project */
+	const char *reason, *paused_by;
+	int64_t paused_us;
+};
+struct db_daemon {
+	struct uuid id;
+	const char *host, *version;
+	unsigned slots, running;
+	int64_t started_us, seen_us;
+	bool alive; /* seen within 10 s */
+};
+struct db_job_stats {
+	const struct db_waiting *waiting; /* by project, in the order in which they go */
+	const struct db_queue_stats *queues;
+	const struct db_pause *pauses;
+	const struct db_daemon *daemons; /* none for a scope of one project */
+	size_t n_waiting, n_queues, n_pauses, n_daemons;
+	unsigned slots, running; /* of the daemons that are alive, and all running jobs */
+	unsigned ended;          /* in the last minute, in scope */
 };
 
 /* What could be started of one kind in one project. */
@@ -88,6 +128,7 @@ typedef void (*db_job_done)(void *data, const struct status *st, const struct db
 typedef void (*db_jobs_done)(void *data, const struct status *st, const struct db_job *j, size_t n,
 	bool more);
 typedef void (*db_look_done)(void *data, const struct status *st, const struct db_look *look);
+typedef void (*db_job_stats_done)(void *data, const struct status *st, const struct db_job_stats *s);
 typedef void (*db_events_done)(void *data, const struct status *st, const struct db_event *e,
 	size_t n);
 
@@ -123,8 +164,25 @@ struct db_job_ops {
 	 * cleared; a superseded release's job: FAILED_PRECONDITION. */
 	struct db_call *(*retry)(struct db *db, const struct db_scope *s, const char *id,
 		db_job_done done, void *data);
+	/* The last job of each stack of the project (or of that stack), if it failed and is of that
+	 * kind (0 = any): as by `retry`. At most 500. */
+	struct db_call *(*retry_failed)(struct db *db, const struct db_scope *s, const char *project,
+		const char *stack, enum job_kind kind, db_jobs_done done, void *data);
+	/* priorities: by kind, of JOB_KINDS; at most `limit` waiting ones. */
+	struct db_call *(*stats)(struct db *db, const struct db_scope *s, const char *project,
+		const unsigned *priorities, unsigned limit, db_job_stats_done done, void *data);
+	/* Either a project ("" = none) or a kind (0 = none). Pausing again changes the reason. */
+	struct db_call *(*pause)(struct db *db, const struct db_scope *s, const char *project,
+		enum job_kind kind, const char *reason, db_done done, void *data);
+	struct db_call *(*resume)(struct db *db, const struct db_scope *s, const char *project,
+		enum job_kind kind, db_done done, void *data);
 
 	/* ---- workers ---- */
+	/* This daemon lives. Those not heard of for an hour are forgotten. */
+	struct db_call *(*alive)(
+		struct db *db, const struct db_daemon *daemon, db_done done, void *data);
+	/* It has drained and ends. */
+	struct db_call *(*gone)(struct db *db, const char *id, db_done done, void *data);
 	/* What there is to claim: of each queue at most `limit`. */
 	struct db_call *(*look)(struct db *db, unsigned limit, db_look_done done, void *data);
 	/* Takes over jobs whose lease has ended (takeovers + 1), and takes from each picked queue

@@ -19,6 +19,18 @@ struct db_call *job_requeue(struct db *db, const char *id, int epoch, uint64_t d
 struct db_call *job_housekeep(
 	struct db *db, const struct db_retention *keep, db_done done, void *data);
 
+struct db_call *job_stats(struct db *db, const struct db_scope *s, const char *project,
+	const unsigned *priorities, unsigned limit, db_job_stats_done done, void *data);
+struct db_call *job_pause(struct db *db, const struct db_scope *s, const char *project,
+	enum job_kind kind, const char *reason, db_done done, void *data);
+struct db_call *job_resume(struct db *db, const struct db_scope *s, const char *project,
+	enum job_kind kind, db_done done, void *data);
+struct db_call *job_alive(
+	struct db *db, const struct db_daemon *daemon, db_done done, void *data);
+struct db_call *job_gone(struct db *db, const char *id, db_done done, void *data);
+
+/* The columns of a job, where it is not alone in its row. */
+void job_read_columns(struct cursor *at, struct db_job *j);
 /* The kind in the next column; 0 for one that this skepd does not know. */
 enum job_kind job_next_kind(struct cursor *at);
 /* A row of a claim: JOB_COLUMNS, images. */

@@ -3,7 +3,8 @@
 
 #define COLUMNS                                                                                    \
 	"p.id, p.name, p.description, skep_us(p.created_at), skep_us(p.updated_at),"               \
-	" (select count(*) from orchestration_stacks s where s.project_id = p.id), p.drift_policy"
+	" (select count(*) from orchestration_stacks s where s.project_id = p.id), p.drift_policy,"    \
+	" p.weight, p.max_running"
 
 enum {
 	CREATE,
@@ -56,15 +57,18 @@ static const struct pg_stmt sql[] = {
 		"insert into audit_log (id, actor, method, request_id, project_id, target)"
 		" select $1, $2, $3, $4, p.id, 'project/' || p.name from projects p"
 		" where p.id = $5"},
-	/* $1 project, $2 scope, $3 description, $4 policy; null = as it is */
+	/* $1 project, $2 scope, $3 description, $4 policy (null = as it is), $5 weight, $6 cap */
 	[UPDATE] = {"project_update",
 		"update projects set description = coalesce($3::text, description),"
-		"  drift_policy = coalesce($4::text::drift_policy, drift_policy)"
+		"  drift_policy = coalesce($4::text::drift_policy, drift_policy),"
+		"  weight = coalesce(nullif($5::integer, 0), weight),"
+		"  max_running = case $6::integer when 0 then max_running else greatest($6, 0) end"
 		" where id = skep_project($1, $2)"},
 	[AUDIT_UPDATE] = {"project_audit_update",
 		"insert into audit_log (id, actor, method, request_id, project_id, target, detail)"
 		" select $1, $2, $3, $4, p.id, 'project/' || p.name,"
-		"  jsonb_build_object('drift_policy', p.drift_policy)"
+		"  jsonb_build_object('drift_policy', p.drift_policy, 'weight', p.weight,"
+		"   'max_running', p.max_running)"
 		" from projects p where p.id = skep_project($5, $6)"},
 	[AUDIT_REMOVE] = {"project_audit_remove",
 		"insert into audit_log (id, actor, method, request_id, project_id, target)"
@@ -85,6 +89,8 @@ static void read_row(
 	p->updated_us = next_i64(&at);
 	p->stacks = next_int(&at);
 	p->drift_policy = (enum drift_policy)next_enum(&at, policy_names);
+	p->weight = next_int(&at);
+	p->max_running = next_int(&at);
 }
 
 static void deliver(struct db_call *c, const struct status *st, const struct pg_results *r)
@@ -159,14 +165,16 @@ static struct db_call *list(struct db *db, const struct db_scope *s, const struc
 }
 
 static struct db_call *update(struct db *db, const struct db_scope *s, const char *project,
-	const char *description, enum drift_policy policy, db_project_done done, void *data)
+	const struct db_project_change *change, db_project_done done, void *data)
 {
 	struct db_call *c = db_call_create(db, data);
 	c->done.project = done;
 	call_once(c, s, "", NULL);
 	add(c, &sql[UPDATE], project, s);
-	pg_bind_text(c->batch, description);
-	pg_bind_text(c->batch, policy_names[policy]);
+	pg_bind_text(c->batch, change->description);
+	pg_bind_text(c->batch, policy_names[change->drift_policy]);
+	pg_bind_i64(c->batch, change->weight);
+	pg_bind_i64(c->batch, change->max_running);
 	call_add(c, &sql[AUDIT_UPDATE]);
 	call_bind_audit(c, s);
 	call_bind(c, project);

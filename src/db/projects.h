@@ -10,6 +10,14 @@ struct db_project {
 	int64_t created_us, updated_us;
 	int stacks;
 	enum drift_policy drift_policy;
+	int weight, max_running; /* see jobs/fair.h */
+};
+/* What is to change. */
+struct db_project_change {
+	const char *description; /* NULL = as it is */
+	enum drift_policy drift_policy; /* 0 = as it is */
+	int weight;      /* 0 = as it is */
+	int max_running; /* 0 = as it is, -1 = no number of its own */
 };
 typedef void (*db_project_done)(void *data, const struct status *st, const struct db_project *p);
 typedef void (*db_projects_done)(
@@ -22,10 +30,8 @@ struct db_project_ops {
 		db_project_done done, void *data);
 	struct db_call *(*list)(struct db *db, const struct db_scope *s, const struct db_page *page,
 		db_projects_done done, void *data);
-	/* description: NULL = as it is; policy: 0 = as it is. */
 	struct db_call *(*update)(struct db *db, const struct db_scope *s, const char *project,
-		const char *description, enum drift_policy policy, db_project_done done,
-		void *data);
+		const struct db_project_change *change, db_project_done done, void *data);
 	/* FAILED_PRECONDITION names the stacks (at most 10) that are still there. */
 	struct db_call *(*remove)(struct db *db, const struct db_scope *s, const char *project,
 		db_done done, void *data);

@@ -215,3 +215,21 @@ void fair_charge(struct fair *f, const struct uuid *project_id, unsigned points)
 	if (l->points < -DEBT_MAX)
 		l->points = -DEBT_MAX;
 }
+
+enum job_wait fair_wait(
+	const struct db_job_stats *s, const struct db_waiting *w, unsigned max_running)
+{
+	unsigned cap = w->max_running ? w->max_running : max_running;
+	unsigned kind_cap = job_rule_of(w->job.kind)->in_project;
+	if (w->pause[0])
+		return WAIT_PAUSED;
+	if (w->blocker.text[0])
+		return WAIT_STACK;
+	if (w->later)
+		return WAIT_LATER;
+	if (cap && w->project_running >= cap)
+		return WAIT_PROJECT_CAP;
+	if (kind_cap && w->kind_running >= kind_cap)
+		return WAIT_KIND_CAP;
+	return s->running >= s->slots ? WAIT_PLACES : WAIT_TURN;
+}

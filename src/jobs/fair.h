@@ -33,3 +33,10 @@ size_t fair_pick(struct fair *f, const struct fair_places *places, unsigned take
 	const struct db_queue *queues, size_t n, struct db_pick *ret_picks);
 /* A claimed job costs so many points more than its kind does. */
 void fair_charge(struct fair *f, const struct uuid *project_id, unsigned points);
+
+/* Why a job waits, by the same rules; the first that holds. As in the API. */
+enum job_wait { WAIT_TURN = 1, WAIT_LATER, WAIT_STACK, WAIT_PAUSED, WAIT_PROJECT_CAP, WAIT_KIND_CAP,
+	WAIT_PLACES };
+/* max_running: of a project that has no number of its own. */
+enum job_wait fair_wait(
+	const struct db_job_stats *s, const struct db_waiting *w, unsigned max_running);

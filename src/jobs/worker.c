@@ -352,6 +352,11 @@ void job_worker_drain(struct job_worker *w, uint64_t grace_ms, void (*done)(void
 	check_drained(w);
 }
 
+unsigned job_worker_slots(const struct job_worker *w)
+{
+	return w->places.total;
+}
+
 size_t job_worker_running(const struct job_worker *w)
 {
 	return w->n_runs;

@@ -412,7 +412,502 @@ void   skep__v1__retry_job_request__free_unpacked
   assert(message->base.descriptor == &skep__v1__retry_job_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor skep__v1__job__field_descriptors[23] =
+void   skep__v1__job_attempt__init
+                     (Skep__V1__JobAttempt         *message)
+{
+  static const Skep__V1__JobAttempt init_value = SKEP__V1__JOB_ATTEMPT__INIT;
+  *message = init_value;
+}
+size_t skep__v1__job_attempt__get_packed_size
+                     (const Skep__V1__JobAttempt *message)
+{
+  assert(message->base.descriptor == &skep__v1__job_attempt__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__job_attempt__pack
+                     (const Skep__V1__JobAttempt *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__job_attempt__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__job_attempt__pack_to_buffer
+                     (const Skep__V1__JobAttempt *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__job_attempt__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__JobAttempt *
+       skep__v1__job_attempt__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__JobAttempt *)
+     protobuf_c_message_unpack (&skep__v1__job_attempt__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__job_attempt__free_unpacked
+                     (Skep__V1__JobAttempt *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__job_attempt__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__retry_failed_jobs_request__init
+                     (Skep__V1__RetryFailedJobsRequest         *message)
+{
+  static const Skep__V1__RetryFailedJobsRequest init_value = SKEP__V1__RETRY_FAILED_JOBS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t skep__v1__retry_failed_jobs_request__get_packed_size
+                     (const Skep__V1__RetryFailedJobsRequest *message)
+{
+  assert(message->base.descriptor == &skep__v1__retry_failed_jobs_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__retry_failed_jobs_request__pack
+                     (const Skep__V1__RetryFailedJobsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__retry_failed_jobs_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__retry_failed_jobs_request__pack_to_buffer
+                     (const Skep__V1__RetryFailedJobsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__retry_failed_jobs_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__RetryFailedJobsRequest *
+       skep__v1__retry_failed_jobs_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__RetryFailedJobsRequest *)
+     protobuf_c_message_unpack (&skep__v1__retry_failed_jobs_request__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__retry_failed_jobs_request__free_unpacked
+                     (Skep__V1__RetryFailedJobsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__retry_failed_jobs_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__retry_failed_jobs_response__init
+                     (Skep__V1__RetryFailedJobsResponse         *message)
+{
+  static const Skep__V1__RetryFailedJobsResponse init_value = SKEP__V1__RETRY_FAILED_JOBS_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t skep__v1__retry_failed_jobs_response__get_packed_size
+                     (const Skep__V1__RetryFailedJobsResponse *message)
+{
+  assert(message->base.descriptor == &skep__v1__retry_failed_jobs_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__retry_failed_jobs_response__pack
+                     (const Skep__V1__RetryFailedJobsResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__retry_failed_jobs_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__retry_failed_jobs_response__pack_to_buffer
+                     (const Skep__V1__RetryFailedJobsResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__retry_failed_jobs_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__RetryFailedJobsResponse *
+       skep__v1__retry_failed_jobs_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__RetryFailedJobsResponse *)
+     protobuf_c_message_unpack (&skep__v1__retry_failed_jobs_response__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__retry_failed_jobs_response__free_unpacked
+                     (Skep__V1__RetryFailedJobsResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__retry_failed_jobs_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__job_stats_request__init
+                     (Skep__V1__JobStatsRequest         *message)
+{
+  static const Skep__V1__JobStatsRequest init_value = SKEP__V1__JOB_STATS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t skep__v1__job_stats_request__get_packed_size
+                     (const Skep__V1__JobStatsRequest *message)
+{
+  assert(message->base.descriptor == &skep__v1__job_stats_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__job_stats_request__pack
+                     (const Skep__V1__JobStatsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__job_stats_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__job_stats_request__pack_to_buffer
+                     (const Skep__V1__JobStatsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__job_stats_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__JobStatsRequest *
+       skep__v1__job_stats_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__JobStatsRequest *)
+     protobuf_c_message_unpack (&skep__v1__job_stats_request__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__job_stats_request__free_unpacked
+                     (Skep__V1__JobStatsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__job_stats_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__waiting_job__init
+                     (Skep__V1__WaitingJob         *message)
+{
+  static const Skep__V1__WaitingJob init_value = SKEP__V1__WAITING_JOB__INIT;
+  *message = init_value;
+}
+size_t skep__v1__waiting_job__get_packed_size
+                     (const Skep__V1__WaitingJob *message)
+{
+  assert(message->base.descriptor == &skep__v1__waiting_job__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__waiting_job__pack
+                     (const Skep__V1__WaitingJob *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__waiting_job__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__waiting_job__pack_to_buffer
+                     (const Skep__V1__WaitingJob *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__waiting_job__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__WaitingJob *
+       skep__v1__waiting_job__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__WaitingJob *)
+     protobuf_c_message_unpack (&skep__v1__waiting_job__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__waiting_job__free_unpacked
+                     (Skep__V1__WaitingJob *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__waiting_job__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__job_queue__init
+                     (Skep__V1__JobQueue         *message)
+{
+  static const Skep__V1__JobQueue init_value = SKEP__V1__JOB_QUEUE__INIT;
+  *message = init_value;
+}
+size_t skep__v1__job_queue__get_packed_size
+                     (const Skep__V1__JobQueue *message)
+{
+  assert(message->base.descriptor == &skep__v1__job_queue__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__job_queue__pack
+                     (const Skep__V1__JobQueue *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__job_queue__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__job_queue__pack_to_buffer
+                     (const Skep__V1__JobQueue *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__job_queue__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__JobQueue *
+       skep__v1__job_queue__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__JobQueue *)
+     protobuf_c_message_unpack (&skep__v1__job_queue__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__job_queue__free_unpacked
+                     (Skep__V1__JobQueue *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__job_queue__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__job_pause__init
+                     (Skep__V1__JobPause         *message)
+{
+  static const Skep__V1__JobPause init_value = SKEP__V1__JOB_PAUSE__INIT;
+  *message = init_value;
+}
+size_t skep__v1__job_pause__get_packed_size
+                     (const Skep__V1__JobPause *message)
+{
+  assert(message->base.descriptor == &skep__v1__job_pause__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__job_pause__pack
+                     (const Skep__V1__JobPause *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__job_pause__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__job_pause__pack_to_buffer
+                     (const Skep__V1__JobPause *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__job_pause__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__JobPause *
+       skep__v1__job_pause__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__JobPause *)
+     protobuf_c_message_unpack (&skep__v1__job_pause__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__job_pause__free_unpacked
+                     (Skep__V1__JobPause *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__job_pause__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__daemon__init
+                     (Skep__V1__Daemon         *message)
+{
+  static const Skep__V1__Daemon init_value = SKEP__V1__DAEMON__INIT;
+  *message = init_value;
+}
+size_t skep__v1__daemon__get_packed_size
+                     (const Skep__V1__Daemon *message)
+{
+  assert(message->base.descriptor == &skep__v1__daemon__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__daemon__pack
+                     (const Skep__V1__Daemon *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__daemon__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__daemon__pack_to_buffer
+                     (const Skep__V1__Daemon *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__daemon__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__Daemon *
+       skep__v1__daemon__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__Daemon *)
+     protobuf_c_message_unpack (&skep__v1__daemon__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__daemon__free_unpacked
+                     (Skep__V1__Daemon *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__daemon__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__job_stats__init
+                     (Skep__V1__JobStats         *message)
+{
+  static const Skep__V1__JobStats init_value = SKEP__V1__JOB_STATS__INIT;
+  *message = init_value;
+}
+size_t skep__v1__job_stats__get_packed_size
+                     (const Skep__V1__JobStats *message)
+{
+  assert(message->base.descriptor == &skep__v1__job_stats__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__job_stats__pack
+                     (const Skep__V1__JobStats *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__job_stats__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__job_stats__pack_to_buffer
+                     (const Skep__V1__JobStats *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__job_stats__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__JobStats *
+       skep__v1__job_stats__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__JobStats *)
+     protobuf_c_message_unpack (&skep__v1__job_stats__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__job_stats__free_unpacked
+                     (Skep__V1__JobStats *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__job_stats__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__pause_jobs_request__init
+                     (Skep__V1__PauseJobsRequest         *message)
+{
+  static const Skep__V1__PauseJobsRequest init_value = SKEP__V1__PAUSE_JOBS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t skep__v1__pause_jobs_request__get_packed_size
+                     (const Skep__V1__PauseJobsRequest *message)
+{
+  assert(message->base.descriptor == &skep__v1__pause_jobs_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__pause_jobs_request__pack
+                     (const Skep__V1__PauseJobsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__pause_jobs_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__pause_jobs_request__pack_to_buffer
+                     (const Skep__V1__PauseJobsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__pause_jobs_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__PauseJobsRequest *
+       skep__v1__pause_jobs_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__PauseJobsRequest *)
+     protobuf_c_message_unpack (&skep__v1__pause_jobs_request__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__pause_jobs_request__free_unpacked
+                     (Skep__V1__PauseJobsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__pause_jobs_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__resume_jobs_request__init
+                     (Skep__V1__ResumeJobsRequest         *message)
+{
+  static const Skep__V1__ResumeJobsRequest init_value = SKEP__V1__RESUME_JOBS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t skep__v1__resume_jobs_request__get_packed_size
+                     (const Skep__V1__ResumeJobsRequest *message)
+{
+  assert(message->base.descriptor == &skep__v1__resume_jobs_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__resume_jobs_request__pack
+                     (const Skep__V1__ResumeJobsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__resume_jobs_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__resume_jobs_request__pack_to_buffer
+                     (const Skep__V1__ResumeJobsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__resume_jobs_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__ResumeJobsRequest *
+       skep__v1__resume_jobs_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__ResumeJobsRequest *)
+     protobuf_c_message_unpack (&skep__v1__resume_jobs_request__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__resume_jobs_request__free_unpacked
+                     (Skep__V1__ResumeJobsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__resume_jobs_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+static const ProtobufCFieldDescriptor skep__v1__job__field_descriptors[24] =
 {
   {
     "id",
@@ -690,9 +1185,22 @@ static const ProtobufCFieldDescriptor skep__v1__job__field_descriptors[23] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "attempts",
+    24,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Skep__V1__Job, n_attempts),
+    offsetof(Skep__V1__Job, attempts),
+    &skep__v1__job_attempt__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__job__field_indices_by_name[] = {
   7,   /* field[7] = attempt */
+  23,   /* field[23] = attempts */
   15,   /* field[15] = cancel_requested */
   16,   /* field[16] = created_at */
   12,   /* field[12] = error */
@@ -719,7 +1227,7 @@ static const unsigned skep__v1__job__field_indices_by_name[] = {
 static const ProtobufCIntRange skep__v1__job__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 23 }
+  { 0, 24 }
 };
 const ProtobufCMessageDescriptor skep__v1__job__descriptor =
 {
@@ -729,7 +1237,7 @@ const ProtobufCMessageDescriptor skep__v1__job__descriptor =
   "Skep__V1__Job",
   "skep.v1",
   sizeof(Skep__V1__Job),
-  23,
+  24,
   skep__v1__job__field_descriptors,
   skep__v1__job__field_indices_by_name,
   1,  skep__v1__job__number_ranges,
@@ -1300,6 +1808,931 @@ const ProtobufCMessageDescriptor skep__v1__retry_job_request__descriptor =
   (ProtobufCMessageInit) skep__v1__retry_job_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor skep__v1__job_attempt__field_descriptors[7] =
+{
+  {
+    "attempt",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobAttempt, attempt),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "daemon",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobAttempt, daemon),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "step",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobAttempt, step),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "error",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobAttempt, error),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "error_code",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobAttempt, error_code),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "started_at",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobAttempt, started_at),
+    &google__protobuf__timestamp__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ended_at",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobAttempt, ended_at),
+    &google__protobuf__timestamp__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__job_attempt__field_indices_by_name[] = {
+  0,   /* field[0] = attempt */
+  1,   /* field[1] = daemon */
+  6,   /* field[6] = ended_at */
+  3,   /* field[3] = error */
+  4,   /* field[4] = error_code */
+  5,   /* field[5] = started_at */
+  2,   /* field[2] = step */
+};
+static const ProtobufCIntRange skep__v1__job_attempt__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 7 }
+};
+const ProtobufCMessageDescriptor skep__v1__job_attempt__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.JobAttempt",
+  "JobAttempt",
+  "Skep__V1__JobAttempt",
+  "skep.v1",
+  sizeof(Skep__V1__JobAttempt),
+  7,
+  skep__v1__job_attempt__field_descriptors,
+  skep__v1__job_attempt__field_indices_by_name,
+  1,  skep__v1__job_attempt__number_ranges,
+  (ProtobufCMessageInit) skep__v1__job_attempt__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__retry_failed_jobs_request__field_descriptors[4] =
+{
+  {
+    "project",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__RetryFailedJobsRequest, project),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stack",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__RetryFailedJobsRequest, stack),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kind",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__RetryFailedJobsRequest, kind),
+    &skep__v1__job_kind__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "request_id",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__RetryFailedJobsRequest, request_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__retry_failed_jobs_request__field_indices_by_name[] = {
+  2,   /* field[2] = kind */
+  0,   /* field[0] = project */
+  3,   /* field[3] = request_id */
+  1,   /* field[1] = stack */
+};
+static const ProtobufCIntRange skep__v1__retry_failed_jobs_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor skep__v1__retry_failed_jobs_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.RetryFailedJobsRequest",
+  "RetryFailedJobsRequest",
+  "Skep__V1__RetryFailedJobsRequest",
+  "skep.v1",
+  sizeof(Skep__V1__RetryFailedJobsRequest),
+  4,
+  skep__v1__retry_failed_jobs_request__field_descriptors,
+  skep__v1__retry_failed_jobs_request__field_indices_by_name,
+  1,  skep__v1__retry_failed_jobs_request__number_ranges,
+  (ProtobufCMessageInit) skep__v1__retry_failed_jobs_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__retry_failed_jobs_response__field_descriptors[1] =
+{
+  {
+    "jobs",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Skep__V1__RetryFailedJobsResponse, n_jobs),
+    offsetof(Skep__V1__RetryFailedJobsResponse, jobs),
+    &skep__v1__job__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__retry_failed_jobs_response__field_indices_by_name[] = {
+  0,   /* field[0] = jobs */
+};
+static const ProtobufCIntRange skep__v1__retry_failed_jobs_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor skep__v1__retry_failed_jobs_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.RetryFailedJobsResponse",
+  "RetryFailedJobsResponse",
+  "Skep__V1__RetryFailedJobsResponse",
+  "skep.v1",
+  sizeof(Skep__V1__RetryFailedJobsResponse),
+  1,
+  skep__v1__retry_failed_jobs_response__field_descriptors,
+  skep__v1__retry_failed_jobs_response__field_indices_by_name,
+  1,  skep__v1__retry_failed_jobs_response__number_ranges,
+  (ProtobufCMessageInit) skep__v1__retry_failed_jobs_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__job_stats_request__field_descriptors[2] =
+{
+  {
+    "project",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobStatsRequest, project),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "limit",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobStatsRequest, limit),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__job_stats_request__field_indices_by_name[] = {
+  1,   /* field[1] = limit */
+  0,   /* field[0] = project */
+};
+static const ProtobufCIntRange skep__v1__job_stats_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor skep__v1__job_stats_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.JobStatsRequest",
+  "JobStatsRequest",
+  "Skep__V1__JobStatsRequest",
+  "skep.v1",
+  sizeof(Skep__V1__JobStatsRequest),
+  2,
+  skep__v1__job_stats_request__field_descriptors,
+  skep__v1__job_stats_request__field_indices_by_name,
+  1,  skep__v1__job_stats_request__number_ranges,
+  (ProtobufCMessageInit) skep__v1__job_stats_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__waiting_job__field_descriptors[4] =
+{
+  {
+    "job",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__WaitingJob, job),
+    &skep__v1__job__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__WaitingJob, reason),
+    &skep__v1__wait_reason__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "why",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__WaitingJob, why),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "before",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__WaitingJob, before),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__waiting_job__field_indices_by_name[] = {
+  3,   /* field[3] = before */
+  0,   /* field[0] = job */
+  1,   /* field[1] = reason */
+  2,   /* field[2] = why */
+};
+static const ProtobufCIntRange skep__v1__waiting_job__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor skep__v1__waiting_job__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.WaitingJob",
+  "WaitingJob",
+  "Skep__V1__WaitingJob",
+  "skep.v1",
+  sizeof(Skep__V1__WaitingJob),
+  4,
+  skep__v1__waiting_job__field_descriptors,
+  skep__v1__waiting_job__field_indices_by_name,
+  1,  skep__v1__waiting_job__number_ranges,
+  (ProtobufCMessageInit) skep__v1__waiting_job__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__job_queue__field_descriptors[5] =
+{
+  {
+    "project",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobQueue, project),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kind",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobQueue, kind),
+    &skep__v1__job_kind__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "waiting",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobQueue, waiting),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "running",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobQueue, running),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "oldest",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobQueue, oldest),
+    &google__protobuf__timestamp__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__job_queue__field_indices_by_name[] = {
+  1,   /* field[1] = kind */
+  4,   /* field[4] = oldest */
+  0,   /* field[0] = project */
+  3,   /* field[3] = running */
+  2,   /* field[2] = waiting */
+};
+static const ProtobufCIntRange skep__v1__job_queue__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor skep__v1__job_queue__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.JobQueue",
+  "JobQueue",
+  "Skep__V1__JobQueue",
+  "skep.v1",
+  sizeof(Skep__V1__JobQueue),
+  5,
+  skep__v1__job_queue__field_descriptors,
+  skep__v1__job_queue__field_indices_by_name,
+  1,  skep__v1__job_queue__number_ranges,
+  (ProtobufCMessageInit) skep__v1__job_queue__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__job_pause__field_descriptors[5] =
+{
+  {
+    "project",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobPause, project),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kind",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobPause, kind),
+    &skep__v1__job_kind__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobPause, reason),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "paused_by",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobPause, paused_by),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "paused_at",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobPause, paused_at),
+    &google__protobuf__timestamp__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__job_pause__field_indices_by_name[] = {
+  1,   /* field[1] = kind */
+  4,   /* field[4] = paused_at */
+  3,   /* field[3] = paused_by */
+  0,   /* field[0] = project */
+  2,   /* field[2] = reason */
+};
+static const ProtobufCIntRange skep__v1__job_pause__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor skep__v1__job_pause__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.JobPause",
+  "JobPause",
+  "Skep__V1__JobPause",
+  "skep.v1",
+  sizeof(Skep__V1__JobPause),
+  5,
+  skep__v1__job_pause__field_descriptors,
+  skep__v1__job_pause__field_indices_by_name,
+  1,  skep__v1__job_pause__number_ranges,
+  (ProtobufCMessageInit) skep__v1__job_pause__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__daemon__field_descriptors[8] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Daemon, id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "host",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Daemon, host),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "version",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Daemon, version),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "slots",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Daemon, slots),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "running",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Daemon, running),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "started_at",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Daemon, started_at),
+    &google__protobuf__timestamp__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "seen_at",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Daemon, seen_at),
+    &google__protobuf__timestamp__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "alive",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Daemon, alive),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__daemon__field_indices_by_name[] = {
+  7,   /* field[7] = alive */
+  1,   /* field[1] = host */
+  0,   /* field[0] = id */
+  4,   /* field[4] = running */
+  6,   /* field[6] = seen_at */
+  3,   /* field[3] = slots */
+  5,   /* field[5] = started_at */
+  2,   /* field[2] = version */
+};
+static const ProtobufCIntRange skep__v1__daemon__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 8 }
+};
+const ProtobufCMessageDescriptor skep__v1__daemon__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.Daemon",
+  "Daemon",
+  "Skep__V1__Daemon",
+  "skep.v1",
+  sizeof(Skep__V1__Daemon),
+  8,
+  skep__v1__daemon__field_descriptors,
+  skep__v1__daemon__field_indices_by_name,
+  1,  skep__v1__daemon__number_ranges,
+  (ProtobufCMessageInit) skep__v1__daemon__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__job_stats__field_descriptors[7] =
+{
+  {
+    "waiting",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Skep__V1__JobStats, n_waiting),
+    offsetof(Skep__V1__JobStats, waiting),
+    &skep__v1__waiting_job__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "queues",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Skep__V1__JobStats, n_queues),
+    offsetof(Skep__V1__JobStats, queues),
+    &skep__v1__job_queue__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "pauses",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Skep__V1__JobStats, n_pauses),
+    offsetof(Skep__V1__JobStats, pauses),
+    &skep__v1__job_pause__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "daemons",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Skep__V1__JobStats, n_daemons),
+    offsetof(Skep__V1__JobStats, daemons),
+    &skep__v1__daemon__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "total_waiting",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobStats, total_waiting),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "total_running",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobStats, total_running),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ended_last_minute",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobStats, ended_last_minute),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__job_stats__field_indices_by_name[] = {
+  3,   /* field[3] = daemons */
+  6,   /* field[6] = ended_last_minute */
+  2,   /* field[2] = pauses */
+  1,   /* field[1] = queues */
+  5,   /* field[5] = total_running */
+  4,   /* field[4] = total_waiting */
+  0,   /* field[0] = waiting */
+};
+static const ProtobufCIntRange skep__v1__job_stats__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 7 }
+};
+const ProtobufCMessageDescriptor skep__v1__job_stats__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.JobStats",
+  "JobStats",
+  "Skep__V1__JobStats",
+  "skep.v1",
+  sizeof(Skep__V1__JobStats),
+  7,
+  skep__v1__job_stats__field_descriptors,
+  skep__v1__job_stats__field_indices_by_name,
+  1,  skep__v1__job_stats__number_ranges,
+  (ProtobufCMessageInit) skep__v1__job_stats__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__pause_jobs_request__field_descriptors[4] =
+{
+  {
+    "project",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__PauseJobsRequest, project),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kind",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__PauseJobsRequest, kind),
+    &skep__v1__job_kind__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__PauseJobsRequest, reason),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "request_id",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__PauseJobsRequest, request_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__pause_jobs_request__field_indices_by_name[] = {
+  1,   /* field[1] = kind */
+  0,   /* field[0] = project */
+  2,   /* field[2] = reason */
+  3,   /* field[3] = request_id */
+};
+static const ProtobufCIntRange skep__v1__pause_jobs_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor skep__v1__pause_jobs_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.PauseJobsRequest",
+  "PauseJobsRequest",
+  "Skep__V1__PauseJobsRequest",
+  "skep.v1",
+  sizeof(Skep__V1__PauseJobsRequest),
+  4,
+  skep__v1__pause_jobs_request__field_descriptors,
+  skep__v1__pause_jobs_request__field_indices_by_name,
+  1,  skep__v1__pause_jobs_request__number_ranges,
+  (ProtobufCMessageInit) skep__v1__pause_jobs_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__resume_jobs_request__field_descriptors[3] =
+{
+  {
+    "project",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ResumeJobsRequest, project),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kind",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ResumeJobsRequest, kind),
+    &skep__v1__job_kind__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "request_id",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ResumeJobsRequest, request_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__resume_jobs_request__field_indices_by_name[] = {
+  1,   /* field[1] = kind */
+  0,   /* field[0] = project */
+  2,   /* field[2] = request_id */
+};
+static const ProtobufCIntRange skep__v1__resume_jobs_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor skep__v1__resume_jobs_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.ResumeJobsRequest",
+  "ResumeJobsRequest",
+  "Skep__V1__ResumeJobsRequest",
+  "skep.v1",
+  sizeof(Skep__V1__ResumeJobsRequest),
+  3,
+  skep__v1__resume_jobs_request__field_descriptors,
+  skep__v1__resume_jobs_request__field_indices_by_name,
+  1,  skep__v1__resume_jobs_request__number_ranges,
+  (ProtobufCMessageInit) skep__v1__resume_jobs_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCEnumValue skep__v1__job_kind__enum_values_by_number[12] =
 {
   { "JOB_KIND_UNSPECIFIED", "SKEP__V1__JOB_KIND__JOB_KIND_UNSPECIFIED", 0 },
@@ -1382,5 +2815,45 @@ const ProtobufCEnumDescriptor skep__v1__job_state__descriptor =
   skep__v1__job_state__enum_values_by_name,
   1,
   skep__v1__job_state__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue skep__v1__wait_reason__enum_values_by_number[8] =
+{
+  { "WAIT_REASON_UNSPECIFIED", "SKEP__V1__WAIT_REASON__WAIT_REASON_UNSPECIFIED", 0 },
+  { "WAIT_REASON_TURN", "SKEP__V1__WAIT_REASON__WAIT_REASON_TURN", 1 },
+  { "WAIT_REASON_LATER", "SKEP__V1__WAIT_REASON__WAIT_REASON_LATER", 2 },
+  { "WAIT_REASON_STACK", "SKEP__V1__WAIT_REASON__WAIT_REASON_STACK", 3 },
+  { "WAIT_REASON_PAUSED", "SKEP__V1__WAIT_REASON__WAIT_REASON_PAUSED", 4 },
+  { "WAIT_REASON_PROJECT_CAP", "SKEP__V1__WAIT_REASON__WAIT_REASON_PROJECT_CAP", 5 },
+  { "WAIT_REASON_KIND_CAP", "SKEP__V1__WAIT_REASON__WAIT_REASON_KIND_CAP", 6 },
+  { "WAIT_REASON_PLACES", "SKEP__V1__WAIT_REASON__WAIT_REASON_PLACES", 7 },
+};
+static const ProtobufCIntRange skep__v1__wait_reason__value_ranges[] = {
+{0, 0},{0, 8}
+};
+static const ProtobufCEnumValueIndex skep__v1__wait_reason__enum_values_by_name[8] =
+{
+  { "WAIT_REASON_KIND_CAP", 6 },
+  { "WAIT_REASON_LATER", 2 },
+  { "WAIT_REASON_PAUSED", 4 },
+  { "WAIT_REASON_PLACES", 7 },
+  { "WAIT_REASON_PROJECT_CAP", 5 },
+  { "WAIT_REASON_STACK", 3 },
+  { "WAIT_REASON_TURN", 1 },
+  { "WAIT_REASON_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor skep__v1__wait_reason__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "skep.v1.WaitReason",
+  "WaitReason",
+  "Skep__V1__WaitReason",
+  "skep.v1",
+  8,
+  skep__v1__wait_reason__enum_values_by_number,
+  8,
+  skep__v1__wait_reason__enum_values_by_name,
+  1,
+  skep__v1__wait_reason__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

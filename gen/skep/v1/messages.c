@@ -326,8 +326,9 @@ static const struct rpc_field skep_v1_msg_job_fields[] = {
 	{ .name = "last_sequence", .json_name = "lastSequence" },
 	{ .name = "warnings", .json_name = "warnings" },
 	{ .name = "failures", .json_name = "failures", .message = &skep_v1_msg_service_failure },
+	{ .name = "attempts", .json_name = "attempts", .message = &skep_v1_msg_job_attempt },
 };
-const struct rpc_message skep_v1_msg_job = { &skep__v1__job__descriptor, skep_v1_msg_job_fields, 23, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_job = { &skep__v1__job__descriptor, skep_v1_msg_job_fields, 24, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_service_failure_fields[] = {
 	{ .name = "service", .json_name = "service" },
@@ -389,6 +390,100 @@ static const struct rpc_field skep_v1_msg_retry_job_request_fields[] = {
 };
 const struct rpc_message skep_v1_msg_retry_job_request = { &skep__v1__retry_job_request__descriptor, skep_v1_msg_retry_job_request_fields, 2, RPC_WKT_NONE };
 
+static const struct rpc_field skep_v1_msg_job_attempt_fields[] = {
+	{ .name = "attempt", .json_name = "attempt" },
+	{ .name = "daemon", .json_name = "daemon" },
+	{ .name = "step", .json_name = "step" },
+	{ .name = "error", .json_name = "error" },
+	{ .name = "error_code", .json_name = "errorCode" },
+	{ .name = "started_at", .json_name = "startedAt", .message = &google_protobuf_msg_timestamp },
+	{ .name = "ended_at", .json_name = "endedAt", .message = &google_protobuf_msg_timestamp },
+};
+const struct rpc_message skep_v1_msg_job_attempt = { &skep__v1__job_attempt__descriptor, skep_v1_msg_job_attempt_fields, 7, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_retry_failed_jobs_request_fields[] = {
+	{ .name = "project", .json_name = "project", .max_len = 64 },
+	{ .name = "stack", .json_name = "stack", .max_len = 64 },
+	{ .name = "kind", .json_name = "kind" },
+	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
+};
+const struct rpc_message skep_v1_msg_retry_failed_jobs_request = { &skep__v1__retry_failed_jobs_request__descriptor, skep_v1_msg_retry_failed_jobs_request_fields, 4, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_retry_failed_jobs_response_fields[] = {
+	{ .name = "jobs", .json_name = "jobs", .message = &skep_v1_msg_job },
+};
+const struct rpc_message skep_v1_msg_retry_failed_jobs_response = { &skep__v1__retry_failed_jobs_response__descriptor, skep_v1_msg_retry_failed_jobs_response_fields, 1, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_job_stats_request_fields[] = {
+	{ .name = "project", .json_name = "project", .max_len = 64 },
+	{ .name = "limit", .json_name = "limit", .has_min = true, .min = INT64_C(0), .has_max = true, .max = INT64_C(500) },
+};
+const struct rpc_message skep_v1_msg_job_stats_request = { &skep__v1__job_stats_request__descriptor, skep_v1_msg_job_stats_request_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_waiting_job_fields[] = {
+	{ .name = "job", .json_name = "job", .message = &skep_v1_msg_job },
+	{ .name = "reason", .json_name = "reason" },
+	{ .name = "why", .json_name = "why" },
+	{ .name = "before", .json_name = "before" },
+};
+const struct rpc_message skep_v1_msg_waiting_job = { &skep__v1__waiting_job__descriptor, skep_v1_msg_waiting_job_fields, 4, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_job_queue_fields[] = {
+	{ .name = "project", .json_name = "project" },
+	{ .name = "kind", .json_name = "kind" },
+	{ .name = "waiting", .json_name = "waiting" },
+	{ .name = "running", .json_name = "running" },
+	{ .name = "oldest", .json_name = "oldest", .message = &google_protobuf_msg_timestamp },
+};
+const struct rpc_message skep_v1_msg_job_queue = { &skep__v1__job_queue__descriptor, skep_v1_msg_job_queue_fields, 5, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_job_pause_fields[] = {
+	{ .name = "project", .json_name = "project" },
+	{ .name = "kind", .json_name = "kind" },
+	{ .name = "reason", .json_name = "reason" },
+	{ .name = "paused_by", .json_name = "pausedBy" },
+	{ .name = "paused_at", .json_name = "pausedAt", .message = &google_protobuf_msg_timestamp },
+};
+const struct rpc_message skep_v1_msg_job_pause = { &skep__v1__job_pause__descriptor, skep_v1_msg_job_pause_fields, 5, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_daemon_fields[] = {
+	{ .name = "id", .json_name = "id" },
+	{ .name = "host", .json_name = "host" },
+	{ .name = "version", .json_name = "version" },
+	{ .name = "slots", .json_name = "slots" },
+	{ .name = "running", .json_name = "running" },
+	{ .name = "started_at", .json_name = "startedAt", .message = &google_protobuf_msg_timestamp },
+	{ .name = "seen_at", .json_name = "seenAt", .message = &google_protobuf_msg_timestamp },
+	{ .name = "alive", .json_name = "alive" },
+};
+const struct rpc_message skep_v1_msg_daemon = { &skep__v1__daemon__descriptor, skep_v1_msg_daemon_fields, 8, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_job_stats_fields[] = {
+	{ .name = "waiting", .json_name = "waiting", .message = &skep_v1_msg_waiting_job },
+	{ .name = "queues", .json_name = "queues", .message = &skep_v1_msg_job_queue },
+	{ .name = "pauses", .json_name = "pauses", .message = &skep_v1_msg_job_pause },
+	{ .name = "daemons", .json_name = "daemons", .message = &skep_v1_msg_daemon },
+	{ .name = "total_waiting", .json_name = "totalWaiting" },
+	{ .name = "total_running", .json_name = "totalRunning" },
+	{ .name = "ended_last_minute", .json_name = "endedLastMinute" },
+};
+const struct rpc_message skep_v1_msg_job_stats = { &skep__v1__job_stats__descriptor, skep_v1_msg_job_stats_fields, 7, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_pause_jobs_request_fields[] = {
+	{ .name = "project", .json_name = "project", .max_len = 64 },
+	{ .name = "kind", .json_name = "kind" },
+	{ .name = "reason", .json_name = "reason", .max_len = 200 },
+	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
+};
+const struct rpc_message skep_v1_msg_pause_jobs_request = { &skep__v1__pause_jobs_request__descriptor, skep_v1_msg_pause_jobs_request_fields, 4, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_resume_jobs_request_fields[] = {
+	{ .name = "project", .json_name = "project", .max_len = 64 },
+	{ .name = "kind", .json_name = "kind" },
+	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
+};
+const struct rpc_message skep_v1_msg_resume_jobs_request = { &skep__v1__resume_jobs_request__descriptor, skep_v1_msg_resume_jobs_request_fields, 3, RPC_WKT_NONE };
+
 static const struct rpc_field skep_v1_msg_project_fields[] = {
 	{ .name = "id", .json_name = "id" },
 	{ .name = "name", .json_name = "name" },
@@ -397,8 +492,10 @@ static const struct rpc_field skep_v1_msg_project_fields[] = {
 	{ .name = "updated_at", .json_name = "updatedAt", .message = &google_protobuf_msg_timestamp },
 	{ .name = "stacks", .json_name = "stacks" },
 	{ .name = "drift_policy", .json_name = "driftPolicy" },
+	{ .name = "weight", .json_name = "weight" },
+	{ .name = "max_running", .json_name = "maxRunning" },
 };
-const struct rpc_message skep_v1_msg_project = { &skep__v1__project__descriptor, skep_v1_msg_project_fields, 7, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_project = { &skep__v1__project__descriptor, skep_v1_msg_project_fields, 9, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_create_project_request_fields[] = {
 	{ .name = "name", .json_name = "name", .required = true, .max_len = 40, .pattern = "^([a-z0-9]([a-z0-9-]*[a-z0-9])\077)$", .pattern_help = "lower-case letters, digits and hyphens, starting and ending with a letter or digit" },
@@ -428,8 +525,10 @@ static const struct rpc_field skep_v1_msg_update_project_request_fields[] = {
 	{ .name = "description", .json_name = "description", .max_len = 500 },
 	{ .name = "drift_policy", .json_name = "driftPolicy" },
 	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
+	{ .name = "weight", .json_name = "weight", .has_min = true, .min = INT64_C(0), .has_max = true, .max = INT64_C(100) },
+	{ .name = "max_running", .json_name = "maxRunning", .has_min = true, .min = INT64_C(-1), .has_max = true, .max = INT64_C(10000) },
 };
-const struct rpc_message skep_v1_msg_update_project_request = { &skep__v1__update_project_request__descriptor, skep_v1_msg_update_project_request_fields, 4, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_update_project_request = { &skep__v1__update_project_request__descriptor, skep_v1_msg_update_project_request_fields, 6, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_delete_project_request_fields[] = {
 	{ .name = "project", .json_name = "project", .required = true, .max_len = 64 },
@@ -875,6 +974,7 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_create_project_request,
 	&skep_v1_msg_create_token_request,
 	&skep_v1_msg_create_token_response,
+	&skep_v1_msg_daemon,
 	&skep_v1_msg_delete_project_request,
 	&skep_v1_msg_delete_registry_request,
 	&skep_v1_msg_dependency,
@@ -893,6 +993,11 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_get_project_request,
 	&skep_v1_msg_get_stack_request,
 	&skep_v1_msg_job,
+	&skep_v1_msg_job_attempt,
+	&skep_v1_msg_job_pause,
+	&skep_v1_msg_job_queue,
+	&skep_v1_msg_job_stats,
+	&skep_v1_msg_job_stats_request,
 	&skep_v1_msg_list_jobs_request,
 	&skep_v1_msg_list_jobs_response,
 	&skep_v1_msg_list_projects_request,
@@ -906,6 +1011,7 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_list_tokens_request,
 	&skep_v1_msg_list_tokens_response,
 	&skep_v1_msg_page,
+	&skep_v1_msg_pause_jobs_request,
 	&skep_v1_msg_plan_action,
 	&skep_v1_msg_plan_finding,
 	&skep_v1_msg_plan_stack_request,
@@ -915,6 +1021,9 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_release,
 	&skep_v1_msg_remove_stack_request,
 	&skep_v1_msg_restart_stack_request,
+	&skep_v1_msg_resume_jobs_request,
+	&skep_v1_msg_retry_failed_jobs_request,
+	&skep_v1_msg_retry_failed_jobs_response,
 	&skep_v1_msg_retry_job_request,
 	&skep_v1_msg_revoke_token_request,
 	&skep_v1_msg_rollback_stack_request,
@@ -932,6 +1041,7 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_token,
 	&skep_v1_msg_update_project_request,
 	&skep_v1_msg_uploaded_file,
+	&skep_v1_msg_waiting_job,
 	&skep_v1_msg_watch_job_request,
 	&skep_v1_msg_watch_job_response,
 	&skep_wire_v1_msg_cancel,

@@ -55,6 +55,17 @@ extern const struct rpc_message skep_v1_msg_watch_job_request; /* skep.v1.WatchJ
 extern const struct rpc_message skep_v1_msg_watch_job_response; /* skep.v1.WatchJobResponse */
 extern const struct rpc_message skep_v1_msg_cancel_job_request; /* skep.v1.CancelJobRequest */
 extern const struct rpc_message skep_v1_msg_retry_job_request; /* skep.v1.RetryJobRequest */
+extern const struct rpc_message skep_v1_msg_job_attempt; /* skep.v1.JobAttempt */
+extern const struct rpc_message skep_v1_msg_retry_failed_jobs_request; /* skep.v1.RetryFailedJobsRequest */
+extern const struct rpc_message skep_v1_msg_retry_failed_jobs_response; /* skep.v1.RetryFailedJobsResponse */
+extern const struct rpc_message skep_v1_msg_job_stats_request; /* skep.v1.JobStatsRequest */
+extern const struct rpc_message skep_v1_msg_waiting_job; /* skep.v1.WaitingJob */
+extern const struct rpc_message skep_v1_msg_job_queue; /* skep.v1.JobQueue */
+extern const struct rpc_message skep_v1_msg_job_pause; /* skep.v1.JobPause */
+extern const struct rpc_message skep_v1_msg_daemon; /* skep.v1.Daemon */
+extern const struct rpc_message skep_v1_msg_job_stats; /* skep.v1.JobStats */
+extern const struct rpc_message skep_v1_msg_pause_jobs_request; /* skep.v1.PauseJobsRequest */
+extern const struct rpc_message skep_v1_msg_resume_jobs_request; /* skep.v1.ResumeJobsRequest */
 extern const struct rpc_message skep_v1_msg_project; /* skep.v1.Project */
 extern const struct rpc_message skep_v1_msg_create_project_request; /* skep.v1.CreateProjectRequest */
 extern const struct rpc_message skep_v1_msg_get_project_request; /* skep.v1.GetProjectRequest */

@@ -322,7 +322,7 @@ void   skep__v1__delete_project_request__free_unpacked
   assert(message->base.descriptor == &skep__v1__delete_project_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor skep__v1__project__field_descriptors[7] =
+static const ProtobufCFieldDescriptor skep__v1__project__field_descriptors[9] =
 {
   {
     "id",
@@ -408,20 +408,46 @@ static const ProtobufCFieldDescriptor skep__v1__project__field_descriptors[7] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "weight",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Project, weight),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "max_running",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Project, max_running),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__project__field_indices_by_name[] = {
   3,   /* field[3] = created_at */
   2,   /* field[2] = description */
   6,   /* field[6] = drift_policy */
   0,   /* field[0] = id */
+  8,   /* field[8] = max_running */
   1,   /* field[1] = name */
   5,   /* field[5] = stacks */
   4,   /* field[4] = updated_at */
+  7,   /* field[7] = weight */
 };
 static const ProtobufCIntRange skep__v1__project__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor skep__v1__project__descriptor =
 {
@@ -431,7 +457,7 @@ const ProtobufCMessageDescriptor skep__v1__project__descriptor =
   "Skep__V1__Project",
   "skep.v1",
   sizeof(Skep__V1__Project),
-  7,
+  9,
   skep__v1__project__field_descriptors,
   skep__v1__project__field_indices_by_name,
   1,  skep__v1__project__number_ranges,
@@ -629,7 +655,7 @@ const ProtobufCMessageDescriptor skep__v1__list_projects_response__descriptor =
   (ProtobufCMessageInit) skep__v1__list_projects_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor skep__v1__update_project_request__field_descriptors[4] =
+static const ProtobufCFieldDescriptor skep__v1__update_project_request__field_descriptors[6] =
 {
   {
     "project",
@@ -679,17 +705,43 @@ static const ProtobufCFieldDescriptor skep__v1__update_project_request__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "weight",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__UpdateProjectRequest, weight),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "max_running",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__UpdateProjectRequest, max_running),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__update_project_request__field_indices_by_name[] = {
   1,   /* field[1] = description */
   2,   /* field[2] = drift_policy */
+  5,   /* field[5] = max_running */
   0,   /* field[0] = project */
   3,   /* field[3] = request_id */
+  4,   /* field[4] = weight */
 };
 static const ProtobufCIntRange skep__v1__update_project_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor skep__v1__update_project_request__descriptor =
 {
@@ -699,7 +751,7 @@ const ProtobufCMessageDescriptor skep__v1__update_project_request__descriptor =
   "Skep__V1__UpdateProjectRequest",
   "skep.v1",
   sizeof(Skep__V1__UpdateProjectRequest),
-  4,
+  6,
   skep__v1__update_project_request__field_descriptors,
   skep__v1__update_project_request__field_indices_by_name,
   1,  skep__v1__update_project_request__number_ranges,

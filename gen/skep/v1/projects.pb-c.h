@@ -48,10 +48,12 @@ struct  Skep__V1__Project
   Google__Protobuf__Timestamp *updated_at;
   int32_t stacks;
   Skep__V1__DriftPolicy drift_policy;
+  int32_t weight;
+  int32_t max_running;
 };
 #define SKEP__V1__PROJECT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__project__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, 0, SKEP__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, 0, SKEP__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED, 0, 0 }
 
 
 struct  Skep__V1__CreateProjectRequest
@@ -105,10 +107,12 @@ struct  Skep__V1__UpdateProjectRequest
   char *description;
   Skep__V1__DriftPolicy drift_policy;
   char *request_id;
+  int32_t weight;
+  int32_t max_running;
 };
 #define SKEP__V1__UPDATE_PROJECT_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__update_project_request__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, SKEP__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, SKEP__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED, (char *)protobuf_c_empty_string, 0, 0 }
 
 
 struct  Skep__V1__DeleteProjectRequest

@@ -239,6 +239,9 @@ static void attempts_that_failed_are_kept(void **state)
 		"1 1 d1 UNAVAILABLE, 3 2 d2 UNAVAILABLE, 4 2 d3 UNKNOWN");
 	assert_value(w, "select error from job_attempts where epoch = 1", "engine away");
 	assert_value(w, "select bool_and(started_at < ended_at) from job_attempts", "t");
+	struct db_job whole = get(w, &j);
+	assert_non_null(strstr(whole.attempts.ptr, "\"attempt\" : 1, \"daemon\" : \"d1\""));
+	assert_non_null(strstr(whole.attempts.ptr, "engine away"));
 	RUN_OK(w, JOBS->retry(w->db, &admin, j.id.text, on_job, &a));
 	j = claim(w, "d1");
 	finish(w, &j, JOB_SUCCEEDED);

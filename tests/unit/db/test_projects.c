@@ -34,17 +34,22 @@ static void what_is_not_given_stays(void **state)
 	struct answer made = RUN_OK(w, PROJECTS->create(w->db, &admin, "demo", "for show",
 		on_project, &a));
 	assert_int_equal(made.project.drift_policy, DRIFT_REPORT);
-	struct answer one = RUN_OK(w, PROJECTS->update(w->db, &admin, "demo", NULL, DRIFT_REPAIR,
+	struct answer one = RUN_OK(w, PROJECTS->update(w->db, &admin, "demo",
+		&(struct db_project_change){.drift_policy = DRIFT_REPAIR, .weight = 5, .max_running = 7},
 		on_project, &a));
 	assert_int_equal(one.project.drift_policy, DRIFT_REPAIR);
 	assert_string_equal(one.project.description, "for show");
-	struct answer two = RUN_OK(w, PROJECTS->update(w->db, &admin, "demo", "new", 0, on_project,
-		&a));
+	struct answer two = RUN_OK(w, PROJECTS->update(w->db, &admin, "demo",
+		&(struct db_project_change){.description = "new"}, on_project, &a));
 	assert_int_equal(two.project.drift_policy, DRIFT_REPAIR);
 	assert_string_equal(two.project.description, "new");
-	assert_value(w, "select count(*) from audit_log where detail->>'drift_policy' = 'repair'", "2");
+	assert_int_equal(two.project.weight, 5);
+	assert_int_equal(two.project.max_running, 7);
+	assert_int_equal(RUN_OK(w, PROJECTS->update(w->db, &admin, "demo",
+		&(struct db_project_change){.max_running = -1}, on_project, &a)).project.max_running, 0);
+	assert_value(w, "select count(*) from audit_log where detail->>'drift_policy' = 'repair'", "3");
 	RUN_FAILS(w, ST_NOT_FOUND, "project \"other\" does not exist", PROJECTS->update(w->db, &admin,
-		"other", NULL, DRIFT_REPAIR, on_project, &a));
+		"other", &(struct db_project_change){.drift_policy = DRIFT_REPAIR}, on_project, &a));
 }
 
 static void a_bad_project_name_is_refused(void **state)

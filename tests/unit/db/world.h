@@ -48,6 +48,7 @@ struct answer {
 	struct db_event *events;
 	struct db_release_objects *release_objects;
 	struct db_look look;
+	struct db_job_stats stats;
 	size_t n;
 	bool more;
 	int64_t number;
@@ -115,6 +116,7 @@ static inline void keep_job(struct answer *a, struct db_job *j)
 		KEEP(j->error_code);
 	KEEP(j->owner);
 	keep_str(a, &j->params);
+	keep_str(a, &j->attempts);
 	keep_str(a, &j->failures);
 	keep_texts(a, &j->warnings, j->n_warnings);
 }
@@ -318,6 +320,28 @@ static inline void on_look(void *data, const struct status *st, const struct db_
 	a->look = *l;
 	a->look.queues = copy(a, l->queues, sizeof(*l->queues), l->n);
 }
+static inline void on_stats(void *data, const struct status *st, const struct db_job_stats *s)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	a->stats = *s;
+	struct db_waiting *w = copy(a, s->waiting, sizeof(*w), s->n_waiting);
+	struct db_queue_stats *q = copy(a, s->queues, sizeof(*q), s->n_queues);
+	struct db_pause *p = copy(a, s->pauses, sizeof(*p), s->n_pauses);
+	struct db_daemon *d = copy(a, s->daemons, sizeof(*d), s->n_daemons);
+	for (size_t i = 0; i < s->n_waiting; i++)
+		keep_job(a, &w[i].job), KEEP(w[i].pause);
+	for (size_t i = 0; i < s->n_queues; i++)
+		KEEP(q[i].project);
+	for (size_t i = 0; i < s->n_pauses; i++)
+		KEEP(p[i].project), KEEP(p[i].reason), KEEP(p[i].paused_by);
+	for (size_t i = 0; i < s->n_daemons; i++)
+		KEEP(d[i].host), KEEP(d[i].version);
+	a->stats.waiting = w;
+	a->stats.queues = q;
+	a->stats.pauses = p;
+	a->stats.daemons = d;
+}
 static inline void on_migrated(void *data, const struct status *st, unsigned applied)
 {
 	on_number(data, st, applied);
@@ -446,7 +470,7 @@ static inline int world_stop(void **state)
 static inline int set_up(void **state)
 {
 	struct world *w = *state = world_open();
-	psql(w, "truncate projects, request_ids, events, audit_log cascade");
+	psql(w, "truncate projects, request_ids, events, audit_log, daemons cascade");
 	return 0;
 }
 

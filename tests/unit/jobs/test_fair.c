@@ -296,6 +296,28 @@ static void what_is_taken_over_takes_places(void **state)
 	assert_int_equal(fair_pick(p->fair, &p->places, 12, p->queues, 1, p->picks), 0);
 }
 
+static void why_a_job_waits(void **state)
+{
+	(void)state;
+	struct db_job_stats s = {.slots = 4, .running = 3};
+	struct db_waiting w = {.job = {.kind = JOB_BUILD}, .pause = ""};
+	assert_int_equal(fair_wait(&s, &w, 0), WAIT_TURN);
+	s.running = 4;
+	assert_int_equal(fair_wait(&s, &w, 0), WAIT_PLACES);
+	w.kind_running = job_rule_of(JOB_BUILD)->in_project;
+	assert_int_equal(fair_wait(&s, &w, 0), WAIT_KIND_CAP);
+	w.project_running = 3;
+	assert_int_equal(fair_wait(&s, &w, 3), WAIT_PROJECT_CAP);
+	w.max_running = 4;
+	assert_int_equal(fair_wait(&s, &w, 3), WAIT_KIND_CAP);
+	w.later = true;
+	assert_int_equal(fair_wait(&s, &w, 0), WAIT_LATER);
+	w.blocker = (struct uuid){"another"};
+	assert_int_equal(fair_wait(&s, &w, 0), WAIT_STACK);
+	w.pause = "the project is paused";
+	assert_int_equal(fair_wait(&s, &w, 0), WAIT_PAUSED);
+}
+
 static void every_kind_has_a_rule(void **state)
 {
 	(void)state;
@@ -327,6 +349,7 @@ int main(void)
 		TEST(some_places_are_kept_for_short_jobs),
 		TEST(inside_a_project_priority_then_age),
 		TEST(what_is_taken_over_takes_places),
+		TEST(why_a_job_waits),
 		TEST(every_kind_has_a_rule),
 	};
 	return cmocka_run_group_tests_name("fair", tests, NULL, NULL);

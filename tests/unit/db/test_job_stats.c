@@ -1,0 +1,168 @@
+/* jobs: why each one waits, pauses, retry by filter, daemons. */
+#include "world.h"
+
+#define JOBS (w->db->jobs)
+
+static const unsigned priorities[JOB_KINDS] = {[JOB_REMOVE] = 9, [JOB_DEPLOY] = 5, [JOB_SCALE] = 6};
+
+static struct db_job_stats stats(struct world *w, const struct db_scope *s, const char *project)
+{
+	return RUN_OK(w, JOBS->stats(w->db, s, project, priorities, 10, on_stats, &a)).stats;
+}
+
+static void every_waiting_job_is_explained(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	struct uuid other = make_project(w, "other");
+	psql(w, "update projects set max_running = 3 where name = 'demo'");
+	deploy(w, "demo", "a");
+	struct db_job running = claim(w, "d1");
+	struct db_job behind = submit(w, "demo", "a", JOB_SCALE);
+	deploy(w, "demo", "b");
+	deploy(w, "demo", "c");
+	psql(w, "update deployment_jobs set run_at = now() + interval '1 hour' where stack_name = 'c'");
+	deploy(w, "other", "a");
+	struct db_job_stats s = stats(w, &admin, "");
+	assert_int_equal(s.n_waiting, 4);
+	assert_string_equal(s.waiting[0].job.id.text, behind.id.text);
+	assert_string_equal(s.waiting[0].blocker.text, running.id.text);
+	assert_int_equal(s.waiting[0].before, 1);
+	assert_int_equal(s.waiting[0].project_running, 1);
+	assert_int_equal(s.waiting[0].kind_running, 0);
+	assert_int_equal(s.waiting[0].max_running, 3);
+	assert_string_equal(s.waiting[1].job.stack, "b");
+	assert_string_equal(s.waiting[1].blocker.text, "");
+	assert_int_equal(s.waiting[1].before, 1);
+	assert_int_equal(s.waiting[1].kind_running, 1);
+	assert_false(s.waiting[1].later);
+	assert_true(s.waiting[2].later);
+	assert_int_equal(s.waiting[2].before, 2);
+	assert_string_equal(s.waiting[3].job.project, "other");
+	assert_int_equal(s.waiting[3].before, 0);
+	assert_int_equal(s.n_queues, 3);
+	assert_string_equal(s.queues[0].project, "demo");
+	assert_int_equal(s.queues[0].kind, JOB_DEPLOY);
+	assert_int_equal(s.queues[0].waiting, 2);
+	assert_int_equal(s.queues[0].running, 1);
+	assert_true(s.queues[0].oldest_us > 0);
+	assert_int_equal(s.running, 1);
+	assert_int_equal(s.ended, 0);
+	finish(w, &running, JOB_SUCCEEDED);
+	assert_int_equal(stats(w, &admin, "demo").ended, 1);
+	assert_int_equal(stats(w, &admin, "other").ended, 0);
+	/* A project sees its own. */
+	struct db_scope theirs = scope_of(&other);
+	assert_int_equal(stats(w, &theirs, "").n_waiting, 1);
+	assert_int_equal(stats(w, &admin, "other").n_waiting, 1);
+	RUN_FAILS(w, ST_NOT_FOUND, "project \"demo\" does not exist",
+		JOBS->stats(w->db, &theirs, "demo", priorities, 10, on_stats, &a));
+	assert_int_equal(RUN_OK(w, JOBS->stats(w->db, &admin, "", priorities, 2, on_stats, &a)).stats.n_waiting, 2);
+}
+
+static void what_is_paused_waits(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo"), make_project(w, "other");
+	deploy(w, "demo", "a");
+	struct db_claim before = claim_of(w, "d1", 10, 60000);
+	RUN_OK(w, JOBS->pause(w->db, &admin, "demo", 0, "", on_done, &a));
+	RUN_OK(w, JOBS->pause(w->db, &admin, "demo", 0, "moving", on_done, &a));
+	assert_int_equal(RUN_OK(w, JOBS->claim(w->db, &before, on_jobs, &a)).n, 0); /* decided before it */
+	claim_none(w);
+	struct db_job_stats s = stats(w, &admin, "");
+	assert_string_equal(s.waiting[0].pause, "the project is paused: moving");
+	assert_int_equal(s.n_pauses, 1);
+	assert_string_equal(s.pauses[0].project, "demo");
+	assert_string_equal(s.pauses[0].paused_by, "unix:root");
+	assert_int_equal(stats(w, &admin, "other").n_pauses, 0);
+	psql(w, "listen skep_jobs");
+	RUN_OK(w, JOBS->resume(w->db, &admin, "demo", 0, on_done, &a));
+	assert_string_equal(notified(w), "");
+	RUN_OK(w, JOBS->pause(w->db, &admin, "", JOB_DEPLOY, "", on_done, &a));
+	claim_none(w);
+	s = stats(w, &admin, "other");
+	assert_int_equal(s.n_pauses, 1);
+	assert_int_equal(s.pauses[0].kind, JOB_DEPLOY);
+	assert_string_equal(stats(w, &admin, "").waiting[0].pause, "jobs of kind deploy are paused");
+	RUN_OK(w, JOBS->resume(w->db, &admin, "", JOB_DEPLOY, on_done, &a));
+	RUN_OK(w, JOBS->resume(w->db, &admin, "", JOB_DEPLOY, on_done, &a)); /* it is not: nothing */
+	claim(w, "d1");
+	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", JOBS->pause(w->db, &admin, "nowhere", 0, "", on_done, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", JOBS->resume(w->db, &admin, "nowhere", 0, on_done, &a));
+	assert_value(w, "select string_agg(distinct target, ' ' order by target) from audit_log where target like 'jobs/%'",
+		"jobs/demo jobs/deploy");
+}
+
+static void the_last_failed_job_of_each_stack_runs_again(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo"), make_project(w, "other");
+	struct db_job j;
+	for (int i = 0; i < 2; i++) { /* failed twice: the last one counts */
+		deploy(w, "demo", "a");
+		j = claim(w, "d1");
+		finish(w, &j, JOB_FAILED);
+	}
+	struct db_job last = j;
+	deploy(w, "demo", "b");
+	struct db_job b = claim(w, "d1");
+	finish(w, &b, JOB_FAILED);
+	running_stack(w, "demo", "fine");
+	deploy(w, "other", "a");
+	j = claim(w, "d1");
+	finish(w, &j, JOB_FAILED);
+	struct answer none = RUN_OK(w, JOBS->retry_failed(w->db, &admin, "demo", "", JOB_SCALE, on_jobs, &a));
+	assert_int_equal(none.n, 0);
+	struct answer one = RUN_OK(w, JOBS->retry_failed(w->db, &admin, "demo", "a", 0, on_jobs, &a));
+	assert_int_equal(one.n, 1);
+	assert_string_equal(one.jobs[0].id.text, last.id.text);
+	assert_int_equal(one.jobs[0].state, JOB_PENDING);
+	struct answer rest = RUN_OK(w, JOBS->retry_failed(w->db, &admin, "demo", "", JOB_DEPLOY, on_jobs, &a));
+	assert_int_equal(rest.n, 1);
+	assert_string_equal(rest.jobs[0].stack, "b");
+	assert_int_equal(claim_all(w, "d1", 10, 60000).n, 2);
+	assert_value(w, "select count(*) from events where kind = 'job.retried'", "2");
+}
+
+static void daemons_say_that_they_live(void **state)
+{
+	struct world *w = *state;
+	struct uuid demo = make_project(w, "demo");
+	struct db_daemon d = {.id = demo, .host = "alpha", .version = "1.0", .slots = 16, .running = 1};
+	RUN_OK(w, JOBS->alive(w->db, &d, on_done, &a));
+	d.running = 2;
+	RUN_OK(w, JOBS->alive(w->db, &d, on_done, &a));
+	struct db_job_stats s = stats(w, &admin, "");
+	assert_int_equal(s.n_daemons, 1);
+	assert_int_equal(s.daemons[0].running, 2);
+	assert_string_equal(s.daemons[0].host, "alpha");
+	assert_true(s.daemons[0].alive);
+	assert_int_equal(s.slots, 16);
+	struct db_scope theirs = scope_of(&demo);
+	assert_int_equal(stats(w, &theirs, "").n_daemons, 0);
+	assert_int_equal(stats(w, &theirs, "").slots, 16);
+	psql(w, "update daemons set seen_at = now() - interval '11 seconds'");
+	s = stats(w, &admin, "");
+	assert_false(s.daemons[0].alive);
+	assert_int_equal(s.slots, 0);
+	RUN_OK(w, JOBS->gone(w->db, demo.text, on_done, &a));
+	assert_int_equal(stats(w, &admin, "").n_daemons, 0);
+	RUN_OK(w, JOBS->alive(w->db, &d, on_done, &a));
+	psql(w, "update daemons set seen_at = now() - interval '2 hours'");
+	d.id = make_project(w, "another");
+	RUN_OK(w, JOBS->alive(w->db, &d, on_done, &a));
+	assert_int_equal(stats(w, &admin, "").n_daemons, 1);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(every_waiting_job_is_explained),
+		TEST(what_is_paused_waits),
+		TEST(the_last_failed_job_of_each_stack_runs_again),
+		TEST(daemons_say_that_they_live),
+	};
+	return cmocka_run_group_tests(tests, world_start, world_stop);
+}
