@@ -13,7 +13,7 @@ EVERY_WRITE = {'networks': 1, 'secrets': 1, 'configs': 1, 'services': 2}
 
 @pytest.fixture(scope='module')
 def skepd(new_daemon, between):
-    made = new_daemon(**between.options())
+    made = new_daemon(**between.options(), job_takeovers=1000)  # more than the kills of one job
     try:
         yield made
     finally:

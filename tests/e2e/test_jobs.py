@@ -1,0 +1,98 @@
+"""The queue as its users see it: why a job waits, pauses, caps, retries by filter, what each attempt failed with; and who takes
+over how soon."""
+
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+from daemon import Project, hello, number_of, slow
+from native_client import RpcError
+from servers import binary, eventually
+
+
+def waiting(skepd, project):
+    """{stack: (reason, why, before)}"""
+    told = skepd.call('Jobs', 'Stats', project=project.name).waiting
+    return {w.job.stack: (w.reason, w.why, w.before) for w in told}
+
+
+def reason(name):
+    return number_of(f'WAIT_REASON_{name}', 'jobs')
+
+
+def test_what_is_paused_waits_and_says_so(skepd, project):
+    skepd.call('Jobs', 'Pause', project=project.name, reason='moving')
+    job = project.submit({'app': hello()}).job
+    assert waiting(skepd, project) == {'web': (reason('PAUSED'), 'the project is paused: moving', 0)}
+    skepd.call('Jobs', 'Resume', project=project.name)
+    assert skepd.wait(job.id).state == 'SUCCEEDED'
+    assert not skepd.call('Jobs', 'Stats', project=project.name).pauses
+
+
+def test_pause_names_one_thing(skepd, project):
+    for fields in ({}, {'project': project.name, 'kind': 1}):
+        with pytest.raises(RpcError, match='either a project or a kind'):
+            skepd.call('Jobs', 'Pause', **fields)
+
+
+def test_a_cap_holds_jobs_back(skepd, project):
+    made = skepd.call('Projects', 'Update', project=project.name, weight=3, max_running=1)
+    assert (made.weight, made.max_running) == (3, 1)
+    first = project.submit({'app': slow()}, stack='a').job
+    skepd.wait_step(first.id, 'converge')
+    second = project.submit({'app': hello()}, stack='b').job
+    behind = skepd.call('Stacks', 'Remove', stack=project.ref('a'))
+    told = waiting(skepd, project)
+    assert told['b'][0] == reason('PROJECT_CAP') and 'no more may' in told['b'][1]
+    assert told['a'][0] == reason('STACK') and first.id in told['a'][1]
+    skepd.call('Jobs', 'Cancel', id=first.id)
+    for job in (second, behind):
+        assert skepd.wait(job.id).state == 'SUCCEEDED'
+
+
+def test_failed_jobs_run_again_by_filter(skepd, project):
+    job = project.submit({'app': hello(image='localhost/nowhere:1')}).job
+    project.expect(job, 'FAILED')
+    again = skepd.call('Jobs', 'RetryFailed', project=project.name).jobs
+    assert [j.id for j in again] == [job.id]
+    project.expect(job, 'FAILED')
+    attempts = skepd.job(job.id).attempts
+    assert [a.attempt for a in attempts] == [1, 2]
+    assert all('No such image' in a.error and a.daemon and a.started_at.seconds for a in attempts)
+    assert not skepd.call('Jobs', 'RetryFailed', project=project.name, stack='other').jobs
+
+
+def test_daemons_are_listed(skepd):
+    me = skepd.call('System', 'Info').instance
+    found = eventually('it has said that it lives', lambda: [d for d in skepd.call('Jobs', 'Stats').daemons if d.id == me])
+    assert found[0].alive and found[0].slots == 16
+
+
+def test_taken_over_within_five_seconds(new_daemon, engine, postgres):
+    """With the lease as it is by default."""
+    told = subprocess.run([binary('skepd'), 'config'], capture_output=True, text=True, check=True).stdout
+    lease = re.search(r'job_lease .*\n +default: (\d+)s', told).group(1)
+    first = new_daemon(stall_limit='60s', job_lease=f'{lease}s').start()
+    second = new_daemon(database=first.database, key_file=first.options['key_file'], stall_limit='60s', job_lease=f'{lease}s').start()
+    project = Project(first, engine, 'handover')
+    job = project.submit({'app': slow()}).job
+    first.wait_step(job.id, 'converge')
+    query = f"select owner from deployment_jobs where id = '{job.id}'"
+    before = postgres.query(query, first.database)
+    dead, alive = (first, second) if first.call('System', 'Info').instance == before else (second, first)
+    dead.send(signal.SIGKILL)
+    begun = time.monotonic()
+    eventually('the other one takes it', lambda: postgres.query(query, first.database) != before, 10)
+    assert time.monotonic() - begun < 5
+    assert 'not heard of any more' in alive.job(job.id).attempts[0].error
+    alive.call('Jobs', 'Cancel', id=job.id)
+    assert alive.wait(job.id).state == 'CANCELLED'
+    dead.kill9()
+    dead.start()
+    project.skepd = alive
+    project.finish()
+    first.stop()
+    second.stop()
+
