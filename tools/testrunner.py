@@ -290,7 +290,7 @@ def part_differential():
         return count
     with open(log_path('differential'), 'a', encoding='utf-8') as log:
         status = children.run(['/usr/bin/python3', 'tests/differential/run.py', '--count', '100000', '--seconds',
-                               str(DIFFERENTIAL_SECONDS), '--least', '200', '--jobs', str(JOBS),
+                               str(DIFFERENTIAL_SECONDS), '--least', '60', '--jobs', str(JOBS),
                                'build/asan/src/skep'], log, 600, {'PYTHONDONTWRITEBYTECODE': '1'})
     return count + (Count(passed=1) if status == 0 else Count(skipped=1) if status == 77 else Count(failed=1))
 

@@ -194,7 +194,7 @@ static bool check_int(
 	}
 	n->raw = NULL;
 	if (n->kind != NODE_INT)
-		return check_must_be(l, n, path, k->flags & F_NUMBER ? "number" : "integer");
+		return check_must_be(l, n, path, cut ? "number" : "integer");
 	return !(k->flags & F_UNSIGNED) || n->number >= 0 || negative(l, n, path);
 }
 
@@ -479,12 +479,24 @@ static bool is_extra(const char *key)
 	return key[0] == 'x' && key[1] == '-';
 }
 
+static const char *unknown_hint(
+	struct loader *l, const struct node_entry *e, const struct schema_key *table)
+{
+	const struct schema_key *k = schema_find(table, e->key);
+	if (l->errors->len >= l->limits.problems)
+		return NULL; /* nobody reads it */
+	if (k && (k->flags & F_SPEC))
+		return "docker stack deploy does not know it";
+	if (k)
+		return arena_fmt(l->a, "it came with version 3.%d", SINCE_OF(k->flags));
+	const char *near = schema_nearest(table, e->key);
+	return near ? arena_fmt(l->a, "did you mean \"%s\"?", near) : NULL;
+}
+
 static void unknown_key(struct loader *l, const struct node_entry *e,
 	const struct schema_key *table, const struct path *up, const struct path *path)
 {
-	bool kept = l->errors->len < l->limits.problems; /* or nobody reads the hint */
-	const char *near = kept ? schema_nearest(table, e->key) : NULL;
-	loader_error(l, e->at, path, near ? arena_fmt(l->a, "did you mean \"%s\"?", near) : NULL,
+	loader_error(l, e->at, path, unknown_hint(l, e, table),
 		"%s Additional property %s is not allowed", dots(l, up), e->key);
 }
 
@@ -494,8 +506,12 @@ static void check_entry(struct loader *l, struct node_entry *e, const struct sch
 	struct path path = {.up = up, .key = e->key};
 	const struct schema_key *k = schema_find(table, e->key);
 	bool compat = l->in->compat;
-	if (k && compat && ((k->flags & F_SPEC) || SINCE_OF(k->flags) > l->minor))
+	if (k && compat && (k->flags & F_SPEC))
 		k = NULL;
+	if (k && compat && SINCE_OF(k->flags) > l->minor) {
+		check_value(l, e->value, k, &path); /* docker casts before it looks at the keys */
+		k = NULL;
+	}
 	int extra_since = up ? 7 : 4;
 	bool extra = (flags & F_EXTRA) && l->minor >= extra_since;
 	if (!k && is_extra(e->key) && (extra || !compat))

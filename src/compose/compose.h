@@ -87,8 +87,8 @@ bool compose_load(struct arena *a, const struct compose_input *in,
 /* One line: "compose.yml:4:3: services.web.tty must be a boolean (hint)". */
 char *compose_problem_text(struct arena *a, const struct compose_problem *p);
 
-/* The stack's name, as docker and the Engine's 63 characters have it; NULL = fine, else what is
- * wrong. */
+/* The stack's name: what the Engine takes in front of a service's, in its 63 characters. NULL =
+ * fine, else what is wrong. */
 const char *compose_check_name(struct arena *a, const char *name);
 
 enum compose_ref_kind {

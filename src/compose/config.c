@@ -215,10 +215,12 @@ static json_t *env_files_json(
 	return list;
 }
 
-static json_t *build_json(const struct writer *w, const struct node *n)
+/* By our own rules nobody reads it: it stays as it stands. */
+static json_t *build_json(const struct writer *w, const struct node *n, const struct schema_key *k)
 {
-	json_t *j = any_json(w, n);
-	return n->kind == NODE_STRING ? json_pack("{s:o}", "context", j) : j;
+	if (n->kind == NODE_STRING)
+		return json_pack("{s:o}", "context", any_json(w, n));
+	return w->escape ? any_json(w, n) : map_json(w, n, k->sub, "");
 }
 
 static json_t *value_json(const struct writer *w, const struct node *n, const struct schema_key *k)
@@ -228,7 +230,7 @@ static json_t *value_json(const struct writer *w, const struct node *n, const st
 	case K_TEXT:
 		return any_json(w, n);
 	case K_BUILD:
-		return build_json(w, n);
+		return build_json(w, n, k);
 	case K_STRING:
 	case K_CPUS:
 		return n->kind == NODE_STRING && *n->text ? text_json(w, n->text) : NULL;

@@ -60,7 +60,7 @@ static json_t *duration(struct exporter *x, const json_t *v)
 
 static json_t *field_value(struct exporter *x, enum export_form form, const json_t *v)
 {
-	bool zero = json_is_number(v) && json_number_value(v) == 0;
+	const bool number = json_is_number(v), counts = number && json_number_value(v) != 0;
 	switch (form) {
 	case FORM_TEXT:
 		return json_is_string(v) && *json_string_value(v)
@@ -75,11 +75,11 @@ static json_t *field_value(struct exporter *x, enum export_form form, const json
 	case FORM_MAP:
 		return text_map(x, v);
 	case FORM_NUMBER:
-		return json_is_number(v) && !zero ? json_incref((json_t *)(uintptr_t)v) : NULL;
+		return counts ? json_incref((json_t *)(uintptr_t)v) : NULL;
 	case FORM_DURATION:
-		return json_is_number(v) && !zero ? duration(x, v) : NULL;
+		return counts ? duration(x, v) : NULL;
 	case FORM_DURATION_ZERO:
-		return json_is_number(v) ? duration(x, v) : NULL;
+		return number ? duration(x, v) : NULL;
 	}
 	return NULL;
 }

@@ -134,14 +134,15 @@ const char *form_image(struct arena *a, const char *text, const char **ret_full)
 		tag = str_make(colon + 1, rest.len - n - 1);
 		rest.len = n;
 	}
+	bool hub = !host.len || str_is(host, "docker.io") || str_is(host, "index.docker.io");
 	if (has_upper(rest))
 		return arena_fmt(a,
-			"invalid reference format: repository name (" STR_FMT ") must be lowercase",
-			STR_ARG(rest));
+			"invalid reference format: repository name (%s" STR_FMT
+			") must be lowercase",
+			hub && !memchr(rest.ptr, '/', rest.len) ? "library/" : "", STR_ARG(rest));
 	if (!valid_path(rest) || (host.ptr && !valid_host(host)) || (colon && !valid_tag(tag)) ||
 		(at && !valid_digest(digest)) || host.len + rest.len > 255)
 		return "invalid reference format";
-	bool hub = !host.len || str_is(host, "docker.io") || str_is(host, "index.docker.io");
 	if (hub && str_starts(rest, "library/") && !memchr(rest.ptr + 8, '/', rest.len - 8))
 		rest = str_make(rest.ptr + 8, rest.len - 8);
 	*ret_full = arena_fmt(a, STR_FMT "%s" STR_FMT "%s" STR_FMT "%s" STR_FMT,

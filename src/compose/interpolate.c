@@ -293,8 +293,14 @@ void interpolate_text(struct loader *l, struct node *root)
 {
 	for (size_t i = 0; node_is(root, NODE_MAP) && i < root->map.len; i++) {
 		const struct node_entry *e = &root->map.entries[i];
-		if (strcmp(e->key, "version") != 0) /* docker read it before */
-			walk(l, e->value, &(struct path){.key = e->key});
+		struct path path = {.key = e->key};
+		const char *unused;
+		if (strcmp(e->key, "version") != 0)
+			walk(l, e->value, &path);
+		else if (l->in->compat && e->value->kind == NODE_STRING)
+			/* docker read it before, but does not let a mistake in it pass */
+			interpolate_string(
+				l, l->root, e->value->text, e->value->at, &path, &unused);
 	}
 }
 

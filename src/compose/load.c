@@ -184,10 +184,10 @@ const char *compose_check_name(struct arena *a, const char *name)
 	if (str_trim(s).len == 0)
 		return arena_fmt(a, "invalid stack name: \"%s\"", name ? name : "");
 	for (size_t i = 0; i < s.len; i++)
-		if (!strchr(letters, s.ptr[i]) && !strchr("_-.", s.ptr[i]))
+		if (!strchr(letters, s.ptr[i]) && !strchr("_-", s.ptr[i]))
 			return arena_fmt(a,
-				"invalid stack name: \"%s\": letters, digits, '.', '_' and '-' "
-				"only",
+				"invalid stack name: \"%s\": letters, digits, '_' and '-' only, "
+				"as the Engine's services are called <stack>_<service>",
 				name);
 	if (!strchr(letters, s.ptr[0]) || s.len > 61)
 		return arena_fmt(a,

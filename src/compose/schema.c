@@ -205,13 +205,13 @@ static const struct schema_key extends_keys[] = {
 static const struct schema_key build_keys[] = {
 	{"context", K_STRING, 0, NO_FIELD, NULL, NULL},
 	{"dockerfile", K_STRING, 0, NO_FIELD, NULL, NULL},
-	{"args", K_PAIRS, F_UNIQUE, NO_FIELD, NULL, NULL},
-	{"cache_from", K_STRINGS, F_UNIQUE | SINCE(2), NO_FIELD, NULL, NULL},
+	{"args", K_ENV, F_UNIQUE, NO_FIELD, NULL, NULL},
 	{"labels", K_PAIRS, F_UNIQUE | SINCE(3), NO_FIELD, NULL, NULL},
+	{"cache_from", K_STRINGS, F_UNIQUE | SINCE(2), NO_FIELD, NULL, NULL},
+	{"extra_hosts", K_HOSTS, F_UNIQUE | SINCE(9), NO_FIELD, NULL, NULL},
 	{"network", K_STRING, SINCE(4), NO_FIELD, NULL, NULL},
 	{"target", K_STRING, SINCE(4), NO_FIELD, NULL, NULL},
 	{"shm_size", K_TEXT, SINCE(5), NO_FIELD, NULL, NULL},
-	{"extra_hosts", K_PAIRS, F_UNIQUE | SINCE(9), NO_FIELD, NULL, NULL},
 	{0},
 };
 

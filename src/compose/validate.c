@@ -203,20 +203,18 @@ static void check_amount(struct scope *c, const struct compose_amount *r, const 
 			arena_fmt(c->l->a, "%s.memory: the Engine takes no less than 4MiB", name));
 }
 
-/* The Engine's name is a DNS component: letters and digits, '-' and '_' between them. */
+/* The Engine's name, <stack>_<key>, is a DNS component: letters and digits, '-' and '_' between
+ * them. The stack's part is compose_check_name's business. */
 static void check_name(struct scope *c)
 {
 	static const char letters[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
-	const char *key = c->s->key, *name = c->p->name;
+	const char *key = c->s->key;
 	size_t len = strlen(key);
 	bool ends = len && (key[len - 1] == '-' || key[len - 1] == '_');
 	if (ends || strspn(key, letters) != len)
 		complain(c, c->s->at, NULL, "letters, digits, and '-' and '_' between them",
 			"the Engine takes no such name of a service");
-	else if (strchr("-_", name[0]) || strspn(name, letters) != strlen(name))
-		complain(c, c->s->at, NULL, "rename the stack",
-			arena_fmt(c->l->a, "the Engine takes no service named %s_%s", name, key));
 }
 
 static void check_health(struct scope *c)

@@ -127,7 +127,7 @@ class Pair:
         if skep.code == 0 and docker.code == 0 and len(case['compose']) == 1:
             like_docker = self.run_skep(case, here, 'render', '--compat', 'docker')
             if like_docker.code == 0:
-                found += differences('', by_name(like_docker.out), by_name(skep.out), [])
+                found += differences('', env_by_key(case, by_name(like_docker.out)), env_by_key(case, by_name(skep.out)), [])
         if skep.code == 0:
             found += self.printed_again(case, here, skep)
         return found
@@ -170,6 +170,19 @@ def compare_words(docker, skep):
 def by_name(text):
     """What render prints, as Engine.collect has it."""
     return {kind: {body['Name']: clean(body) for body in bodies} for kind, bodies in json.loads(text).items() if bodies}
+
+
+def env_by_key(case, bodies):
+    """The services' Env as mappings, so that a variable more or less is one difference and does not hide the others; what env
+    files name stands apart."""
+    lines = [line for path, text in case['files'].items() if path.endswith('.env') for line in text.splitlines()]
+    of_files = {line.strip('\ufeff \t').removeprefix('export ').partition('=')[0].strip() for line in lines}
+    for service in bodies.get('services', {}).values():
+        container = service['TaskTemplate']['ContainerSpec']
+        for item in container.pop('Env', None) or []:
+            key, equals, value = item.partition('=')
+            container.setdefault('EnvOfFiles' if key in of_files else 'Env', {})[key] = value if equals else None
+    return bodies
 
 
 def compare_bodies(want, text):

@@ -286,7 +286,11 @@ class Maker:
         """A name that is declared by the time that the file is whole."""
         name = self.r.choice(names)
         if name not in section:
-            section[name] = make()
+            made = make()
+            taken = [other['name'] for other in section.values() if other and 'name' in other]
+            if made and made.get('name') in taken:
+                del made['name']  # docker would choose between them by the order of a Go map
+            section[name] = made
         return name
 
     def volume_mount(self):

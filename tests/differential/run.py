@@ -189,7 +189,8 @@ def run(options, directory):
     while running:
         while not ended and sent - compared < options.jobs * 3:
             task = next(source, None)
-            if task is None or (options.seconds and not isinstance(task[0], str) and time.monotonic() - began > options.seconds):
+            late = options.seconds and sent >= max(options.least, len(kept)) and time.monotonic() - began > options.seconds
+            if task is None or late:
                 ended = True
                 for _ in workers:
                     tasks.put(None)
@@ -232,8 +233,8 @@ def main():
     parser.add_argument('skep', nargs='?')
     parser.add_argument('--seed', type=int, help='the first (default: a new one)')
     parser.add_argument('--count', type=int, default=2000)
-    parser.add_argument('--seconds', type=float, default=0, help='end after so long, however many were done')
-    parser.add_argument('--least', type=int, default=1, help='fewer compared are a failure')
+    parser.add_argument('--seconds', type=float, default=0, help='begin no more after so long, if --least were')
+    parser.add_argument('--least', type=int, default=1, help='so many are compared however slow it is; fewer are a failure')
     parser.add_argument('--jobs', type=int, default=2)
     parser.add_argument('--sample', type=int, default=4, help='one of so many goes through the other comparisons')
     parser.add_argument('--show-most', type=int, default=10)

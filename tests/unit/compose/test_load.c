@@ -528,7 +528,10 @@ static void test_names(void **state)
 {
 	struct arena *a = arena_create();
 	(void)state;
-	assert_null(compose_check_name(a, "web-1.x_Y"));
+	assert_null(compose_check_name(a, "web-1_Y"));
+	assert_null(compose_check_name(a, "x-")); /* x-_service is a name */
+	assert_non_null(
+		strstr(compose_check_name(a, "web.1"), "letters, digits, '_' and '-' only"));
 	assert_non_null(compose_check_name(a, " "));
 	assert_non_null(compose_check_name(a, "-x"));
 	assert_non_null(compose_check_name(a, "a/b"));
