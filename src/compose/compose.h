@@ -224,6 +224,7 @@ struct compose_plan_options {
 	/* The id of a network's Engine name (stored specs hold ids), or NULL. */
 	const char *(*network_id)(void *data, const char *name);
 	void *data;
+	unsigned api; /* see compose_unknown_fields */
 };
 /* `desired` as rendered (and resolved, pinned), `stored` is what GET gives: a service's or secret's
  * or config's raw Spec, or a network's own JSON. Engine defaults make no difference; replicas that
@@ -231,6 +232,14 @@ struct compose_plan_options {
  * `stored` has is kept when the image as written is the same. */
 void compose_plan(struct arena *a, enum compose_kind kind, const json_t *desired,
 	const json_t *stored, const struct compose_plan_options *o, struct compose_diff *ret_diff);
+
+/* What the text asks for in a service's body and an Engine of API 1.<api> does not know: it drops such
+ * fields without a word, so they make no difference to compose_plan. As the text has them, with the
+ * API that brought them: "oom_score_adj (1.46)". api 0: nothing. */
+struct compose_strings compose_unknown_fields(
+	struct arena *a, const json_t *service_body, unsigned api);
+/* The minor of the API 1.x that brought the field `key` of an object `in`; 0: every one has it. */
+unsigned compose_field_api(const char *in, const char *key);
 
 /* The body to send as an update: `desired` with the stored ForceUpdate (plus one when `force`), the
  * stored scale where `desired` is silent, and the stored digest where the image as written is the

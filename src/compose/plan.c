@@ -187,6 +187,9 @@ static bool ignored_label(const struct plan *p, const struct step *s)
 static bool left_to_engine(const struct plan *p, const struct step *s, const json_t *want)
 {
 	bool silent = !want || json_is_null(want);
+	const char *in = s->up && s->up->key ? s->up->key : "";
+	if (!silent && p->o->api && s->key && compose_field_api(in, s->key) > p->o->api)
+		return true;
 	if (at(s, "TaskTemplate.ForceUpdate") || ignored_label(p, s))
 		return true;
 	if (silent && (at(s, "Replicated.Replicas") || at(s, "Placement.Platforms")))

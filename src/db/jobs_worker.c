@@ -63,13 +63,22 @@ static const struct pg_stmt sql[] = {
 		"  where d.id = j.deployment_id and d.state = 'pending' and j.state <> 'succeeded'),"
 		" attempt as (" ATTEMPT_OF_J " where j.state <> 'succeeded')"
 		EVENT_OF_J("'job.ended'", "$6")},
-	/* $1 id, $2 error in one line. A job that was given up has said nothing of its stack. */
+	/* $1 id, $2 error in one line. Neither a job that was given up nor a first deploy that was
+	 * refused before it began has said anything of its stack. */
 	[LEFT] = {"job_left",
-		"update orchestration_stacks s set status_message = $2, unfinished = $2,"
-		"  status = case when s.active_deployment_id is null then 'failed'"
-		"   else 'degraded' end::stack_status"
-		" from deployment_jobs j where j.id = skep_uuid($1) and s.id = j.stack_id"
-		" and j.state = 'failed' and s.status in ('deploying', 'removing')"},
+		"with s as ("
+		"  update orchestration_stacks s set status_message = $2, unfinished = $2,"
+		"   status = case when s.active_deployment_id is null then 'failed'"
+		"    else 'degraded' end::stack_status"
+		"  from deployment_jobs j where j.id = skep_uuid($1) and s.id = j.stack_id"
+		"  and j.state = 'failed' and (s.status in ('deploying', 'removing')"
+		"   or s.active_deployment_id is null and j.step = ''"
+		"    and j.kind in ('deploy', 'update', 'adopt'))"
+		"  returning s.*),"
+		" e as ("
+		"  insert into events (project_id, stack_id, kind, state, message)"
+		"  select project_id, id, 'stack.status', status, status_message from s)"
+		" select pg_notify('skep_stacks', id::text) from s"},
 	[REQUEUEING] = {"job_requeueing",
 		"select skep_fence(skep_uuid($1), $2) where not exists (select from deployment_jobs"
 		" where id = skep_uuid($1) and epoch = $2 and state = 'pending')"},

@@ -254,6 +254,7 @@ const struct db_stack_ops db_pg_stacks = {
 	.deploy = stack_deploy,
 	.rollback = stack_rollback,
 	.submit = stack_submit,
+	.check_namespace = stack_check_namespace,
 	.get = get,
 	.list = list,
 	.releases = releases,

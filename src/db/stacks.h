@@ -123,6 +123,10 @@ struct db_stack_ops {
 	 * remove itself. At most 100 jobs of a stack wait (RESOURCE_EXHAUSTED). */
 	struct db_call *(*submit)(struct db *db, const struct db_scope *s,
 		const struct db_stack_job *j, db_job_done done, void *data);
+	/* What `deploy` says of this namespace ("" as there), now. Nothing is kept for the caller. */
+	struct db_call *(*check_namespace)(struct db *db, const struct db_scope *s,
+		const char *project, const char *name, const char *namespace_, db_done done,
+		void *data);
 	struct db_call *(*get)(struct db *db, const struct db_scope *s,
 		const struct db_stack_ref *r, db_stack_done done, void *data);
 	struct db_call *(*list)(struct db *db, const struct db_scope *s, const char *project,

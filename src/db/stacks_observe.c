@@ -69,7 +69,8 @@ static const struct pg_stmt sql[] = {
 		"   is distinct from (put.state, put.running, put.wanted, put.message))"
 		" select pg_notify('skep_stacks', skep_uuid($1)::text)"
 		" where exists (select from put) or exists (select from gone)"},
-	/* $1 stack, $2 its release, $3 most within an hour */
+	/* $1 stack, $2 its release, $3 most within an hour. Who fights with somebody lets more and
+	 * more time pass: 5 s, 15 s, 45 s, 135 s. */
 	[MAY_REPAIR] = {"repair_may",
 		"select case"
 		" when p.drift_policy <> 'repair' then skep_raise(9, format("
@@ -83,6 +84,11 @@ static const struct pg_stmt sql[] = {
 		"   and j.created_by = 'observer' and j.created_at > now() - interval '1 hour')"
 		"   >= $3::bigint then skep_raise(8, format("
 		"    'stack \"%s\" was repaired %s times within an hour', s.name, $3::bigint))"
+		" when now() < (select max(j.created_at) + interval '5 seconds'"
+		"    * 3 ^ (count(*) - 1) from deployment_jobs j where j.stack_id = s.id"
+		"   and j.created_by = 'observer' and j.created_at > now() - interval '1 hour')"
+		"  then skep_raise(9, format("
+		"   'stack \"%s\" was repaired a moment ago', s.name))"
 		" end from orchestration_stacks s join projects p on p.id = s.project_id"
 		" where s.id = skep_uuid($1)"},
 	/* $1 stack, $2 its release, $3 the job, $4 attempts, $5 params */

@@ -10,6 +10,9 @@ struct db_call *stack_rollback(struct db *db, const struct db_scope *s,
 struct db_call *stack_submit(struct db *db, const struct db_scope *s, const struct db_stack_job *j,
 	db_job_done done, void *data);
 
+struct db_call *stack_check_namespace(struct db *db, const struct db_scope *s, const char *project,
+	const char *name, const char *namespace_, db_done done, void *data);
+
 struct db_call *stack_load_release(struct db *db, const char *project_id, const char *deployment_id,
 	db_release_done done, void *data);
 struct db_call *stack_store_source(struct db *db, const struct db_job *job,

@@ -264,6 +264,17 @@ struct db_call *stack_deploy(struct db *db, const struct db_scope *s,
 	return stack_job_created(c, s, job_id);
 }
 
+struct db_call *stack_check_namespace(struct db *db, const struct db_scope *s, const char *project,
+	const char *name, const char *namespace_, db_done done, void *data)
+{
+	struct db_call *c = db_call_create(db, data);
+	const struct db_stack_deploy d = {.project = project, .name = name};
+	c->done.plain = done;
+	add(c, &sql[CHECK_NAMESPACE], s, &d);
+	call_bind(c, namespace_);
+	return call_run(c, call_deliver_plain);
+}
+
 /* A statement about the stack of a job. */
 static void add_ref(struct db_call *c, const struct pg_stmt *s, const struct db_scope *scope,
 	const struct db_stack_ref *r)

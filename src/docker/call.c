@@ -75,7 +75,7 @@ void call_cancel_all(struct engine *e)
 /* Without a connection, or with another Engine's words, the agreed version may no longer hold. */
 static struct status transport_status(struct engine *e, const struct status *st, bool sent)
 {
-	e->minor = 0;
+	e->base.api = 0;
 	if (st->code == ST_UNAVAILABLE && !sent && !strstr(st->message, "Permission denied"))
 		return status_make(st->code, st->origin, "%s; is dockerd running?", st->message);
 	return *st;
@@ -89,7 +89,7 @@ static struct status read_reply(
 	c->answered = true;
 	if (r->code >= 300 || r->code < 200) {
 		if (str_starts(r->body, "{\"message\":\"client version"))
-			c->engine->minor = 0;
+			c->engine->base.api = 0;
 		return engine_error(r->code, r->body);
 	}
 	return c->on_piece ? c->on_end(c) : status_ok();
@@ -169,7 +169,7 @@ struct docker_call *call_start(struct engine *e, const struct call_request *r)
 	list_push(&e->waiting, &c->node);
 	if (!status_is_ok(&r->bad))
 		op_finish(&c->op, &r->bad);
-	else if (e->minor)
+	else if (e->base.api)
 		call_send(c);
 	else
 		negotiate(e);
@@ -234,8 +234,8 @@ static struct status agree(struct engine *e, const struct http_response *r)
 			"the Docker Engine at %s speaks API %s only; 1.%d is needed: upgrade it to "
 			"20.10 or newer",
 			e->where, theirs, DOCKER_API_MIN);
-	e->minor = minor < DOCKER_API_MAX ? (unsigned)minor : DOCKER_API_MAX;
-	(void)snprintf(e->api_version, sizeof e->api_version, "1.%u", e->minor);
+	e->base.api = minor < DOCKER_API_MAX ? (unsigned)minor : DOCKER_API_MAX;
+	(void)snprintf(e->api_version, sizeof e->api_version, "1.%u", e->base.api);
 	return status_ok();
 }
 

@@ -16,7 +16,6 @@ struct engine {
 	char *unix_socket; /* or NULL */
 	char *url;         /* "http://localhost", "http://10.0.0.1:2375" */
 	char *where;       /* as the user wrote it */
-	unsigned minor;    /* agreed API version 1.x; 0 = not yet, or no longer */
 	char api_version[8];
 	struct http_request *ping; /* the negotiation under way */
 	struct list waiting, sent, events;

@@ -335,6 +335,8 @@ struct docker_ops {
 struct docker {
 	const struct docker_ops *ops;
 	uint64_t requests; /* sent so far, streams included */
+	/* Minor of the API 1.x that was agreed on; 0 = not yet, or no longer. */
+	unsigned api;
 };
 
 /* Calls that are under way complete with CANCELLED first. NULL is fine. Not from inside a

@@ -275,7 +275,8 @@ bool release_export(struct arena *a, const char *namespace_, const char *head,
 	const struct release *r, const char **ret_text, struct compose_strings *ret_lost)
 {
 	static const char *const own_labels[] = {
-		LABEL_PROJECT, LABEL_STACK, LABEL_JOB, LABEL_EPOCH, LABEL_CONTENT, NULL};
+		LABEL_PROJECT, LABEL_STACK, LABEL_JOB, LABEL_EPOCH, LABEL_SCALE,
+		LABEL_CONTENT, NULL};
 	struct compose_rendering objects = {
 		.networks = objects_of(a, COMPOSE_NETWORK, r->networks, r->n_networks),
 		.secrets = objects_of(a, COMPOSE_SECRET, r->secrets, r->n_secrets),

@@ -151,8 +151,10 @@ static enum flow_next check_plan(struct flow *f)
 		return FLOW_FAIL;
 	}
 	const char *refused = refusals(a, &p);
-	if (!refused)
+	if (!refused) {
+		plan_unknown_fields(a, &sr->world, &sr->target, say, sr);
 		return FLOW_NEXT;
+	}
 	f->st = status_err(ST_FAILED_PRECONDITION, "%s", refused);
 	job_run_story(sr->run, refused, NULL);
 	return FLOW_FAIL;

@@ -34,11 +34,13 @@ static void take_changes(struct plan_action *p, const struct compose_diff *diff)
 	p->n_changes = diff->len;
 }
 
+/* What is another project's is neither used nor shown. */
 static void see_object(struct plan_action *p, const struct world_object *seen)
 {
+	if (!seen || seen->elsewhere)
+		return;
 	p->object = seen;
-	if (seen)
-		p->id = seen->id;
+	p->id = seen->id;
 }
 
 /* Labels that are ours, or docker's, say nothing to people. */
@@ -89,7 +91,7 @@ static void plan_external_network(
 {
 	if (is_predefined_network(p->name))
 		return;
-	if (!seen)
+	if (!seen || seen->elsewhere)
 		decide(p, PLAN_REFUSE,
 			arena_fmt(a,
 				"network \"%s\" is declared as external, but could not be found. "
@@ -192,7 +194,7 @@ void plan_object(struct arena *a, const struct world *w, enum compose_kind kind,
 						  : world_find(w->configs, w->n_configs, o->name);
 	begin(p, kind, o);
 	see_object(p, seen);
-	if (o->external && !seen)
+	if (o->external && (!seen || seen->elsewhere))
 		decide(p, PLAN_REFUSE, arena_fmt(a, "%s not found: %s", word, o->name));
 	else if (!o->external && !seen)
 		create(a, p);
@@ -267,7 +269,10 @@ static void compare_service(struct arena *a, const struct world *w, json_t *body
 	static const char *const ignore[] = {
 		LABEL_PROJECT, LABEL_STACK, LABEL_JOB, LABEL_EPOCH, LABEL_SCALE, NULL};
 	const struct compose_plan_options options = {
-		.ignore_labels = ignore, .network_id = network_id, .data = (void *)(uintptr_t)w};
+		.ignore_labels = ignore,
+		.network_id = network_id,
+		.data = (void *)(uintptr_t)w,
+		.api = w->api};
 	struct compose_diff diff;
 	const char *mark = plan_mark(seen);
 	compose_plan(a, COMPOSE_SERVICE, body, seen->spec, &options, &diff);
@@ -365,6 +370,22 @@ bool plan_keeps(const struct plan_kept *kept, const char *name)
 			if (strcmp(kept->releases[i].objects[k], name) == 0)
 				return true;
 	return false;
+}
+
+/* ---- what the Engine does not know ---- */
+
+void plan_unknown_fields(struct arena *a, const struct world *w, const struct release *r,
+	void (*say)(void *data, const char *text), void *data)
+{
+	for (size_t i = 0; i < r->n_services; i++) {
+		const struct release_object *o = &r->services[i].object;
+		const struct compose_strings lost = compose_unknown_fields(a, o->body, w->api);
+		for (size_t k = 0; k < lost.len; k++)
+			say(data, arena_fmt(a,
+					  "warning: service %s: the Engine speaks API 1.%u and drops "
+					  "what it does not know: %s",
+					  o->key, w->api, lost.items[k]));
+	}
 }
 
 /* ---- all ---- */

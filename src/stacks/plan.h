@@ -77,6 +77,10 @@ bool plan_is_sensitive(const struct compose_change *c);
 /* What people call a service's field: "Image" of "TaskTemplate.ContainerSpec.Image". */
 const char *plan_field_name(const char *path);
 
+/* Says each field of the services that the Engine is too old for: it drops them without a word. */
+void plan_unknown_fields(struct arena *a, const struct world *w, const struct release *r,
+	void (*say)(void *data, const char *text), void *data);
+
 /* All of it: networks, secrets, configs, services in the release's order, then what is removed. */
 struct plan {
 	struct plan_action *actions;

@@ -31,7 +31,7 @@ static void on_project(void *data, const struct status *st, const struct db_proj
 {
 	struct planner *pl = data;
 	if (status_is_ok(st)) {
-		pl->project_id = arena_strdup(pl->in.arena, p->id.text);
+		pl->world.project_id = pl->project_id = arena_strdup(pl->in.arena, p->id.text);
 		pl->result.project = arena_strdup(pl->in.arena, p->name);
 	}
 	flow_step_done(&pl->flow, st);
@@ -47,7 +47,7 @@ static enum flow_next load_project(struct flow *f)
 static void take_stack(struct planner *pl, const struct db_stack *s)
 {
 	struct arena *a = pl->in.arena;
-	pl->project_id = arena_strdup(a, s->project_id.text);
+	pl->world.project_id = pl->project_id = arena_strdup(a, s->project_id.text);
 	pl->stack_id = arena_strdup(a, s->id.text);
 	pl->result.active_id = arena_strdup(a, s->active_deployment_id.text);
 	pl->result.project = arena_strdup(a, s->project);
@@ -76,25 +76,28 @@ static enum flow_next load_stack(struct flow *f)
 	return FLOW_WAIT;
 }
 
+static void on_namespace_checked(void *data, const struct status *st)
+{
+	struct planner *pl = data;
+	flow_step_done(&pl->flow, st);
+}
+
 /* As a deploy does it. */
 static enum flow_next choose_namespace(struct flow *f)
 {
 	struct planner *pl = planner_of(f);
 	struct arena *a = pl->in.arena;
 	const char *wish = pl->in.namespace_, **name = &pl->result.namespace_;
-	if (wish[0] && (*name)[0] && strcmp(wish, *name) != 0) {
-		f->st = status_err(ST_FAILED_PRECONDITION,
-			"stack \"%s\" has the namespace \"%s\" since its first deploy: it cannot "
-			"become \"%s\"",
-			pl->result.name, *name, wish);
-		return FLOW_FAIL;
-	}
 	if (!(*name)[0])
 		*name = wish[0] ? wish : arena_fmt(a, "%s-%s", pl->result.project, pl->result.name);
-	const char *wrong = compose_check_name(a, *name);
-	if (wrong)
-		f->st = status_err(ST_INVALID_ARGUMENT, "namespace \"%s\": %s", *name, wrong);
-	return wrong ? FLOW_FAIL : FLOW_NEXT;
+	const char *chosen = wish[0] ? wish : *name, *wrong = compose_check_name(a, chosen);
+	if (wrong) {
+		f->st = status_err(ST_INVALID_ARGUMENT, "namespace \"%s\": %s", chosen, wrong);
+		return FLOW_FAIL;
+	}
+	pl->in.db->stacks->check_namespace(pl->in.db, &pl->in.scope, pl->in.stack.project,
+		pl->in.stack.name, wish, on_namespace_checked, pl);
+	return FLOW_WAIT;
 }
 
 /* ---- what is wanted ---- */
@@ -239,7 +242,11 @@ static void say(void *data, const char *words)
 	struct planner_result *r = &pl->result;
 	if (strncmp(words, "warning: ", 9) == 0) /* of a job's events; here all are warnings */
 		words += 9;
-	r->said[r->n_said++] = arena_strdup(pl->in.arena, words);
+	const char **more = arena_array(pl->in.arena, const char *, r->n_said + 1);
+	if (r->n_said)
+		memcpy(more, r->said, r->n_said * sizeof(*more));
+	more[r->n_said++] = arena_strdup(pl->in.arena, words);
+	r->said = more;
 }
 
 static void on_images(void *data, const struct image_answer *answers, size_t n)
@@ -249,7 +256,6 @@ static void on_images(void *data, const struct image_answer *answers, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (answers[i].st.code == ST_UNAVAILABLE)
 			st = answers[i].st;
-	pl->result.said = arena_array(pl->in.arena, const char *, n + 1);
 	images_pin(pl->in.arena, &pl->release, &pl->world, answers, n, say, pl);
 	flow_step_done(&pl->flow, &st);
 }
@@ -273,6 +279,7 @@ static enum flow_next decide(struct flow *f)
 {
 	struct planner *pl = planner_of(f);
 	plan_make(pl->in.arena, &pl->world, &pl->release, &pl->kept, &pl->result.plan);
+	plan_unknown_fields(pl->in.arena, &pl->world, &pl->release, say, pl);
 	pl->result.fingerprint = fingerprint_make(pl->in.arena, &pl->result.plan);
 	return FLOW_NEXT;
 }

@@ -35,7 +35,7 @@ struct planner_result {
 	int64_t release;       /* the active one's number; 0 = none */
 	bool busy;             /* a job is at work on the stack: its writes may change the answer */
 	const char *active_id; /* the release that it was compared with; "" = none */
-	const char **said;     /* of images that no registry answered for */
+	const char **said;     /* of images that no registry answered for, fields the Engine drops */
 	size_t n_said;
 	struct world *world;
 	struct plan plan;        /* of a plan */

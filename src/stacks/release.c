@@ -75,6 +75,62 @@ struct status release_source_decode(
 	return status_ok();
 }
 
+/* ---- labels that are ours ---- */
+
+struct refusing {
+	struct arena *a;
+	const struct release_upload *upload;
+	struct compose_problems *errors;
+};
+
+static void refuse_labels(const struct refusing *r, struct compose_mark at, const char *path,
+	const struct compose_pairs *labels)
+{
+	struct compose_problems *errors = r->errors;
+	const struct release_upload *u = r->upload;
+	for (size_t i = 0; i < labels->len; i++) {
+		const char *key = labels->items[i].key;
+		if (strncmp(key, LABELS_OWN, strlen(LABELS_OWN)) != 0)
+			continue;
+		struct compose_problem *items =
+			arena_array(r->a, struct compose_problem, errors->len + 1);
+		if (errors->len)
+			memcpy(items, errors->items, errors->len * sizeof(*items));
+		items[errors->len++] = (struct compose_problem){
+			.file = at.file < u->n_texts ? u->texts[at.file].name : "",
+			.line = at.line,
+			.column = at.column,
+			.path = path,
+			.message = arena_fmt(r->a, "label \"%s\" is one of Skep's own", key),
+			.hint = "leave out labels that begin with " LABELS_OWN};
+		errors->items = items;
+	}
+}
+
+/* They say whose an object is. */
+static void refuse_own_labels(const struct refusing *r, const struct compose_project *p)
+{
+	struct arena *a = r->a;
+	for (size_t i = 0; i < p->services_len; i++) {
+		const struct compose_service *s = &p->services[i];
+		refuse_labels(r, s->at, arena_fmt(a, "services.%s.labels", s->key), &s->labels);
+		refuse_labels(r, s->at, arena_fmt(a, "services.%s.deploy.labels", s->key),
+			&s->deploy_labels);
+	}
+	for (size_t i = 0; i < p->networks_len; i++)
+		refuse_labels(r, p->networks[i].at,
+			arena_fmt(a, "networks.%s.labels", p->networks[i].key),
+			&p->networks[i].labels);
+	for (size_t i = 0; i < p->secrets_len; i++)
+		refuse_labels(r, p->secrets[i].at,
+			arena_fmt(a, "secrets.%s.labels", p->secrets[i].key),
+			&p->secrets[i].labels);
+	for (size_t i = 0; i < p->configs_len; i++)
+		refuse_labels(r, p->configs[i].at,
+			arena_fmt(a, "configs.%s.labels", p->configs[i].key),
+			&p->configs[i].labels);
+}
+
 bool release_model(struct arena *a, const char *namespace_, const struct release_upload *u,
 	struct compose_project **ret_project, struct compose_problems *errors,
 	struct compose_problems *warnings)
@@ -89,7 +145,10 @@ bool release_model(struct arena *a, const char *namespace_, const struct release
 		.variables_len = u->n_variables,
 		.told_dir = u->dir,
 	};
-	return compose_load(a, &in, ret_project, errors, warnings);
+	if (!compose_load(a, &in, ret_project, errors, warnings))
+		return false;
+	refuse_own_labels(&(struct refusing){a, u, errors}, *ret_project);
+	return errors->len == 0;
 }
 
 /* ---- rendering ---- */

@@ -17,6 +17,7 @@ struct arena;
 struct release_labels { /* put on every object that we create */
 	const char *project_id, *stack_id;
 };
+#define LABELS_OWN      "skep." /* how all of ours begin: no text may give one */
 #define LABEL_PROJECT   "skep.project"
 #define LABEL_STACK     "skep.stack"
 #define LABEL_JOB       "skep.job" /* services only: which job wrote it last, at which epoch */

@@ -208,6 +208,7 @@ static void on_stack(void *data, const struct status *st, const struct db_stack 
 	sr->namespace_ = arena_strdup(sr->run->arena, s->namespace_);
 	sr->world.adopted = s->adopted;
 	sr->previous_number = s->active_number;
+	sr->world.project_id = sr->run->job->project_id.text;
 	const char *active = s->active_deployment_id.text;
 	struct stack_op *op = stack_op_begin(
 		sr, active[0] ? arena_strdup(sr->run->arena, active) : NULL);

@@ -92,6 +92,7 @@ static void part_done(struct world_reading *rd, const struct status *st)
 	if (--rd->waiting > 0)
 		return;
 	struct status result = rd->st;
+	rd->w->api = rd->w->docker->api;
 	void (*done)(void *, const struct status *) = rd->done;
 	void *data = rd->data;
 	rd->w->reading = NULL;
@@ -137,6 +138,12 @@ static bool is_ours(const struct world_reading *rd, const struct docker_pairs *l
 	return rd->stack_id[0] && strcmp(stack, rd->stack_id) == 0;
 }
 
+static bool is_elsewhere(const struct world_reading *rd, const struct docker_pairs *labels)
+{
+	const char *project = docker_pair_get(labels, LABEL_PROJECT), *own = rd->w->project_id;
+	return project && strcmp(project, own ? own : "") != 0;
+}
+
 static void on_services(
 	void *data, const struct status *st, const struct docker_service *s, size_t n)
 {
@@ -180,6 +187,7 @@ static void on_networks(
 			.scope = arena_strdup(w->arena, networks[i].scope),
 			.content = "",
 			.ours = is_ours(rd, &networks[i].labels),
+			.elsewhere = is_elsewhere(rd, &networks[i].labels),
 			.stored = hold_json(w->arena, networks[i].json)};
 	w->n_networks = n;
 	part_done(rd, st);
@@ -246,6 +254,7 @@ static struct world_object *copy_objects(
 			.scope = "swarm",
 			.content = label(a, &objects[i].labels, LABEL_CONTENT),
 			.ours = is_ours(rd, &objects[i].labels),
+			.elsewhere = is_elsewhere(rd, &objects[i].labels),
 			.version = objects[i].version,
 			.stored = hold_json(a, objects[i].spec)};
 	return copy;

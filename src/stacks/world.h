@@ -28,6 +28,7 @@ struct world_object { /* network, secret, config */
 	const char *id, *name, *scope;
 	const char *content; /* LABEL_CONTENT; "" = none */
 	bool ours;           /* carries our stack's label: nothing else is ever touched */
+	bool elsewhere;      /* another project's: for us it is not there */
 	uint64_t version;    /* secrets and configs */
 	/* A network as the Engine shows it, a secret's or config's spec; NULL: made since the read.
 	 */
@@ -41,6 +42,8 @@ struct world {
 	/* Set before world_read: the stack was adopted, so that what carries its namespace and no
 	 * stack's label is ours too. */
 	bool adopted;
+	unsigned api; /* minor of the Engine's API 1.x; 0: not known */
+	const char *project_id; /* set before world_read: whose we are; borrowed */
 	/* private */
 	struct docker *docker;
 	struct world_reading *reading; /* under way; NULL: none */

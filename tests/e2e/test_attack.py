@@ -6,9 +6,11 @@ import socket
 
 import pytest
 
-from daemon import hello
+from daemon import Project, hello, name_of
 from native_client import RpcError
 from servers import eventually
+from test_callers import code_of, token
+from test_plan import action, planned, verdicts, versions
 
 
 def test_watch_by_an_id_in_capitals_hears_the_end(project, skepd):
@@ -77,3 +79,111 @@ def test_a_thousand_connections_that_say_nothing(new_daemon):
 
 def open_files(skepd):
     return os.listdir(f'/proc/{skepd.process.pid}/fd')
+
+
+@pytest.fixture
+def victim(skepd, engine):
+    """Another project, with something worth having."""
+    made = Project(skepd, engine, 'victim')
+    made.deploy({'app': hello(networks=['n'], secrets=['s'], configs=['c'])}, variables={'K': 'hunter2'},
+                top={'networks': {'n': {}}, 'secrets': {'s': {'environment': 'K'}}, 'configs': {'c': {'content': 'x'}}})
+    yield made
+    made.finish()
+
+
+KINDS = 'networks', 'secrets', 'configs'
+
+
+def test_what_is_another_projects_is_not_there(project, victim, engine):
+    """As external, by its name: neither used nor told apart from what is not there."""
+    theirs = engine.objects(victim.namespace())
+    for kind in KINDS:
+        services = {'app': hello(**{kind: ['x']})}
+        told = []
+        for name in theirs[kind][0], 'no-such':
+            top = {kind: {'x': {'external': True, 'name': name}}}
+            plan = planned(project, services, top=top)
+            refused = action(plan, 'x')
+            assert verdicts(plan)[kind[:-1], 'x'] == 'refuse' and not refused.engine_id
+            job = project.deploy(services, top=top, expect='FAILED').job
+            assert job.error == refused.reason and job.error_code == 'FAILED_PRECONDITION'
+            told.append(refused.reason.replace(name, '…'))
+        assert told[0] == told[1]
+        own = planned(victim, services, stack='second', top={kind: {'x': {'external': True, 'name': theirs[kind][0]}}})
+        assert verdicts(own)[kind[:-1], 'x'] == 'keep', 'another stack of the same project may'
+    assert not any(engine.objects(project.namespace()).values())
+
+
+def test_names_of_others_are_taken(project, victim, engine):
+    theirs = engine.objects(victim.namespace())
+    before = versions(engine, victim)
+    for kind, value in {'networks': {}, 'secrets': {'environment': 'K'}, 'configs': {'content': 'mine'}}.items():
+        job = project.deploy({'app': hello(**{kind: ['x']})}, top={kind: {'x': {'name': theirs[kind][0], **value}}},
+                             variables={'K': 'mine'}, expect='FAILED').job
+        assert f'{kind[:-1]} "{theirs[kind][0]}" exists and is not this stack' in job.error
+        stack = project.stack()
+        assert (name_of('StackStatus', stack.status), stack.message) == ('FAILED', job.error), 'the stack says it too'
+    for namespace in victim.namespace(), victim.namespace() + '_app':
+        with pytest.raises(RpcError, match='ALREADY_EXISTS') as planning:
+            planned(project, {'app': hello()}, stack='other', namespace=namespace)
+        with pytest.raises(RpcError, match='ALREADY_EXISTS') as deploying:
+            project.submit({'app': hello()}, stack='other', namespace=namespace)
+        assert str(planning.value) == str(deploying.value)
+    assert engine.objects(victim.namespace()) == theirs and versions(engine, victim) == before
+
+
+def test_labels_that_are_skeps(project, victim, engine):
+    stack = victim.stack()
+    forged = {'skep.stack': stack.id, 'skep.project': victim.id, 'skep.job': 'x', 'skep.epoch': '99', 'skep.scale': '1'}
+    service = hello(labels=forged, networks=['n'], deploy={'labels': forged})
+    top = {'networks': {'n': {'labels': forged}}, 'configs': {'c': {'content': 'x', 'labels': forged}},
+           'secrets': {'s': {'environment': 'K', 'labels': forged}}}
+    with pytest.raises(RpcError, match='INVALID_ARGUMENT') as e:
+        project.submit({'app': service}, top=top, variables={'K': 'x'})
+    told = ' '.join(v.description for v in e.value.detail('BadRequest').field_violations)
+    for place in 'services.app.labels', 'services.app.deploy.labels', 'networks.n.labels', 'configs.c.labels', 'secrets.s.labels':
+        assert f'{place}: label "skep.epoch" is one of Skep\'s own' in told
+    theirs = {'com.docker.stack.namespace': victim.namespace(), 'com.docker.stack.image': 'x'}
+    project.deploy({'app': hello(labels=theirs, deploy={'labels': theirs})})
+    spec = engine.services(project.namespace())['app']['Spec']
+    assert list(engine.services(victim.namespace())) == ['app']
+    assert spec['TaskTemplate']['ContainerSpec']['Labels']['com.docker.stack.namespace'] == project.namespace()
+
+
+def test_a_tenant_sees_nothing_of_another(project, victim, skepd):
+    secret, _ = token(skepd, project, 'OWNER')
+    viewer, _ = token(skepd, victim, 'VIEWER')
+    deploy = {'name': 'web', 'compose': [{'name': 'c', 'text': b'services: {}'}]}
+    refs = {'project': 'victim', 'name': 'web'}, {'id': victim.stack().id}
+    for project_ref in 'victim', victim.id:
+        assert code_of(skepd, secret, 'Stacks', 'Plan', deploy={**deploy, 'project': project_ref}) == 'NOT_FOUND'
+        assert code_of(skepd, secret, 'Stacks', 'Deploy', **deploy, project=project_ref) == 'NOT_FOUND'
+        assert code_of(skepd, secret, 'Registries', 'Set', project=project_ref, host='a', username='u', password='p') == 'NOT_FOUND'
+        assert code_of(skepd, secret, 'Registries', 'List', project=project_ref) == 'NOT_FOUND'
+        assert code_of(skepd, secret, 'Registries', 'Delete', project=project_ref, host='a') == 'NOT_FOUND'
+    for ref in refs:
+        for method in 'Diff', 'Export', 'Get', 'Remove', 'Releases', 'Restart':
+            assert code_of(skepd, secret, 'Stacks', method, stack=ref) == 'NOT_FOUND', method
+    for own in project.name, 'victim':
+        assert code_of(skepd, secret, 'Stacks', 'Adopt', project=own, name='x', namespace='y') == 'PERMISSION_DENIED'
+    for method, fields in {'Export': {}, 'Remove': {}, 'Diff': {'show_values': True}}.items():
+        assert code_of(skepd, viewer, 'Stacks', method, stack=refs[0], **fields) == 'PERMISSION_DENIED', method
+    assert code_of(skepd, viewer, 'Stacks', 'Plan', deploy={**deploy, 'project': 'victim'}) == 'PERMISSION_DENIED'
+    assert code_of(skepd, viewer, 'Registries', 'List', project='victim') == 'PERMISSION_DENIED'
+    assert code_of(skepd, viewer, 'Stacks', 'Diff', stack=refs[0]) == 'OK'
+
+
+def test_fields_that_the_engine_does_not_know(project, engine):
+    """It drops them without a word: they are told, and are no reason for an update each time."""
+    level = int(engine.call('GET', '/version')['ApiVersion'].split('.')[1])
+    if level >= 46:
+        pytest.skip('this Engine knows them all')
+    services = {'app': hello(oom_score_adj=500)}
+    words = f'service app: the Engine speaks API 1.{level} and drops what it does not know: oom_score_adj (1.46)'
+    ended = project.deploy(services)
+    assert f'warning: {words}' in [e.message for e in ended.events]
+    before = versions(engine, project)
+    plan = planned(project, services)
+    assert words in plan.warnings and verdicts(plan)['service', 'app'] == 'keep'
+    project.deploy(services)
+    assert versions(engine, project) == before

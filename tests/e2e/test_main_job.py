@@ -298,8 +298,8 @@ def test_secrets_and_configs_rotate_by_content(project, engine):
     second = deploy(b'two', b'red')
     wait_for_answer(engine, port, '/file/run/secrets/s', 'two')
     assert engine.http(port, '/file/tmp/c')[1] == 'red'
-    assert len(second['secrets']) == len(second['configs']) == 1, 'the old ones are pruned'
-    assert second['secrets'] != first['secrets'] and second['configs'] != first['configs']
+    for kind in 'secrets', 'configs':
+        assert len(second[kind]) == 2 and set(first[kind]) < set(second[kind]), 'a roll-back could want the old ones'
 
 
 def test_services_reach_each_other_by_name(project, engine):

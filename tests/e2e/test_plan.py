@@ -296,6 +296,7 @@ def test_repair_and_its_bound(project, skepd, engine, postgres):
     for i in range(5):
         update_by_hand(engine, project, 'app', set_env(f'A=hand-{i}'))
         eventually('repaired', lambda: env() == ['A=1'] and project.status() == 'RUNNING', 15)
+        postgres.query("update deployment_jobs set created_at = created_at - interval '3 minutes'", skepd.database)
     assert repairs(project, postgres) == ['succeeded'] * 5
     audit = postgres.query("select actor, detail->'params'->>'drift' from audit_log where actor = 'observer'"
                            f" and project_id = '{project.id}'", skepd.database)

@@ -261,23 +261,35 @@ static struct status deploy_as(struct world *w, const char *project, const char 
 	return RUN(w, STACKS->deploy(w->db, &admin, &d, on_job, &a)).st;
 }
 
+/* A plan is told the same as the deploy after it. */
+static struct status deploy_as_planned(struct world *w, const char *project, const char *name,
+	const char *namespace_)
+{
+	struct status planned = RUN(w, STACKS->check_namespace(w->db, &admin, project, name,
+					       namespace_, on_done, &a)).st;
+	struct status st = deploy_as(w, project, name, namespace_);
+	assert_int_equal(planned.code, st.code);
+	assert_string_equal(planned.message, st.message);
+	return st;
+}
+
 static void namespaces_do_not_collide(void **state)
 {
 	struct world *w = *state;
 	make_project(w, "a-b"), make_project(w, "a");
 	deploy(w, "a-b", "c");
-	struct status st = deploy_as(w, "a", "b-c", "");
+	struct status st = deploy_as_planned(w, "a", "b-c", "");
 	assert_status(&st, ST_ALREADY_EXISTS, "namespace \"a-b-c\" is taken");
 	assert_value(w, "select count(*) from orchestration_stacks", "1");
 	assert_value(w, "select count(*) from deployments", "1");
-	st = deploy_as(w, "a", "b-c", "other");
+	st = deploy_as_planned(w, "a", "b-c", "other");
 	assert_status(&st, ST_OK, "");
 	/* a-b-c_d's service "x" would be a-b-c's "d_x". */
-	st = deploy_as(w, "a", "b-c_d", "");
+	st = deploy_as_planned(w, "a", "b-c_d", "");
 	assert_status(&st, ST_ALREADY_EXISTS, "namespace \"a-b-c_d\"");
-	st = deploy_as(w, "a", "e", "a-b-c_d");
+	st = deploy_as_planned(w, "a", "e", "a-b-c_d");
 	assert_status(&st, ST_ALREADY_EXISTS, "namespace \"a-b-c_d\"");
-	st = deploy_as(w, "a-b", "c_d", ""); /* one project: its own affair */
+	st = deploy_as_planned(w, "a-b", "c_d", ""); /* one project: its own affair */
 	assert_status(&st, ST_OK, "");
 }
 
@@ -285,13 +297,13 @@ static void a_namespace_is_fixed_by_the_first_deploy(void **state)
 {
 	struct world *w = *state;
 	make_project(w, "demo");
-	struct status st = deploy_as(w, "demo", "web", "shop");
+	struct status st = deploy_as_planned(w, "demo", "web", "shop");
 	assert_status(&st, ST_OK, "");
-	st = deploy_as(w, "demo", "web", "shop");
+	st = deploy_as_planned(w, "demo", "web", "shop");
 	assert_status(&st, ST_OK, "");
-	st = deploy_as(w, "demo", "web", "");
+	st = deploy_as_planned(w, "demo", "web", "");
 	assert_status(&st, ST_OK, "");
-	st = deploy_as(w, "demo", "web", "other");
+	st = deploy_as_planned(w, "demo", "web", "other");
 	assert_status(&st, ST_FAILED_PRECONDITION,
 		"stack \"web\" has the namespace \"shop\" since its first deploy");
 }
@@ -906,7 +918,13 @@ static void repairs_have_a_bound(void **state)
 		RUN_FAILS(w, ST_FAILED_PRECONDITION, "a job is at work on the stack",
 			STACKS->repair(w->db, stack, release, "why", 2, on_job, &a));
 		psql(w, "update deployment_jobs set state = 'succeeded'");
+		RUN_FAILS(w, i == 0 ? ST_FAILED_PRECONDITION : ST_RESOURCE_EXHAUSTED,
+			i == 0 ? "was repaired a moment ago" : "was repaired 2 times within an hour",
+			STACKS->repair(w->db, stack, release, "why", 2, on_job, &a));
+		psql(w, "update deployment_jobs set created_at = created_at - interval '6 seconds'");
 	}
+	RUN_FAILS(w, ST_FAILED_PRECONDITION, "was repaired a moment ago",
+		STACKS->repair(w->db, stack, release, "why", 9, on_job, &a));
 	RUN_FAILS(w, ST_RESOURCE_EXHAUSTED, "was repaired 2 times within an hour",
 		STACKS->repair(w->db, stack, release, "why", 2, on_job, &a));
 	psql(w, "update deployment_jobs set created_at = now() - interval '61 minutes'");

@@ -227,6 +227,77 @@ static void test_refuse(void **state)
 	expect(f, "web", PLAN_REFUSE, "service shop_web exists and is not this stack's");
 }
 
+static void test_another_projects(void **state)
+{
+	struct fixture *f = *state;
+	fill(f);
+	f->w.networks[0].ours = f->w.secrets[0].ours = f->w.configs[0].ours = false;
+	f->w.networks[0].elsewhere = f->w.secrets[0].elsewhere = f->w.configs[0].elsewhere = true;
+	expect(f, "front", PLAN_REFUSE, "network \"shop_front\" exists and is not this stack's");
+	f->r = render(f->a,
+		"services: {web: {image: a, networks: [n], secrets: [s], configs: [c]}}\n"
+		"networks: {n: {external: true, name: shop_front}}\n"
+		"secrets: {s: {external: true, name: shop_key}}\n"
+		"configs: {c: {external: true, name: shop_site}}\n",
+		labels.stack_id);
+	f->w.secrets[0].name = "shop_key";
+	f->w.configs[0].name = "shop_site";
+	const struct plan p = plan_of(f);
+	expect(f, "n", PLAN_REFUSE, "network \"shop_front\" is declared as external, but could not");
+	expect(f, "s", PLAN_REFUSE, "secret not found: shop_key");
+	expect(f, "c", PLAN_REFUSE, "config not found: shop_site");
+	assert_string_equal(find(&p, "s")->id, "");
+	f->w.networks[0].elsewhere = f->w.secrets[0].elsewhere = f->w.configs[0].elsewhere = false;
+	expect(f, "n", PLAN_KEEP, "");
+	expect(f, "s", PLAN_KEEP, "");
+	expect(f, "c", PLAN_KEEP, "");
+}
+
+static void take_words(void *data, const char *words)
+{
+	buf_fmt(data, "%s\n", words);
+}
+
+/* An Engine drops fields that it does not know: each deploy would be an update for ever. */
+static void test_old_engine(void **state)
+{
+	struct fixture *f = *state;
+	struct buf b = {0};
+	f->r = render(f->a,
+		"services:\n"
+		"  web:\n"
+		"    image: a\n"
+		"    oom_score_adj: 5\n"
+		"    healthcheck: {test: 'true', start_interval: 1s}\n"
+		"    labels: {OomScoreAdj: x}\n"
+		"    volumes: [{type: volume, source: v, target: /v, volume: {subpath: s}}]\n"
+		"volumes: {v: {}}\n",
+		labels.stack_id);
+	fill(f);
+	json_t *container = json_at(f->w.services[0].spec, "TaskTemplate.ContainerSpec");
+	assert_int_equal(json_object_del(container, "OomScoreAdj"), 0);
+	assert_int_equal(json_object_del(json_at(container, "Healthcheck"), "StartInterval"), 0);
+	json_t *mount = json_array_get(json_at(container, "Mounts"), 0);
+	assert_int_equal(json_object_del(json_at(mount, "VolumeOptions"), "Subpath"), 0);
+	expect(f, "web", PLAN_UPDATE, "2 more differ");
+	f->w.api = 45;
+	expect(f, "web", PLAN_UPDATE, "1 more");
+	f->w.api = 41;
+	expect(f, "web", PLAN_KEEP, "");
+	plan_unknown_fields(f->a, &f->w, &f->r, take_words, &b);
+	assert_non_null(strstr(b.ptr,
+		"service web: the Engine speaks API 1.41 and drops what it does not know: "
+		"healthcheck.start_interval (1.44)\n"));
+	assert_non_null(strstr(b.ptr, "volumes: volume.subpath (1.45)\n"));
+	assert_non_null(strstr(b.ptr, "oom_score_adj (1.46)\n"));
+	buf_finish(&b);
+	json_object_set_new(container, "OomScoreAdj", json_integer(7));
+	f->w.api = 47;
+	expect(f, "web", PLAN_UPDATE, "differ");
+	plan_unknown_fields(f->a, &f->w, &f->r, take_words, &b);
+	assert_int_equal(b.len, 0);
+}
+
 static void test_external(void **state)
 {
 	struct fixture *f = *state;
@@ -426,6 +497,8 @@ int main(void)
 		TEST(test_marked),
 		TEST(test_replace),
 		TEST(test_refuse),
+		TEST(test_another_projects),
+		TEST(test_old_engine),
 		TEST(test_external),
 		TEST(test_remove),
 		TEST(test_kept),
