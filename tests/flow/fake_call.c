@@ -99,9 +99,11 @@ static uint64_t act(struct fake_call *c, const char *name, uint64_t ms)
 		(void)c->effect(c).code;
 		c->st = status_err(ST_UNAVAILABLE, "the connection was lost");
 		return 0;
-	case FAULT_TRUNCATED:
+	case FAULT_TRUNCATED: /* half an answer of the database is a lost connection */
 		(void)c->effect(c).code;
-		c->st = status_err(ST_INTERNAL, "the reply is not JSON: it ends in its middle");
+		c->st = strcmp(c->front->what, "db") == 0
+				? status_err(ST_UNAVAILABLE, "the connection was lost")
+				: status_err(ST_INTERNAL, "the reply is not JSON: it ends in its middle");
 		return 0;
 	case FAULT_DONE_SILENT:
 		(void)c->effect(c).code;
