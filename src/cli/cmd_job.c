@@ -3,6 +3,8 @@
 #include "cli/cli.h"
 #include "cli/connect.h"
 #include "cli/message.h"
+#include "cli/table.h"
+#include "cli/text.h"
 #include "cli/views.h"
 #include "cli/watch.h"
 #include "skep/v1/jobs.pb-c.h"
@@ -56,13 +58,36 @@ static int get_job(struct cli *c, const Skep__V1__Job **ret_job)
 	return code;
 }
 
+/* Each that did not succeed, in a line; -o json has all of it. */
+static void print_attempts(struct cli *c, const Skep__V1__Job *job)
+{
+	static const char *const headers[] = {"ATTEMPT", "DAEMON", "ENDED", "CODE", "ERROR", NULL};
+	struct table *t = table_create(c->arena, headers);
+	struct buf b = {0};
+	for (size_t i = 0; i < job->n_attempts; i++) {
+		const Skep__V1__JobAttempt *a = job->attempts[i];
+		struct str rest = str_of(a->error);
+		table_fmt(t, "%d", a->attempt);
+		table_cell(t, a->daemon);
+		table_cell(t, text_age(c->arena, cli_now_us(), message_time_us(a->ended_at)));
+		table_cell(t, a->error_code);
+		table_cell(t, str_dup(c->arena, str_cut(&rest, '\n')));
+	}
+	buf_addc(&b, '\n');
+	table_print(t, c->color, &b);
+	cli_write(c, &b);
+}
+
 int cmd_job_get(struct cli *c)
 {
 	const Skep__V1__Job *job;
 	int code = get_job(c, &job);
-	if (code == CLI_DONE)
-		view_one(c, &view_job, &skep_v1_msg_job, &job->base);
-	return code;
+	if (code)
+		return code;
+	view_one(c, &view_job, &skep_v1_msg_job, &job->base);
+	if (c->format == FORMAT_TABLE && !c->quiet && job->n_attempts > 0)
+		print_attempts(c, job);
+	return CLI_DONE;
 }
 
 int cmd_job_watch(struct cli *c)
