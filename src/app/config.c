@@ -51,7 +51,7 @@ static const struct option options[CONFIG_COUNT] = {
 	[CONFIG_JOB_LEASE] = {"job_lease", "4s", 1000, 600000, NULL,
 		"how long after a daemon's death another takes its jobs over", CONFIG_DURATION, false, false},
 	[CONFIG_JOB_TAKEOVERS] = {"job_takeovers", "5", 1, 1000, NULL,
-		"so many daemons may die over a job; then it is taken back", CONFIG_NUMBER, false, false},
+		"so many daemons may die over one step of a job; then it is taken back", CONFIG_NUMBER, false, false},
 	[CONFIG_JOB_BACKLOG] = {"job_backlog", "10000", 0, 1000000, NULL,
 		"jobs of one project that may wait; one more is refused; 0: no limit", CONFIG_NUMBER, false, false},
 	[CONFIG_JOB_RATE] = {"job_rate", "600", 0, 1000000, NULL,

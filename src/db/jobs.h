@@ -27,7 +27,8 @@ struct db_job {
 	enum job_kind kind;
 	enum job_state state;
 	struct str params; /* JSON */
-	int epoch, attempt, max_attempts, takeovers, percent;
+	int epoch, attempt, max_attempts, percent;
+	int takeovers; /* since a step was last completed */
 	bool undoing, cancel_requested;
 	const char *step, *message, *error, *error_code, *owner;
 	const char *const *warnings;
@@ -197,7 +198,7 @@ struct db_job_ops {
 	struct db_call *(*renew)(struct db *db, const char *owner, const struct uuid *ids,
 		const int *epochs, size_t n, unsigned lease_ms, db_jobs_done done, void *data);
 	/* Persists the last completed step; with `undoing`, that it is taken back from here on, and
-	 * why: a daemon that takes over tells the same. */
+	 * why: a daemon that takes over tells the same. Takeovers are counted from here again. */
 	struct db_call *(*step)(struct db *db, const char *id, int epoch, const char *step,
 		const struct db_job_why *undoing, db_done done, void *data);
 	/* Appends events (numbered by the job's row) and sets percent and message from the last one

@@ -12,7 +12,7 @@ static const struct pg_stmt sql[] = {
 		"  and j.state = 'running' and j.owner = $1 returning j.*)"
 		" select " JOB_COLUMNS " from j join projects p on p.id = j.project_id"},
 	[STEP] = {"job_step",
-		"update deployment_jobs set step = $2, undoing = $3,"
+		"update deployment_jobs set step = $2, undoing = $3, takeovers = 0,"
 		" error = case when $3 then $4 else error end,"
 		" error_code = case when $3 then $5 else error_code end,"
 		" failures = case when $3 then $6::jsonb else failures end"

@@ -50,8 +50,8 @@ struct job_run {
 	struct flow *flow;        /* the one under way; flow->data is the run */
 
 	/* for the worker */
-	/* So many daemons may die over a job; the next one takes it back, and so many more of them
-	 * may die over that. Set before job_run_start; 0 = no bound. */
+	/* So many daemons may die over one step of a job; the next one takes it back, and twice as
+	 * many may die over that. Set before job_run_start; 0 = no bound. */
 	int max_takeovers;
 	struct list node;
 	void *owner;

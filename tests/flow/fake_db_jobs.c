@@ -232,6 +232,7 @@ static struct status step_effect(struct fake_call *c)
 		return st;
 	(void)snprintf(j->step, sizeof(j->step), "%s", g->text);
 	j->row.undoing = g->failed;
+	j->row.takeovers = 0;
 	if (g->failed)
 		put_why(j, g);
 	return st;

@@ -69,7 +69,6 @@ static void then_it_is_taken_back(void **state)
 	struct store_job *j = run(w, update(w), "docker task_list", 2);
 	assert_int_equal(j->row.state, JOB_FAILED);
 	assert_non_null(strstr(j->error, "2 daemons have died over this job, the last one at step"));
-	assert_int_equal(j->row.takeovers, 2);
 	assert_int_equal(store_active(w->store), 1);
 	assert_int_equal(w->store->stack.status, STACK_RUNNING);
 	world_run_ms(w, 2000);
@@ -83,7 +82,7 @@ static void in_the_end_it_is_given_up(void **state)
 	struct world *w = world_create();
 	(void)state;
 	world_prepare(w, before);
-	struct store_job *j = run(w, update(w), "docker task_list", 3);
+	struct store_job *j = run(w, update(w), "docker task_list", 5);
 	assert_int_equal(j->row.state, JOB_FAILED);
 	assert_int_equal(j->row.takeovers, 3);
 	assert_non_null(strstr(j->error, "3 daemons have died over this job and over taking it back: it "

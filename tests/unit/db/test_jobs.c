@@ -302,6 +302,8 @@ static void a_dead_daemons_job_is_taken_over(void **state)
 	assert_int_equal(j.attempt, 1);
 	assert_string_equal(j.step, "networks");
 	assert_int_equal(j.started_us, old.started_us);
+	RUN_OK(w, JOBS->step(w->db, j.id.text, j.epoch, "services", NULL, on_done, &a));
+	assert_int_equal(get(w, &j).takeovers, 0);
 	assert_string_equal(kinds(w, &j), "job.created job.started job.resumed");
 	/* The first owner writes nothing any more. */
 	struct db_event e = {.kind = "job.progress", .message = "late"};
