@@ -40,3 +40,5 @@ struct api {
 
 /* rpc_server_options.authenticate: context is the struct api. */
 void api_authenticate(void *context, struct rpc_token *token, struct str bearer);
+/* … whose id a client certificate names? */
+void api_identify(void *context, struct rpc_token *token, struct str token_id);

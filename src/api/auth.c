@@ -42,6 +42,22 @@ void api_authenticate(void *context, struct rpc_token *token, struct str bearer)
 		rpc_token_answer(token, &st, NULL, 0);
 }
 
+void api_identify(void *context, struct rpc_token *token, struct str token_id)
+{
+	const struct api *api = context;
+	struct uuid id;
+	char text[sizeof(id.text)] = "";
+	if (token_id.len < sizeof(text))
+		memcpy(text, token_id.ptr, token_id.len);
+	if (uuid_parse(text, &id)) {
+		(void)auth_identify(api->db, &id, on_caller, token);
+		return;
+	}
+	struct status st = status_err(ST_UNAUTHENTICATED, "the client certificate names urn:skep:token:" STR_FMT ", and that is no "
+		"token's id", STR_ARG(token_id));
+	rpc_token_answer(token, &st, NULL, 0);
+}
+
 static struct auth_caller caller_of(const struct rpc_call *call)
 {
 	const struct rpc_caller *c = rpc_call_caller(call);

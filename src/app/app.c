@@ -23,6 +23,7 @@
 #include "jobs/wake.h"
 #include "jobs/worker.h"
 #include "loop/loop.h"
+#include "net/tls_files.h"
 #include "pg/pg.h"
 #include "redis/redis.h"
 #include "rpc/server.h"
@@ -30,6 +31,7 @@
 #include "stacks/stacks.h"
 
 #define MIGRATE_AGAIN_MS 1000
+#define TLS_LOOK_MS      10000
 #define HOUSEKEEP_MS     (3600ULL * 1000)
 #define FIRST_HOUSEKEEP_MS 60000
 
@@ -51,6 +53,7 @@ struct app {
 	struct stacks stacks;
 	struct api_hub *hub;
 	struct api api;
+	struct tls_files *tls; /* NULL: no TLS */
 	struct rpc_server *server;
 
 	struct timer migrate_again, housekeep;
@@ -215,7 +218,20 @@ static struct rpc_limits limits_of(const struct config *c)
 static void on_migrate_again(struct timer *t);
 static void on_housekeep(struct timer *t);
 
-/* What can fail: the key file, and addresses that cannot be understood. */
+static struct status make_tls(struct app *app)
+{
+	const struct config *c = app->config;
+	const char *certificate = config_text(c, CONFIG_TLS_CERTIFICATE), *key = config_text(c, CONFIG_TLS_KEY);
+	const struct tls_server_files files = {.certificate = certificate, .key = key[0] ? key : certificate,
+		.client_ca = config_text(c, CONFIG_TLS_CLIENT_CA), .require_client = config_number(c, CONFIG_TLS_REQUIRE_CLIENT) != 0};
+	if (!certificate[0] && (key[0] || files.client_ca[0] || files.require_client))
+		return status_err(ST_INVALID_ARGUMENT, "tls_key, tls_client_ca and tls_require_client need tls_certificate");
+	if (files.require_client && !files.client_ca[0])
+		return status_err(ST_INVALID_ARGUMENT, "tls_require_client needs tls_client_ca");
+	return certificate[0] ? tls_files_create(app->loop, &files, TLS_LOOK_MS, &app->tls) : status_ok();
+}
+
+/* What can fail: the key file, certificates, and addresses that cannot be understood. */
 static struct status make_clients(struct app *app)
 {
 	const struct config *c = app->config;
@@ -234,7 +250,7 @@ static struct status make_clients(struct app *app)
 	const struct pg_options pg = {.conninfo = config_text(c, CONFIG_POSTGRES),
 		.pool_size = (unsigned)config_number(c, CONFIG_POSTGRES_POOL), .on_state = on_pg_state, .data = app};
 	app->pg = pg_create(app->loop, &pg);
-	return status_ok();
+	return make_tls(app);
 }
 
 static void make_parts(struct app *app)
@@ -265,7 +281,8 @@ static void make_parts(struct app *app)
 		.started_us = clock_system()->wall_us(clock_system()), .job_ready = job_ready, .job_cancel = job_cancel,
 		.dependencies = dependencies, .job_project_running = (unsigned)config_number(c, CONFIG_JOB_PROJECT_RUNNING), .stacks = &app->stacks, .observer = app->observer, .data = app};
 	const struct rpc_server_options server = {.loop = app->loop, .methods = skep_v1_methods, .n_methods = skep_v1_method_count,
-		.context = &app->api, .authenticate = api_authenticate, .limits = limits_of(c)};
+		.context = &app->api, .authenticate = api_authenticate, .identify = api_identify,
+		.clear_tokens = config_number(c, CONFIG_CLEAR_TOKENS) != 0, .limits = limits_of(c)};
 	app->server = rpc_server_create(&server);
 }
 
@@ -293,30 +310,44 @@ void app_on_end(struct app *app, void (*done)(void *data, const struct status *s
 
 /* ---- starting ---- */
 
+static bool is_loopback(const char *host)
+{
+	return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
+}
+
+static struct status open_door(struct app *app, struct arena *a, const struct config_listen *l)
+{
+	unsigned bound = 0;
+	if (l->tls == CONFIG_TLS_REQUIRED && !app->tls)
+		return status_err(ST_INVALID_ARGUMENT, "listen has tls://%s:%u, and there is no tls_certificate", l->host, l->port);
+	struct status st = rpc_server_listen_tls(app->server, l->host, l->port, l->tls == CONFIG_TLS_OFF ? NULL : app->tls,
+		l->tls == CONFIG_TLS_REQUIRED, &bound);
+	if (!status_is_ok(&st))
+		return st;
+	const char *tls = l->tls == CONFIG_TLS_REQUIRED ? "required" : l->tls == CONFIG_TLS_OPTIONAL && app->tls ? "optional" : "off";
+	log_info("listening", "host", l->host, "port", arena_fmt(a, "%u", bound), "tls", tls, NULL);
+	if (strcmp(tls, "off") == 0 && !is_loopback(l->host) && config_number(app->config, CONFIG_CLEAR_TOKENS) == 0)
+		log_warn("no token is taken from other machines here: there is no TLS (options tls_certificate and clear_tokens)",
+			"host", l->host, NULL);
+	return st;
+}
+
 static struct status open_doors(struct app *app)
 {
-	const char *listen = config_text(app->config, CONFIG_LISTEN), *path = config_text(app->config, CONFIG_SOCKET);
+	const char *path = config_text(app->config, CONFIG_SOCKET);
+	struct str list = str_of(config_text(app->config, CONFIG_LISTEN));
 	struct status st = status_ok();
+	struct config_listen one;
+	bool bad;
 	if (path[0]) {
 		st = rpc_server_listen_unix(app->server, path, (mode_t)config_number(app->config, CONFIG_SOCKET_MODE));
 		if (!status_is_ok(&st))
 			return st;
 		log_info("listening", "socket", path, NULL);
 	}
-	const char *colon = strrchr(listen, ':');
-	int64_t port = 0;
-	if (!listen[0])
-		return st;
-	if (!colon || !str_to_i64(str_of(colon + 1), &port) || port < 0 || port > 65535)
-		return status_err(ST_INVALID_ARGUMENT, "listen is \"%s\"; it must be host:port, such as 127.0.0.1:7700", listen);
 	struct arena *a = arena_create();
-	struct str host = str_make(listen, (size_t)(colon - listen));
-	if (str_starts(host, "[") && str_ends(host, "]"))
-		host = str_make(host.ptr + 1, host.len - 2);
-	unsigned bound = 0;
-	st = rpc_server_listen_tcp(app->server, str_dup(a, host), (unsigned)port, &bound);
-	if (status_is_ok(&st))
-		log_info("listening", "host", str_dup(a, host), "port", arena_fmt(a, "%u", bound), NULL);
+	while (status_is_ok(&st) && config_next_listen(a, &list, &one, &bad))
+		st = open_door(app, a, &one);
 	arena_destroy(a);
 	return st;
 }
@@ -448,6 +479,13 @@ static void part_drained(void *data)
 	end_with(app, &ok);
 }
 
+void app_reload(struct app *app)
+{
+	struct status st = app->tls ? tls_files_reload(app->tls) : status_ok();
+	if (!status_is_ok(&st))
+		log_error("the TLS certificate cannot be used; the one before stays", "error", st.message, NULL);
+}
+
 void app_drain(struct app *app)
 {
 	uint64_t grace = (uint64_t)config_number(app->config, CONFIG_DRAIN_GRACE);
@@ -474,6 +512,7 @@ void app_destroy(struct app *app)
 	timer_stop(&app->housekeep);
 	defer_cancel(&app->end);
 	rpc_server_destroy(app->server);
+	tls_files_destroy(app->tls);
 	pg_destroy(app->pg);
 	redis_destroy(app->redis);
 	docker_destroy(app->docker);

@@ -17,5 +17,7 @@ struct status app_create(struct loop *l, const struct config *config, struct app
 struct status app_start(struct app *app) __attribute__((warn_unused_result));
 /* done(data, st) once, when it is drained, or when it cannot go on (a migration that fails for good: st says why). */
 void app_on_end(struct app *app, void (*done)(void *data, const struct status *st), void *data);
+/* Looks at the certificate's files now. */
+void app_reload(struct app *app);
 void app_drain(struct app *app);
 void app_destroy(struct app *app); /* after on_end */

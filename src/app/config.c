@@ -21,7 +21,17 @@ struct option {
 
 static const struct option options[CONFIG_COUNT] = {
 	[CONFIG_LISTEN] = {"listen", "127.0.0.1:7700", 0, 0, NULL,
-		"address and port for clients; port 0: any; empty: none", CONFIG_ADDRESS, false, false},
+		"addresses for clients, between commas: host:port (TLS too, where there is a certificate), tls://host:port (only TLS), tcp://host:port (never TLS); port 0: any; empty: none", CONFIG_ADDRESS, false, false},
+	[CONFIG_TLS_CERTIFICATE] = {"tls_certificate", "", 0, 0, NULL,
+		"PEM file: the daemon's certificate, then those between it and the root; read again when it changes and on SIGHUP; empty: no TLS", CONFIG_TEXT, false, false},
+	[CONFIG_TLS_KEY] = {"tls_key", "", 0, 0, NULL,
+		"PEM file: the certificate's key; empty: it stands in tls_certificate", CONFIG_TEXT, false, false},
+	[CONFIG_TLS_CLIENT_CA] = {"tls_client_ca", "", 0, 0, NULL,
+		"PEM file: who signs client certificates; one that names urn:skep:token:ID has that token's rights; empty: none is asked for", CONFIG_TEXT, false, false},
+	[CONFIG_TLS_REQUIRE_CLIENT] = {"tls_require_client", "false", 0, 1, NULL,
+		"TLS only with a client certificate that tls_client_ca has signed", CONFIG_BOOL, false, false},
+	[CONFIG_CLEAR_TOKENS] = {"clear_tokens", "false", 0, 1, NULL,
+		"take tokens that come in clear from other machines: only where nobody can listen", CONFIG_BOOL, false, false},
 	[CONFIG_SOCKET] = {"socket", "/run/skep/skep.sock", 0, 0, NULL,
 		"unix socket for clients; root and the daemon's own user are admin there; empty: none", CONFIG_TEXT, false, false},
 	[CONFIG_SOCKET_MODE] = {"socket_mode", "0660", 0, 0777, NULL,
@@ -152,12 +162,42 @@ static bool bool_of(struct str text, int64_t *ret_value)
 	return *ret_value || str_is(text, "false") || str_is(text, "no") || str_is(text, "off") || str_is(text, "0");
 }
 
+static bool cut_front(struct str *s, const char *front)
+{
+	if (!str_starts(*s, front))
+		return false;
+	*s = str_make(s->ptr + strlen(front), s->len - strlen(front));
+	return true;
+}
+
+bool config_next_listen(struct arena *a, struct str *list, struct config_listen *ret_listen, bool *ret_bad)
+{
+	int64_t port;
+	*ret_bad = false;
+	if (str_trim(*list).len == 0)
+		return false;
+	struct str host = str_trim(str_cut(list, ','));
+	ret_listen->tls = cut_front(&host, "tls://") ? CONFIG_TLS_REQUIRED
+		: cut_front(&host, "tcp://")         ? CONFIG_TLS_OFF
+						     : CONFIG_TLS_OPTIONAL;
+	const char *colon = host.len ? memrchr(host.ptr, ':', host.len) : NULL;
+	*ret_bad = !colon || !str_to_i64(str_make(colon + 1, (size_t)(host.ptr + host.len - colon - 1)), &port) || port < 0 ||
+		   port > 65535;
+	if (*ret_bad)
+		return false;
+	ret_listen->port = (unsigned)port;
+	host = str_make(host.ptr, (size_t)(colon - host.ptr));
+	if (str_starts(host, "[") && str_ends(host, "]"))
+		host = str_make(host.ptr + 1, host.len - 2);
+	ret_listen->host = str_dup(a, host);
+	return true;
+}
+
 /* NULL: it is fine; else what it should be. Whether anybody answers there is seen at start. */
 static const char *parse_address(struct arena *a, enum config_type type, struct str text)
 {
 	struct redis_url url;
 	struct status st;
-	int64_t port;
 	if (type == CONFIG_DOCKER_HOST)
 		return str_starts(text, "unix:///") || str_starts(text, "tcp://") || str_starts(text, "http://")
 			? NULL : "unix:///path or tcp://host:port";
@@ -167,9 +207,11 @@ static const char *parse_address(struct arena *a, enum config_type type, struct 
 		st = redis_url_parse(a, str_dup(a, text), &url);
 		return status_is_ok(&st) ? NULL : "redis://[:password@]host:port[/db] or unix:///path";
 	}
-	const char *colon = memrchr(text.ptr, ':', text.len);
-	return colon && str_to_i64(str_make(colon + 1, (size_t)(text.ptr + text.len - colon - 1)), &port) && port >= 0 && port <= 65535
-		? NULL : "host:port, such as 127.0.0.1:7700";
+	struct config_listen one;
+	bool bad;
+	while (config_next_listen(a, &text, &one, &bad))
+		;
+	return bad ? "host:port, tls://host:port or tcp://host:port, such as 127.0.0.1:7700" : NULL;
 }
 
 /* NULL: it is fine; else what it should be. */

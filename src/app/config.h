@@ -11,6 +11,11 @@ struct arena;
 
 enum config_option {
 	CONFIG_LISTEN,
+	CONFIG_TLS_CERTIFICATE,
+	CONFIG_TLS_KEY,
+	CONFIG_TLS_CLIENT_CA,
+	CONFIG_TLS_REQUIRE_CLIENT,
+	CONFIG_CLEAR_TOKENS,
 	CONFIG_SOCKET,
 	CONFIG_SOCKET_MODE,
 	CONFIG_POSTGRES,
@@ -56,6 +61,13 @@ enum config_option {
 	CONFIG_COUNT,
 };
 
+/* One of the addresses of CONFIG_LISTEN. */
+struct config_listen {
+	const char *host; /* without brackets */
+	unsigned port;
+	enum config_tls { CONFIG_TLS_OFF, CONFIG_TLS_OPTIONAL, CONFIG_TLS_REQUIRED } tls;
+};
+
 enum config_type { CONFIG_TEXT, CONFIG_ADDRESS, CONFIG_REDIS_URL, CONFIG_DOCKER_HOST, CONFIG_NUMBER, CONFIG_DURATION,
 	CONFIG_SIZE, CONFIG_BOOL, CONFIG_CHOICE, CONFIG_MODE };
 
@@ -95,6 +107,8 @@ static inline int64_t config_number(const struct config *c, enum config_option o
 /* May it change on SIGHUP without a restart? */
 bool config_is_live(enum config_option o);
 const char *config_key(enum config_option o);
+/* Takes the next address from the list. False: none is left, or (*ret_bad) it is none. */
+bool config_next_listen(struct arena *a, struct str *list, struct config_listen *ret_listen, bool *ret_bad);
 /* The table for people. */
 void config_print_help(FILE *out);
 /* The snapshot as YAML with where each value comes from; passwords as ***. */

@@ -123,6 +123,8 @@ static void reload(struct daemon *d)
 		apply_live(&d->config);
 		log_info("configuration read again", NULL);
 	}
+	if (d->app)
+		app_reload(d->app);
 	notify_ready();
 }
 

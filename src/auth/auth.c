@@ -93,6 +93,13 @@ struct db_call *auth_authenticate(struct db *db, const unsigned char hash[SHA256
 	return db->tokens->authenticate(db, str_make((const char *)hash, SHA256_LEN), on_token, l);
 }
 
+struct db_call *auth_identify(struct db *db, const struct uuid *token_id, auth_done done, void *data)
+{
+	struct lookup *l = mem_new(struct lookup);
+	*l = (struct lookup){done, data};
+	return db->tokens->identify(db, token_id->text, on_token, l);
+}
+
 struct status auth_may_grant(const struct auth_caller *c, enum auth_role role, const char *project)
 {
 	if (!auth_role_name(role)[0])

@@ -51,6 +51,9 @@ typedef void (*auth_done)(void *data, const struct status *st, const struct auth
 struct db_call *auth_authenticate(struct db *db, const unsigned char hash[SHA256_LEN],
 	auth_done done, void *data);
 
+/* The same by the token's id: for who has shown otherwise that he may use it (a client certificate). */
+struct db_call *auth_identify(struct db *db, const struct uuid *token_id, auth_done done, void *data);
+
 /* May the caller give out a token with this role for this project ("" = every project)?
  * PERMISSION_DENIED or INVALID_ARGUMENT in words. Nobody gives more than he has. Whether the
  * project is one he sees is db's to say. */

@@ -136,10 +136,17 @@ static void take_looks(struct cli *c)
 	c->utf8 = says_utf8(h->env);
 }
 
+struct settings_given cli_given(const struct cli_args *args)
+{
+	return (struct settings_given){.host = command_option(args, "host"), .token = command_option(args, "token"),
+		.project = command_option(args, "project"), .context = command_option(args, "context"),
+		.ca = command_option(args, "ca"), .certificate = command_option(args, "certificate"),
+		.key = command_option(args, "key")};
+}
+
 static int run_command(struct cli *c)
 {
-	struct settings_given given = {cli_option(c, "host"), cli_option(c, "token"), cli_option(c, "project"),
-		cli_option(c, "context")};
+	struct settings_given given = cli_given(&c->args);
 	const char *path = c->args.command->path;
 	bool is_offline = strncmp(path, "context ", 8) == 0 || strncmp(path, "compose ", 8) == 0 ||
 			  strcmp(path, "completion") == 0;

@@ -69,6 +69,8 @@ static inline bool cli_flag(const struct cli *c, const char *name)
 {
 	return command_option(&c->args, name) != NULL;
 }
+/* What the options say of where to call, and as whom. */
+struct settings_given cli_given(const struct cli_args *args);
 /* Microseconds since 1970. */
 int64_t cli_now_us(void);
 /* A new id for a mutation, or the caller's --request-id. */

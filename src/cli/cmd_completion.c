@@ -91,8 +91,7 @@ static void adopt_options(struct cli *c)
 	struct cli_args typed;
 	struct status st = command_parse(c->arena, &cli_program, c->args.n_args, c->args.args, &typed);
 	(void)st; /* the line is not whole yet */
-	struct settings_given given = {command_option(&typed, "host"), command_option(&typed, "token"),
-		command_option(&typed, "project"), command_option(&typed, "context")};
+	struct settings_given given = cli_given(&typed);
 	struct settings settings;
 	st = settings_resolve(c->arena, &given, c->host->env, &settings);
 	if (status_is_ok(&st))

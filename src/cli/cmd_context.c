@@ -1,5 +1,6 @@
 /* The context file, by command. */
 #include "cli/commands.h"
+#include <stdlib.h>
 #include "base/arena.h"
 #include "cli/cli.h"
 #include "cli/table.h"
@@ -104,7 +105,9 @@ int cmd_context_set(struct cli *c)
 {
 	static const struct {
 		const char *option, *key;
-	} keys[] = {{"host", "address"}, {"token", "token"}, {"project", "project"}};
+		bool is_file;
+	} keys[] = {{"host", "address", false}, {"token", "token", false}, {"project", "project", false}, {"ca", "ca", true},
+		{"certificate", "certificate", true}, {"key", "key", true}};
 	const char *path, *name = c->args.args[0];
 	json_t *config = NULL, *contexts, *context;
 	int code = read_config(c, &path, &config);
@@ -118,6 +121,10 @@ int cmd_context_set(struct cli *c)
 	}
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
 		const char *value = cli_option(c, keys[i].option);
+		char *whole = value && keys[i].is_file ? realpath(value, NULL) : NULL; /* good in every folder */
+		if (whole)
+			value = arena_strdup(c->arena, whole);
+		free(whole);
 		if (value)
 			json_object_set_new(context, keys[i].key, json_lossy(str_of(value)));
 	}

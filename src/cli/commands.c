@@ -20,8 +20,11 @@
 #define LIMIT        {"limit", 'n', "N", "at most so many, newest first (default 50; 0 = all)", NULL, NAMES_NONE, false}
 
 static const struct cli_option global_options[] = {
-	{"host", 'H', "ADDRESS", "skepd's address: unix:///path or host:port (SKEP_HOST)", NULL, NAMES_NONE, false},
+	{"host", 'H', "ADDRESS", "skepd's address: unix:///path, host:port or tls://host:port (SKEP_HOST)", NULL, NAMES_NONE, false},
 	{"token", 0, "TOKEN", "bearer token (SKEP_TOKEN)", NULL, NAMES_NONE, false},
+	{"ca", 0, "FILE", "who signs the daemon's certificate, for tls:// (SKEP_CA; default: the system's)", NULL, NAMES_NONE, false},
+	{"certificate", 0, "FILE", "client certificate, for tls:// (SKEP_CERTIFICATE)", NULL, NAMES_NONE, false},
+	{"key", 0, "FILE", "its key, where it stands in a file of its own (SKEP_KEY)", NULL, NAMES_NONE, false},
 	{"project", 'p', "NAME", "the project it is about (SKEP_PROJECT)", NULL, NAMES_PROJECT, false},
 	{"context", 0, "NAME", "a context of the context file (SKEP_CONTEXT)", NULL, NAMES_CONTEXT, false},
 	{"output", 'o', "FORMAT", "table (default), json, yaml or name", "table json yaml name", NAMES_NONE, false},
@@ -298,8 +301,8 @@ static const struct cli_command commands[] = {
 		.help = "Make a context the one in use", .example = "skep context use prod", .run = cmd_context_use},
 	{.path = "context set", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_CONTEXT,
 		.help = "Make a context or change it",
-		.about = "Takes --host, --token and --project and leaves what is not given as it was. The first one made is in use.",
-		.example = "skep context set prod --host skep.example.com:7700 --token TOKEN --project shop",
+		.about = "Takes --host, --token, --ca, --certificate, --key and --project and leaves what is not given as it was. The first one made is in use.",
+		.example = "skep context set prod --host tls://skep.example.com:7700 --token TOKEN --project shop",
 		.run = cmd_context_set},
 	{.path = "context rm", .alias = "remove", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_CONTEXT,
 		.help = "Forget a context", .example = "skep context rm prod", .run = cmd_context_rm},

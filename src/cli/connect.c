@@ -62,7 +62,8 @@ static void need_client(struct cli *c)
 		return;
 	catch_interrupt(c); /* before libuv makes threads that would take it */
 	c->client = rpc_client_create(c->loop,
-		&(struct rpc_client_options){.address = c->settings.address, .token = c->settings.token});
+		&(struct rpc_client_options){.address = c->settings.address, .token = c->settings.token, .ca = c->settings.ca,
+			.certificate = c->settings.certificate, .key = c->settings.key});
 }
 
 void cli_disconnect(struct cli *c)

@@ -25,6 +25,8 @@ static void add_unreachable(struct buf *b, const char *words, const struct setti
 	if (denied)
 		buf_adds(b, "The socket is for root and skepd's own user: become one of them, "
 			    "or bring a token to skepd's port (--host HOST:PORT --token TOKEN).\n");
+	else if (strncmp(words, "TLS", 3) == 0)
+		buf_adds(b, "Is its certificate signed by an authority of your own? Give --ca FILE.\n");
 	else
 		buf_adds(b, "Is skepd running? Set --host or SKEP_HOST.\n");
 }

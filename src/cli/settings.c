@@ -132,6 +132,9 @@ static struct status find_context(struct arena *a, const char *name, const char 
 	ret->address = arena_strdup(a, json_text(context, "address", SETTINGS_ADDRESS));
 	ret->token = arena_strdup(a, json_text(context, "token", ""));
 	ret->project = arena_strdup(a, json_text(context, "project", ""));
+	ret->ca = arena_strdup(a, json_text(context, "ca", ""));
+	ret->certificate = arena_strdup(a, json_text(context, "certificate", ""));
+	ret->key = arena_strdup(a, json_text(context, "key", ""));
 	return status_ok();
 }
 
@@ -159,8 +162,11 @@ struct status settings_resolve(
 	const char *host = g->host || g->context ? g->host : env_text(env, "SKEP_HOST");
 	const char *token = g->token ? g->token : env_text(env, "SKEP_TOKEN");
 	const char *project = g->project ? g->project : env_text(env, "SKEP_PROJECT");
+	const char *ca = g->ca ? g->ca : env_text(env, "SKEP_CA");
+	const char *certificate = g->certificate ? g->certificate : env_text(env, "SKEP_CERTIFICATE");
+	const char *key = g->key ? g->key : env_text(env, "SKEP_KEY");
 	const char *context = g->context ? g->context : env_text(env, "SKEP_CONTEXT");
-	*ret = (struct settings){.address = SETTINGS_ADDRESS, .token = "", .project = "", .context = ""};
+	*ret = (struct settings){.address = SETTINGS_ADDRESS, .token = "", .ca = "", .certificate = "", .key = "", .project = "", .context = ""};
 	if (host) {
 		ret->address = host;
 	} else {
@@ -170,6 +176,12 @@ struct status settings_resolve(
 	}
 	if (token)
 		ret->token = token;
+	if (ca)
+		ret->ca = ca;
+	if (certificate)
+		ret->certificate = certificate;
+	if (key)
+		ret->key = key;
 	if (project)
 		ret->project = project;
 	return status_ok();

@@ -15,9 +15,11 @@ struct arena;
 /* What options gave; NULL = not given. */
 struct settings_given {
 	const char *host, *token, *project, *context;
+	const char *ca, *certificate, *key;
 };
 struct settings {
 	const char *address, *token; /* token "" = none */
+	const char *ca, *certificate, *key; /* files; "" = none */
 	const char *project;         /* "" = none */
 	const char *context;         /* the one in use; "" = none */
 };

@@ -7,7 +7,20 @@
 	" skep_us(t.expires_at), skep_us(t.last_used_at)"
 #define FROM " from api_tokens t left join projects p on p.id = t.project_id "
 
-enum { IN_PROJECT, EVERYWHERE, GET, AUTHENTICATE, LIST_PROJECT, LIST_ALL, FIND, AUDIT, REVOKE };
+/* last_used_at: at most one write a minute, and never a wait for another's. */
+#define GOOD(which)                                                                              \
+	"with good as ("                                                                         \
+	"  select * from api_tokens"                                                             \
+	"  where " which " and revoked_at is null and expires_at > now()),"                      \
+	" stale as ("                                                                            \
+	"  select t.id from api_tokens t where t.id = (select id from good)"                     \
+	"  and (t.last_used_at is null or t.last_used_at < now() - interval '1 minute')"         \
+	"  for update skip locked),"                                                             \
+	" touched as ("                                                                          \
+	"  update api_tokens t set last_used_at = now() from stale where t.id = stale.id)"       \
+	" select " COLUMNS " from good t left join projects p on p.id = t.project_id"
+
+enum { IN_PROJECT, EVERYWHERE, GET, AUTHENTICATE, IDENTIFY, LIST_PROJECT, LIST_ALL, FIND, AUDIT, REVOKE };
 static const struct pg_stmt sql[] = {
 	[IN_PROJECT] = {"token_create",
 		"insert into api_tokens (project_id, id, name, role, prefix, token_hash,"
@@ -21,18 +34,8 @@ static const struct pg_stmt sql[] = {
 		" where $8::uuid is null or skep_raise(7,"
 		"  'a token for every project takes an administrator: name a project')"},
 	[GET] = {"token_get", "select " COLUMNS FROM "where t.id = $1"},
-	/* last_used_at: at most one write a minute, and never a wait for another's. */
-	[AUTHENTICATE] = {"token_authenticate",
-		"with good as ("
-		"  select * from api_tokens"
-		"  where token_hash = $1 and revoked_at is null and expires_at > now()),"
-		" stale as ("
-		"  select t.id from api_tokens t where t.id = (select id from good)"
-		"  and (t.last_used_at is null or t.last_used_at < now() - interval '1 minute')"
-		"  for update skip locked),"
-		" touched as ("
-		"  update api_tokens t set last_used_at = now() from stale where t.id = stale.id)"
-		" select " COLUMNS " from good t left join projects p on p.id = t.project_id"},
+	[AUTHENTICATE] = {"token_authenticate", GOOD("token_hash = $1")},
+	[IDENTIFY] = {"token_identify", GOOD("id = skep_uuid($1)")},
 	/* $1 project, $2 scope */
 	[LIST_PROJECT] = {"token_list_project",
 		"select " COLUMNS FROM "where t.project_id = skep_project($1, $2)"
@@ -144,6 +147,15 @@ static struct db_call *authenticate(struct db *db, struct str hash, db_token_don
 	return call_run(c, deliver_authenticated);
 }
 
+static struct db_call *identify(struct db *db, const char *id, db_token_done done, void *data)
+{
+	struct db_call *c = db_call_create(db, data);
+	c->done.token = done;
+	call_add(c, &sql[IDENTIFY]);
+	call_bind(c, id);
+	return call_run(c, deliver_authenticated);
+}
+
 static struct db_call *list(struct db *db, const struct db_scope *s, const char *project,
 	const struct db_page *page, db_tokens_done done, void *data)
 {
@@ -177,4 +189,4 @@ static struct db_call *revoke(struct db *db, const struct db_scope *s, const cha
 	return call_run(c, call_deliver_plain);
 }
 
-const struct db_token_ops db_pg_tokens = {create, authenticate, list, revoke};
+const struct db_token_ops db_pg_tokens = {create, authenticate, identify, list, revoke};

@@ -26,6 +26,8 @@ struct db_token_ops {
 	 * minute. No scope: it is how one comes to be. */
 	struct db_call *(*authenticate)(struct db *db, struct str hash, db_token_done done,
 		void *data);
+	/* The same by its id. */
+	struct db_call *(*identify)(struct db *db, const char *id, db_token_done done, void *data);
 	/* Tokens of one project (id or name), or of those the scope sees when "". Revoked ones are
 	 * left out. */
 	struct db_call *(*list)(struct db *db, const struct db_scope *s, const char *project,

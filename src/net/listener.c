@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/loop.h"
+#include "net/tls_files.h"
 #include "net/transport.h"
 
 #define BACKLOG 511
@@ -23,7 +24,8 @@ struct listener {
 	struct transport_env *env;
 	listener_accept on_accept;
 	void *data;
-	bool is_unix;
+	struct tls_files *tls; /* NULL: not offered */
+	bool is_unix, needs_tls;
 	unsigned port;
 };
 
@@ -47,6 +49,8 @@ static void on_connection(uv_stream_t *s, int err)
 		transport_destroy(t);
 	} else {
 		transport_accepted(t);
+		if (l->tls)
+			transport_offer_tls(t, tls_files_context(l->tls), l->needs_tls);
 		l->on_accept(l->data, t);
 	}
 	loop_leave(loop, token);
@@ -66,6 +70,12 @@ static struct listener *listener_create(
 		uv_tcp_init(loop_uv(transport_env_loop(env)), &l->uv.tcp);
 	l->uv.stream.data = l;
 	return l;
+}
+
+void listener_offer_tls(struct listener *l, struct tls_files *files, bool required)
+{
+	l->tls = files;
+	l->needs_tls = required;
 }
 
 static void on_closed(uv_handle_t *h)

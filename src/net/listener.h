@@ -6,6 +6,7 @@
 #include "base/status.h"
 
 struct listener;
+struct tls_files;
 struct transport;
 struct transport_env;
 
@@ -22,4 +23,6 @@ unsigned listener_port(const struct listener *l);
 struct status listener_unix(struct transport_env *env, const char *path, mode_t mode,
 	listener_accept on_accept, void *data, struct listener **ret_listener)
 	__attribute__((warn_unused_result));
+/* From now on connections may speak TLS, or must. `files` outlives the listener. */
+void listener_offer_tls(struct listener *l, struct tls_files *files, bool required);
 void listener_destroy(struct listener *l); /* NULL is fine */

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <uv.h>
 #include "base/mem.h"
 #include "loop/loop.h"
+#include "net/tls.h"
 
 /* An output buffer that grew beyond this is given back once it is empty. */
 #define KEEP_CAPACITY     ((size_t)256 * 1024)
@@ -23,7 +23,8 @@ enum transport_state {
 
 struct transport_env {
 	struct loop *loop;
-	char *scratch;
+	char *scratch; /* what is read … */
+	char *plain;   /* … and what TLS made of it; NULL until there is some */
 	unsigned refs; /* the owner, and each transport until its handle has closed */
 	struct list transports;
 	unsigned open;
@@ -43,13 +44,20 @@ struct transport {
 	struct timer linger;
 	uv_write_t write;
 	uv_shutdown_t shutdown;
+	struct tls_context *offered; /* until the first byte says whether the peer takes it; or NULL */
+	struct tls *tls;             /* NULL: what is sent is what travels */
+	void (*on_up)(void *data);
+	void *up_data;
 	struct buf out;      /* appended to in this turn */
+	struct buf sealed;   /* the same, and what TLS says itself, as it travels */
 	struct buf inflight; /* with libuv, until `write` completes */
 	size_t handed;       /* bytes of inflight that uv_write was given */
 	size_t high_water;
 	uint64_t received, written;
 	enum transport_state state;
 	bool is_unix, pressed, broken, shut;
+	bool needs_tls, ended; /* TLS: the peer was told that no more comes */
+	bool is_loopback;
 	bool has_uid;
 	uid_t uid;
 	char peer[80];
@@ -84,6 +92,7 @@ static void env_unref(struct transport_env *env)
 	if (--env->refs > 0)
 		return;
 	free(env->scratch);
+	free(env->plain);
 	free(env);
 }
 
@@ -110,7 +119,7 @@ unsigned transport_env_open(const struct transport_env *env)
 	return env->open;
 }
 
-static struct status io_error(const char *what, int err)
+struct status transport_error(const char *what, int err)
 {
 	char words[128];
 	uv_strerror_r(err, words, sizeof(words));
@@ -122,7 +131,10 @@ static struct status io_error(const char *what, int err)
 static void on_closed(uv_handle_t *h)
 {
 	struct transport *t = h->data;
+	tls_context_unref(t->offered);
+	tls_destroy(t->tls);
 	buf_finish(&t->out);
+	buf_finish(&t->sealed);
 	buf_finish(&t->inflight);
 	env_unref(t->env);
 	free(t);
@@ -160,7 +172,12 @@ static void on_shutdown(uv_shutdown_t *req, int err)
 
 static void shut_when_sent(struct transport *t)
 {
-	if (t->shut || transport_pending(t) > 0)
+	if (t->tls && !t->ended && transport_pending(t) == 0) {
+		t->ended = true;
+		tls_end(t->tls);
+		flush(t);
+	}
+	if (t->shut || t->state != T_FINISHING || transport_pending(t) > 0)
 		return;
 	t->shut = true;
 	t->shutdown.data = t;
@@ -193,12 +210,12 @@ static void give_back(struct buf *b)
 		buf_finish(b);
 }
 
-/* What the kernel does not take at once waits in `inflight`; `out` starts anew. */
-static int hand_over(struct transport *t, size_t sent)
+/* What the kernel does not take at once waits in `inflight`; `b` starts anew. */
+static int hand_over(struct transport *t, struct buf *b, size_t sent)
 {
 	struct buf spare = t->inflight;
-	t->inflight = t->out;
-	t->out = spare;
+	t->inflight = *b;
+	*b = spare;
 	t->handed = t->inflight.len - sent;
 	t->write.data = t;
 	uv_buf_t rest = uv_buf_init(t->inflight.ptr + sent, (unsigned)t->handed);
@@ -208,25 +225,44 @@ static int hand_over(struct transport *t, size_t sent)
 	return err;
 }
 
-static void flush(struct transport *t)
+static void send_buf(struct transport *t, struct buf *b)
 {
-	if (t->broken || t->out.len == 0 || t->handed > 0)
+	if (t->handed > 0 || b->len == 0)
 		return;
-	uv_buf_t all = uv_buf_init(t->out.ptr, (unsigned)t->out.len);
+	uv_buf_t all = uv_buf_init(b->ptr, (unsigned)b->len);
 	int n = uv_try_write(&t->uv.stream, &all, 1);
 	if (n == UV_EAGAIN)
 		n = 0;
 	int err = n < 0 ? n : 0;
 	if (n > 0)
 		t->written += (uint64_t)n;
-	if (!err && (size_t)n == t->out.len)
-		give_back(&t->out);
+	if (!err && (size_t)n == b->len)
+		give_back(b);
 	else if (!err)
-		err = hand_over(t, (size_t)n);
+		err = hand_over(t, b, (size_t)n);
 	if (err) {
-		struct status st = io_error("write", err);
+		struct status st = transport_error("write", err);
 		broke(t, &st);
 	}
+}
+
+/* Only what can be written now: while the kernel takes nothing, no second copy grows beside `out`. */
+static void seal(struct transport *t)
+{
+	if (t->out.len == 0 || !tls_is_up(t->tls))
+		return;
+	struct status st = tls_write(t->tls, buf_str(&t->out));
+	give_back(&t->out);
+	if (!status_is_ok(&st))
+		broke(t, &st);
+}
+
+static void flush(struct transport *t)
+{
+	if (!t->broken && t->handed == 0 && t->tls)
+		seal(t);
+	if (!t->broken)
+		send_buf(t, t->tls ? &t->sealed : &t->out);
 }
 
 static void check_pressure(struct transport *t)
@@ -263,7 +299,7 @@ static void on_written(uv_write_t *req, int err)
 	t->handed = 0;
 	give_back(&t->inflight);
 	if (err) {
-		struct status st = io_error("write", err);
+		struct status st = transport_error("write", err);
 		broke(t, &st);
 	} else {
 		on_flush(&t->flush);
@@ -297,7 +333,7 @@ void transport_write(struct transport *t, const struct str *bufs, size_t n)
 size_t transport_pending(const struct transport *t)
 {
 	size_t waiting = t->handed ? uv_stream_get_write_queue_size(&t->uv.stream) : 0;
-	return t->out.len + waiting;
+	return t->out.len + t->sealed.len + waiting;
 }
 
 bool transport_is_pressed(const struct transport *t)
@@ -326,6 +362,45 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *ret_buf)
 	*ret_buf = uv_buf_init(t->env->scratch, SCRATCH);
 }
 
+static void secure(struct transport *t, struct tls_context *context, const char *host)
+{
+	t->tls = tls_create(context, host, &t->sealed);
+	if (!t->env->plain)
+		t->env->plain = mem_alloc(SCRATCH + TLS_RECORD_MAX);
+}
+
+/* The first byte tells: a TLS record of the handshake's kind begins with 0x16, and nothing else here. */
+static void settle_offer(struct transport *t, char first)
+{
+	if (first == 0x16) {
+		secure(t, t->offered, NULL);
+		t->needs_tls = false;
+	}
+	tls_context_unref(t->offered);
+	t->offered = NULL;
+}
+
+static void open_sealed(struct transport *t, struct str bytes)
+{
+	bool was_up = tls_is_up(t->tls), end;
+	size_t len;
+	struct status st = tls_read(t->tls, bytes, t->env->plain, &len, &end);
+	if (!status_is_ok(&st)) {
+		send_buf(t, &t->sealed); /* the alert: the owner will close at once */
+		broke(t, &st);
+		return;
+	}
+	defer_post(&t->flush); /* TLS may have something to say, or let go what waited for it */
+	if (!was_up && tls_is_up(t->tls) && t->on_up)
+		t->on_up(t->up_data);
+	if (len > 0 && t->state == T_OPEN && !t->broken)
+		t->events->on_data(t->data, t->env->plain, len);
+	if (end) {
+		st = status_ok();
+		broke(t, &st);
+	}
+}
+
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 {
 	struct transport *t = s->data;
@@ -334,11 +409,16 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 	struct loop *l = t->env->loop;
 	uint64_t token = loop_enter(l, "transport_read");
 	if (n < 0) {
-		struct status st = n == UV_EOF ? status_ok() : io_error("read", (int)n);
+		struct status st = n == UV_EOF ? status_ok() : transport_error("read", (int)n);
 		broke(t, &st);
 	} else if (t->state == T_OPEN) {
 		t->received += (uint64_t)n;
-		t->events->on_data(t->data, buf->base, (size_t)n);
+		if (t->offered)
+			settle_offer(t, buf->base[0]);
+		if (t->tls)
+			open_sealed(t, str_make(buf->base, (size_t)n));
+		else
+			t->events->on_data(t->data, buf->base, (size_t)n);
 	}
 	loop_leave(l, token);
 }
@@ -373,6 +453,8 @@ void transport_finish(struct transport *t, uint64_t linger_ms)
 	}
 	t->state = T_FINISHING;
 	t->events = NULL;
+	if (t->offered || (t->tls && !tls_is_up(t->tls)))
+		t->out.len = 0; /* there is nobody yet to whom it could be said */
 	timer_set(&t->linger, linger_ms);
 	(void)uv_read_start(&t->uv.stream, on_alloc, on_read);
 	defer_post(&t->flush);
@@ -393,6 +475,15 @@ static void describe_unix(struct transport *t, int fd)
 	(void)snprintf(t->peer, sizeof(t->peer), "unix:uid=%u,pid=%d", cred.uid, (int)cred.pid);
 }
 
+static bool is_loopback(const struct sockaddr *sa)
+{
+	const struct in6_addr *v6 = &((const struct sockaddr_in6 *)sa)->sin6_addr;
+	if (sa->sa_family == AF_INET)
+		return ntohl(((const struct sockaddr_in *)sa)->sin_addr.s_addr) >> 24 == 127;
+	return sa->sa_family == AF_INET6 &&
+	       (IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127));
+}
+
 static void describe_tcp(struct transport *t, int fd)
 {
 	union {
@@ -404,6 +495,7 @@ static void describe_tcp(struct transport *t, int fd)
 	char ip[INET6_ADDRSTRLEN] = "?";
 	in_port_t port = 0;
 	if (getpeername(fd, &sa.any, &len) == 0) {
+		t->is_loopback = is_loopback(&sa.any);
 		uv_ip_name(&sa.any, ip, sizeof(ip));
 		port = sa.any.sa_family == AF_INET6 ? sa.v6.sin6_port : sa.v4.sin_port;
 	}
@@ -421,6 +513,38 @@ bool transport_peer_uid(const struct transport *t, uid_t *ret_uid)
 	if (t->has_uid)
 		*ret_uid = t->uid;
 	return t->has_uid;
+}
+
+bool transport_peer_uri(const struct transport *t, const char *prefix, char *ret_rest, size_t size)
+{
+	return t->tls && tls_peer_uri(t->tls, prefix, ret_rest, size);
+}
+
+bool transport_is_private(const struct transport *t)
+{
+	return t->is_unix || t->is_loopback || t->tls;
+}
+
+bool transport_needs_tls(const struct transport *t)
+{
+	return t->needs_tls;
+}
+
+/* ---- TLS ---- */
+
+void transport_offer_tls(struct transport *t, struct tls_context *context, bool required)
+{
+	t->offered = tls_context_ref(context);
+	t->needs_tls = required;
+}
+
+void transport_secure(
+	struct transport *t, struct tls_context *context, const char *host, void (*on_up)(void *data), void *data)
+{
+	t->on_up = on_up;
+	t->up_data = data;
+	secure(t, context, host);
+	defer_post(&t->flush);
 }
 
 /* ---- making one ---- */
@@ -474,115 +598,9 @@ struct status transport_adopt(struct transport_env *env, int fd, struct transpor
 	if (err) {
 		close(fd);
 		transport_destroy(t);
-		return io_error("adopt a socket", err);
+		return transport_error("adopt a socket", err);
 	}
 	transport_accepted(t);
 	*ret_t = t;
 	return status_ok();
-}
-
-/* ---- connecting ---- */
-
-struct transport_connect {
-	uv_connect_t req;
-	struct defer failed; /* what failed before libuv took it */
-	struct transport *t;
-	transport_connected done;
-	void *data;
-	bool cancelled;
-	char where[200];
-	int err;
-};
-
-static void connect_ended(struct transport_connect *c, int err)
-{
-	struct transport *t = c->t;
-	if (c->cancelled) {
-		free(c);
-		return;
-	}
-	if (err) {
-		char what[240];
-		(void)snprintf(what, sizeof(what), "connect to %s", c->where);
-		struct status st = io_error(what, err);
-		transport_destroy(t);
-		c->done(c->data, &st, NULL);
-	} else {
-		struct status st = status_ok();
-		transport_accepted(t);
-		c->done(c->data, &st, t);
-	}
-	free(c);
-}
-
-static void on_connect(uv_connect_t *req, int err)
-{
-	struct transport_connect *c = req->data;
-	struct loop *l = c->failed.loop;
-	uint64_t token = loop_enter(l, "transport_connect");
-	connect_ended(c, err);
-	loop_leave(l, token);
-}
-
-static void on_connect_failed(struct defer *d)
-{
-	struct transport_connect *c = container_of(d, struct transport_connect, failed);
-	connect_ended(c, c->err);
-}
-
-static struct transport_connect *connect_create(
-	struct transport_env *env, bool is_unix, transport_connected done, void *data)
-{
-	struct transport_connect *c = mem_new(struct transport_connect);
-	defer_init_named(&c->failed, env->loop, on_connect_failed, "transport_connect");
-	c->t = transport_prepare(env, is_unix);
-	c->done = done;
-	c->data = data;
-	c->req.data = c;
-	return c;
-}
-
-static struct transport_connect *connect_fails(struct transport_connect *c, int err)
-{
-	c->err = err;
-	defer_post(&c->failed);
-	return c;
-}
-
-struct transport_connect *transport_connect_unix(
-	struct transport_env *env, const char *path, transport_connected done, void *data)
-{
-	struct transport_connect *c = connect_create(env, true, done, data);
-	(void)snprintf(c->where, sizeof(c->where), "%s", path);
-	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-		return connect_fails(c, UV_ENAMETOOLONG); /* libuv would cut it */
-	uv_pipe_connect(&c->req, &c->t->uv.pipe, path, on_connect);
-	return c;
-}
-
-struct transport_connect *transport_connect_tcp(struct transport_env *env, const char *address,
-	unsigned port, transport_connected done, void *data)
-{
-	struct transport_connect *c = connect_create(env, false, done, data);
-	struct sockaddr_storage sa;
-	(void)snprintf(c->where, sizeof(c->where), strchr(address, ':') ? "[%s]:%u" : "%s:%u",
-		address, port);
-	int err = uv_ip4_addr(address, (int)port, (struct sockaddr_in *)&sa);
-	if (err)
-		err = uv_ip6_addr(address, (int)port, (struct sockaddr_in6 *)&sa);
-	if (!err)
-		err = uv_tcp_connect(&c->req, &c->t->uv.tcp, (struct sockaddr *)&sa, on_connect);
-	return err ? connect_fails(c, err) : c;
-}
-
-void transport_connect_cancel(struct transport_connect *c)
-{
-	c->cancelled = true;
-	if (!list_empty(&c->failed.node)) { /* libuv never saw it */
-		defer_cancel(&c->failed);
-		transport_destroy(c->t);
-		free(c);
-		return;
-	}
-	transport_destroy(c->t); /* on_connect comes with UV_ECANCELED */
 }

@@ -1,4 +1,4 @@
-/* transport: a connected byte stream (TCP, unix socket; TLS will be a third kind): bytes
+/* transport: a connected byte stream (TCP or unix socket, either of them plain or inside TLS): bytes
  * in by callback, bytes out by one buffer that is written once per turn of the loop, and a pressure
  * signal. Used by rpc's connections and client. Made by listener, transport_connect or
  * transport_adopt; owned by whoever got it, until transport_destroy or _finish.
@@ -13,6 +13,7 @@
 #include "base/str.h"
 
 struct loop;
+struct tls_context;
 struct transport;
 struct uv_stream_s;
 
@@ -52,6 +53,10 @@ struct transport_connect *transport_connect_unix(
 	struct transport_env *env, const char *path, transport_connected done, void *data);
 struct transport_connect *transport_connect_tcp(struct transport_env *env, const char *address,
 	unsigned port, transport_connected done, void *data);
+/* … and shakes hands: done follows when the server has shown a certificate that is made out to `host`
+ * (a name or an IP address). The callee starts it before it returns. */
+struct transport_connect *transport_connect_tls(struct transport_env *env, const char *address, unsigned port,
+	struct tls_context *tls, const char *host, transport_connected done, void *data);
 void transport_connect_cancel(struct transport_connect *c);
 
 /* Sets the callbacks and starts reading. high_water: bytes of output from which on it counts as
@@ -69,7 +74,7 @@ void transport_write(struct transport *t, const struct str *bufs, size_t n); /* 
 size_t transport_pending(const struct transport *t); /* bytes the kernel has not taken */
 bool transport_is_pressed(const struct transport *t);
 
-/* Bytes since the start. `taken` grows as the kernel takes output: the sign that the peer reads. */
+/* Bytes since the start, as they travel. `taken` grows as the kernel takes output: the sign that the peer reads. */
 uint64_t transport_received(const struct transport *t);
 uint64_t transport_taken(const struct transport *t);
 
@@ -78,11 +83,24 @@ const char *transport_peer(const struct transport *t);
 /* A unix socket's peer, as the kernel vouches for it at connect time. False for other kinds. */
 bool transport_peer_uid(const struct transport *t, uid_t *ret_uid);
 
+/* What follows `prefix` in a URI of the verified client certificate; see tls.h. False: none. */
+bool transport_peer_uri(const struct transport *t, const char *prefix, char *ret_rest, size_t size);
+/* Nobody on the way can read it: it is inside TLS, or does not leave the machine. */
+bool transport_is_private(const struct transport *t);
+/* Its listener takes only TLS, and the peer has begun without. */
+bool transport_needs_tls(const struct transport *t);
+
 /* Closes at once. NULL is fine. */
 void transport_destroy(struct transport *t);
 /* Sends what waits, tells the peer, reads and drops until it has closed too, at most linger_ms. */
 void transport_finish(struct transport *t, uint64_t linger_ms);
 
+/* For listener, before it is started: TLS if the first byte says so. */
+void transport_offer_tls(struct transport *t, struct tls_context *context, bool required);
+/* For transport_connect: as the client. on_up fires once, when the handshake is over. */
+void transport_secure(
+	struct transport *t, struct tls_context *context, const char *host, void (*on_up)(void *data), void *data);
+struct status transport_error(const char *what, int uv_err); /* UNAVAILABLE "what: words" */
 /* For listener: a handle of the given kind to accept into. */
 struct transport *transport_prepare(struct transport_env *env, bool is_unix);
 struct uv_stream_s *transport_stream(struct transport *t);

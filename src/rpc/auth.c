@@ -132,11 +132,15 @@ static void end_streams_without_role(struct rpc_token *t)
 
 static void ask(struct rpc_token *t)
 {
+	const size_t prefix = sizeof(AUTH_CERTIFICATE) - 1;
 	struct rpc_server *s = t->server;
 	t->asked = true;
 	s->refs++;
 	timer_stop(&t->again);
-	s->o.authenticate(s->o.context, t, t->text);
+	if (str_starts(t->text, AUTH_CERTIFICATE))
+		s->o.identify(s->o.context, t, str_make(t->text.ptr + prefix, t->text.len - prefix));
+	else
+		s->o.authenticate(s->o.context, t, t->text);
 }
 
 static void on_again(struct timer *timer)

@@ -8,6 +8,9 @@
 struct rpc_call;
 struct rpc_server;
 
+/* Before the id of the token for which a client certificate stands; no bearer token has a space. */
+#define AUTH_CERTIFICATE "certificate "
+
 enum auth_answer { AUTH_KNOWN, AUTH_ASKED, AUTH_REFUSED };
 /* KNOWN: call->caller is set. ASKED: state is CALL_AUTH, and dispatch_authorised or call_abort
  * follows (possibly before this returns). REFUSED: the call was aborted. `bearer` lives in the

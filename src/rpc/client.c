@@ -29,6 +29,9 @@ struct rpc_client *rpc_client_create(struct loop *l, const struct rpc_client_opt
 	for (size_t i = 0; i < CLIENT_BUCKETS; i++)
 		list_init(&c->table[i]);
 	c->arena = arena_create();
+	c->ca = mem_strdup(o->ca);
+	c->certificate = mem_strdup(o->certificate);
+	c->key = mem_strdup(o->key);
 	link_init(c, o->address);
 	return c;
 }
@@ -62,6 +65,9 @@ void client_leave(struct rpc_client *c)
 	arena_destroy(c->arena);
 	free(c->host);
 	free(c->address);
+	free(c->ca);
+	free(c->certificate);
+	free(c->key);
 	if (c->authorization)
 		explicit_bzero(c->authorization, strlen(c->authorization));
 	free(c->authorization);

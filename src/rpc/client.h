@@ -14,8 +14,13 @@ struct rpc_client;
 struct rpc_client_call;
 
 struct rpc_client_options {
-	const char *address; /* "unix:///run/skep/skep.sock", "127.0.0.1:7700", "[::1]:7700",
-				"host:7700" */
+	/* "unix:///run/skep/skep.sock"; "tls://host:7700" (or https://): inside TLS; "127.0.0.1:7700",
+	 * "[::1]:7700", "host:7700": in clear, without the token unless the host is this machine;
+	 * "tcp://host:7700": in clear, with it. */
+	const char *address;
+	/* Of TLS; NULL or "": the system's authorities, no certificate of our own. key NULL: it stands in
+	 * the certificate's file. */
+	const char *ca, *certificate, *key;
 	const char *token;   /* sent as "authorization: Bearer …"; NULL or "" = none */
 	uint64_t connect_timeout_ms; /* default 5 s */
 	size_t max_message;          /* a larger reply ends the connection; default 16 MiB */

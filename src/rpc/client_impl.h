@@ -9,6 +9,7 @@
 #define CLIENT_BUCKETS 64
 
 struct arena;
+struct tls_context;
 struct transport;
 struct transport_connect;
 struct transport_env;
@@ -36,6 +37,10 @@ struct rpc_client {
 	const char *path; /* of a unix socket, inside address; or NULL */
 	char *host;
 	unsigned port;
+	bool is_tls;
+	bool clear_token; /* it may travel in clear: the address says so */
+	char *ca, *certificate, *key;
+	struct tls_context *tls; /* made from them by the first connection */
 	uint64_t connect_timeout_ms;
 	size_t max_message;
 	uint64_t last_id;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "net/tls.h"
 #include "net/transport.h"
 
 #define HIGH_WATER    ((size_t)1 << 20)
@@ -11,6 +12,25 @@
 #define LINGER_MS     2000
 
 /* ---- address ---- */
+
+static bool cut_scheme(struct str *s, const char *scheme)
+{
+	if (!str_starts(*s, scheme))
+		return false;
+	*s = str_make(s->ptr + strlen(scheme), s->len - strlen(scheme));
+	if (str_ends(*s, "/"))
+		s->len--;
+	return true;
+}
+
+/* What stands before host and port. */
+static struct str read_scheme(const char *address, bool *ret_tls, bool *ret_clear)
+{
+	struct str rest = str_of(address);
+	*ret_tls = cut_scheme(&rest, "tls://") || cut_scheme(&rest, "https://");
+	*ret_clear = !*ret_tls && cut_scheme(&rest, "tcp://");
+	return rest;
+}
 
 static bool parse_host_port(struct str s, struct str *ret_host, uint64_t *ret_port)
 {
@@ -39,10 +59,11 @@ struct status rpc_client_check_address(const char *address)
 {
 	struct str host;
 	uint64_t port;
-	if (unix_path(address) || parse_host_port(str_of(address), &host, &port))
+	bool tls, clear;
+	if (unix_path(address) || parse_host_port(read_scheme(address, &tls, &clear), &host, &port))
 		return status_ok();
-	return status_err(
-		ST_INVALID_ARGUMENT, "\"%s\" is no address: give unix:///path or host:port", address);
+	return status_err(ST_INVALID_ARGUMENT,
+		"\"%s\" is no address: give unix:///path, host:port or tls://host:port", address);
 }
 
 static void parse_address(struct rpc_client *c)
@@ -50,7 +71,8 @@ static void parse_address(struct rpc_client *c)
 	struct str host;
 	uint64_t port;
 	c->path = unix_path(c->address);
-	if (c->path || !parse_host_port(str_of(c->address), &host, &port))
+	struct str rest = read_scheme(c->address, &c->is_tls, &c->clear_token);
+	if (c->path || !parse_host_port(rest, &host, &port))
 		return;
 	c->host = mem_zalloc(host.len + 1);
 	memcpy(c->host, host.ptr, host.len);
@@ -194,6 +216,14 @@ static void on_connected(void *data, const struct status *st, struct transport *
 			connect_failed(c, st);
 		return;
 	}
+	if (c->authorization && !c->clear_token && !transport_is_private(t)) {
+		struct status bare = status_err(ST_FAILED_PRECONDITION,
+			"the token would travel to %s in clear, and was not sent: use tls://%s (or tcp://%s where the network is "
+			"trusted)", c->address, c->address, c->address);
+		transport_destroy(t);
+		connect_failed(c, &bare);
+		return;
+	}
 	timer_stop(&c->connect_timer);
 	c->state = LINK_UP;
 	c->transport = t;
@@ -204,7 +234,10 @@ static void on_connected(void *data, const struct status *st, struct transport *
 static void connect_next(struct rpc_client *c)
 {
 	const char *address = c->addrs.text[c->next_addr++];
-	c->connect = transport_connect_tcp(c->env, address, c->port, on_connected, c);
+	if (c->tls)
+		c->connect = transport_connect_tls(c->env, address, c->port, c->tls, c->host, on_connected, c);
+	else
+		c->connect = transport_connect_tcp(c->env, address, c->port, on_connected, c);
 }
 
 static void on_resolved(void *data, const struct status *st, const struct resolve_addrs *addrs)
@@ -241,16 +274,25 @@ static void on_connect_timeout(struct timer *t)
 	connect_failed(c, &st);
 }
 
+static struct status need_tls(struct rpc_client *c)
+{
+	const struct tls_client_files f = {c->ca, c->certificate, c->key};
+	return c->is_tls && !c->tls ? tls_context_client(&f, &c->tls) : status_ok();
+}
+
 static void on_begin(struct defer *d)
 {
 	struct rpc_client *c = container_of(d, struct rpc_client, begin);
 	timer_set(&c->connect_timer, c->connect_timeout_ms);
-	if (c->path) {
+	struct status st = need_tls(c);
+	if (!status_is_ok(&st)) {
+		connect_failed(c, &st);
+	} else if (c->path) {
 		c->connect = transport_connect_unix(c->env, c->path, on_connected, c);
 	} else if (c->host) {
 		c->resolve = resolve_start(c->loop, c->host, on_resolved, c);
 	} else {
-		struct status st = rpc_client_check_address(c->address);
+		st = rpc_client_check_address(c->address);
 		connect_failed(c, &st);
 	}
 }
@@ -277,5 +319,6 @@ void link_finish(struct rpc_client *c)
 {
 	stop_connecting(c);
 	close_transport(c);
+	tls_context_unref(c->tls);
 	transport_env_destroy(c->env);
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/transport.h"
+#include "rpc/auth.h"
 #include "rpc/call_impl.h"
 #include "rpc/h1.h"
 #include "rpc/h2.h"
@@ -339,17 +340,50 @@ static void feed(struct rpc_conn *c, const char *bytes, size_t len)
 	watch_partial(c);
 }
 
+/* In words that the peer's protocol has, if it has any before the first request. */
+static void refuse_clear(struct rpc_conn *c)
+{
+	static const char http[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+				   "this address takes only TLS: connect with https:// or tls://\n";
+	struct status why = status_err(
+		ST_FAILED_PRECONDITION, "this address takes only TLS: connect with https:// or tls://");
+	if (c->wire == &h1_wire) {
+		buf_adds(transport_out(c->transport), http);
+		transport_commit(c->transport);
+		c->wire = NULL;
+		conn_finish(c, &why);
+		return;
+	}
+	c->wire->open(c);
+	conn_fail(c, &why);
+}
+
+/* A client certificate stands for a token whose id is a URI of it. */
+static void take_certificate(struct rpc_conn *c)
+{
+	static const char asked[] = AUTH_CERTIFICATE;
+	size_t n = sizeof(asked) - 1;
+	if (transport_peer_uri(c->transport, RPC_CERTIFICATE_URI, c->certificate + n, sizeof(c->certificate) - n))
+		memcpy(c->certificate, asked, n);
+}
+
 /* False: nothing to do with it yet, or any more. */
 static bool choose_wire(struct rpc_conn *c, struct str first)
 {
 	struct status why;
 	c->wire = sniff(first, &why);
-	if (c->wire)
+	if (c->wire && transport_needs_tls(c->transport)) {
+		refuse_clear(c);
+		return false;
+	}
+	if (c->wire) {
+		take_certificate(c);
 		c->wire->open(c);
-	else if (!status_is_ok(&why))
+	} else if (!status_is_ok(&why)) {
 		conn_close(c, &why);
-	else
+	} else {
 		buf_add_str(&c->in, first);
+	}
 	return c->wire != NULL;
 }
 

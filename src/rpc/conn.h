@@ -12,6 +12,9 @@
 #include "loop/loop.h"
 #include "rpc/call.h"
 
+/* AUTH_CERTIFICATE and a token's id. */
+#define RPC_CERTIFICATE_MAX 63
+
 struct rpc_conn;
 struct rpc_server;
 struct transport;
@@ -60,6 +63,7 @@ struct rpc_conn {
 	size_t queued;         /* HTTP/2: output that waits for the peer's window */
 	size_t collected;      /* HTTP: request bodies that are not complete */
 	struct rpc_caller trusted; /* role NONE: no trust by peer credentials */
+	char certificate[RPC_CERTIFICATE_MAX + 1]; /* what auth asks about when a call brings no token; "" = nothing */
 	size_t buffered;           /* what of its output the server's counters know of … */
 	size_t received;           /* … and of `in` */
 	uint64_t bytes_in, bytes_out;

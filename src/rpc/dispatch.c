@@ -1,5 +1,6 @@
 #include "rpc/dispatch.h"
 #include <ctype.h>
+#include "net/transport.h"
 #include "rpc/auth.h"
 #include "rpc/call_impl.h"
 #include "rpc/conn.h"
@@ -65,6 +66,15 @@ static void unauthenticated(struct rpc_call *call, const char *what)
 	call_abort(call, &st, NULL);
 }
 
+/* Whoever listened on the way has it: it is not even looked up, so that nobody gets used to it. */
+static void came_in_clear(struct rpc_call *call)
+{
+	struct status st = status_err(ST_UNAUTHENTICATED,
+		"a token came in clear over the network, and is not taken: connect with tls:// or https://, and make a "
+		"new token (the daemon's option clear_tokens allows it where the network is trusted)");
+	call_abort(call, &st, NULL);
+}
+
 static void authenticate(struct rpc_call *call)
 {
 	const char *value = rpc_call_metadata(call, "authorization");
@@ -72,8 +82,13 @@ static void authenticate(struct rpc_call *call)
 	if (call->method->anonymous || (!value && call->conn->trusted.role != RPC_ROLE_NONE)) {
 		call->caller = call->conn->trusted;
 		dispatch_authorised(call);
+	} else if (!value && call->conn->certificate[0] && call->server->o.identify) {
+		if (auth_ask(call, str_of(call->conn->certificate)) == AUTH_KNOWN)
+			dispatch_authorised(call);
 	} else if (!value) {
 		unauthenticated(call, "this method needs a token");
+	} else if (!call->server->o.clear_tokens && !transport_is_private(call->conn->transport)) {
+		came_in_clear(call);
 	} else if (!read_bearer(value, &token)) {
 		unauthenticated(call, "the authorization is malformed");
 	} else if (auth_ask(call, token) == AUTH_KNOWN) {

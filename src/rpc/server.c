@@ -235,12 +235,20 @@ static struct status check_listeners(const struct rpc_server *s)
 struct status rpc_server_listen_tcp(
 	struct rpc_server *s, const char *host, unsigned port, unsigned *ret_port)
 {
+	return rpc_server_listen_tls(s, host, port, NULL, false, ret_port);
+}
+
+struct status rpc_server_listen_tls(struct rpc_server *s, const char *host, unsigned port, struct tls_files *files,
+	bool required, unsigned *ret_port)
+{
 	struct listener *l = NULL;
 	struct status st = check_listeners(s);
 	if (status_is_ok(&st))
 		st = listener_tcp(s->env, host, port, on_accept, s, &l);
 	if (status_is_ok(&st) && ret_port)
 		*ret_port = listener_port(l);
+	if (status_is_ok(&st) && files)
+		listener_offer_tls(l, files, required);
 	return add_listener(s, &st, l);
 }
 

@@ -16,6 +16,10 @@ struct clock;
 struct loop;
 struct rpc_server;
 struct rpc_token;
+struct tls_files;
+
+/* A client certificate whose names hold this URI, with a token's id behind it, has that token's rights. */
+#define RPC_CERTIFICATE_URI "urn:skep:token:"
 
 /* What a peer may use. A zero takes the default. */
 struct rpc_limits {
@@ -55,6 +59,12 @@ struct rpc_server_options {
 	 * stream is open that it let in; answers by rpc_token_answer, exactly once, now or later.
 	 * `bearer` lives until then. NULL: no token is accepted. */
 	void (*authenticate)(void *context, struct rpc_token *token, struct str bearer);
+	/* The same for a call without a token whose connection has shown a client certificate: who holds the
+	 * token with this id? NULL: certificates stand for nobody. */
+	void (*identify)(void *context, struct rpc_token *token, struct str token_id);
+	/* A token may come in clear from another machine. Else such a call fails: whoever listened has the
+	 * token now. */
+	bool clear_tokens;
 	const struct clock *clock; /* NULL = clock_system() */
 	bool no_peer_admin;        /* do not trust root and our own user on the unix socket */
 	struct rpc_limits limits;
@@ -69,6 +79,9 @@ void rpc_server_destroy(struct rpc_server *s);
 /* port 0: any; *ret_port (may be NULL) gets the real one. host: an IP address. */
 struct status rpc_server_listen_tcp(struct rpc_server *s, const char *host, unsigned port,
 	unsigned *ret_port) __attribute__((warn_unused_result));
+/* The same for clients that may speak TLS, or must. `files` outlives the server. */
+struct status rpc_server_listen_tls(struct rpc_server *s, const char *host, unsigned port, struct tls_files *files,
+	bool required, unsigned *ret_port) __attribute__((warn_unused_result));
 /* A stale socket file is replaced; one that still answers is ALREADY_EXISTS. */
 struct status rpc_server_listen_unix(struct rpc_server *s, const char *path, mode_t mode)
 	__attribute__((warn_unused_result));

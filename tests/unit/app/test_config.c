@@ -163,9 +163,14 @@ static void wrong_types(void **state)
 			"log_level is \"loud\"; it must be one of debug|info|warn|error"},
 		{"log_level: inf", "log_level is \"inf\"; it must be one of debug|info|warn|error"},
 		{"listen: 7700",
-			"listen is \"7700\"; it must be host:port, such as 127.0.0.1:7700"},
+			"listen is \"7700\"; it must be host:port, tls://host:port or tcp://host:port, "
+			"such as 127.0.0.1:7700"},
+		{"listen: 127.0.0.1:1, udp",
+			"listen is \"127.0.0.1:1, udp\"; it must be host:port, tls://host:port or "
+			"tcp://host:port, such as 127.0.0.1:7700"},
 		{"listen: a:70000",
-			"listen is \"a:70000\"; it must be host:port, such as 127.0.0.1:7700"},
+			"listen is \"a:70000\"; it must be host:port, tls://host:port or tcp://host:port, "
+			"such as 127.0.0.1:7700"},
 		{"docker: /run/docker.sock", "docker is \"/run/docker.sock\"; it must be "
 					     "unix:///path or tcp://host:port"},
 	};
@@ -302,9 +307,30 @@ static void help_names_every_option(void **state)
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+static void several_listeners(void **state)
+{
+	struct arena *a = arena_create();
+	struct str list = STR("127.0.0.1:7700, tls://[::]:7701 ,tcp://10.0.0.1:0");
+	const struct config_listen expected[] = {{"127.0.0.1", 7700, CONFIG_TLS_OPTIONAL},
+		{"::", 7701, CONFIG_TLS_REQUIRED}, {"10.0.0.1", 0, CONFIG_TLS_OFF}};
+	struct config_listen one;
+	bool bad;
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		assert_true(config_next_listen(a, &list, &one, &bad));
+		assert_string_equal(one.host, expected[i].host);
+		assert_int_equal(one.port, expected[i].port);
+		assert_int_equal(one.tls, expected[i].tls);
+	}
+	assert_false(config_next_listen(a, &list, &one, &bad));
+	assert_false(bad);
+	arena_destroy(a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(several_listeners),
 		TEST(defaults_are_complete_and_in_their_own_bounds),
 		TEST(every_type),
 		TEST(booleans_in_their_forms),
