@@ -82,6 +82,12 @@ static void add_details(struct buf *b, const struct rpc_details *d)
 	add_any(b, TYPE_PREFIX "QuotaFailure", &value);
 	if (d->retry_ms)
 		add_retry(b, d->retry_ms);
+	for (size_t i = 0; i < d->n_others; i++) {
+		add_text(&value, 1, d->others[i].type_url);
+		add_bytes(&value, 2, d->others[i].value);
+		add_bytes(b, 3, buf_str(&value));
+		buf_finish(&value);
+	}
 }
 
 void rpc_status_pack(struct buf *b, const struct status *st, const struct rpc_details *details)

@@ -23,6 +23,10 @@ struct rpc_quota { /* QuotaFailure */
 	const char *subject;
 	const char *description;
 };
+struct rpc_any { /* any other message, packed */
+	const char *type_url;
+	struct str value;
+};
 struct rpc_details {
 	const struct rpc_violation *violations;
 	size_t n_violations;
@@ -31,6 +35,8 @@ struct rpc_details {
 	const struct rpc_quota *quotas;
 	size_t n_quotas;
 	uint64_t retry_ms; /* RetryInfo; 0 = none */
+	const struct rpc_any *others; /* not read back by the client */
+	size_t n_others;
 };
 
 /* Appends a serialized google.rpc.Status. details may be NULL. */

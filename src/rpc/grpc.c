@@ -150,10 +150,11 @@ static struct str encode_details(
 	struct rpc_details d = *details;
 	struct buf b = {0};
 	rpc_status_pack(&b, st, &d);
-	while (b.len > DETAILS_MAX && d.n_violations + d.n_preconditions + d.n_quotas > 0) {
+	while (b.len > DETAILS_MAX && d.n_violations + d.n_preconditions + d.n_quotas + d.n_others > 0) {
 		d.n_violations /= 2;
 		d.n_preconditions /= 2;
 		d.n_quotas /= 2;
+		d.n_others /= 2;
 		b.len = 0;
 		rpc_status_pack(&b, st, &d);
 	}
@@ -164,7 +165,7 @@ static struct str encode_details(
 
 static bool has_details(const struct rpc_details *d)
 {
-	return d && (d->n_violations || d->n_preconditions || d->n_quotas || d->retry_ms);
+	return d && (d->n_violations || d->n_preconditions || d->n_quotas || d->retry_ms || d->n_others);
 }
 
 void grpc_put_metadata(

@@ -67,7 +67,8 @@ static inline void handle_fail(struct rpc_call *call, const ProtobufCMessage *re
 	const struct rpc_violation v[] = {{"name", "is taken"}};
 	const struct rpc_precondition p[] = {{"STACK_BUSY", "stack/web", "a job runs"}};
 	const struct rpc_quota q[] = {{"project/a", "no room"}};
-	struct rpc_details d = {v, 1, p, 1, q, 1, 1500};
+	struct rpc_details d = {.violations = v, .n_violations = 1, .preconditions = p, .n_preconditions = 1,
+		.quotas = q, .n_quotas = 1, .retry_ms = 1500};
 	struct status st = status_err(
 		ST_FAILED_PRECONDITION, "not %s", ((const Skep__V1__Event *)request)->message);
 	rpc_call_fail(call, &st, &d);

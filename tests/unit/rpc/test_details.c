@@ -12,7 +12,8 @@ static const struct rpc_violation violations[] = {
 	{"compose[0].name", "is required"}, {"project", "é"}};
 static const struct rpc_precondition preconditions[] = {{"T", "s", "d"}};
 static const struct rpc_quota quotas[] = {{"project/a", "no room"}};
-static const struct rpc_details full = {violations, 2, preconditions, 1, quotas, 1, 2500};
+static const struct rpc_details full = {.violations = violations, .n_violations = 2,
+	.preconditions = preconditions, .n_preconditions = 1, .quotas = quotas, .n_quotas = 1, .retry_ms = 2500};
 
 static void generated_code_reads_it(void **state)
 {
