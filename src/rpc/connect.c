@@ -341,8 +341,6 @@ static void stream_begin(struct http_exchange *x)
 	} else if (m && !m->client_streaming && !m->server_streaming) {
 		http_refuse(x, 415,
 			"%s is no stream: its content type is application/json or /proto", m->path);
-	} else if (m && m->client_streaming && m->server_streaming && !x->ops->has_trailers) {
-		http_refuse(x, 505, "%s sends both ways at a time, which needs HTTP/2", m->path);
 	} else if (open_call(x, &stream_calls, codec, http_header(x, "connect-content-encoding"),
 			   http_header(x, "connect-accept-encoding"))) {
 		http_expect(x, !x->call->method->client_streaming);

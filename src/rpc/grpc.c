@@ -159,6 +159,8 @@ static struct str encode_details(
 		rpc_status_pack(&b, st, &d);
 	}
 	struct str text = str_of(str_base64(a, b.ptr, b.len));
+	while (str_ends(text, "="))
+		text.len--; /* whoever sends binary metadata leaves them out */
 	buf_finish(&b);
 	return text;
 }

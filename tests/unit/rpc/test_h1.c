@@ -544,12 +544,27 @@ static void failures_have_status_code_and_details(void **state)
 	expect(&t, 415, "is a stream");
 	post(&t, "/t.T/Echo", "application/connect+json", "", "{}");
 	expect(&t, 415, "is no stream");
-	post(&t, "/t.T/Bidi", "application/connect+json", "", "");
-	expect(&t, 505, "needs HTTP/2");
 	post(&t, "/t.T/Echo", "application/grpc", "", "");
 	expect(&t, 505, "gRPC needs HTTP/2");
 	send_text(&t, "GET /t.T/Echo HTTP/1.1\r\nHost: t\r\n\r\n"); /* it may have side effects */
 	expect(&t, 405, "POST");
+	stop(&t);
+}
+
+/* One way after the other: HTTP/1.1 is enough. */
+static void both_ways(void **state)
+{
+	static const char request[] = "POST /t.T/Bidi HTTP/1.1\r\nHost: t\r\nContent-Type: application/connect+json\r\n"
+				      "Content-Length: 25\r\n\r\n"
+				      "\0\0\0\0\x14{\"message\":\"ping 1\"}";
+	struct pair t;
+	(void)state;
+	start(&t);
+	peer_send(&t.p, request, sizeof(request) - 1);
+	response(&t);
+	assert_int_equal(t.status, 200);
+	assert_non_null(memmem(t.body.ptr, t.body.len, "{\"message\":\"ping 1\"}", 20));
+	assert_non_null(memmem(t.body.ptr, t.body.len, "\2\0\0\0\2{}", 7));
 	stop(&t);
 }
 
@@ -674,6 +689,7 @@ int main(void)
 		cmocka_unit_test(slow_reader_holds_its_stream),
 		cmocka_unit_test(paused_handler_holds_the_sender),
 		cmocka_unit_test(failures_have_status_code_and_details),
+		cmocka_unit_test(both_ways),
 		cmocka_unit_test(proto_bodies),
 		cmocka_unit_test(get_for_what_has_no_side_effects),
 		cmocka_unit_test(streams_end_with_an_envelope),
