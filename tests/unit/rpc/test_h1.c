@@ -559,7 +559,7 @@ static void both_ways(void **state)
 				      "\0\0\0\0\x14{\"message\":\"ping 1\"}";
 	struct pair t;
 	(void)state;
-	start(&t);
+	start(&t, NULL);
 	peer_send(&t.p, request, sizeof(request) - 1);
 	response(&t);
 	assert_int_equal(t.status, 200);
