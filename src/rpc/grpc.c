@@ -215,7 +215,7 @@ static void grpc_finish(struct rpc_call *call, const ProtobufCMessage *reply,
 	const struct status *st, const struct rpc_details *details)
 {
 	struct http_exchange *x = http_detach(call);
-	bool trailers_only = !x->status && !reply;
+	bool trailers_only = !x->status && !reply && call->n_headers == 0; /* clients take all of it for trailers */
 	start(x, call);
 	if (reply)
 		envelope_put(http_out(x), x->state, call->codec, call->method->output, reply);

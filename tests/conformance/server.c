@@ -479,7 +479,7 @@ int main(void)
 	}
 	struct loop *l = loop_create();
 	uv_signal_t term = {.data = l};
-	log_configure(LOG_ERROR, LOG_KEY_VALUE);
+	log_configure(LOG_INFO, LOG_KEY_VALUE);
 	uv_signal_init(loop_uv(l), &term);
 	uv_signal_start(&term, on_term, SIGTERM);
 	int code = serve(l, w);
