@@ -5,6 +5,7 @@ import concurrent.futures
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -295,8 +296,31 @@ def part_differential():
     return count + (Count(passed=1) if status == 0 else Count(skipped=1) if status == 77 else Count(failed=1))
 
 
+def part_conformance():
+    """connectconformance against tests/conformance/server.c: its own count. Skipped where tools/setup has not made the runner."""
+    folder = os.path.join(os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'skep/conformance-v1.0.7')
+    runner = os.path.join(folder, 'bin/connectconformance')
+    if not os.path.exists(runner) or not os.path.isdir(os.path.join(folder, 'gen')):
+        print('(no connectconformance: tools/setup --with conformance, which needs Go) ', end='', flush=True)
+        return Count(skipped=1)
+    count = build('asan')
+    if not built['asan']:
+        return count
+    count += check('conformance', 'cmake', '--preset', 'asan', f'-DSKEP_CONFORMANCE={folder}')
+    count += check('conformance', 'cmake', '--build', 'build/asan', '--target', 'conformance_server', '-j', str(JOBS))
+    if count.failed:
+        return count
+    with open(log_path('conformance'), 'a', encoding='utf-8') as log:
+        status = children.run([runner, '--mode', 'server', '--conf', 'tests/conformance/features.yaml', '-p', '4',
+                               '--max-servers', '2', '--', 'build/asan/tests/conformance_server'], log, 600)
+    with open(log_path('conformance'), encoding='utf-8', errors='replace') as log:
+        found = re.findall(r'^(\d+) passed, (\d+) failed', log.read(), re.M)
+    passed, failed = (int(n) for n in found[-1]) if found else (0, 1)
+    return count + Count(passed=passed, failed=failed or (1 if status else 0))
+
+
 FAST = ['layers', 'fast']
-ALL = ['layers', 'generated', 'tools', 'asan', 'release', 'clang', 'tidy', 'fuzz', 'differential', 'e2e']
+ALL = ['layers', 'generated', 'tools', 'asan', 'release', 'clang', 'tidy', 'fuzz', 'differential', 'conformance', 'e2e']
 
 
 def show_failure(part):

@@ -77,12 +77,20 @@ static bool has_body(const struct http_exchange *x)
 	return !x->no_body && x->status != 204 && x->status != 304;
 }
 
+/* Answered before its body has come, and perhaps more is to come than is dropped: the client must know that the connection ends,
+ * or its next request goes into the void. */
+static bool is_cut_off(const struct h1 *h, const struct http_exchange *x)
+{
+	return x->ended && !x->in_ended && h->in_body &&
+	       (h->parser.flags & F_CHUNKED || h->parser.content_length > DROPPED_MAX);
+}
+
 static void begin_response(struct h1 *h, struct http_exchange *x, struct buf *out)
 {
 	struct rpc_conn *c = h->conn;
 	x->begun = true;
 	h->chunked = !x->ended && h->is_11 && has_body(x);
-	h->last |= c->refusing || (!x->ended && !h->is_11);
+	h->last |= c->refusing || (!x->ended && !h->is_11) || is_cut_off(h, x);
 	buf_fmt(out, "HTTP/1.1 %u %s\r\n", x->status, reason_of(x->status));
 	for (unsigned i = 0; i < x->n_headers; i++)
 		buf_fmt(out, STR_FMT ": " STR_FMT "\r\n", STR_ARG(x->headers[i].name),

@@ -551,6 +551,23 @@ static void failures_have_status_code_and_details(void **state)
 	stop(&t);
 }
 
+/* What is answered before its body has come, and may be long, is the last one; the client is told. */
+static void early_answers_say_close(void **state)
+{
+	static const char *const lengths[] = {"Transfer-Encoding: chunked", "Content-Length: 300000", "Content-Length: 3"};
+	struct pair t;
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct buf b = {0};
+		start(&t, NULL);
+		buf_fmt(&b, "POST /t.T/Echo HTTP/1.1\r\nHost: t\r\nContent-Type: text/plain\r\n%s\r\n\r\n", lengths[i]);
+		peer_send_buf(&t.p, &b);
+		expect(&t, 415, "text/plain");
+		assert_int_equal(in_head(&t, "connection: close") != NULL, i < 2);
+		stop(&t);
+	}
+}
+
 /* One way after the other: HTTP/1.1 is enough. */
 static void both_ways(void **state)
 {
@@ -689,6 +706,7 @@ int main(void)
 		cmocka_unit_test(slow_reader_holds_its_stream),
 		cmocka_unit_test(paused_handler_holds_the_sender),
 		cmocka_unit_test(failures_have_status_code_and_details),
+		cmocka_unit_test(early_answers_say_close),
 		cmocka_unit_test(both_ways),
 		cmocka_unit_test(proto_bodies),
 		cmocka_unit_test(get_for_what_has_no_side_effects),
