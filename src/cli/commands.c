@@ -174,7 +174,8 @@ static const struct cli_command commands[] = {
 		.names = NAMES_STACK, .help = "Deploy a stack from Compose files, or update it",
 		.about = "Sends the Compose files, the files that they name (include, extends, env_file, secrets, configs), .env beside\n"
 			 "the first one, and the variables that they read (from -e and the environment), and waits until every service\n"
-			 "runs and stayed so. Without NAME the files' name: is it. A failed update goes back to the last good release. Ctrl-C leaves the job running.",
+			 "runs and stayed so. Without NAME the files' name: is it. A failed update goes back to the last good release.\n"
+			 "Ctrl-C leaves the job running.",
 		.example = "skep stack deploy -c compose.yml shop\n"
 			   "VERSION=2 skep stack deploy shop\n"
 			   "cat compose.yml | skep stack deploy -c - --detach shop",

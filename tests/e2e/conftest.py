@@ -58,7 +58,8 @@ def engine():
         yield server
 
 
-@pytest.fixture(scope='session')
+# A restarted Engine has another loopback.
+@pytest.fixture(scope='module')
 def registry(engine):
     yield from running(Registry(engine))
 

@@ -249,7 +249,7 @@ def test_progress_on_a_terminal(cli):
 
 @pytest.mark.parametrize('words, said', [
     (['stck', 'ls'], 'did you mean "stack"'), (['stack', 'deplyo', 'x'], 'did you mean "stack deploy"'),
-    (['stack', 'deploy'], 'too few arguments'), (['stack', 'get', 'a', 'b'], 'one argument too many'),
+    (['stack', 'rollback'], 'too few arguments'), (['stack', 'get', 'a', 'b'], 'one argument too many'),
     (['stack', 'ls', '--bogus'], 'unknown option --bogus'), (['stack', 'ls', '-o', 'xml'], 'table json yaml name'),
     (['stack', 'ls', '-o'], '--output needs a value'), (['stack', 'ls', '--quiet=1'], 'takes no value'),
     (['stack', 'scale', 'web', 'app'], 'app'), (['stack', 'scale', 'web', 'app=x'], 'app=x'),

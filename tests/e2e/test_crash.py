@@ -13,7 +13,7 @@ EVERY_WRITE = {'networks': 1, 'secrets': 1, 'configs': 1, 'services': 2}
 
 @pytest.fixture(scope='module')
 def skepd(new_daemon, between):
-    made = new_daemon(**between.options(), job_takeovers=1000)  # more than the kills of one job
+    made = new_daemon(**between.options())
     try:
         yield made
     finally:
@@ -139,17 +139,6 @@ def test_undo_of_a_first_deploy_killed(skepd, project, engine, postgres, between
     assert 'No such image: localhost/nowhere:1' in killed.ended.job.error
     assert engine.objects(project.namespace()) == {}
     assert project.status() == 'FAILED' and project.releases() == [(1, 'FAILED')]
-
-
-def test_reason_is_stored_before_the_turn(project, postgres, between):
-    """So that it outlives the daemon that knows it."""
-    hold = between.hold_step('converge', undoing=True)
-    job = project.submit({'app': hello(image='localhost/nowhere:1')}).job
-    hold.wait()
-    error = postgres.query(f"select error from deployment_jobs where id = '{job.id}'", project.skepd.database)
-    hold.release()
-    assert 'No such image' in error
-    assert project.expect(job, 'FAILED').job.error == error
 
 
 def test_undo_of_an_update_killed(skepd, project, engine, postgres, between):
