@@ -157,7 +157,7 @@ def compare_words(docker, skep):
     for line in docker.err.splitlines():
         line = words(line)
         if line and 'could not be accessed on a registry' not in line and line not in skep.err:
-            found.append(f'not said: {line} (said: {skep.err.strip()[:400]})')
+            found.append(f'not said: {line} (said: {skep.err[max(0, skep.err.find("skep: ")):].strip()[:400]})')
     for line in skep.err.splitlines():
         kind = re.search(r'Ignoring (unsupported|deprecated) options|ignoring IP-address|deprecated in favor', line)
         if kind and docker.code == 0 and SKEP_SAYS.sub('', line).strip() not in docker.err and line.split(': ', 2)[-1] not in docker.err:

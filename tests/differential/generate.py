@@ -286,12 +286,15 @@ class Maker:
         """A name that is declared by the time that the file is whole."""
         name = self.r.choice(names)
         if name not in section:
-            made = make()
-            taken = [other['name'] for other in section.values() if other and 'name' in other]
-            if made and made.get('name') in taken:
-                del made['name']  # docker would choose between them by the order of a Go map
-            section[name] = made
+            self.put(section, name, make())
         return name
+
+    @staticmethod
+    def put(section, name, made):
+        taken = [other['name'] for other in section.values() if other and 'name' in other]
+        if made and made.get('name') in taken:
+            del made['name']  # docker would choose between them by the order of a Go map
+        section[name] = made
 
     def volume_mount(self):
         r = self.r
@@ -342,7 +345,7 @@ class Maker:
         names = self.some(NETWORKS, 0, 3)
         for n in names:
             if n not in self.networks and (n != 'default' or self.chance(0.3)):
-                self.networks[n] = self.network()
+                self.put(self.networks, n, self.network())
         if self.chance(0.4):
             return names
         made = {}
