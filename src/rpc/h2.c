@@ -13,6 +13,8 @@
 #define STREAM_WINDOW     (256 * 1024)
 #define CONNECTION_WINDOW (16 * 1024 * 1024)
 #define NOTICE_MS         1000 /* the second GOAWAY does not wait longer for the peer's PING */
+/* So long the end of an unwanted request may still come: some clients take a reset for a failure. */
+#define UNWANTED_MS 250
 #define FIELDS_OUT        (HTTP_FIELDS_MAX + 1)
 
 /* Nothing is sent inside nghttp2's callbacks: what is submitted goes out at the end of the feed,
@@ -84,7 +86,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 		if (x && frame->hd.type == NGHTTP2_HEADERS &&
 			frame->headers.cat == NGHTTP2_HCAT_REQUEST)
 			http_begin(x);
-		if (x && frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
+		if (x && !x->done && frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
 			http_end_of_body(x);
 		break;
 	case NGHTTP2_PING:
@@ -106,7 +108,7 @@ static int on_chunk(nghttp2_session *session, uint8_t flags, int32_t stream, con
 	(void)flags;
 	if (nghttp2_session_consume_connection(session, len) != 0)
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
-	if (x)
+	if (x && !x->done)
 		http_body(x, str_make((const char *)bytes, len));
 	return 0;
 }
@@ -212,6 +214,7 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *data)
 {
 	struct h2 *h = data;
+	(void)session;
 	if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
 		return 0;
 	h2_scan_sent(&h->scan);
@@ -219,9 +222,10 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *d
 	if (!x || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
 		return 0;
 	x->done = true;
-	if (!x->in_ended) /* the rest of the request is not wanted (RFC 9113 §8.1) */
-		(void)nghttp2_submit_rst_stream(
-			session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+	if (!x->in_ended) { /* the rest of the request is not wanted (RFC 9113 §8.1) */
+		x->stalled = x->taken;
+		timer_set(&x->timer, UNWANTED_MS);
+	}
 	return 0;
 }
 
@@ -263,8 +267,9 @@ static void h2_consumed(struct http_exchange *x, size_t bytes)
 static void h2_reset(struct http_exchange *x)
 {
 	struct h2 *h = x->conn->wire_state;
+	uint32_t code = x->done ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL;
 	x->done = true;
-	(void)nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, x->stream, NGHTTP2_CANCEL);
+	(void)nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, x->stream, code);
 	mark(x->conn);
 }
 

@@ -306,10 +306,21 @@ static bool is_left(const struct stack_run *sr)
 	return sr->on_failure >= ON_FAILURE_PAUSE && sr->run->flow->st.code != ST_CANCELLED;
 }
 
+static void go_back(struct stack_run *sr);
+
 static void on_restored(struct stack_run *sr, const struct status *st)
 {
 	struct arena *a = sr->run->arena;
 	bool back = sr->has_previous;
+	if (!status_is_ok(st) && back && !sr->went_back_again) {
+		/* An Engine that restarts meanwhile kills tasks and pauses the update that was to
+		 * mend things: only writing the service again goes on with it. */
+		sr->went_back_again = true;
+		job_run_say(sr->run, "going back failed, it is tried once more: %s",
+			st->message);
+		go_back(sr);
+		return;
+	}
 	struct status wrapped = status_wrap(
 		st, back ? "going back to the release before" : "removing what was begun");
 	sr->unrestored = !status_is_ok(st);
@@ -326,6 +337,14 @@ static void on_restored(struct stack_run *sr, const struct status *st)
 	flow_step_done(sr->run->flow, &wrapped);
 }
 
+static void go_back(struct stack_run *sr)
+{
+	sr->back.target = &sr->previous;
+	sr->back.stale = true;
+	sr->back.thorough = true;
+	rollout_run(&sr->back, ROLLOUT_ALL, on_restored);
+}
+
 enum flow_next stack_restore(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
@@ -337,10 +356,7 @@ enum flow_next stack_restore(struct flow *f)
 		sr->has_previous ? "going back to the release before" : "removing what was begun");
 	sr->unrestored = true;
 	sr->restore_st = status_err(ST_DEADLINE_EXCEEDED, "it took too long");
-	sr->back.target = &sr->previous;
-	sr->back.stale = true;
-	sr->back.thorough = true;
-	rollout_run(&sr->back, ROLLOUT_ALL, on_restored);
+	go_back(sr);
 	return FLOW_WAIT;
 }
 

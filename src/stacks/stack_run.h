@@ -37,6 +37,7 @@ struct stack_run {
 	struct rollout forward, back;
 	struct timer retry;        /* runs the present step again */
 	struct status trouble;     /* what the present step waits to pass; OK: nothing */
+	bool went_back_again;      /* the way back is tried twice */
 	bool unrestored;           /* stack_restore has begun and has not succeeded */
 	struct status restore_st;  /* why not */
 	struct service_told *told; /* what watchers know of each service: see rollout_tell */

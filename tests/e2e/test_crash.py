@@ -13,7 +13,7 @@ EVERY_WRITE = {'networks': 1, 'secrets': 1, 'configs': 1, 'services': 2}
 
 @pytest.fixture(scope='module')
 def skepd(new_daemon, between):
-    made = new_daemon(**between.options())
+    made = new_daemon(**between.options(), keep_releases=1)  # so that there is something to prune
     try:
         yield made
     finally:
