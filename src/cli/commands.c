@@ -302,7 +302,8 @@ static const struct cli_command commands[] = {
 		.help = "Make a context the one in use", .example = "skep context use prod", .run = cmd_context_use},
 	{.path = "context set", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_CONTEXT,
 		.help = "Make a context or change it",
-		.about = "Takes --host, --token, --ca, --certificate, --key and --project and leaves what is not given as it was. The first one made is in use.",
+		.about = "Takes --host, --token, --ca, --certificate, --key and --project and leaves what is not given as it was.\n"
+			 "The first one made is in use.",
 		.example = "skep context set prod --host tls://skep.example.com:7700 --token TOKEN --project shop",
 		.run = cmd_context_set},
 	{.path = "context rm", .alias = "remove", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_CONTEXT,

@@ -24,7 +24,7 @@ static const struct hint hints[] = {
 			"credentials for its registry"},
 	{.registry = ST_NOT_FOUND,
 		.text = "the registry has no such image or tag: check both, or push it first"},
-	{.registry = ST_UNAVAILABLE,
+	{.registry = ST_FAILED_PRECONDITION, /* docker_image_resolve: it is away */
 		.text = "no registry answers at the image's address, and the node does not have the "
 			"image: check the address and the network"},
 	{.registry = ST_INTERNAL, /* dial tcp …, no such host */

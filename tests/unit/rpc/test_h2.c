@@ -65,7 +65,7 @@ static void preface_byte_by_byte_is_told_from_http1(void **state)
 	(void)state;
 	peer_connect(&p, w);
 	for (size_t i = 0; i < NGHTTP2_CLIENT_MAGIC_LEN; i++) {
-		peer_send(&p, NGHTTP2_CLIENT_MAGIC + i, 1);
+		peer_send(&p, &NGHTTP2_CLIENT_MAGIC[i], 1);
 		loop_turn(w->loop);
 	}
 	WAIT(w, h2_whole(&p));

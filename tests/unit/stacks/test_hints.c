@@ -106,7 +106,7 @@ static void the_registry_knows_better(void **state)
 		enum st_code code;
 		const char *says;
 	} cases[] = {{ST_PERMISSION_DENIED, "does not let"}, {ST_NOT_FOUND, "no such image or tag"},
-		{ST_UNAVAILABLE, "no registry answers"},
+		{ST_FAILED_PRECONDITION, "no registry answers"},
 		{ST_INTERNAL, "no registry answers"}, {ST_OK, "could not pull it"},
 		{ST_DEADLINE_EXCEEDED, "could not pull it"}};
 	(void)state;
