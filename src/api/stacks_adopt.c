@@ -105,7 +105,7 @@ static void on_release(void *data, const struct status *st, const struct db_rele
 {
 	struct export *e = data;
 	struct arena *a = rpc_call_arena(e->call);
-	struct release_upload upload;
+	struct release_upload upload = {0};
 	struct status result = *st;
 	if (status_is_ok(st) && e->source)
 		result = release_source_decode(a, str_of(arena_strndup(a, r->source.ptr, r->source.len)), &upload);

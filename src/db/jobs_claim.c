@@ -1,5 +1,7 @@
 #include "db/jobs_parts.h"
 
+#include <assert.h>
+
 /* A pending job may run when nothing of its stack runs and no older one waits: the order of a
  * stack's jobs is the order of their ids, also behind one that waits for its next attempt. */
 #define UNBLOCKED \
@@ -144,6 +146,7 @@ static void add_claim(struct db_call *c)
 	const char **projects = arena_array(c->arena, const char *, p->n);
 	const char **kinds = arena_array(c->arena, const char *, p->n);
 	const char **numbers = arena_array(c->arena, const char *, p->n);
+	assert(p->n == 0 || p->picks);
 	for (size_t i = 0; i < p->n; i++) {
 		projects[i] = p->picks[i].project_id.text;
 		kinds[i] = job_kind_name(p->picks[i].kind);

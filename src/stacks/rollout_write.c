@@ -217,6 +217,8 @@ static json_t *body_for(struct rollout *ro, const struct release_service *s,
 	json_t *body;
 	json_int_t replicas;
 	*ret = (struct plan_action){.verdict = PLAN_UPDATE};
+	if (!seen && ro->mode != ROLLOUT_RELEASE)
+		return NULL; /* wrong_service has refused it */
 	switch (ro->mode) {
 	case ROLLOUT_RELEASE:
 		plan_service(ro->sr->run->arena, &ro->sr->world, s, ret);
