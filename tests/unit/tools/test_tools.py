@@ -103,6 +103,8 @@ def copy(tmp_path):
     """The parts of the tree that tools/generate reads and writes."""
     for part in ('proto', 'migrations', 'gen', 'tools'):
         shutil.copytree(os.path.join(ROOT, part), tmp_path / part)
+    for part in 'tests/proto', 'tests/gen':  # the test messages are generated too
+        shutil.copytree(os.path.join(ROOT, part), tmp_path / part)
     return tmp_path
 
 
@@ -139,7 +141,7 @@ def test_check_notices_a_changed_proto_and_writes_nothing(copy):
     edit(copy / 'proto/skep/v1/common.proto', 'max: 500', 'max: 501')
     status, output = generate(copy, '--check')
     assert status == 1
-    assert 'gen/skep/v1/messages.c is not what proto/ or migrations/ says' in output
+    assert 'gen/skep/v1/messages.c is not what its source says' in output
     assert (copy / 'gen/skep/v1/messages.c').read_text() == before
 
 
@@ -186,7 +188,7 @@ def test_setup_is_silent_when_all_is_there():
 def test_setup_refuses_what_it_does_not_know():
     done = subprocess.run([os.path.join(ROOT, 'tools/setup'), '--with', 'nonsense'],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert done.returncode == 2 and 'takes one of: test' in done.stdout
+    assert done.returncode == 2 and 'takes one of: conformance test' in done.stdout
 
 
 # -- the runner of tools/test -----------------------------------------------------------------------
