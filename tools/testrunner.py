@@ -323,15 +323,20 @@ FAST = ['layers', 'fast']
 ALL = ['layers', 'generated', 'tools', 'asan', 'release', 'clang', 'tidy', 'fuzz', 'differential', 'conformance', 'e2e']
 
 
+# What went well has no place where the words of a failure are looked for.
+WENT_WELL = re.compile(r'\s+Start +\d+: |.*\.\.\. +Passed +|\[\d+/\d+\] (Building|Linking|Generating) |\[( RUN|       OK|  PASSED)')
+
+
 def show_failure(part):
     """The end of each log the part wrote, where the words of the failure stand."""
-    paths = sorted(glob.glob(log_path(part)) + glob.glob(log_path(part + '-*')) + glob.glob(log_path('build-*')),
-                   key=os.path.getmtime)
-    for path in paths:
+    paths = glob.glob(log_path(part)) + glob.glob(log_path(part + '-*'))
+    paths += [log_path('build-' + preset) for preset, good in built.items() if not good]
+    for path in sorted(paths, key=os.path.getmtime):
         with open(path, encoding='utf-8', errors='replace') as f:
-            lines = f.read().split('\n')
-        print(f'--- {os.path.relpath(path, ROOT)}')
-        print('\n'.join(lines[-120:]))
+            lines = [line for line in f.read().split('\n') if not WENT_WELL.match(line)]
+        if any(lines):
+            print(f'--- {os.path.relpath(path, ROOT)}')
+            print('\n'.join(lines[-120:]))
 
 
 def run_parts(parts):

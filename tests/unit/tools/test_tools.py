@@ -218,6 +218,22 @@ def test_failures_are_counted(runner, tmp_path, cases, status, counted):
     assert (count.passed, count.failed, count.skipped) == counted
 
 
+def test_a_failure_is_shown_without_what_went_well(runner, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(runner, 'VAR', str(tmp_path))
+    monkeypatch.setattr(runner, 'built', {'asan': True, 'clang': False})
+    (tmp_path / 'unit.log').write_text(
+        '      Start 42: unit/base/test_str\n41/99 Test #41: unit/base/test_map ....   Passed    0.10 sec\n'
+        '41/99 Test #42: unit/base/test_str ....***Failed    0.73 sec\n[ RUN      ] parts\n[       OK ] parts\n'
+        '[ RUN      ] joins\n[  FAILED  ] joins\n')
+    (tmp_path / 'build-asan.log').write_text('[1/9] Building C object a.o\na warning\n')
+    (tmp_path / 'build-clang.log').write_text('[1/9] Building C object a.o\na.c:1: error: what\n')
+    runner.show_failure('unit')
+    shown = capsys.readouterr().out
+    assert '***Failed' in shown and '[  FAILED  ] joins' in shown and 'a.c:1: error: what' in shown
+    assert 'Passed' not in shown and 'OK' not in shown and 'Start 42' not in shown
+    assert 'a warning' not in shown and 'Building' not in shown
+
+
 # Prints its own pid and that of its child, and sleeps on.
 SLEEPER = ('import os, subprocess, sys; c = subprocess.Popen(["sleep", "600"]); '
            'print(f"pids {os.getpid()} {c.pid}", flush=True); c.wait()')
