@@ -26,7 +26,8 @@ struct frame {
  *	check    on_check: defers of the modules
  *	closing  close callbacks; their defers run in the next prepare
  *
- * Setting a timer and posting a defer therefore touch only our own heap and list. */
+ * Setting a timer and posting a defer therefore touch only our own heap and list. In virtual time
+ * there is no libuv: a turn is defers, timers, their defers. */
 struct loop {
 	uv_loop_t uv;
 	uv_timer_t timer;
@@ -35,8 +36,10 @@ struct loop {
 	uv_idle_t idle;
 	struct heap timers;
 	uint64_t armed; /* what the uv timer is set to; NEVER = not set */
-	bool is_virtual; /* loop_skip moves the clock */
+	bool is_virtual; /* the clock is moved by hand */
 	uint64_t virtual_ms;
+	uint64_t (*work_ms)(void *data);
+	void *work_data;
 	struct list defers;
 	struct list running; /* this round's defers, while they run */
 	unsigned works;
@@ -136,12 +139,10 @@ void timer_stop(struct timer *t)
 }
 
 /* Fires what was due, and set, when the pass began: later ones wait for the next turn. */
-static void on_timer(uv_timer_t *handle)
+static void fire_timers(struct loop *l)
 {
-	struct loop *l = handle->data;
 	uint64_t now = loop_now_ms(l), order = l->timers.next_order, clock = uv_hrtime();
 	struct heap_node *n;
-	l->armed = NEVER;
 	while ((n = heap_min(&l->timers)) != NULL && n->key <= now && n->order < order) {
 		struct timer *t = container_of(n, struct timer, node);
 		heap_remove(&l->timers, n);
@@ -151,6 +152,13 @@ static void on_timer(uv_timer_t *handle)
 		clock = uv_hrtime();
 		leave_at(l, token, clock);
 	}
+}
+
+static void on_timer(uv_timer_t *handle)
+{
+	struct loop *l = handle->data;
+	l->armed = NEVER;
+	fire_timers(l);
 }
 
 /* Only ever moved forward in time by firing: when the first timer is stopped, waking
@@ -233,6 +241,7 @@ static void on_check(uv_check_t *handle)
 struct work {
 	uv_work_t req;
 	struct defer later; /* not on the pool: refused, or in virtual time */
+	struct timer end;   /* in virtual time: when it is done */
 	bool has_place;
 	struct loop *loop;
 	void (*run)(void *data);
@@ -264,13 +273,22 @@ static void on_work_done(uv_work_t *req, int err)
 	loop_leave(l, token);
 }
 
+static void on_work_end(struct timer *t)
+{
+	work_end(container_of(t, struct work, end));
+}
+
 static void on_work_later(struct defer *d)
 {
 	struct work *w = container_of(d, struct work, later);
+	struct loop *l = w->loop;
 	struct status st;
 	if (w->has_place) {
 		w->run(w->data);
-		work_end(w);
+		if (l->work_ms)
+			timer_set(&w->end, l->work_ms(l->work_data));
+		else
+			work_end(w);
 		return;
 	}
 	if (w->loop->closing)
@@ -297,6 +315,7 @@ void loop_work(struct loop *l, void (*run)(void *data),
 	}
 	w->has_place = w->has_place && l->is_virtual;
 	l->works += w->has_place;
+	timer_init(&w->end, l, on_work_end);
 	defer_init(&w->later, l, on_work_later);
 	defer_post(&w->later);
 }
@@ -331,6 +350,12 @@ void loop_run(struct loop *l)
 
 void loop_turn(struct loop *l)
 {
+	if (l->is_virtual) {
+		run_defers(l);
+		fire_timers(l);
+		run_defers(l);
+		return;
+	}
 	l->single = true;
 	l->ran = false;
 	uv_run(&l->uv, UV_RUN_ONCE);
@@ -352,18 +377,35 @@ uint64_t loop_now_ms(const struct loop *l)
 	return l->is_virtual ? l->virtual_ms : uv_now(&l->uv);
 }
 
+uint64_t loop_next_ms(const struct loop *l)
+{
+	struct heap_node *n = heap_min(&l->timers);
+	if (!list_empty(&l->defers))
+		return loop_now_ms(l);
+	return n ? n->key : NEVER;
+}
+
+void loop_set_now(struct loop *l, uint64_t ms)
+{
+	if (!l->is_virtual || ms > l->virtual_ms)
+		l->virtual_ms = ms;
+	l->is_virtual = true;
+}
+
 bool loop_skip(struct loop *l)
 {
 	struct heap_node *n = heap_min(&l->timers);
-	l->virtual_ms = loop_now_ms(l);
-	l->is_virtual = true;
+	loop_set_now(l, loop_now_ms(l));
 	if (n == NULL || n->key == NEVER || !list_empty(&l->defers))
 		return false;
-	if (n->key > l->virtual_ms) {
-		l->virtual_ms = n->key;
-		l->armed = NEVER;
-	}
+	loop_set_now(l, n->key);
 	return true;
+}
+
+void loop_set_work_ms(struct loop *l, uint64_t (*work_ms)(void *data), void *data)
+{
+	l->work_ms = work_ms;
+	l->work_data = data;
 }
 
 static void close_left_open(uv_handle_t *h, void *arg)
@@ -385,8 +427,11 @@ void loop_destroy(struct loop *l)
 	if (l == NULL)
 		return;
 	l->closing = true;
-	while (l->works > 0)
+	while (l->works > 0) {
+		if (l->is_virtual)
+			(void)loop_skip(l);
 		loop_turn(l);
+	}
 	uv_walk(&l->uv, close_left_open, l);
 	int alive;
 	do {

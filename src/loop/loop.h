@@ -30,10 +30,19 @@ void loop_stop(struct loop *l);
 struct uv_loop_s *loop_uv(struct loop *l);
 /* Monotonic, as of this turn (moved on after a callback of 1 ms or more). */
 uint64_t loop_now_ms(const struct loop *l);
-/* Virtual time, for tests and simulations without I/O: the loop's clock jumps to the first timer, so
- * that the next turn fires it. False: no timer is set, or a defer waits to run first. From the first
- * call on the clock moves by this function alone, so that a run can be repeated exactly. */
+/* ---- virtual time, for tests and simulations without I/O ----
+ * From the first call of one of these on the clock moves by them alone, a turn looks at timers and
+ * defers only, and work (below) runs on the loop's thread, in turn: so a run can be repeated
+ * exactly. */
+/* When there is something to do: now, if a defer waits; UINT64_MAX: never. */
+uint64_t loop_next_ms(const struct loop *l);
+/* The clock is at `ms` from now on; never back, but for the first time. */
+void loop_set_now(struct loop *l, uint64_t ms);
+/* It jumps to the first timer, so that the next turn fires it. False: no timer is set, or a defer
+ * waits to run first. */
 bool loop_skip(struct loop *l);
+/* So long takes each piece of work; NULL: none. */
+void loop_set_work_ms(struct loop *l, uint64_t (*work_ms)(void *data), void *data);
 
 /* The watchdog logs, with `name`, every callback that ran longer than this (default 20 ms;
  * 0 = off). Modules that enter from libuv bracket their callback: the name is a static string.
@@ -83,9 +92,7 @@ void defer_cancel(struct defer *d); /* not posted: nothing happens */
 
 /* ---- work: a blocking function on libuv's pool ---- */
 /* run(data) on a pool thread, then done(data, st) on the loop. At most LOOP_WORK_LIMIT wait or run
- * at once: beyond, done gets RESOURCE_EXHAUSTED and run is not called. Cannot be cancelled. In
- * virtual time (loop_skip) run is called on the loop's thread, in turn, so that a run can be repeated
- * exactly. */
+ * at once: beyond, done gets RESOURCE_EXHAUSTED and run is not called. Cannot be cancelled. */
 void loop_work(struct loop *l, void (*run)(void *data),
 	void (*done)(void *data, const struct status *st), void *data);
 #define LOOP_WORK_LIMIT 64

@@ -1,4 +1,4 @@
-/* client: the inside of struct redis. */
+/* client: the inside of struct redis as redis_create makes it. */
 #pragma once
 #include "redis/conn.h"
 #include "redis/redis.h"
@@ -6,7 +6,8 @@
 struct arena;
 struct subscriber;
 
-struct redis {
+struct redis_client {
+	struct redis base;
 	struct loop *loop;
 	struct arena *arena; /* the URL's texts */
 	struct redis_url url;
@@ -21,3 +22,12 @@ struct redis {
 	struct subscriber *subscriber; /* NULL until redis_subscribe */
 	bool closing;
 };
+
+static inline struct redis_client *redis_client_of(struct redis *r)
+{
+	return (struct redis_client *)r; /* base is its first member */
+}
+static inline const struct redis_client *redis_client_of_const(const struct redis *r)
+{
+	return (const struct redis_client *)r;
+}

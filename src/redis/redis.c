@@ -10,7 +10,7 @@
 
 struct command {
 	struct list node;
-	struct redis *redis;
+	struct redis_client *redis;
 	redis_done done;
 	void *data;
 	uint64_t sent_ms;
@@ -29,17 +29,17 @@ struct refused {
 
 bool redis_is_up(const struct redis *r)
 {
-	return redis_conn_is_up(&r->conn);
+	return redis_conn_is_up(&redis_client_of_const(r)->conn);
 }
 
 struct status redis_last_error(const struct redis *r)
 {
-	return redis_is_up(r) ? status_ok() : r->why;
+	return redis_is_up(r) ? status_ok() : redis_client_of_const(r)->why;
 }
 
 static void on_up(struct redis_conn *c)
 {
-	struct redis *r = container_of(c, struct redis, conn);
+	struct redis_client *r = container_of(c, struct redis_client, conn);
 	struct status ok = status_ok();
 	r->told = REDIS_TOLD_UP;
 	if (r->o.on_state)
@@ -48,7 +48,7 @@ static void on_up(struct redis_conn *c)
 
 static void on_down(struct redis_conn *c, const struct status *why)
 {
-	struct redis *r = container_of(c, struct redis, conn);
+	struct redis_client *r = container_of(c, struct redis_client, conn);
 	r->why = *why;
 	if (r->told == REDIS_TOLD_DOWN)
 		return;
@@ -73,7 +73,7 @@ static void on_refused(struct defer *d)
 	refused_end(container_of(d, struct refused, defer));
 }
 
-static void refuse(struct redis *r, redis_done done, void *data, const struct status *st)
+static void refuse(struct redis_client *r, redis_done done, void *data, const struct status *st)
 {
 	struct refused *f = mem_new(struct refused);
 	f->st = *st;
@@ -87,7 +87,7 @@ static void refuse(struct redis *r, redis_done done, void *data, const struct st
 }
 
 /* Why there is no answer; the connection is done for. */
-static struct status lost(struct redis *r, const redisAsyncContext *ac, uint64_t sent_ms)
+static struct status lost(struct redis_client *r, const redisAsyncContext *ac, uint64_t sent_ms)
 {
 	if (r->closing)
 		return status_err(ST_CANCELLED, "the connection to Redis is being closed");
@@ -100,7 +100,7 @@ static struct status lost(struct redis *r, const redisAsyncContext *ac, uint64_t
 static void on_reply(redisAsyncContext *ac, void *reply, void *data)
 {
 	struct command cmd = *(struct command *)data;
-	struct redis *r = cmd.redis;
+	struct redis_client *r = cmd.redis;
 	list_remove(&((struct command *)data)->node);
 	free(data);
 	r->nsent--;
@@ -111,7 +111,7 @@ static void on_reply(redisAsyncContext *ac, void *reply, void *data)
 
 static void on_oldest(struct timer *t)
 {
-	struct redis *r = container_of(t, struct redis, oldest);
+	struct redis_client *r = container_of(t, struct redis_client, oldest);
 	if (list_empty(&r->sent))
 		return;
 	uint64_t age =
@@ -126,7 +126,7 @@ static void on_oldest(struct timer *t)
 }
 
 /* False: hiredis takes no more, the connection is going down. */
-static bool send_argv(struct redis *r, struct command *cmd, size_t argc, const struct str *argv)
+static bool send_argv(struct redis_client *r, struct command *cmd, size_t argc, const struct str *argv)
 {
 	const char *few[ARGV_FEW], **ptrs = few;
 	size_t few_lens[ARGV_FEW], *lens = few_lens;
@@ -146,13 +146,14 @@ static bool send_argv(struct redis *r, struct command *cmd, size_t argc, const s
 	return err == REDIS_OK;
 }
 
-void redis_command(
-	struct redis *r, redis_done done, void *data, size_t argc, const struct str *argv)
+static void command(
+	struct redis *base, redis_done done, void *data, size_t argc, const struct str *argv)
 {
+	struct redis_client *r = redis_client_of(base);
 	struct status st = status_ok();
 	if (r->closing)
 		st = status_err(ST_CANCELLED, "the connection to Redis is being closed");
-	else if (!redis_is_up(r))
+	else if (!redis_is_up(base))
 		st = status_err(ST_UNAVAILABLE, "no connection to Redis: %s", r->why.message);
 	else if (r->nsent >= REDIS_PENDING_MAX)
 		st = status_err(ST_RESOURCE_EXHAUSTED,
@@ -183,7 +184,9 @@ void redis_command(
 struct redis *redis_create(struct loop *l, const struct redis_options *o, struct status *ret_st)
 {
 	static const struct redis_conn_ops ops = {on_up, on_down};
-	struct redis *r = mem_new(struct redis);
+	static const struct redis_ops table = {command, redis_client_subscribe};
+	struct redis_client *r = mem_new(struct redis_client);
+	r->base.ops = &table;
 	r->arena = arena_create();
 	*ret_st = redis_url_parse(r->arena, o->url, &r->url);
 	if (!status_is_ok(ret_st)) {
@@ -200,13 +203,14 @@ struct redis *redis_create(struct loop *l, const struct redis_options *o, struct
 	timer_init(&r->oldest, l, on_oldest);
 	redis_conn_init(&r->conn, l, &r->url, &ops);
 	redis_conn_start(&r->conn);
-	return r;
+	return &r->base;
 }
 
-void redis_destroy(struct redis *r)
+void redis_destroy(struct redis *base)
 {
+	struct redis_client *r = redis_client_of(base);
 	struct list *n;
-	if (r == NULL)
+	if (base == NULL)
 		return;
 	r->closing = true;
 	redis_conn_close(&r->conn); /* `done` of what was sent */

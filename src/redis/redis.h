@@ -20,6 +20,25 @@ struct loop;
 struct redis;
 struct redisReply;
 
+/* reply is valid during the callback only; NULL unless st is OK. An error reply of the server is a
+ * failed st in its words: NOSCRIPT NOT_FOUND, OOM RESOURCE_EXHAUSTED, WRONGTYPE
+ * FAILED_PRECONDITION, NOPERM PERMISSION_DENIED, NOAUTH and WRONGPASS UNAUTHENTICATED, LOADING,
+ * BUSY, READONLY, MASTERDOWN, CLUSTERDOWN, TRYAGAIN UNAVAILABLE, all else INTERNAL. (Errors inside
+ * of an array reply are the caller's to find.) Lost after sending: UNAVAILABLE, not answered in
+ * time: DEADLINE_EXCEEDED; it may have run. */
+typedef void (*redis_done)(void *data, const struct status *st, const struct redisReply *reply);
+typedef void (*redis_on_message)(void *data, const char *channel, struct str payload);
+/* A table of operations, so that tests and the simulation can hand in their own. */
+struct redis_ops {
+	void (*command)(struct redis *r, redis_done done, void *data, size_t argc,
+		const struct str *argv);
+	void (*subscribe)(struct redis *r, const char *channel, redis_on_message on_message,
+		void *data);
+};
+struct redis {
+	const struct redis_ops *ops;
+};
+
 struct redis_options {
 	/* redis://[[user]:password@]host[:port][/db] or unix://[[user]:password@]/path[?db=n], with
 	 * %XX for what would be misread; copied */
@@ -37,20 +56,19 @@ bool redis_is_up(const struct redis *r);
 /* Why it is not up; OK when it is. */
 struct status redis_last_error(const struct redis *r);
 
-/* reply is valid during the callback only; NULL unless st is OK. An error reply of the server is a
- * failed st in its words: NOSCRIPT NOT_FOUND, OOM RESOURCE_EXHAUSTED, WRONGTYPE
- * FAILED_PRECONDITION, NOPERM PERMISSION_DENIED, NOAUTH and WRONGPASS UNAUTHENTICATED, LOADING,
- * BUSY, READONLY, MASTERDOWN, CLUSTERDOWN, TRYAGAIN UNAVAILABLE, all else INTERNAL. (Errors inside
- * of an array reply are the caller's to find.) Lost after sending: UNAVAILABLE, not answered in
- * time: DEADLINE_EXCEEDED; it may have run. */
-typedef void (*redis_done)(void *data, const struct status *st, const struct redisReply *reply);
 /* Not connected: done gets UNAVAILABLE (later in this turn); too many unanswered:
  * RESOURCE_EXHAUSTED. done may be NULL. argv is copied. */
 #define REDIS_PENDING_MAX 10000
-void redis_command(
-	struct redis *r, redis_done done, void *data, size_t argc, const struct str *argv);
+static inline void redis_command(
+	struct redis *r, redis_done done, void *data, size_t argc, const struct str *argv)
+{
+	r->ops->command(r, done, data, argc, argv);
+}
 
 /* on_message(data, NULL, empty) after every (re)connect: something may have been missed. There is
  * no end to it but redis_destroy. */
-void redis_subscribe(struct redis *r, const char *channel,
-	void (*on_message)(void *data, const char *channel, struct str payload), void *data);
+static inline void redis_subscribe(
+	struct redis *r, const char *channel, redis_on_message on_message, void *data)
+{
+	r->ops->subscribe(r, channel, on_message, data);
+}

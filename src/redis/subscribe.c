@@ -6,7 +6,7 @@
 struct channel {
 	struct list node;
 	char *name;
-	void (*on_message)(void *data, const char *channel, struct str payload);
+	redis_on_message on_message;
 	void *data;
 	enum { CHANNEL_NEW, CHANNEL_SENT, CHANNEL_ON } state;
 };
@@ -77,7 +77,7 @@ static void on_down(struct redis_conn *c, const struct status *why)
 		container_of(n, struct channel, node)->state = CHANNEL_NEW;
 }
 
-static struct subscriber *subscriber_create(struct redis *r)
+static struct subscriber *subscriber_create(struct redis_client *r)
 {
 	static const struct redis_conn_ops ops = {on_up, on_down};
 	struct subscriber *s = mem_new(struct subscriber);
@@ -101,9 +101,10 @@ void subscriber_destroy(struct subscriber *s)
 	free(s);
 }
 
-void redis_subscribe(struct redis *r, const char *channel,
-	void (*on_message)(void *data, const char *channel, struct str payload), void *data)
+void redis_client_subscribe(
+	struct redis *base, const char *channel, redis_on_message on_message, void *data)
 {
+	struct redis_client *r = redis_client_of(base);
 	struct channel *ch = mem_new(struct channel);
 	ch->name = mem_strdup(channel);
 	ch->on_message = on_message;

@@ -687,6 +687,44 @@ static void work_in_virtual_time_runs_here_and_in_turn(void **state)
 	assert_string_equal(c->trace.ptr, "before after");
 }
 
+static uint64_t an_hour(void *data)
+{
+	(void)data;
+	return 3600 * 1000;
+}
+
+static void a_clock_moved_by_hand_fires_what_is_due(void **state)
+{
+	struct ctx *c = *state;
+	unsigned left = 1;
+	struct job j = {.c = c, .left = &left, .code = ST_UNKNOWN};
+	struct mark a, b;
+	mark_init(&a, c, "a", NULL);
+	mark_init(&b, c, "b", NULL);
+	loop_set_now(c->l, 5);
+	assert_int_equal(loop_now_ms(c->l), 5);
+	assert_true(loop_next_ms(c->l) == UINT64_MAX);
+	timer_set(&a.timer, 10);
+	timer_set(&b.timer, 20);
+	assert_int_equal(loop_next_ms(c->l), 15);
+	loop_turn(c->l);
+	assert_true(timer_is_set(&a.timer)); /* the clock stands still */
+	loop_set_now(c->l, 100);             /* a process that was stopped: all at once, in order */
+	loop_set_now(c->l, 50);
+	assert_int_equal(loop_now_ms(c->l), 100);
+	loop_turn(c->l);
+	assert_string_equal(c->trace.ptr, "a b");
+	loop_set_work_ms(c->l, an_hour, NULL);
+	loop_work(c->l, job_run, job_done, &j);
+	assert_int_equal(loop_next_ms(c->l), 100);
+	loop_turn(c->l);
+	assert_false(j.ended);
+	assert_int_equal(loop_next_ms(c->l), 100 + 3600 * 1000);
+	loop_set_now(c->l, loop_next_ms(c->l));
+	loop_turn(c->l);
+	assert_true(j.ended);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -714,6 +752,7 @@ int main(void)
 		TEST(work_runs_elsewhere_and_ends_here),
 		TEST(work_beyond_the_limit_is_refused),
 		TEST(work_in_virtual_time_runs_here_and_in_turn),
+		TEST(a_clock_moved_by_hand_fires_what_is_due),
 		cmocka_unit_test(destroy_waits_for_work_and_takes_no_more),
 	};
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
