@@ -291,6 +291,31 @@ void buf_addc(struct buf *b, char c)
 	buf_add(b, &c, 1);
 }
 
+void buf_add_u64(struct buf *b, uint64_t value)
+{
+	char digits[24], *end = digits + sizeof(digits), *p = end;
+	do
+		*--p = (char)('0' + value % 10);
+	while (value /= 10);
+	buf_add(b, p, (size_t)(end - p));
+}
+
+void buf_add_i64(struct buf *b, int64_t value)
+{
+	if (value < 0)
+		buf_addc(b, '-');
+	buf_add_u64(b, value < 0 ? -(uint64_t)value : (uint64_t)value);
+}
+
+void buf_add_digits(struct buf *b, uint64_t value, unsigned width)
+{
+	buf_reserve(b, width);
+	for (unsigned i = width; i > 0; i--, value /= 10)
+		b->ptr[b->len + i - 1] = (char)('0' + value % 10);
+	b->len += width;
+	b->ptr[b->len] = '\0';
+}
+
 void buf_vfmt(struct buf *b, const char *fmt, va_list ap)
 {
 	va_list again;

@@ -71,6 +71,9 @@ void buf_adds(struct buf *b, const char *s);
 void buf_addc(struct buf *b, char c);
 void buf_fmt(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vfmt(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+void buf_add_u64(struct buf *b, uint64_t value);
+void buf_add_i64(struct buf *b, int64_t value);
+void buf_add_digits(struct buf *b, uint64_t value, unsigned width); /* its last digits, zeros in front */
 void buf_add_lossy(struct buf *b, struct str bytes); /* like str_lossy */
 void buf_drop(struct buf *b, size_t n);              /* removes n bytes from the front */
 static inline struct str buf_str(const struct buf *b)

@@ -59,17 +59,37 @@ static const char *reason_of(unsigned status)
 	return "Status";
 }
 
-static void put_date(struct buf *b, const struct clock *clock)
+/* RFC 9110 §5.6.7; not by strftime, which asks the locale. Written once a second. */
+static void put_date(struct buf *b, struct rpc_server *s)
 {
 	static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 	static const char months[][4] = {
 		"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-	time_t now = (time_t)(clock->wall_us(clock) / 1000000);
+	time_t now = (time_t)(s->o.clock->wall_us(s->o.clock) / 1000000);
 	struct tm t;
-	if (gmtime_r(&now, &t)) /* RFC 9110 §5.6.7; not by strftime, which asks the locale */
-		buf_fmt(b, "date: %s, %02d %s %d %02d:%02d:%02d GMT\r\n", days[t.tm_wday],
-			t.tm_mday, months[t.tm_mon], t.tm_year + 1900, t.tm_hour, t.tm_min,
-			t.tm_sec);
+	if (now != s->date_at && gmtime_r(&now, &t)) {
+		s->date_at = now;
+		(void)snprintf(s->date, sizeof(s->date), "date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n",
+			days[t.tm_wday], t.tm_mday, months[t.tm_mon], (t.tm_year + 1900) % 10000, t.tm_hour,
+			t.tm_min, t.tm_sec);
+	}
+	buf_adds(b, s->date);
+}
+
+static void put_line(struct buf *b, struct str name, struct str value)
+{
+	buf_reserve(b, name.len + value.len + 4);
+	buf_add_str(b, name);
+	buf_add(b, ": ", 2);
+	buf_add_str(b, value);
+	buf_add(b, "\r\n", 2);
+}
+
+static void put_length(struct buf *b, size_t n)
+{
+	buf_adds(b, "content-length: ");
+	buf_add_u64(b, n);
+	buf_add(b, "\r\n", 2);
 }
 
 static bool has_body(const struct http_exchange *x)
@@ -91,15 +111,18 @@ static void begin_response(struct h1 *h, struct http_exchange *x, struct buf *ou
 	x->begun = true;
 	h->chunked = !x->ended && h->is_11 && has_body(x);
 	h->last |= c->refusing || (!x->ended && !h->is_11) || is_cut_off(h, x);
-	buf_fmt(out, "HTTP/1.1 %u %s\r\n", x->status, reason_of(x->status));
+	buf_adds(out, "HTTP/1.1 ");
+	buf_add_u64(out, x->status);
+	buf_addc(out, ' ');
+	buf_adds(out, reason_of(x->status));
+	buf_adds(out, "\r\n");
 	for (unsigned i = 0; i < x->n_headers; i++)
-		buf_fmt(out, STR_FMT ": " STR_FMT "\r\n", STR_ARG(x->headers[i].name),
-			STR_ARG(x->headers[i].value));
-	put_date(out, c->server->o.clock);
+		put_line(out, x->headers[i].name, x->headers[i].value);
+	put_date(out, c->server);
 	if (h->chunked)
 		buf_adds(out, "transfer-encoding: chunked\r\n");
 	else if (x->ended && x->status != 204)
-		buf_fmt(out, "content-length: %zu\r\n", http_pending(x).len);
+		put_length(out, http_pending(x).len);
 	if (h->last)
 		buf_adds(out, "connection: close\r\n");
 	else if (!h->is_11)
@@ -176,9 +199,10 @@ static int on_name(llhttp_t *p, const char *bytes, size_t len)
 	struct h1 *h = of(p);
 	if (h->in_body)
 		return on_trailer(h, len);
+	buf_reserve(&h->name, len);
 	for (size_t i = 0; i < len; i++)
-		buf_addc(&h->name,
-			bytes[i] >= 'A' && bytes[i] <= 'Z' ? (char)(bytes[i] + 32) : bytes[i]);
+		h->name.ptr[h->name.len++] =
+			bytes[i] >= 'A' && bytes[i] <= 'Z' ? (char)(bytes[i] + 32) : bytes[i];
 	return 0;
 }
 
@@ -381,13 +405,28 @@ static bool is_waiting(const struct h1 *h) /* for the response of a request that
 	return h->failed || (h->x && h->x->in_ended);
 }
 
+/* The present exchange is over. */
+static void forget(struct h1 *h)
+{
+	http_destroy(h->x);
+	h->x = NULL;
+	h->in_body = false;
+	h->held = 0;
+}
+
 static size_t h1_feed(struct rpc_conn *c, const char *bytes, size_t len)
 {
 	struct h1 *h = c->wire_state;
 	size_t pos = 0;
 	while (pos < len && !is_waiting(h) && h->held < WINDOW && !c->closing &&
-		!transport_is_pressed(c->transport))
+		!transport_is_pressed(c->transport)) {
 		pos += step(h, bytes + pos, len - pos);
+		/* Answered at once: what comes behind it needs no turn of the loop. */
+		if (!c->closing && !c->refusing && h->x && h->x->done && h->x->in_ended && !h->last) {
+			defer_cancel(&h->next);
+			forget(h);
+		}
+	}
 	if (c->closing)
 		return len;
 	bool drops = h->x && h->x->done && !h->x->in_ended;
@@ -402,7 +441,6 @@ static size_t h1_feed(struct rpc_conn *c, const char *bytes, size_t len)
 	return h->failed ? len : pos;
 }
 
-/* The present exchange may be over. */
 static void on_next(struct defer *d)
 {
 	struct h1 *h = container_of(d, struct h1, next);
@@ -412,10 +450,7 @@ static void on_next(struct defer *d)
 		return;
 	if (!h->x->in_ended && !h->last)
 		return; /* the rest of the request is dropped as it comes */
-	http_destroy(h->x);
-	h->x = NULL;
-	h->in_body = false;
-	h->held = 0;
+	forget(h);
 	if (h->last || c->refusing)
 		conn_finish(c, &ok);
 	else

@@ -25,6 +25,12 @@ size_t h1_head_scan(
 	*ret_wrong = NULL;
 	for (size_t i = 0; i < len; i++) {
 		char c = bytes[i];
+		if (h->line > 0 && h->in_fields && c > ' ' && c != 0x7f && h->last != '\r') { /* nearly all of them */
+			h->last = c;
+			h->len++;
+			h->line++;
+			continue;
+		}
 		*ret_wrong = check(h, c);
 		if (*ret_wrong)
 			return i;

@@ -1,5 +1,4 @@
 #include "rpc/pbjson.h"
-#include <inttypes.h>
 #include <stdlib.h>
 
 #define DAY          86400
@@ -138,12 +137,13 @@ static void put_fraction(struct buf *b, int32_t nanos)
 {
 	if (nanos == 0)
 		return;
+	buf_addc(b, '.');
 	if (nanos % 1000000 == 0)
-		buf_fmt(b, ".%03d", nanos / 1000000);
+		buf_add_digits(b, (uint64_t)nanos / 1000000, 3);
 	else if (nanos % 1000 == 0)
-		buf_fmt(b, ".%06d", nanos / 1000);
+		buf_add_digits(b, (uint64_t)nanos / 1000, 6);
 	else
-		buf_fmt(b, ".%09d", nanos);
+		buf_add_digits(b, (uint64_t)nanos, 9);
 }
 
 /* What lies outside is given as the first or last moment inside. */
@@ -155,8 +155,16 @@ void pbjson_put_timestamp(struct buf *b, int64_t seconds, int32_t nanos)
 	nanos = nanos < 0 ? 0 : nanos >= NANOS ? NANOS - 1 : nanos;
 	int64_t days = seconds / DAY - (seconds % DAY < 0), rest = seconds - days * DAY;
 	date_of(days, &y, &m, &d);
-	buf_fmt(b, "\"%04d-%02u-%02uT%02d:%02d:%02d", (int)y, m, d, (int)(rest / 3600),
-		(int)(rest / 60 % 60), (int)(rest % 60));
+	const struct {
+		char before;
+		uint64_t value;
+		unsigned width;
+	} parts[] = {{'"', (uint64_t)y, 4}, {'-', m, 2}, {'-', d, 2}, {'T', (uint64_t)rest / 3600, 2},
+		{':', (uint64_t)rest / 60 % 60, 2}, {':', (uint64_t)rest % 60, 2}};
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		buf_addc(b, parts[i].before);
+		buf_add_digits(b, parts[i].value, parts[i].width);
+	}
 	put_fraction(b, nanos);
 	buf_adds(b, "Z\"");
 }
@@ -164,8 +172,8 @@ void pbjson_put_timestamp(struct buf *b, int64_t seconds, int32_t nanos)
 void pbjson_put_duration(struct buf *b, int64_t seconds, int32_t nanos)
 {
 	bool minus = seconds < 0 || nanos < 0;
-	buf_fmt(b, "\"%s%" PRIu64, minus ? "-" : "",
-		seconds < 0 ? -(uint64_t)seconds : (uint64_t)seconds);
+	buf_adds(b, minus ? "\"-" : "\"");
+	buf_add_u64(b, seconds < 0 ? -(uint64_t)seconds : (uint64_t)seconds);
 	put_fraction(b, (nanos < 0 ? -(nanos % NANOS) : nanos % NANOS));
 	buf_adds(b, "s\"");
 }

@@ -1,6 +1,5 @@
 #include "rpc/pbjson.h"
 #include <float.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,20 +89,24 @@ static void put_value(struct buf *b, const ProtobufCFieldDescriptor *d,
 	case PROTOBUF_C_TYPE_INT32:
 	case PROTOBUF_C_TYPE_SINT32:
 	case PROTOBUF_C_TYPE_SFIXED32:
-		buf_fmt(b, "%" PRId32, *(const int32_t *)at);
+		buf_add_i64(b, *(const int32_t *)at);
 		return;
 	case PROTOBUF_C_TYPE_UINT32:
 	case PROTOBUF_C_TYPE_FIXED32:
-		buf_fmt(b, "%" PRIu32, *(const uint32_t *)at);
+		buf_add_u64(b, *(const uint32_t *)at);
 		return;
 	case PROTOBUF_C_TYPE_INT64:
 	case PROTOBUF_C_TYPE_SINT64:
 	case PROTOBUF_C_TYPE_SFIXED64:
-		buf_fmt(b, "\"%" PRId64 "\"", *(const int64_t *)at);
+		buf_addc(b, '"');
+		buf_add_i64(b, *(const int64_t *)at);
+		buf_addc(b, '"');
 		return;
 	case PROTOBUF_C_TYPE_UINT64:
 	case PROTOBUF_C_TYPE_FIXED64:
-		buf_fmt(b, "\"%" PRIu64 "\"", *(const uint64_t *)at);
+		buf_addc(b, '"');
+		buf_add_u64(b, *(const uint64_t *)at);
+		buf_addc(b, '"');
 		return;
 	case PROTOBUF_C_TYPE_FLOAT:
 		put_number(b, (double)*(const float *)at, true);
@@ -215,7 +218,9 @@ static void put_fields(
 		if (!first)
 			buf_addc(b, ',');
 		first = false;
-		buf_fmt(b, "\"%s\":", m->fields[i].json_name);
+		buf_addc(b, '"');
+		buf_adds(b, m->fields[i].json_name);
+		buf_adds(b, "\":");
 		put_field(b, &m->fields[i], d, (const char *)message);
 	}
 }

@@ -1,5 +1,6 @@
 /* The inside of a server, for server.c, conn, call, dispatch and auth. */
 #pragma once
+#include <time.h>
 #include "base/list.h"
 #include "base/map.h"
 #include "loop/loop.h"
@@ -25,6 +26,8 @@ struct rpc_server {
 	unsigned n_free_exchanges;
 	struct map tokens; /* struct rpc_token by the token's text */
 	struct rpc_counters counters;
+	time_t date_at; /* when `date`, the header's line of HTTP/1.1, was written */
+	char date[48];
 	unsigned refs;    /* the owner, each call, each question about a token */
 	unsigned entered; /* handlers and guards of calls that are on the stack */
 	bool destroyed;

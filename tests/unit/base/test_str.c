@@ -202,6 +202,26 @@ static void buf_builds(void **state)
 	buf_finish(&b);
 }
 
+static void buf_writes_numbers(void **state)
+{
+	(void)state;
+	struct buf b = {0};
+	buf_add_u64(&b, 0);
+	buf_addc(&b, ' ');
+	buf_add_u64(&b, UINT64_MAX);
+	buf_addc(&b, ' ');
+	buf_add_i64(&b, INT64_MIN);
+	buf_addc(&b, ' ');
+	buf_add_i64(&b, 7);
+	assert_string_equal(b.ptr, "0 18446744073709551615 -9223372036854775808 7");
+	b.len = 0;
+	buf_add_digits(&b, 7, 3);
+	buf_add_digits(&b, 12345, 2); /* the last ones */
+	buf_add_digits(&b, 1, 0);
+	assert_string_equal(b.ptr, "00745");
+	buf_finish(&b);
+}
+
 static void buf_grows(void **state)
 {
 	(void)state;
@@ -315,6 +335,7 @@ int main(void)
 		cmocka_unit_test(utf8),
 		cmocka_unit_test(lossy),
 		cmocka_unit_test(buf_builds),
+		cmocka_unit_test(buf_writes_numbers),
 		cmocka_unit_test(buf_grows),
 		cmocka_unit_test(buf_contracts),
 		cmocka_unit_test(hex),
