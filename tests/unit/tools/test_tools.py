@@ -279,3 +279,29 @@ def test_halves_of_the_end_to_end_tests_are_about_equal(runner):
     seconds = [sum(runner.E2E_SECONDS.get(os.path.basename(f), runner.E2E_USUAL) for f in side) for side in sides]
     assert abs(seconds[0] - seconds[1]) <= 2 * runner.E2E_USUAL
     assert not runner.halves([])[0]
+
+
+BUF = os.path.join(os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'skep/peers/node_modules/.bin/buf')
+
+
+@pytest.mark.skipif(not os.path.exists(BUF), reason='no buf: tools/setup --with clients')
+@pytest.mark.parametrize('old, new, words', [
+    (None, None, None),
+    ('string step = 10;', '', 'field "10" with name "step" on message "Job" was deleted'),
+    ('string step = 10;', 'bytes step = 10;', 'Field "10" with name "step" on message "Job" changed type'),
+    ('string step = 10;', 'string stage = 10;', 'changed name from "step" to "stage"'),
+    ('JOB_STATE_PENDING = 1', 'JOB_STATE_WAITING = 1', 'changed name from "JOB_STATE_PENDING" to "JOB_STATE_WAITING"'),
+    ('rpc Retry(', 'rpc Again(', 'RPC "Retry" on service "Jobs" was deleted'),
+    ('string step = 10;', 'string step = 10; string badName = 99;', 'Field name "badName" should be lower_snake_case'),
+    ('JOB_KIND_ADOPT = 11;', 'JOB_KIND_ADOPT = 11; ADOPTED = 99;', 'should be prefixed with "JOB_KIND_"'),
+])
+def test_proto_is_clean_and_breaks_nothing_released(tmp_path, old, new, words):
+    for name in 'proto', 'buf.yaml':
+        (shutil.copytree if name == 'proto' else shutil.copy)(os.path.join(ROOT, name), tmp_path / name)
+    file = tmp_path / 'proto/skep/v1/jobs.proto'
+    if old:
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new))
+    done = subprocess.run([os.path.join(ROOT, 'tools/check-proto'), str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == (1 if words else 0), done.stdout
+    assert (words or '') in done.stdout
