@@ -276,6 +276,7 @@ static void keep(struct rpc_call *call, struct str payload)
 	s->counters.received += payload.len;
 	struct call_message *m = mem_alloc(sizeof(*m) + payload.len);
 	m->len = payload.len;
+	m->compressed = call->compressed;
 	if (payload.len)
 		memcpy(m->bytes, payload.ptr, payload.len);
 	list_push(&call->inbox, &m->node);
@@ -292,6 +293,7 @@ static void pump(struct rpc_call *call)
 	while (listens(call) && !list_empty(&call->inbox)) {
 		struct list *node = list_pop(&call->inbox);
 		struct call_message *m = container_of(node, struct call_message, node);
+		call->compressed = m->compressed;
 		deliver(call, str_make(m->bytes, m->len));
 		message_free(call, m);
 	}
@@ -345,6 +347,7 @@ void call_allowed(struct rpc_call *call)
 	} else if (!list_empty(&call->inbox)) {
 		struct list *node = list_pop(&call->inbox);
 		struct call_message *m = container_of(node, struct call_message, node);
+		call->compressed = m->compressed;
 		run(call, str_make(m->bytes, m->len));
 		message_free(call, m);
 	} else if (call->ended) {

@@ -52,6 +52,8 @@ bool rpc_call_metadata_at(
 void rpc_call_set_header(struct rpc_call *call, const char *name, const char *value);
 void rpc_call_set_trailer(struct rpc_call *call, const char *name, const char *value);
 bool rpc_call_is_cancelled(const struct rpc_call *call);
+/* Whether the request, or the message that on_message has in its hands, came compressed. */
+bool rpc_call_was_compressed(const struct rpc_call *call);
 
 /* The handler's own pointer. */
 void rpc_call_set_data(struct rpc_call *call, void *data);

@@ -75,6 +75,11 @@ void rpc_call_set_trailer(struct rpc_call *call, const char *name, const char *v
 	add_metadata(call->arena, &call->trailers, &call->n_trailers, name, value);
 }
 
+bool rpc_call_was_compressed(const struct rpc_call *call)
+{
+	return call->compressed;
+}
+
 bool rpc_call_is_cancelled(const struct rpc_call *call)
 {
 	return call->gone;

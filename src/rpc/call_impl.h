@@ -45,6 +45,7 @@ struct rpc_metadata {
 struct call_message { /* received, not delivered; malloc'd */
 	struct list node;
 	size_t len;
+	bool compressed; /* when it came */
 	char bytes[];
 };
 
@@ -64,6 +65,7 @@ struct rpc_call {
 	bool gone;
 	bool answered; /* the client has its finish */
 	bool ended;    /* the client sends no more */
+	bool compressed; /* the message that came last, or is being delivered, was */
 	bool quiet; /* its failure is the peer's fault, whatever the code says */
 	bool end_told, cancel_told, paused, full;
 	unsigned n_received;

@@ -193,6 +193,7 @@ static void deliver(struct http_exchange *x, struct str body)
 			"the message has more than %zu bytes, which is the limit", max);
 	else if (s->envelopes.gzip_in && body.len > 0)
 		st = gzip_unpack(&plain, body, max);
+	x->call->compressed = plain.len > 0;
 	if (!status_is_ok(&st))
 		call_abort(x->call, &st, NULL);
 	else

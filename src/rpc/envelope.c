@@ -55,6 +55,7 @@ static void deliver(struct http_exchange *x, const char *head, bool end)
 		st = gzip_unpack(&plain, payload, x->conn->server->o.limits.max_message);
 		payload = buf_str(&plain);
 	}
+	x->call->compressed = head[0] != 0;
 	if (status_is_ok(&st))
 		call_receive(x->call, true, payload, end);
 	else

@@ -11,8 +11,10 @@ TOKEN = 'viewer'
 class RpcServer:
     """with RpcServer(max_message=1000000) as server: … server.port. What the sanitizers have to say is an error."""
 
+    PROGRAM = 'rpc_serve'
+
     def __init__(self, **limits):
-        path = f'{os.path.dirname(binary("skepd"))}/../tests/rpc_serve'
+        path = f'{os.path.dirname(binary("skepd"))}/../tests/{self.PROGRAM}'
         self.process = subprocess.Popen([path, *(f'{key}={value}' for key, value in limits.items())],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline() or 0)
@@ -32,3 +34,9 @@ class RpcServer:
     def __exit__(self, *error):
         _, words = self.process.communicate(timeout=30)
         assert self.process.returncode == 0, words[-6000:]
+
+
+class InteropServer(RpcServer):
+    """tests/interop/server.c: the service that gRPC's own interoperability clients test."""
+
+    PROGRAM = 'interop_server'

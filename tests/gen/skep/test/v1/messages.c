@@ -4,7 +4,73 @@
 #include "google/protobuf/field_mask.pb-c.h"
 #include "google/protobuf/struct.pb-c.h"
 #include "google/protobuf/wrappers.pb-c.h"
+#include "grpc/testing/messages.pb-c.h"
 #include "skep/test/v1/all.pb-c.h"
+
+const struct rpc_message grpc_testing_msg_empty = { &grpc__testing__empty__descriptor, NULL, 0, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_testing_msg_bool_value_fields[] = {
+	{ .name = "value", .json_name = "value" },
+};
+const struct rpc_message grpc_testing_msg_bool_value = { &grpc__testing__bool_value__descriptor, grpc_testing_msg_bool_value_fields, 1, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_testing_msg_payload_fields[] = {
+	{ .name = "type", .json_name = "type" },
+	{ .name = "body", .json_name = "body" },
+};
+const struct rpc_message grpc_testing_msg_payload = { &grpc__testing__payload__descriptor, grpc_testing_msg_payload_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_testing_msg_echo_status_fields[] = {
+	{ .name = "code", .json_name = "code" },
+	{ .name = "message", .json_name = "message" },
+};
+const struct rpc_message grpc_testing_msg_echo_status = { &grpc__testing__echo_status__descriptor, grpc_testing_msg_echo_status_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_testing_msg_simple_request_fields[] = {
+	{ .name = "response_type", .json_name = "responseType" },
+	{ .name = "response_size", .json_name = "responseSize" },
+	{ .name = "payload", .json_name = "payload", .message = &grpc_testing_msg_payload },
+	{ .name = "response_compressed", .json_name = "responseCompressed", .message = &grpc_testing_msg_bool_value },
+	{ .name = "response_status", .json_name = "responseStatus", .message = &grpc_testing_msg_echo_status },
+	{ .name = "expect_compressed", .json_name = "expectCompressed", .message = &grpc_testing_msg_bool_value },
+};
+const struct rpc_message grpc_testing_msg_simple_request = { &grpc__testing__simple_request__descriptor, grpc_testing_msg_simple_request_fields, 6, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_testing_msg_simple_response_fields[] = {
+	{ .name = "payload", .json_name = "payload", .message = &grpc_testing_msg_payload },
+};
+const struct rpc_message grpc_testing_msg_simple_response = { &grpc__testing__simple_response__descriptor, grpc_testing_msg_simple_response_fields, 1, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_testing_msg_streaming_input_call_request_fields[] = {
+	{ .name = "payload", .json_name = "payload", .message = &grpc_testing_msg_payload },
+	{ .name = "expect_compressed", .json_name = "expectCompressed", .message = &grpc_testing_msg_bool_value },
+};
+const struct rpc_message grpc_testing_msg_streaming_input_call_request = { &grpc__testing__streaming_input_call_request__descriptor, grpc_testing_msg_streaming_input_call_request_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_testing_msg_streaming_input_call_response_fields[] = {
+	{ .name = "aggregated_payload_size", .json_name = "aggregatedPayloadSize" },
+};
+const struct rpc_message grpc_testing_msg_streaming_input_call_response = { &grpc__testing__streaming_input_call_response__descriptor, grpc_testing_msg_streaming_input_call_response_fields, 1, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_testing_msg_response_parameters_fields[] = {
+	{ .name = "size", .json_name = "size" },
+	{ .name = "interval_us", .json_name = "intervalUs" },
+	{ .name = "compressed", .json_name = "compressed", .message = &grpc_testing_msg_bool_value },
+};
+const struct rpc_message grpc_testing_msg_response_parameters = { &grpc__testing__response_parameters__descriptor, grpc_testing_msg_response_parameters_fields, 3, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_testing_msg_streaming_output_call_request_fields[] = {
+	{ .name = "response_type", .json_name = "responseType" },
+	{ .name = "response_parameters", .json_name = "responseParameters", .message = &grpc_testing_msg_response_parameters },
+	{ .name = "payload", .json_name = "payload", .message = &grpc_testing_msg_payload },
+	{ .name = "response_status", .json_name = "responseStatus", .message = &grpc_testing_msg_echo_status },
+};
+const struct rpc_message grpc_testing_msg_streaming_output_call_request = { &grpc__testing__streaming_output_call_request__descriptor, grpc_testing_msg_streaming_output_call_request_fields, 4, RPC_WKT_NONE };
+
+static const struct rpc_field grpc_testing_msg_streaming_output_call_response_fields[] = {
+	{ .name = "payload", .json_name = "payload", .message = &grpc_testing_msg_payload },
+};
+const struct rpc_message grpc_testing_msg_streaming_output_call_response = { &grpc__testing__streaming_output_call_response__descriptor, grpc_testing_msg_streaming_output_call_response_fields, 1, RPC_WKT_NONE };
 
 static const struct rpc_field google_protobuf_msg_field_mask_fields[] = {
 	{ .name = "paths", .json_name = "paths" },
@@ -185,6 +251,17 @@ const struct rpc_message *const skep_test_v1_messages[] = {
 	&google_protobuf_msg_uint32_value,
 	&google_protobuf_msg_uint64_value,
 	&google_protobuf_msg_value,
+	&grpc_testing_msg_bool_value,
+	&grpc_testing_msg_echo_status,
+	&grpc_testing_msg_empty,
+	&grpc_testing_msg_payload,
+	&grpc_testing_msg_response_parameters,
+	&grpc_testing_msg_simple_request,
+	&grpc_testing_msg_simple_response,
+	&grpc_testing_msg_streaming_input_call_request,
+	&grpc_testing_msg_streaming_input_call_response,
+	&grpc_testing_msg_streaming_output_call_request,
+	&grpc_testing_msg_streaming_output_call_response,
 	&skep_test_v1_msg_all,
 	&skep_test_v1_msg_all_bool_map_entry,
 	&skep_test_v1_msg_all_inner,

@@ -3,6 +3,17 @@
 #pragma once
 #include "rpc/method.h"
 
+extern const struct rpc_message grpc_testing_msg_empty; /* grpc.testing.Empty */
+extern const struct rpc_message grpc_testing_msg_bool_value; /* grpc.testing.BoolValue */
+extern const struct rpc_message grpc_testing_msg_payload; /* grpc.testing.Payload */
+extern const struct rpc_message grpc_testing_msg_echo_status; /* grpc.testing.EchoStatus */
+extern const struct rpc_message grpc_testing_msg_simple_request; /* grpc.testing.SimpleRequest */
+extern const struct rpc_message grpc_testing_msg_simple_response; /* grpc.testing.SimpleResponse */
+extern const struct rpc_message grpc_testing_msg_streaming_input_call_request; /* grpc.testing.StreamingInputCallRequest */
+extern const struct rpc_message grpc_testing_msg_streaming_input_call_response; /* grpc.testing.StreamingInputCallResponse */
+extern const struct rpc_message grpc_testing_msg_response_parameters; /* grpc.testing.ResponseParameters */
+extern const struct rpc_message grpc_testing_msg_streaming_output_call_request; /* grpc.testing.StreamingOutputCallRequest */
+extern const struct rpc_message grpc_testing_msg_streaming_output_call_response; /* grpc.testing.StreamingOutputCallResponse */
 extern const struct rpc_message google_protobuf_msg_field_mask; /* google.protobuf.FieldMask */
 extern const struct rpc_message google_protobuf_msg_struct; /* google.protobuf.Struct */
 extern const struct rpc_message google_protobuf_msg_struct_fields_entry; /* google.protobuf.Struct.FieldsEntry */
