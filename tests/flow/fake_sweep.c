@@ -57,7 +57,7 @@ static struct run start(const struct scenario *s, const char *what, unsigned at)
 	if (s->arrange)
 		s->arrange(r.w);
 	r.before = world_text(r.w);
-	r.active_before = store_active(r.w->store);
+	r.active_before = world_active(r.w);
 	r.job = s->submit(r.w);
 	return r;
 }
@@ -68,7 +68,7 @@ struct world *scenario_run(const struct scenario *s)
 	r.first = world_start(r.w);
 	world_run(r.w, r.job);
 	if (r.job->row.state != (s->fails ? JOB_FAILED : JOB_SUCCEEDED))
-		fail_msg("%s: %s\n%s", s->name, r.job->error, r.job->events.ptr);
+		fail_msg("%s: %s\n%s", s->name, r.job->row.error, r.job->events.ptr);
 	return r.w;
 }
 
@@ -124,56 +124,59 @@ static void happy_free(struct happy *h)
 
 static void complain(const struct run *r, const struct happy *h, const char *what)
 {
+	const struct store_stack *t = world_stack(r->w);
 	print_error("%s, %s at call %u: %s\njob: %s, error: %s\nstack: status %d \"%s\", active "
 		    "%lld\nbefore:\n%safter:\n%snow:\n%s"
 		    "trace:\n%sevents:\n%s",
 		r->scenario->name, r->what, r->at, what, job_state_name(r->job->row.state),
-		r->job->error, (int)r->w->store->stack.status, r->w->store->status_message,
-		(long long)store_active(r->w->store), h->before, h->after, world_text(r->w),
+		r->job->row.error, t ? (int)t->row.status : 0, t ? t->row.status_message : "",
+		(long long)world_active(r->w), h->before, h->after, world_text(r->w),
 		r->w->script.trace.ptr, r->job->events.ptr ? r->job->events.ptr : "");
 	fail();
 }
 
 static void check_success(const struct run *r, const struct happy *h)
 {
-	const struct store *s = r->w->store;
+	const struct store_stack *t = world_stack(r->w);
+	const struct db_stack *s = t ? &t->row : NULL;
 	CHECK(strcmp(world_text(r->w), h->after) == 0);
-	CHECK(r->job->error[0] == '\0');
-	CHECK(s->has_stack != r->scenario->gone);
-	if (!s->has_stack)
+	CHECK(r->job->row.error[0] == '\0');
+	CHECK((s != NULL) != r->scenario->gone);
+	if (!s)
 		return;
-	CHECK(s->stack.status == STACK_RUNNING);
+	CHECK(s->status == STACK_RUNNING);
 	if (r->job->row.deployment_id.text[0])
-		CHECK(strcmp(s->stack.active_deployment_id.text, r->job->row.deployment_id.text) ==
+		CHECK(strcmp(s->active_deployment_id.text, r->job->row.deployment_id.text) ==
 			0);
-	for (size_t i = 0; i < s->stack.n_services; i++)
-		CHECK(s->stack.services[i].state == SERVICE_RUNNING ||
-			s->stack.services[i].state == SERVICE_COMPLETED);
-	CHECK(s->stack.n_services > 0);
+	for (size_t i = 0; i < s->n_services; i++)
+		CHECK(s->services[i].state == SERVICE_RUNNING ||
+			s->services[i].state == SERVICE_COMPLETED);
+	CHECK(s->n_services > 0);
 }
 
 static void check_failure(const struct run *r, const struct happy *h)
 {
-	struct store *s = r->w->store;
-	CHECK(r->job->error[0] != '\0');
-	CHECK(r->job->error_code[0] != '\0');
+	const struct store_stack *t = world_stack(r->w);
+	const struct db_stack *s = t ? &t->row : NULL;
+	CHECK(r->job->row.error[0] != '\0');
+	CHECK(r->job->row.error_code[0] != '\0');
 	if (r->scenario->one_way)
 		return;
 	/* What fails for good while it is taken back cannot be mended: then the error says so. */
 	bool for_good = r->w->script.fault == FAULT_INTERNAL || r->w->script.fault == FAULT_GONE ||
 			r->w->script.fault == FAULT_TRUNCATED;
-	if (for_good && strstr(r->job->error, "taking it back failed too"))
+	if (for_good && strstr(r->job->row.error, "taking it back failed too"))
 		return;
 	CHECK(strcmp(world_text(r->w), h->before) == 0);
-	CHECK(store_active(s) == r->active_before);
+	CHECK(world_active(r->w) == r->active_before);
 	bool begun = strstr(r->w->script.trace.ptr, "db step begun") != NULL;
-	CHECK(s->has_stack != (r->scenario->forgotten && begun));
-	if (!s->has_stack)
+	CHECK((s != NULL) != (r->scenario->forgotten && begun));
+	if (!s)
 		return;
-	CHECK(s->stack.status != STACK_DEPLOYING && s->stack.status != STACK_REMOVING);
+	CHECK(s->status != STACK_DEPLOYING && s->status != STACK_REMOVING);
 	if (r->active_before)
-		CHECK(s->stack.status == STACK_RUNNING);
-	const struct store_release *release = store_release_find(s, r->job->row.deployment_id.text);
+		CHECK(s->status == STACK_RUNNING);
+	const struct store_release *release = store_release_find(r->w->store, r->job->row.deployment_id.text);
 	if (release)
 		CHECK(release->row.state == RELEASE_FAILED);
 }
@@ -244,7 +247,7 @@ static void sweep(const struct scenario *s, const char *what, void (*act)(struct
 
 static void cancel(struct run *r)
 {
-	store_cancel(r->w->store, r->job);
+	world_cancel(r->w, r->job);
 	if (r->first && !r->first->dead)
 		job_worker_cancel(r->first->worker, r->job->row.id.text);
 }

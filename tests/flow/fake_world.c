@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/clock.h"
+#include "stacks/release.h"
 
 #define LEASE_MS 15000
 #define LIMIT_MS (6 * 3600 * UINT64_C(1000))
@@ -32,6 +33,15 @@ static void seeded_fill(struct rng *r, void *p, size_t len)
 	}
 }
 
+static const struct db_scope scope = {
+	.project_id = "", .actor = "test", .method = "test", .request_id = ""};
+
+static void must(const struct status *st)
+{
+	if (!status_is_ok(st))
+		fail_msg("%s", st->message);
+}
+
 struct world *world_create(void)
 {
 	log_configure(LOG_ERROR, LOG_KEY_VALUE);
@@ -45,9 +55,89 @@ struct world *world_create(void)
 	w->arena = arena_create();
 	w->script.loop = w->loop;
 	w->swarm = swarm_create(w->loop);
-	w->store = store_create(w->loop);
+	w->store = store_create(w->loop, w->rng);
+	struct status st = store_project_create(w->store, &scope, "acme", "", &w->project);
+	must(&st);
 	return w;
 }
+
+/* ---- what the api would do ---- */
+
+struct store_stack *world_stack(const struct world *w)
+{
+	return w->store->n_stacks ? w->store->stacks[0] : NULL;
+}
+
+int64_t world_active(const struct world *w)
+{
+	const struct store_stack *t = world_stack(w);
+	return t ? store_stack_row(w->store, t).active_number : 0;
+}
+
+static struct store_job *deploy(struct world *w, struct str source, bool adopt,
+	enum failure_policy policy, int max_attempts)
+{
+	const struct db_stack_deploy d = {.project = "acme",
+		.name = "shop",
+		.namespace_ = "",
+		.adopt = adopt,
+		.on_failure = policy,
+		.source = source,
+		.max_attempts = max_attempts};
+	struct store_job *j = NULL;
+	struct status st = store_deploy(w->store, &scope, &d, &j);
+	must(&st);
+	return j;
+}
+
+struct store_job *world_deploy(
+	struct world *w, const char *compose, enum failure_policy policy, int max_attempts)
+{
+	struct compose_text text = {"compose.yml", str_of(compose)};
+	const struct release_upload u = {.texts = &text, .n_texts = 1};
+	return deploy(w, release_source_encode(w->arena, &u), false, policy, max_attempts);
+}
+
+struct store_job *world_adopt(struct world *w, int max_attempts)
+{
+	return deploy(w, STR(""), true, ON_FAILURE_ROLLBACK, max_attempts);
+}
+
+static const struct db_stack_ref shop = {"", "acme", "shop"};
+
+struct store_job *world_rollback(
+	struct world *w, int64_t to, enum failure_policy policy, int max_attempts)
+{
+	const struct db_stack_rollback r = {
+		.stack = shop, .to = to, .on_failure = policy, .max_attempts = max_attempts};
+	struct store_job *j = NULL;
+	struct status st = store_rollback(w->store, &scope, &r, &j);
+	must(&st);
+	return j;
+}
+
+struct store_job *world_submit(
+	struct world *w, enum job_kind kind, const char *params, int max_attempts)
+{
+	const struct db_stack_job q = {
+		.stack = shop, .kind = kind, .params = str_of(params), .max_attempts = max_attempts};
+	struct store_job *j = NULL;
+	if (!world_stack(w))
+		return store_job_add(w->store, w->project, kind, params, max_attempts);
+	struct status st = store_submit(w->store, &scope, &q, &j);
+	must(&st);
+	return j;
+}
+
+void world_cancel(struct world *w, const struct store_job *j)
+{
+	struct store_job *same;
+	struct status st = store_cancel(w->store, &scope, j->row.id.text, &same);
+	if (!job_state_is_end(j->row.state))
+		must(&st);
+}
+
+/* ---- daemons ---- */
 
 static void on_drained(void *data)
 {
@@ -76,7 +166,7 @@ void world_destroy(struct world *w)
 	for (size_t i = 0; i < w->n_daemons; i++)
 		world_drain(w, &w->daemons[i], 1000);
 	for (size_t i = 0; i < w->store->n_jobs; i++)
-		assert_true(w->store->jobs[i].ends <= 1);
+		assert_true(w->store->jobs[i]->ends <= 1);
 	assert_int_equal(w->swarm->epoch_breaches, 0);
 	swarm_destroy(w->swarm);
 	store_destroy(w->store);
@@ -92,11 +182,11 @@ struct world_daemon *world_start(struct world *w)
 	struct world_daemon *d = &w->daemons[w->n_daemons++];
 	assert_true(w->n_daemons <= WORLD_DAEMONS);
 	*d = (struct world_daemon){0};
-	fake_docker_init(&d->docker, &w->script, w->swarm);
+	fake_docker_init(&d->docker, &w->script, NULL, w->swarm);
 	d->docker.log = w->log ? w->log : "";
 	d->docker.logs_hang = w->logs_hang;
 	d->docker.container = w->container;
-	fake_db_init(&d->db, &w->script, w->store);
+	fake_db_init(&d->db, &w->script, NULL, w->store);
 	d->stacks = (struct stacks){.docker = &d->docker.base,
 		.clock = clock_system(),
 		.stall_ms = STALL_MS,
@@ -147,7 +237,7 @@ void world_run(struct world *w, struct store_job *j)
 		world_turn(w);
 	if (!job_state_is_end(j->row.state))
 		fail_msg("job %s never ends: step \"%s\"%s, events:\n%s",
-			job_kind_name(j->row.kind), j->step, j->row.undoing ? " (undoing)" : "",
+			job_kind_name(j->row.kind), j->row.step, j->row.undoing ? " (undoing)" : "",
 			j->events.ptr);
 }
 
@@ -167,11 +257,11 @@ void world_run_ms(struct world *w, uint64_t ms)
 
 void world_prepare(struct world *w, const char *compose)
 {
-	struct store_job *j = store_deploy(w->store, compose, ON_FAILURE_ROLLBACK, 1);
+	struct store_job *j = world_deploy(w, compose, ON_FAILURE_ROLLBACK, 1);
 	struct world_daemon *d = world_start(w);
 	world_run(w, j);
 	if (j->row.state != JOB_SUCCEEDED)
-		fail_msg("preparing failed: %s", j->error);
+		fail_msg("preparing failed: %s", j->row.error);
 	world_drain(w, d, 1000);
 	w->n_daemons--;
 	w->script.calls = 0;

@@ -22,6 +22,7 @@ struct world {
 	struct fake_script script;
 	struct swarm *swarm;
 	struct store *store;
+	struct store_project *project;
 	struct world_daemon daemons[WORLD_DAEMONS];
 	size_t n_daemons;
 	struct rng *rng;
@@ -36,6 +37,21 @@ struct world {
 struct world *world_create(void);
 /* Drains every daemon first; also asserts what must hold in every world (see fake_world.c). */
 void world_destroy(struct world *w);
+
+/* What the api would do with project "acme" and its stack "shop", which is made with its first
+ * release. */
+struct store_job *world_deploy(
+	struct world *w, const char *compose, enum failure_policy policy, int max_attempts);
+struct store_job *world_adopt(struct world *w, int max_attempts); /* without a release's source */
+struct store_job *world_rollback(
+	struct world *w, int64_t to, enum failure_policy policy, int max_attempts);
+/* Where there is no stack: a job of none. */
+struct store_job *world_submit(
+	struct world *w, enum job_kind kind, const char *params, int max_attempts);
+void world_cancel(struct world *w, const struct store_job *j);
+struct store_stack *world_stack(const struct world *w); /* NULL = there is none */
+/* The number of the active release; 0 = none. */
+int64_t world_active(const struct world *w);
 
 struct world_daemon *world_start(struct world *w);
 /* kill -9: from now on it changes nothing. */

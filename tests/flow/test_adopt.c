@@ -52,7 +52,7 @@ static void by_docker(struct world *w)
 
 static struct store_job *submit_adopt(struct world *w)
 {
-	return store_adopt(w->store, 3);
+	return world_adopt(w, 3);
 }
 
 static const struct scenario adopt = {.name = "adopt", .arrange = by_docker, .submit = submit_adopt, .forgotten = true};

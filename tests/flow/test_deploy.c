@@ -19,7 +19,7 @@ static const char *const shop = "services:\n"
 
 static struct store_job *submit_shop(struct world *w)
 {
-	return store_deploy(w->store, shop, ON_FAILURE_ROLLBACK, 3);
+	return world_deploy(w, shop, ON_FAILURE_ROLLBACK, 3);
 }
 
 static const struct scenario deploy = {.name = "deploy", .submit = submit_shop};

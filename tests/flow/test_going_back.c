@@ -34,7 +34,7 @@ static void deploy_second(struct world *w)
 
 static struct store_job *submit_back(struct world *w)
 {
-	return store_rollback(w->store, 1, ON_FAILURE_ROLLBACK, 3);
+	return world_rollback(w, 1, ON_FAILURE_ROLLBACK, 3);
 }
 
 static void going_back_is_a_new_release(void **state)
@@ -49,11 +49,11 @@ static void going_back_is_a_new_release(void **state)
 	world_start(w);
 	world_run(w, j);
 	world_run_ms(w, 2000);
-	assert_string_equal(j->error, "");
+	assert_string_equal(j->row.error, "");
 	assert_int_equal(j->row.state, JOB_SUCCEEDED);
 	assert_string_equal(world_text(w), before);
-	assert_int_equal(store_active(w->store), 3);
-	assert_int_equal(w->store->releases[1].row.state, RELEASE_SUPERSEDED);
+	assert_int_equal(world_active(w), 3);
+	assert_int_equal(w->store->releases[1]->row.state, RELEASE_SUPERSEDED);
 	world_destroy(w);
 }
 
@@ -71,12 +71,12 @@ static void going_back_may_fail_and_is_taken_back(void **state)
 	world_run(w, j);
 	world_run_ms(w, 2000);
 	assert_int_equal(j->row.state, JOB_FAILED);
-	assert_in(j->error, "service web: the Engine's update is paused: task");
-	assert_in(j->error, "\nwent back: release 2 runs again");
+	assert_in(j->row.error, "service web: the Engine's update is paused: task");
+	assert_in(j->row.error, "\nwent back: release 2 runs again");
 	assert_string_equal(world_text(w), before);
-	assert_int_equal(store_active(w->store), 2);
-	assert_int_equal(w->store->releases[2].row.state, RELEASE_FAILED);
-	assert_int_equal(w->store->stack.status, STACK_RUNNING);
+	assert_int_equal(world_active(w), 2);
+	assert_int_equal(w->store->releases[2]->row.state, RELEASE_FAILED);
+	assert_int_equal(world_stack(w)->row.status, STACK_RUNNING);
 	world_destroy(w);
 }
 
@@ -86,12 +86,12 @@ static void a_release_has_its_own_patience(void **state)
 	(void)state;
 	for (int seconds = 0; seconds <= 900; seconds += 900) {
 		struct world *w = world_create();
-		struct store_job *j = store_deploy(w->store, "services: {web: {image: 'x:slow'}}\n",
+		struct store_job *j = world_deploy(w, "services: {web: {image: 'x:slow'}}\n",
 			ON_FAILURE_ROLLBACK, 1);
-		w->store->releases[0].row.stall_seconds = seconds;
+		w->store->releases[0]->row.stall_seconds = seconds;
 		world_start(w);
 		world_run(w, j);
-		assert_in(j->error, seconds ? "no progress for 900 s" : "no progress for 600 s");
+		assert_in(j->row.error, seconds ? "no progress for 900 s" : "no progress for 600 s");
 		world_destroy(w);
 	}
 }

@@ -21,9 +21,8 @@ static struct world *world_with(const char *digest)
 
 static struct store_job *deploy(struct world *w, const char *compose, const char *params)
 {
-	struct store_job *j = store_deploy(w->store, compose, ON_FAILURE_ROLLBACK, 1);
-	(void)snprintf(j->params, sizeof(j->params), "%s", params);
-	j->row.params = str_of(j->params);
+	struct store_job *j = world_deploy(w, compose, ON_FAILURE_ROLLBACK, 1);
+	j->row.params = str_of(params);
 	if (w->n_daemons == 0)
 		world_start(w);
 	world_run(w, j);
@@ -52,7 +51,7 @@ static void a_release_is_pinned(void **state)
 	const json_t *platforms =
 		json_at(spec_of(w, "acme-shop_web"), "TaskTemplate.Placement.Platforms");
 	assert_string_equal(json_text(json_array_get(platforms, 0), "Architecture", ""), "amd64");
-	assert_non_null(strstr(w->store->releases[0].rendered.ptr, "app:1@" A));
+	assert_non_null(strstr(w->store->releases[0]->rendered.ptr, "app:1@" A));
 	world_destroy(w);
 }
 
@@ -70,7 +69,7 @@ static void nothing_is_written_when_nothing_moved(void **state)
 		assert_int_equal(w->swarm->service_writes, writes);
 		assert_int_equal(w->swarm->questions, questions + (i == 0));
 		/* The second release has the digest too, though nobody was asked. */
-		assert_non_null(strstr(w->store->releases[1].rendered.ptr, "app:1@" A));
+		assert_non_null(strstr(w->store->releases[1]->rendered.ptr, "app:1@" A));
 		world_destroy(w);
 	}
 }
@@ -193,11 +192,11 @@ static void a_job_that_is_cancelled_meanwhile_ends(void **state)
 	w->script.at = 1;
 	w->script.last = UINT32_MAX;
 	w->script.fault = FAULT_SILENT;
-	struct store_job *j = store_deploy(w->store, WEB, ON_FAILURE_ROLLBACK, 1);
+	struct store_job *j = world_deploy(w, WEB, ON_FAILURE_ROLLBACK, 1);
 	struct world_daemon *d = world_start(w);
 	while (w->script.failed == 0)
 		world_turn(w);
-	store_cancel(w->store, j);
+	world_cancel(w, j);
 	job_worker_cancel(d->worker, j->row.id.text);
 	world_run(w, j);
 	assert_int_equal(j->row.state, JOB_CANCELLED);

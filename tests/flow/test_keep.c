@@ -14,7 +14,7 @@
 
 static struct store_job *deploy(struct world *w, const char *compose)
 {
-	struct store_job *j = store_deploy(w->store, compose, ON_FAILURE_ROLLBACK, 1);
+	struct store_job *j = world_deploy(w, compose, ON_FAILURE_ROLLBACK, 1);
 	w->script.trace.len = 0;
 	if (w->n_daemons == 0)
 		world_start(w);
@@ -32,7 +32,7 @@ static size_t configs(const struct world *w)
 
 static const char *config_of(const struct world *w, size_t release)
 {
-	return w->store->releases[release - 1].objects[0];
+	return w->store->releases[release - 1]->objects[0];
 }
 
 static bool has(const struct world *w, const char *name)
@@ -60,7 +60,7 @@ static void the_newest_good_releases_keep_theirs(void **state)
 	assert_int_equal(configs(w), 3);
 	assert_true(has(w, config_of(w, 2)));
 	/* A stack that goes takes all of them along. */
-	j = store_submit(w->store, JOB_REMOVE, "{}", 1);
+	j = world_submit(w, JOB_REMOVE, "{}", 1);
 	world_run(w, j);
 	assert_int_equal(j->row.state, JOB_SUCCEEDED);
 	assert_int_equal(configs(w), 0);
@@ -111,7 +111,7 @@ static void what_a_task_uses_stays(void **state)
 
 static struct store_job *submit_third(struct world *w)
 {
-	return store_deploy(w->store, TEXT("nginx:1", "two"), ON_FAILURE_ROLLBACK, 3);
+	return world_deploy(w, TEXT("nginx:1", "two"), ON_FAILURE_ROLLBACK, 3);
 }
 static const struct scenario rotation = {
 	.name = "rotation", .prepared = TEXT("nginx:1", "one"), .submit = submit_third};

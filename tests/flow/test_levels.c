@@ -18,7 +18,7 @@
 
 static struct store_job *deploy(struct world *w, const char *compose)
 {
-	struct store_job *j = store_deploy(w->store, compose, ON_FAILURE_ROLLBACK, 1);
+	struct store_job *j = world_deploy(w, compose, ON_FAILURE_ROLLBACK, 1);
 	w->script.trace.len = 0;
 	if (w->n_daemons == 0)
 		world_start(w);
@@ -53,7 +53,7 @@ static void each_condition(void **state)
 		bool wrote = strstr(world_writes(w), "service_create acme-shop_web") != NULL;
 		if (j->row.state != cases[i].end || wrote != cases[i].writes_web)
 			fail_msg("case %zu: %s, %s, web was %swritten\n%s", i,
-				job_state_name(j->row.state), j->error, wrote ? "" : "not ",
+				job_state_name(j->row.state), j->row.error, wrote ? "" : "not ",
 				j->events.ptr);
 		world_destroy(w);
 	}
@@ -121,7 +121,7 @@ static void scale_by_hand_survives(void **state)
 	struct world *w = world_create();
 	(void)state;
 	deploy(w, "services: {web: {image: 'nginx:1'}}");
-	struct store_job *j = store_submit(w->store, JOB_SCALE, "{\"replicas\": {\"web\": 3}}", 1);
+	struct store_job *j = world_submit(w, JOB_SCALE, "{\"replicas\": {\"web\": 3}}", 1);
 	world_run(w, j);
 	deploy(w, "services: {web: {image: 'nginx:2'}}");
 	assert_int_equal(replicas(w), 3);

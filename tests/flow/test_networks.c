@@ -16,7 +16,7 @@
 
 static struct store_job *deploy(struct world *w, const char *compose)
 {
-	struct store_job *j = store_deploy(w->store, compose, ON_FAILURE_ROLLBACK, 1);
+	struct store_job *j = world_deploy(w, compose, ON_FAILURE_ROLLBACK, 1);
 	w->script.trace.len = 0;
 	if (w->n_daemons == 0)
 		world_start(w);
@@ -38,12 +38,12 @@ static void in_use_it_is_refused_before_anything_is_written(void **state)
 	char *before = world_text(w);
 	struct store_job *j = deploy(w, ENCRYPTED);
 	assert_int_equal(j->row.state, JOB_FAILED);
-	assert_non_null(strstr(j->error, "network \"acme-shop_back\" cannot be changed "
+	assert_non_null(strstr(j->row.error, "network \"acme-shop_back\" cannot be changed "
 					 "(Options.encrypted differs) while service acme-shop_web is in it: "
 					 "give it another name"));
 	assert_null(strstr(world_writes(w), "docker"));
 	assert_string_equal(world_text(w), before);
-	assert_int_equal(store_active(w->store), 1);
+	assert_int_equal(world_active(w), 1);
 	world_destroy(w);
 }
 
@@ -94,8 +94,8 @@ static void what_is_outside_the_stack_counts(void **state)
 	json_decref(spec);
 	struct store_job *j = deploy(w, ENCRYPTED);
 	assert_int_equal(j->row.state, JOB_FAILED);
-	assert_non_null(strstr(j->error, "network \"acme-shop_back\" cannot be replaced: "));
-	assert_non_null(strstr(j->error, "in use by service theirs: give it another name"));
+	assert_non_null(strstr(j->row.error, "network \"acme-shop_back\" cannot be replaced: "));
+	assert_non_null(strstr(j->row.error, "in use by service theirs: give it another name"));
 	assert_string_equal(option(w), "none");
 	world_destroy(w);
 }
@@ -108,7 +108,7 @@ static void the_way_back_does_not_break_what_runs(void **state)
 	leave(w);
 	struct store_job *j = deploy(w, TEXT("crash", "back", "encrypted: 'true'"));
 	assert_int_equal(j->row.state, JOB_FAILED);
-	assert_null(strstr(j->error, "taking it back failed"));
+	assert_null(strstr(j->row.error, "taking it back failed"));
 	assert_true(world_said(j, "network acme-shop_back stays as it is"));
 	assert_string_equal(world_text(w), "network acme-shop_back\n"
 					   "service acme-shop_web nginx:1 1/1 acme-shop_back\n");
@@ -130,7 +130,7 @@ static void labels_are_no_reason(void **state)
 static struct store_job *submit_replacing(struct world *w)
 {
 	leave(w);
-	return store_deploy(w->store, ENCRYPTED, ON_FAILURE_ROLLBACK, 3);
+	return world_deploy(w, ENCRYPTED, ON_FAILURE_ROLLBACK, 3);
 }
 
 /* What was removed by hand is not the state before. */

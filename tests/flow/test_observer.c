@@ -46,8 +46,8 @@ static int setup(void **state)
 	struct ctx *c = calloc(1, sizeof(*c));
 	c->w = world_create();
 	world_prepare(c->w, shop);
-	fake_docker_init(&c->docker, &c->w->script, c->w->swarm);
-	fake_db_init(&c->db, &c->w->script, c->w->store);
+	fake_docker_init(&c->docker, &c->w->script, NULL, c->w->swarm);
+	fake_db_init(&c->db, &c->w->script, NULL, c->w->store);
 	const struct observer_options o = {.loop = c->w->loop,
 		.docker = &c->docker.base,
 		.db = &c->db.base,
@@ -77,7 +77,7 @@ static int teardown(void **state)
 
 static const struct db_service *service(const struct ctx *c, const char *name)
 {
-	const struct db_stack *s = &c->w->store->stack;
+	const struct db_stack *s = &world_stack(c->w)->row;
 	for (size_t i = 0; i < s->n_services; i++)
 		if (strcmp(s->services[i].service, name) == 0)
 			return &s->services[i];
@@ -126,10 +126,10 @@ static void what_runs_is_running_and_nothing_is_written(void **state)
 	struct ctx *c = *state;
 	assert_int_equal(c->ups, 1);
 	assert_int_equal(c->downs, 0);
-	unsigned observed = c->w->store->observed;
+	unsigned observed = world_stack(c->w)->observed;
 	world_run_ms(c->w, 60000);
-	assert_int_equal(c->w->store->observed, observed);
-	assert_int_equal(c->w->store->stack.status, STACK_RUNNING);
+	assert_int_equal(world_stack(c->w)->observed, observed);
+	assert_int_equal(world_stack(c->w)->row.status, STACK_RUNNING);
 	assert_int_equal(service(c, "web")->running, 2);
 	const struct picture *seen = observer_picture(c->observer);
 	assert_int_equal(seen->n_services, 2);
@@ -142,11 +142,11 @@ static void a_service_removed_by_hand_has_drifted_within_two_seconds(void **stat
 	struct ctx *c = *state;
 	must(swarm_service_remove(c->w->swarm, "acme-shop_web"));
 	world_run_ms(c->w, 2000);
-	assert_int_equal(c->w->store->stack.status, STACK_DRIFTED);
+	assert_int_equal(world_stack(c->w)->row.status, STACK_DRIFTED);
 	assert_int_equal(service(c, "web")->state, SERVICE_MISSING);
 	assert_int_equal(service(c, "web")->running, 0);
 	assert_int_equal(service(c, "db")->state, SERVICE_RUNNING);
-	assert_non_null(strstr(c->w->store->status_message, "service web is gone"));
+	assert_non_null(strstr(world_stack(c->w)->row.status_message, "service web is gone"));
 }
 
 static void an_event_makes_it_look_at_once(void **state)
@@ -155,7 +155,7 @@ static void an_event_makes_it_look_at_once(void **state)
 	must(swarm_service_remove(c->w->swarm, "acme-shop_web"));
 	fake_docker_event(&c->docker, DOCKER_EVENT_SERVICE, "remove", NULL);
 	world_run_ms(c->w, 150);
-	assert_int_equal(c->w->store->stack.status, STACK_DRIFTED);
+	assert_int_equal(world_stack(c->w)->row.status, STACK_DRIFTED);
 }
 
 static void but_not_that_of_a_health_check(void **state)
@@ -180,7 +180,7 @@ static void so_does_a_nudge(void **state)
 	must(swarm_service_remove(c->w->swarm, "acme-shop_web"));
 	observer_nudge(c->observer);
 	world_run_ms(c->w, 150);
-	assert_int_equal(c->w->store->stack.status, STACK_DRIFTED);
+	assert_int_equal(world_stack(c->w)->row.status, STACK_DRIFTED);
 }
 
 static void many_events_do_not_put_the_look_off(void **state)
@@ -191,7 +191,7 @@ static void many_events_do_not_put_the_look_off(void **state)
 		fake_docker_event(&c->docker, DOCKER_EVENT_CONTAINER, "die", NULL);
 		world_run_ms(c->w, 50);
 	}
-	assert_int_equal(c->w->store->stack.status, STACK_DRIFTED);
+	assert_int_equal(world_stack(c->w)->row.status, STACK_DRIFTED);
 }
 
 static void what_crashes_is_told_and_what_recovers_too(void **state)
@@ -200,12 +200,12 @@ static void what_crashes_is_told_and_what_recovers_too(void **state)
 	char *released = image_of(c, "acme-shop_web");
 	update_by_hand(c, "acme-shop_web", "nginx:crash", 2);
 	world_run_ms(c->w, 5000);
-	assert_int_equal(c->w->store->stack.status, STACK_DRIFTED);
+	assert_int_equal(world_stack(c->w)->row.status, STACK_DRIFTED);
 	assert_int_not_equal(service(c, "web")->state, SERVICE_RUNNING);
 	assert_int_equal(service(c, "db")->state, SERVICE_RUNNING);
 	update_by_hand(c, "acme-shop_web", released, 2);
 	world_run_ms(c->w, 3000);
-	assert_int_equal(c->w->store->stack.status, STACK_RUNNING);
+	assert_int_equal(world_stack(c->w)->row.status, STACK_RUNNING);
 	assert_string_equal(service(c, "web")->image, released);
 	assert_string_equal(service(c, "web")->message, "");
 	free(released);
@@ -220,12 +220,12 @@ static void a_field_changed_by_hand_is_drift(void **state)
 	update_by_hand(c, "acme-shop_web", "nginx:2", 2);
 	fake_docker_event(&c->docker, DOCKER_EVENT_SERVICE, "update", NULL);
 	world_run_ms(c->w, 500);
-	assert_int_equal(c->w->store->stack.status, STACK_DRIFTED);
-	assert_string_equal(c->w->store->status_message, "service web was changed by hand: Image");
-	assert_string_equal(c->w->store->drifted, "web");
+	assert_int_equal(world_stack(c->w)->row.status, STACK_DRIFTED);
+	assert_string_equal(world_stack(c->w)->row.status_message, "service web was changed by hand: Image");
+	assert_string_equal(world_stack(c->w)->drifted, "web");
 	update_by_hand(c, "acme-shop_web", released, 2);
 	world_run_ms(c->w, 3000);
-	assert_int_equal(c->w->store->stack.status, STACK_RUNNING);
+	assert_int_equal(world_stack(c->w)->row.status, STACK_RUNNING);
 	free(released);
 }
 
@@ -263,7 +263,7 @@ static void an_object_that_is_gone_is_noticed(void **state)
 	c->docker.on_event(c->docker.event_data, &e);
 	world_run_ms(c->w, 1000);
 	assert_int_equal(loads(c), before + 1);
-	assert_int_equal(c->w->store->stack.status, STACK_RUNNING);
+	assert_int_equal(world_stack(c->w)->row.status, STACK_RUNNING);
 }
 
 static void a_check_that_fails_is_made_again(void **state)
@@ -276,10 +276,10 @@ static void a_check_that_fails_is_made_again(void **state)
 	update_by_hand(c, "acme-shop_web", "nginx:2", 2);
 	world_run_ms(c->w, 10000);
 	assert_true(c->w->script.failed > 1);
-	assert_int_equal(c->w->store->stack.status, STACK_RUNNING);
+	assert_int_equal(world_stack(c->w)->row.status, STACK_RUNNING);
 	c->w->script.at = 0;
 	world_run_ms(c->w, 5000);
-	assert_int_equal(c->w->store->stack.status, STACK_DRIFTED);
+	assert_int_equal(world_stack(c->w)->row.status, STACK_DRIFTED);
 }
 
 static void nothing_is_repaired_where_nobody_asked(void **state)
@@ -294,27 +294,28 @@ static void drift_is_repaired_five_times_an_hour(void **state)
 {
 	struct ctx *c = *state;
 	struct store *s = c->w->store;
+	const struct db_stack *t = &world_stack(c->w)->row;
 	char *released = image_of(c, "acme-shop_web");
 	(void)world_start(c->w);
-	s->stack.repairs_drift = true;
+	c->w->project->row.drift_policy = DRIFT_REPAIR;
 	for (int i = 0; i < 5; i++) {
 		update_by_hand(c, "acme-shop_web", "nginx:2", 2);
-		world_run_ms(c->w, 60000);
+		world_run_ms(c->w, 200000); /* the gaps between repairs grow */
 		char *now = image_of(c, "acme-shop_web");
 		assert_string_equal(now, released);
-		assert_int_equal(s->stack.status, STACK_RUNNING);
+		assert_int_equal(t->status, STACK_RUNNING);
 		free(now);
 	}
 	size_t jobs = s->n_jobs;
 	update_by_hand(c, "acme-shop_web", "nginx:2", 2);
 	world_run_ms(c->w, 60000);
-	assert_int_equal(s->stack.status, STACK_DEGRADED);
-	assert_non_null(strstr(s->status_message, "repaired 5 times within an hour"));
+	assert_int_equal(t->status, STACK_DEGRADED);
+	assert_non_null(strstr(t->status_message, "repaired 5 times within an hour"));
 	assert_int_equal(s->n_jobs, jobs);
 	assert_true(s->repairs_asked < 20);
-	s->stack.repairs_drift = false;
+	c->w->project->row.drift_policy = DRIFT_REPORT;
 	world_run_ms(c->w, 5000);
-	assert_int_equal(s->stack.status, STACK_DRIFTED);
+	assert_int_equal(t->status, STACK_DRIFTED);
 	free(released);
 }
 
@@ -325,7 +326,7 @@ static void a_node_that_is_down_counts_for_nothing(void **state)
 	world_run_ms(c->w, 2000);
 	assert_int_equal(service(c, "web")->running, 1);
 	assert_int_equal(service(c, "web")->state, SERVICE_DEGRADED);
-	assert_int_equal(c->w->store->stack.status, STACK_DEGRADED);
+	assert_int_equal(world_stack(c->w)->row.status, STACK_DEGRADED);
 }
 
 static void what_hangs_is_not_looked_at_faster(void **state)
@@ -350,7 +351,7 @@ static void an_engine_that_is_away_is_told_once_and_changes_nothing(void **state
 	assert_string_equal(c->why, "the connection was reset");
 	world_run_ms(c->w, 10000);
 	assert_int_equal(c->downs, 1);
-	assert_int_equal(c->w->store->stack.status, STACK_RUNNING);
+	assert_int_equal(world_stack(c->w)->row.status, STACK_RUNNING);
 	c->w->script.at = 0;
 	world_run_ms(c->w, 1500);
 	assert_int_equal(c->ups, 2);
@@ -365,10 +366,10 @@ static void a_database_that_is_away_is_written_later(void **state)
 	c->w->script.only = "db";
 	must(swarm_service_remove(c->w->swarm, "acme-shop_web"));
 	world_run_ms(c->w, 5000);
-	assert_int_equal(c->w->store->stack.status, STACK_RUNNING);
+	assert_int_equal(world_stack(c->w)->row.status, STACK_RUNNING);
 	c->w->script.at = 0;
 	world_run_ms(c->w, 2000);
-	assert_int_equal(c->w->store->stack.status, STACK_DRIFTED);
+	assert_int_equal(world_stack(c->w)->row.status, STACK_DRIFTED);
 }
 
 static void a_stop_waits_for_what_is_under_way(void **state)

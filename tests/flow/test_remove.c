@@ -19,7 +19,7 @@ static const char *const shop = "services:\n"
 
 static struct store_job *submit_remove(struct world *w)
 {
-	return store_submit(w->store, JOB_REMOVE, "{}", 3);
+	return world_submit(w, JOB_REMOVE, "{}", 3);
 }
 
 static const struct scenario removal = {

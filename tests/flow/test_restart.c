@@ -16,7 +16,7 @@ static const char *const shop = "services:\n"
 
 static struct store_job *submit_restart(struct world *w)
 {
-	return store_submit(w->store, JOB_RESTART, "{}", 3);
+	return world_submit(w, JOB_RESTART, "{}", 3);
 }
 
 static const struct scenario restart = {

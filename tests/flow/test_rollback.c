@@ -24,7 +24,7 @@ static const char *const bad = DB "  web:\n"
 
 static struct store_job *submit_bad(struct world *w)
 {
-	return store_deploy(w->store, bad, ON_FAILURE_ROLLBACK, 3);
+	return world_deploy(w, bad, ON_FAILURE_ROLLBACK, 3);
 }
 
 static const struct scenario bad_update = {
@@ -35,7 +35,7 @@ static const struct scenario bad_deploy = {
 /* Runs `text` over what is there. */
 static struct store_job *run(struct world *w, const char *text, enum failure_policy policy)
 {
-	struct store_job *j = store_deploy(w->store, text, policy, 1);
+	struct store_job *j = world_deploy(w, text, policy, 1);
 	world_start(w);
 	world_run(w, j);
 	return j;
@@ -79,8 +79,8 @@ static void a_first_deploy_leaves_nothing(void **state)
 	(void)state;
 	struct world *w = scenario_run(&bad_deploy);
 	assert_string_equal(world_text(w), "");
-	assert_int_equal(w->store->stack.status, STACK_FAILED);
-	assert_in(w->store->status_message, "crash loop");
+	assert_int_equal(world_stack(w)->row.status, STACK_FAILED);
+	assert_in(world_stack(w)->row.status_message, "crash loop");
 	world_destroy(w);
 }
 
@@ -91,12 +91,12 @@ static void the_failure_names_task_node_code_and_log(void **state)
 	w->log = "starting\nboom: no such table\n";
 	struct store_job *j = run(w, bad, ON_FAILURE_ROLLBACK);
 	assert_int_equal(j->row.state, JOB_FAILED);
-	assert_in(j->error, "service web: crash loop: task acme-shop_web.");
-	assert_in(j->error, "on node ");
-	assert_in(j->error, "non-zero exit (1)");
-	assert_in(j->error, "boom: no such table");
-	assert_string_equal(j->error_code, "FAILED_PRECONDITION");
-	assert_null(strstr(j->error, "taking it back failed"));
+	assert_in(j->row.error, "service web: crash loop: task acme-shop_web.");
+	assert_in(j->row.error, "on node ");
+	assert_in(j->row.error, "non-zero exit (1)");
+	assert_in(j->row.error, "boom: no such table");
+	assert_string_equal(j->row.error_code, "FAILED_PRECONDITION");
+	assert_null(strstr(j->row.error, "taking it back failed"));
 	assert_true(world_said(j, "job.failed|"));
 	assert_true(world_said(j, "what was begun is removed"));
 	world_destroy(w);
@@ -117,11 +117,11 @@ static void the_story_has_a_hint_and_fields(void **state)
 	w->log = "one\ntwo \xff\n";
 	w->container = &killed;
 	struct store_job *j = run(w, bad, ON_FAILURE_ROLLBACK);
-	assert_in(j->error, "\n  the kernel killed it: out of memory\n");
-	assert_in(j->error, "\n  hint: it used more memory than deploy.resources.limits.memory");
-	assert_in(j->error, "\n  its health check says (exit code 3):\n    no answer\n");
-	assert_in(j->error, "\n  last lines of its log:\n    one\n    two \xef\xbf\xbd\n");
-	json_t *list = json_loads(j->failures, 0, NULL);
+	assert_in(j->row.error, "\n  the kernel killed it: out of memory\n");
+	assert_in(j->row.error, "\n  hint: it used more memory than deploy.resources.limits.memory");
+	assert_in(j->row.error, "\n  its health check says (exit code 3):\n    no answer\n");
+	assert_in(j->row.error, "\n  last lines of its log:\n    one\n    two \xef\xbf\xbd\n");
+	json_t *list = json_loadb(j->row.failures.ptr, j->row.failures.len, 0, NULL);
 	assert_int_equal(json_array_size(list), 1);
 	const json_t *f = json_array_get(list, 0);
 	assert_string_equal(json_string_value(json_object_get(f, "service")), "web");
@@ -144,7 +144,7 @@ static void no_node_and_no_image_are_explained(void **state)
 		"services:\n"
 		"  web: {image: 'x:reject'}\n",
 		ON_FAILURE_ROLLBACK);
-	assert_in(j->error, "\n  the registry says: authentication required\n  hint: the registry does not let");
+	assert_in(j->row.error, "\n  the registry says: authentication required\n  hint: the registry does not let");
 	world_destroy(w);
 	w = world_create();
 	j = run(w,
@@ -153,9 +153,9 @@ static void no_node_and_no_image_are_explained(void **state)
 		"    image: 'x:nonode'\n"
 		"    deploy: {placement: {constraints: [node.labels.disk==ssd]}}\n",
 		ON_FAILURE_ROLLBACK);
-	assert_in(j->error, "\n  node alpha: node.labels.disk==ssd is not met (it has none)\n");
-	assert_in(j->error, "\n  node beta: node.labels.disk==ssd is not met (it has none)\n");
-	assert_in(j->error, "\n  hint: no node meets the placement constraints");
+	assert_in(j->row.error, "\n  node alpha: node.labels.disk==ssd is not met (it has none)\n");
+	assert_in(j->row.error, "\n  node beta: node.labels.disk==ssd is not met (it has none)\n");
+	assert_in(j->row.error, "\n  hint: no node meets the placement constraints");
 	world_destroy(w);
 }
 
@@ -166,7 +166,7 @@ static void a_log_that_never_ends_is_not_waited_for(void **state)
 	w->logs_hang = true;
 	uint64_t before = loop_now_ms(w->loop);
 	struct store_job *j = run(w, bad, ON_FAILURE_ROLLBACK);
-	assert_in(j->error, "crash loop");
+	assert_in(j->row.error, "crash loop");
 	assert_true(loop_now_ms(w->loop) - before < 60000);
 	world_destroy(w);
 }
@@ -183,10 +183,10 @@ static void what_the_engine_rolled_back_has_failed(void **state)
 		   "    deploy: {update_config: {failure_action: rollback, monitor: 1s}}\n",
 		ON_FAILURE_ROLLBACK);
 	assert_int_equal(j->row.state, JOB_FAILED);
-	assert_in(j->error, "service web: the Engine's update is rollback_");
-	assert_null(strstr(j->error, "taking it back failed"));
+	assert_in(j->row.error, "service web: the Engine's update is rollback_");
+	assert_null(strstr(j->row.error, "taking it back failed"));
 	assert_string_equal(world_text(w), before);
-	assert_int_equal(w->store->stack.status, STACK_RUNNING);
+	assert_int_equal(world_stack(w)->row.status, STACK_RUNNING);
 	world_destroy(w);
 }
 
@@ -199,11 +199,11 @@ static void pausing_leaves_everything_as_it_is(void **state)
 	assert_int_equal(j->row.state, JOB_FAILED);
 	assert_in(world_text(w), "nginx:crash");
 	assert_in(world_text(w), "acme-shop_cache");
-	assert_int_equal(w->store->stack.status, STACK_DEGRADED);
-	assert_in(w->store->status_message,
+	assert_int_equal(world_stack(w)->row.status, STACK_DEGRADED);
+	assert_in(world_stack(w)->row.status_message,
 		"; left as it is; next: deploy again, or skep stack rollback shop (to release 1)");
-	assert_in(j->error, "\nleft as it is");
-	assert_int_equal(store_active(w->store), 1);
+	assert_in(j->row.error, "\nleft as it is");
+	assert_int_equal(world_active(w), 1);
 	world_destroy(w);
 }
 
@@ -222,17 +222,17 @@ static void continuing_goes_on_with_the_others(void **state)
 		   "networks: {gone: {}}\n",
 		ON_FAILURE_CONTINUE);
 	assert_int_equal(j->row.state, JOB_FAILED);
-	assert_in(j->error, "service web: the Engine's update is paused: task");
-	assert_in(j->error, "service front: not brought to the release: it depends on web, which failed");
-	assert_in(j->error, "service far: not brought to the release: it depends on front");
-	assert_null(strstr(j->error, "service worker:"));
-	assert_null(strstr(j->error, "service db:"));
-	assert_in(j->error, "left as it is");
+	assert_in(j->row.error, "service web: the Engine's update is paused: task");
+	assert_in(j->row.error, "service front: not brought to the release: it depends on web, which failed");
+	assert_in(j->row.error, "service far: not brought to the release: it depends on front");
+	assert_null(strstr(j->row.error, "service worker:"));
+	assert_null(strstr(j->row.error, "service db:"));
+	assert_in(j->row.error, "left as it is");
 	assert_in(world_text(w), "service acme-shop_worker worker:2 1/1");
 	assert_in(world_text(w), "service acme-shop_cache redis:1 1/1");
 	assert_null(strstr(world_text(w), "acme-shop_front"));
-	assert_int_equal(w->store->stack.status, STACK_DEGRADED);
-	assert_int_equal(store_active(w->store), 1);
+	assert_int_equal(world_stack(w)->row.status, STACK_DEGRADED);
+	assert_int_equal(world_active(w), 1);
 	world_destroy(w);
 }
 
@@ -248,10 +248,10 @@ static void continuing_leaves_a_refused_service_behind(void **state)
 	json_decref(spec);
 	struct store_job *j = run(w, good, ON_FAILURE_CONTINUE);
 	assert_int_equal(j->row.state, JOB_FAILED);
-	assert_in(j->error, "service web: service acme-shop_web: name conflicts with an existing object");
+	assert_in(j->row.error, "service web: service acme-shop_web: name conflicts with an existing object");
 	assert_in(world_text(w), "service acme-shop_worker worker:1 1/1");
 	assert_in(world_text(w), "service acme-shop_web theirs:1 1/1");
-	assert_int_equal(w->store->stack.status, STACK_FAILED); /* it has no good release yet */
+	assert_int_equal(world_stack(w)->row.status, STACK_FAILED); /* it has no good release yet */
 	world_destroy(w);
 }
 
@@ -262,18 +262,18 @@ static void cancelling_takes_back_what_was_to_be_left(void **state)
 	struct world *w = world_create();
 	world_prepare(w, good);
 	char *before = world_text(w);
-	struct store_job *j = store_deploy(w->store, bad, ON_FAILURE_PAUSE, 1);
+	struct store_job *j = world_deploy(w, bad, ON_FAILURE_PAUSE, 1);
 	struct world_daemon *d = world_start(w);
 	world_wake(w);
-	while (strcmp(j->step, "services") != 0)
+	while (strcmp(j->row.step, "services") != 0)
 		world_turn(w);
-	store_cancel(w->store, j);
+	world_cancel(w, j);
 	job_worker_cancel(d->worker, j->row.id.text);
 	world_run(w, j);
 	world_run_ms(w, 2000);
 	assert_int_equal(j->row.state, JOB_CANCELLED);
 	assert_string_equal(world_text(w), before);
-	assert_int_equal(w->store->stack.status, STACK_RUNNING);
+	assert_int_equal(world_stack(w)->row.status, STACK_RUNNING);
 	world_destroy(w);
 }
 
@@ -301,7 +301,7 @@ static void each_way_not_to_run_is_told(void **state)
 				cases[i].image, cases[i].deploy);
 		struct store_job *j = run(w, text, ON_FAILURE_ROLLBACK);
 		assert_int_equal(j->row.state, JOB_FAILED);
-		assert_in(j->error, cases[i].says);
+		assert_in(j->row.error, cases[i].says);
 		assert_string_equal(world_text(w), "");
 		world_destroy(w);
 	}
@@ -326,10 +326,10 @@ static void jobs_and_what_others_wait_for_may_end(void **state)
 		"    image: agent:1\n"
 		"    deploy: {mode: global}\n",
 		ON_FAILURE_ROLLBACK);
-	assert_string_equal(j->error, "");
+	assert_string_equal(j->row.error, "");
 	assert_int_equal(j->row.state, JOB_SUCCEEDED);
-	assert_string_equal(j->message, "2 services run, 2 complete");
-	const struct db_stack *s = &w->store->stack;
+	assert_string_equal(j->row.message, "2 services run, 2 complete");
+	const struct db_stack *s = &world_stack(w)->row;
 	assert_int_equal(s->n_services, 4);
 	for (size_t i = 0; i < 4; i++) {
 		bool ends = strstr(s->services[i].image, "once") != NULL;
@@ -351,7 +351,7 @@ static void what_is_not_ours_is_left_alone(void **state)
 	json_decref(spec);
 	struct store_job *j = run(w, good, ON_FAILURE_ROLLBACK);
 	assert_int_equal(j->row.state, JOB_FAILED);
-	assert_in(j->error, "acme-shop_web exists and is not this stack's");
+	assert_in(j->row.error, "acme-shop_web exists and is not this stack's");
 	world_run_ms(w, 1000);
 	assert_string_equal(world_text(w), "service acme-shop_web theirs:1 1/1\n");
 	world_destroy(w);
@@ -361,15 +361,15 @@ static void a_service_that_vanishes_meanwhile_has_failed(void **state)
 {
 	(void)state;
 	struct world *w = world_create();
-	struct store_job *j = store_deploy(w->store, good, ON_FAILURE_ROLLBACK, 1);
+	struct store_job *j = world_deploy(w, good, ON_FAILURE_ROLLBACK, 1);
 	world_start(w);
-	while (strcmp(j->step, "services") != 0)
+	while (strcmp(j->row.step, "services") != 0)
 		world_turn(w);
 	struct status st = swarm_service_remove(w->swarm, "acme-shop_web");
 	assert_int_equal(st.code, ST_OK);
 	world_run(w, j);
 	assert_int_equal(j->row.state, JOB_FAILED);
-	assert_in(j->error, "service web: the service is gone: somebody else removed it");
+	assert_in(j->row.error, "service web: the service is gone: somebody else removed it");
 	world_run_ms(w, 1000);
 	assert_string_equal(world_text(w), "");
 	world_destroy(w);
@@ -381,11 +381,11 @@ static void what_a_later_owner_has_written_is_his(void **state)
 {
 	(void)state;
 	struct world *w = world_create();
-	struct store_job *j = store_deploy(w->store, good, ON_FAILURE_ROLLBACK, 1);
+	struct store_job *j = world_deploy(w, good, ON_FAILURE_ROLLBACK, 1);
 	const char *id = "";
 	json_t *spec = json_pack("{s:s, s:{s:s, s:s, s:s, s:s}, s:{s:{s:s}}}", "Name",
 		"acme-shop_db", "Labels", "com.docker.stack.namespace", "acme-shop", LABEL_STACK,
-		w->store->stack.id.text, LABEL_JOB, j->row.id.text, LABEL_EPOCH, "99",
+		world_stack(w)->row.id.text, LABEL_JOB, j->row.id.text, LABEL_EPOCH, "99",
 		"TaskTemplate", "ContainerSpec", "Image", "later:1");
 	struct status st = swarm_service_create(w->swarm, spec, &id);
 	assert_int_equal(st.code, ST_OK);
@@ -417,7 +417,7 @@ static void what_is_still_in_use_is_left_behind(void **state)
 	assert_int_equal(st.code, ST_OK);
 	json_decref(spec);
 	struct store_job *j = run(w, DB, ON_FAILURE_ROLLBACK);
-	assert_string_equal(j->error, "");
+	assert_string_equal(j->row.error, "");
 	assert_int_equal(j->row.state, JOB_SUCCEEDED);
 	assert_true(world_said(j, "left behind: acme-shop_back") || world_said(j, "left behind: "));
 	assert_in(world_text(w), "network acme-shop_back\n");
@@ -434,8 +434,8 @@ static void an_engine_that_stays_away_is_told_with_its_words(void **state)
 	w->script.only = "docker";
 	struct store_job *j = run(w, good, ON_FAILURE_ROLLBACK);
 	assert_int_equal(j->row.state, JOB_FAILED);
-	assert_in(j->error, "took longer than 120 s: nobody answers");
-	assert_string_equal(j->error_code, "UNAVAILABLE");
+	assert_in(j->row.error, "took longer than 120 s: nobody answers");
+	assert_string_equal(j->row.error_code, "UNAVAILABLE");
 	world_destroy(w);
 }
 
@@ -443,9 +443,9 @@ static void an_engine_that_goes_away_for_good_in_the_middle_too(void **state)
 {
 	(void)state;
 	struct world *w = world_create();
-	struct store_job *j = store_deploy(w->store, good, ON_FAILURE_ROLLBACK, 1);
+	struct store_job *j = world_deploy(w, good, ON_FAILURE_ROLLBACK, 1);
 	world_start(w);
-	while (strcmp(j->step, "assign_networks") != 0)
+	while (strcmp(j->row.step, "assign_networks") != 0)
 		world_turn(w);
 	w->script.at = w->script.calls + 1;
 	w->script.last = UINT32_MAX;
@@ -453,9 +453,9 @@ static void an_engine_that_goes_away_for_good_in_the_middle_too(void **state)
 	w->script.only = "docker";
 	world_run(w, j);
 	assert_int_equal(j->row.state, JOB_FAILED);
-	assert_in(j->error, "step \"networks\" took longer than 600 s: ");
-	assert_in(j->error, "nobody answers");
-	assert_in(j->error, "taking it back failed too: ");
+	assert_in(j->row.error, "step \"networks\" took longer than 600 s: ");
+	assert_in(j->row.error, "nobody answers");
+	assert_in(j->row.error, "taking it back failed too: ");
 	world_destroy(w);
 }
 
@@ -465,7 +465,7 @@ static void the_reason_outlives_the_daemon(void **state)
 	(void)state;
 	struct world *w = world_create();
 	world_prepare(w, good);
-	struct store_job *j = store_deploy(w->store, bad, ON_FAILURE_ROLLBACK, 3);
+	struct store_job *j = world_deploy(w, bad, ON_FAILURE_ROLLBACK, 3);
 	struct world_daemon *d = world_start(w);
 	while (!j->row.undoing)
 		world_turn(w);
@@ -475,10 +475,10 @@ static void the_reason_outlives_the_daemon(void **state)
 	world_run(w, j);
 	assert_int_equal(j->row.state, JOB_FAILED);
 	assert_int_equal(j->row.attempt, 1);
-	assert_in(j->error, "non-zero exit (1)");
-	assert_in(j->error, "\nwent back: release 1 runs again");
-	assert_string_equal(j->error_code, "FAILED_PRECONDITION");
-	assert_in(j->failures, "\"exit_code\":1");
+	assert_in(j->row.error, "non-zero exit (1)");
+	assert_in(j->row.error, "\nwent back: release 1 runs again");
+	assert_string_equal(j->row.error_code, "FAILED_PRECONDITION");
+	assert_in(j->row.failures.ptr, "\"exit_code\":1");
 	assert_in(world_text(w), "nginx:1 2/2");
 	world_destroy(w);
 }
@@ -493,13 +493,13 @@ static void the_way_back_may_fail_too(void **state)
 	w->swarm->crashes = "nginx:1";
 	struct store_job *j = run(w, bad, ON_FAILURE_ROLLBACK);
 	assert_int_equal(j->row.state, JOB_FAILED);
-	const char *second = strstr(j->error, "\ntaking it back failed too: service web: ");
+	const char *second = strstr(j->row.error, "\ntaking it back failed too: service web: ");
 	assert_non_null(second);
-	assert_ptr_equal(strstr(j->error, "service web: "), j->error);
-	assert_int_equal(w->store->stack.status, STACK_DEGRADED);
-	assert_in(w->store->status_message, "service web: the Engine's update is paused");
-	assert_in(w->store->status_message, "; going back to release 1 failed too: service web: ");
-	assert_in(w->store->status_message,
+	assert_ptr_equal(strstr(j->row.error, "service web: "), j->row.error);
+	assert_int_equal(world_stack(w)->row.status, STACK_DEGRADED);
+	assert_in(world_stack(w)->row.status_message, "service web: the Engine's update is paused");
+	assert_in(world_stack(w)->row.status_message, "; going back to release 1 failed too: service web: ");
+	assert_in(world_stack(w)->row.status_message,
 		"; next: mend that, then skep stack rollback shop --to 1");
 	world_run_ms(w, 1000);
 	assert_null(strstr(world_text(w), "acme-shop_cache"));
@@ -519,8 +519,8 @@ static void what_is_never_found_is_believed_at_last(void **state)
 	uint64_t before = loop_now_ms(w->loop);
 	struct store_job *j = run(w, good, ON_FAILURE_ROLLBACK);
 	assert_int_equal(j->row.state, JOB_FAILED);
-	assert_string_equal(j->error_code, "NOT_FOUND");
-	assert_in(j->error, "service acme-shop_db: it is not there");
+	assert_string_equal(j->row.error_code, "NOT_FOUND");
+	assert_in(j->row.error, "service acme-shop_db: it is not there");
 	assert_in_range(loop_now_ms(w->loop) - before, 5000, 20000);
 	assert_string_equal(world_text(w), "");
 	world_destroy(w);
@@ -534,7 +534,7 @@ static void progress_only_grows_and_says_each_thing_once(void **state)
 		run(w, DB "  web: {image: 'nginx:1', depends_on: [db]}\n", ON_FAILURE_ROLLBACK);
 	assert_int_equal(j->row.state, JOB_SUCCEEDED);
 	assert_false(j->percent_fell);
-	assert_string_equal(j->message, "2 services run");
+	assert_string_equal(j->row.message, "2 services run");
 	struct str rest = buf_str(&j->events), before = {0};
 	unsigned twice = 0;
 	while (rest.len > 0) {

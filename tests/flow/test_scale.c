@@ -16,7 +16,7 @@ static const char *const shop = "services:\n"
 
 static struct store_job *submit_scale(struct world *w)
 {
-	return store_submit(w->store, JOB_SCALE, "{\"replicas\": {\"web\": 4, \"db\": 0}}", 3);
+	return world_submit(w, JOB_SCALE, "{\"replicas\": {\"web\": 4, \"db\": 0}}", 3);
 }
 
 static const struct scenario scale = {.name = "scale", .prepared = shop, .submit = submit_scale};

@@ -47,7 +47,7 @@ static struct store_job *run(struct world *w, struct store_job *j, const char *c
 
 static struct store_job *update(struct world *w)
 {
-	return store_deploy(w->store, after, ON_FAILURE_ROLLBACK, 3);
+	return world_deploy(w, after, ON_FAILURE_ROLLBACK, 3);
 }
 
 static void one_death_is_gone_over(void **state)
@@ -68,9 +68,9 @@ static void then_it_is_taken_back(void **state)
 	/* the second death is in the watching */
 	struct store_job *j = run(w, update(w), "docker task_list", 2);
 	assert_int_equal(j->row.state, JOB_FAILED);
-	assert_non_null(strstr(j->error, "2 daemons have died over this job, the last one at step"));
-	assert_int_equal(store_active(w->store), 1);
-	assert_int_equal(w->store->stack.status, STACK_RUNNING);
+	assert_non_null(strstr(j->row.error, "2 daemons have died over this job, the last one at step"));
+	assert_int_equal(world_active(w), 1);
+	assert_int_equal(world_stack(w)->row.status, STACK_RUNNING);
 	world_run_ms(w, 2000);
 	assert_string_equal(world_text(w), "network acme-shop_default\n"
 					   "service acme-shop_web nginx:1 1/1 acme-shop_default\n");
@@ -85,7 +85,7 @@ static void in_the_end_it_is_given_up(void **state)
 	struct store_job *j = run(w, update(w), "docker task_list", 5);
 	assert_int_equal(j->row.state, JOB_FAILED);
 	assert_int_equal(j->row.takeovers, 3);
-	assert_non_null(strstr(j->error, "3 daemons have died over this job and over taking it back: it "
+	assert_non_null(strstr(j->row.error, "3 daemons have died over this job and over taking it back: it "
 					 "is given up as it is; deploy the stack again"));
 	world_destroy(w);
 }
@@ -97,7 +97,7 @@ static void one_that_never_begins_is_just_ended(void **state)
 	world_prepare(w, before);
 	struct store_job *j = run(w, update(w), "docker network_list", 2);
 	assert_int_equal(j->row.state, JOB_FAILED);
-	assert_non_null(strstr(j->error, "2 daemons have died over this job: it is given up"));
+	assert_non_null(strstr(j->row.error, "2 daemons have died over this job: it is given up"));
 	assert_null(strstr(world_writes(w), "docker"));
 	world_destroy(w);
 }

@@ -36,12 +36,12 @@ static const char *const new_shop = "services:\n"
 
 static struct store_job *submit_update(struct world *w)
 {
-	return store_deploy(w->store, new_shop, ON_FAILURE_ROLLBACK, 3);
+	return world_deploy(w, new_shop, ON_FAILURE_ROLLBACK, 3);
 }
 
 static struct store_job *submit_same(struct world *w)
 {
-	return store_deploy(w->store, old_shop, ON_FAILURE_ROLLBACK, 3);
+	return world_deploy(w, old_shop, ON_FAILURE_ROLLBACK, 3);
 }
 
 static const struct scenario update = {
@@ -84,7 +84,7 @@ static void the_same_release_writes_nothing_to_the_engine(void **state)
 	assert_null(strstr(w->script.trace.ptr, "_create"));
 	assert_null(strstr(w->script.trace.ptr, "_update"));
 	assert_null(strstr(w->script.trace.ptr, "_remove"));
-	assert_int_equal(store_active(w->store), 2);
+	assert_int_equal(world_active(w), 2);
 	world_destroy(w);
 }
 

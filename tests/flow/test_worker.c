@@ -102,7 +102,6 @@ static int setup(void **state)
 	struct world *w = world_create();
 	memset(&play, 0, sizeof(play));
 	w->kinds = kinds;
-	w->store->many_stacks = true;
 	*state = w;
 	return 0;
 }
@@ -116,7 +115,7 @@ static int teardown(void **state)
 
 static struct store_job *submit(struct world *w)
 {
-	return store_submit(w->store, JOB_SCALE, "{}", 3);
+	return world_submit(w, JOB_SCALE, "{}", 3);
 }
 
 static void run_until(struct world *w, const char *log)
@@ -160,7 +159,7 @@ static void a_job_is_run_when_it_is_due(void **state)
 {
 	struct world *w = *state;
 	struct store_job *j = submit(w);
-	j->run_ms = loop_now_ms(w->loop) + 3000;
+	j->row.run_us = store_now_us(w->store) + 3000000;
 	world_start(w);
 	world_run_ms(w, 2900);
 	assert_int_equal(j->row.state, JOB_PENDING);
@@ -188,7 +187,7 @@ static void a_wake_during_a_claim_is_not_lost(void **state)
 	struct world *w = *state;
 	world_start(w); /* its first claim is under way */
 	struct store_job *j = submit(w);
-	j->run_ms = 0;
+	j->row.run_us = 0;
 	uint64_t before = loop_now_ms(w->loop);
 	world_run(w, j);
 	assert_int_equal(loop_now_ms(w->loop), before);
@@ -210,11 +209,11 @@ static void a_claim_whose_reply_is_lost_is_repeated(void **state)
 static void a_kind_that_is_not_built_here_fails(void **state)
 {
 	struct world *w = *state;
-	struct store_job *j = store_submit(w->store, JOB_BUILD, "{}", 3);
+	struct store_job *j = world_submit(w, JOB_BUILD, "{}", 3);
 	world_start(w);
 	world_run(w, j);
 	assert_int_equal(j->row.state, JOB_FAILED);
-	assert_string_equal(j->error_code, "UNIMPLEMENTED");
+	assert_string_equal(j->row.error_code, "UNIMPLEMENTED");
 }
 
 /* ---- failing ---- */
@@ -236,7 +235,7 @@ static void what_may_pass_is_tried_again_later_and_later(void **state)
 	assert_int_equal(j->row.attempt, 3);
 	assert_in_range(second - first, 750, 1260);
 	assert_in_range(loop_now_ms(w->loop) - second, 1500, 2510);
-	assert_string_equal(j->error, "");
+	assert_string_equal(j->row.error, "");
 }
 
 static void but_not_for_ever(void **state)
@@ -250,8 +249,8 @@ static void but_not_for_ever(void **state)
 	world_run(w, j);
 	assert_int_equal(j->row.state, JOB_FAILED);
 	assert_int_equal(j->row.attempt, 3);
-	assert_string_equal(j->error, "one failed");
-	assert_string_equal(j->error_code, "UNAVAILABLE");
+	assert_string_equal(j->row.error, "one failed");
+	assert_string_equal(j->row.error_code, "UNAVAILABLE");
 }
 
 static void what_cannot_pass_fails_at_once(void **state)
@@ -314,13 +313,13 @@ static void cancelled_in_the_middle_it_is_taken_back(void **state)
 	run_until(w, "see one ");
 	world_run_ms(w, 100);
 	play.slow = NULL;
-	store_cancel(w->store, j);
+	world_cancel(w, j);
 	job_worker_cancel(d->worker, j->row.id.text);
 	job_worker_cancel(d->worker, j->row.id.text);
 	world_run(w, j);
 	assert_log("see one -two -one ");
 	assert_int_equal(j->row.state, JOB_CANCELLED);
-	assert_string_equal(j->error_code, "CANCELLED");
+	assert_string_equal(j->row.error_code, "CANCELLED");
 }
 
 static void a_cancel_that_nobody_announces_is_found_with_the_lease(void **state)
@@ -331,7 +330,7 @@ static void a_cancel_that_nobody_announces_is_found_with_the_lease(void **state)
 	play.slow_ms = 60000;
 	world_start(w);
 	run_until(w, "see one ");
-	store_cancel(w->store, j);
+	world_cancel(w, j);
 	world_run(w, j);
 	assert_int_equal(j->row.state, JOB_CANCELLED);
 }
@@ -348,11 +347,11 @@ static void a_failure_stays_one_when_it_is_cancelled_late(void **state)
 	play.slow = "one";
 	play.slow_ms = 5000;
 	run_until(w, "see one two three -two ");
-	store_cancel(w->store, j);
+	world_cancel(w, j);
 	job_worker_cancel(d->worker, j->row.id.text);
 	world_run(w, j);
 	assert_int_equal(j->row.state, JOB_FAILED);
-	assert_string_equal(j->error, "three failed");
+	assert_string_equal(j->row.error, "three failed");
 }
 
 static void behind_the_last_step_it_is_too_late(void **state)
@@ -364,7 +363,7 @@ static void behind_the_last_step_it_is_too_late(void **state)
 	struct world_daemon *d = world_start(w);
 	run_until(w, "see one two ");
 	world_run_ms(w, 500);
-	store_cancel(w->store, j);
+	world_cancel(w, j);
 	job_worker_cancel(d->worker, j->row.id.text);
 	world_run(w, j);
 	assert_int_equal(j->row.state, JOB_SUCCEEDED);
@@ -381,7 +380,7 @@ static void also_for_the_daemon_that_takes_over(void **state)
 	run_until(w, "see one two ");
 	world_run_ms(w, 500);
 	world_kill(w, d);
-	store_cancel(w->store, j);
+	world_cancel(w, j);
 	world_start(w);
 	world_run(w, j);
 	assert_int_equal(j->row.state, JOB_SUCCEEDED);
@@ -410,7 +409,7 @@ static void cancelled_in_its_first_step_by_another_daemon(void **state)
 	run_until(w, "see ");
 	world_run_ms(w, 500);
 	world_kill(w, d);
-	store_cancel(w->store, j);
+	world_cancel(w, j);
 	play.slow = NULL;
 	world_start(w);
 	world_run(w, j);
@@ -447,7 +446,7 @@ static void a_lease_that_cannot_be_renewed_ends_the_run_in_time(void **state)
 	w->script.only = "db renew";
 	while (job_worker_running(d->worker) > 0)
 		world_turn(w);
-	assert_true(loop_now_ms(w->loop) < j->lease_ms);
+	assert_true(store_now_us(w->store) < j->lease_us);
 	assert_int_equal(j->row.state, JOB_RUNNING);
 	w->script.at = 0;
 	play.slow = NULL;
@@ -507,7 +506,7 @@ static void draining_lets_short_jobs_end(void **state)
 	later = submit(w);
 	world_run_ms(w, 10);
 	assert_int_equal(later->row.state, JOB_PENDING);
-	store_cancel(w->store, later);
+	world_cancel(w, later);
 }
 
 static void and_hands_long_ones_back(void **state)
@@ -521,7 +520,7 @@ static void and_hands_long_ones_back(void **state)
 	world_drain(w, d, 5000);
 	assert_int_equal(j->row.state, JOB_PENDING);
 	assert_int_equal(j->row.attempt, 0);
-	assert_string_equal(j->step, "one");
+	assert_string_equal(j->row.step, "one");
 	play.slow = NULL;
 	world_start(w);
 	world_run(w, j);
@@ -540,7 +539,7 @@ static void a_claim_that_answers_while_draining_is_handed_back(void **state)
 	world_drain(w, d, 60000);
 	assert_int_equal(j->row.state, JOB_PENDING);
 	assert_int_equal(j->row.attempt, 0);
-	store_cancel(w->store, j);
+	world_cancel(w, j);
 }
 
 /* ---- a database that is away, or refuses ---- */

@@ -5,14 +5,16 @@
 #include "base/mem.h"
 
 #define SLOW_MS 2000
+#define FOR_EVER (UINT64_C(1000) * 3600 * 24 * 365)
 
 const char *const fault_names[FAULT_COUNT] = {"none", "refused", "lost", "conflict", "gone",
 	"internal", "slow", "silent", "done and silent", "truncated"};
 
-void fake_front_init(struct fake_front *f, struct fake_script *s, const char *what,
+void fake_front_init(struct fake_front *f, struct fake_script *s, struct loop *l, const char *what,
 	uint64_t deadline_ms, enum st_code dead_code)
 {
 	*f = (struct fake_front){.script = s,
+		.loop = l ? l : s->loop,
 		.what = what,
 		.deadline_ms = deadline_ms,
 		.late_code = ST_DEADLINE_EXCEEDED,
@@ -20,19 +22,37 @@ void fake_front_init(struct fake_front *f, struct fake_script *s, const char *wh
 	list_init(&f->calls);
 }
 
+/* ---- ending early ---- */
+
 static void cut(struct fake_call *c, const struct status *st)
 {
 	c->cut = true;
 	c->st = *st;
+	if (!c->plan.outlives_front)
+		timer_stop(&c->effect_timer);
 	timer_set(&c->timer, 0);
+}
+
+static void cut_all(struct fake_front *f, const struct status *st)
+{
+	list_for_each (&f->calls, n) {
+		struct fake_call *c = container_of(n, struct fake_call, node);
+		if (!c->cut)
+			cut(c, st);
+	}
 }
 
 void fake_front_kill(struct fake_front *f)
 {
 	struct status st = status_err(f->dead_code, "the daemon is dead");
 	f->dead = true;
-	list_for_each (&f->calls, n)
-		cut(container_of(n, struct fake_call, node), &st);
+	cut_all(f, &st);
+}
+
+void fake_front_disconnect(struct fake_front *f)
+{
+	struct status st = status_err(ST_UNAVAILABLE, "the connection was lost");
+	cut_all(f, &st);
 }
 
 void fake_call_cancel(struct fake_call *c)
@@ -42,26 +62,81 @@ void fake_call_cancel(struct fake_call *c)
 		cut(c, &st);
 }
 
-static void on_answer(struct timer *t)
+void fake_call_hang(struct fake_call *c)
 {
-	struct fake_call *c = container_of(t, struct fake_call, timer);
-	if (c->fault == FAULT_SLOW && !c->cut)
-		c->st = c->effect(c);
-	list_remove(&c->node);
-	c->deliver(c, &c->st);
+	if (!c->cut)
+		timer_set(&c->timer, FOR_EVER);
+}
+
+/* ---- the answer ---- */
+
+static void free_call(struct fake_call *c)
+{
 	arena_destroy(c->arena);
 	free(c);
 }
 
-struct fake_call *fake_call_new(struct fake_front *f)
+static void on_answer(struct timer *t)
 {
-	struct fake_call *c = mem_new(struct fake_call);
-	c->front = f;
-	c->arena = arena_create();
-	timer_init(&c->timer, f->script->loop, on_answer);
-	list_push(&f->calls, &c->node);
-	return c;
+	struct fake_call *c = container_of(t, struct fake_call, timer);
+	const struct fake_script *s = c->front->script;
+	if (c->plan.fault == FAULT_SLOW && !c->cut && !s->plan)
+		c->st = c->effect(c);
+	list_remove(&c->node);
+	c->delivered = true;
+	if (s->watch && !c->front->dead)
+		s->watch(s->data, c, FAKE_ANSWERED);
+	c->deliver(c, &c->st);
+	if (!timer_is_set(&c->effect_timer))
+		free_call(c);
 }
+
+/* ---- in a simulation ---- */
+
+static uint64_t in_daemon_time(const struct fake_call *c, uint64_t ms)
+{
+	return loop_now_ms(c->front->script->loop) + ms;
+}
+
+static void answer_at(struct fake_call *c, uint64_t at)
+{
+	uint64_t now = loop_now_ms(c->front->loop);
+	timer_set(&c->timer, at > now ? at - now : 0);
+}
+
+static void on_effect(struct timer *t)
+{
+	struct fake_call *c = container_of(t, struct fake_call, effect_timer);
+	const struct fake_script *s = c->front->script;
+	bool reached = c->plan.fault != FAULT_REFUSED && c->plan.fault != FAULT_SILENT;
+	bool silent = c->plan.fault == FAULT_SILENT || c->plan.fault == FAULT_DONE_SILENT;
+	struct status st = reached ? c->effect(c) : status_err(ST_UNAVAILABLE, "nobody answers");
+	if (reached)
+		s->watch(s->data, c, FAKE_DONE);
+	if (c->delivered) {
+		free_call(c);
+		return;
+	}
+	uint64_t at = in_daemon_time(c, c->plan.reply_ms);
+	if (c->cut || silent || at >= c->timer.node.key)
+		return; /* what it ends with stands already */
+	c->st = st;
+	if (c->plan.fault == FAULT_LOST)
+		c->st = status_err(ST_UNAVAILABLE, "the connection was lost");
+	answer_at(c, at);
+}
+
+static void start_planned(struct fake_call *c, uint64_t ms)
+{
+	struct fake_script *s = c->front->script;
+	s->plan(s->data, c, &c->plan);
+	c->st = status_err(c->front->late_code, "no answer in time");
+	timer_set(&c->effect_timer, c->plan.effect_ms);
+	answer_at(c, in_daemon_time(c, ms ? ms : c->front->deadline_ms));
+	s->watch(s->data, c, FAKE_SENT);
+}
+
+/* ---- in a flow test ---- */
 
 static enum fault fault_of(struct fake_script *s, const char *name)
 {
@@ -75,7 +150,7 @@ static enum fault fault_of(struct fake_script *s, const char *name)
 /* Sets what the call ends with; returns after how many ms. */
 static uint64_t act(struct fake_call *c, const char *name, uint64_t ms)
 {
-	switch (c->fault) {
+	switch (c->plan.fault) {
 	case FAULT_REFUSED:
 		c->st = status_err(ST_UNAVAILABLE, "nobody answers");
 		return 0;
@@ -116,30 +191,43 @@ static uint64_t act(struct fake_call *c, const char *name, uint64_t ms)
 	return ms ? ms : c->front->deadline_ms;
 }
 
+/* ---- both ---- */
+
+struct fake_call *fake_call_new(struct fake_front *f)
+{
+	struct fake_call *c = mem_new(struct fake_call);
+	c->front = f;
+	c->arena = arena_create();
+	timer_init(&c->timer, f->loop, on_answer);
+	timer_init(&c->effect_timer, f->script->loop, on_effect);
+	list_push(&f->calls, &c->node);
+	return c;
+}
+
 void fake_call_start(struct fake_call *c, uint64_t ms, struct status (*effect)(struct fake_call *c),
 	void (*deliver)(struct fake_call *c, const struct status *st), const char *fmt, ...)
 {
 	struct fake_script *s = c->front->script;
-	struct buf name = {0};
 	va_list ap;
 	va_start(ap, fmt);
-	buf_fmt(&name, "%s ", c->front->what);
-	buf_vfmt(&name, fmt, ap);
+	const char *words = arena_vfmt(c->arena, fmt, ap);
 	va_end(ap);
+	c->name = arena_fmt(c->arena, "%s %s", c->front->what, words);
 	c->effect = effect;
 	c->deliver = deliver;
 	unsigned number = ++s->calls;
 	if (c->front->dead) {
 		struct status st = status_err(c->front->dead_code, "the daemon is dead");
 		cut(c, &st);
+	} else if (s->plan) {
+		start_planned(c, ms);
 	} else {
-		buf_fmt(&s->trace, "%s\n", name.ptr);
-		c->fault = fault_of(s, name.ptr);
-		timer_set(&c->timer, act(c, name.ptr, ms));
+		buf_fmt(&s->trace, "%s\n", c->name);
+		c->plan.fault = fault_of(s, c->name);
+		timer_set(&c->timer, act(c, c->name, ms));
 		if (s->after)
-			s->after(s->data, number, name.ptr);
+			s->after(s->data, number, c->name);
 	}
-	buf_finish(&name);
 }
 
 char *fake_trace(const struct fake_script *s, struct arena *a, const char *const *words)

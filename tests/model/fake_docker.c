@@ -581,9 +581,8 @@ static struct docker_call *logs(
 	c->done = (void (*)(void))done;
 	c->data = data;
 	fake_call_start(c, ms, read_log, deliver_log, "logs");
-	if (fake(d)->logs_hang &&
-		!c->cut) /* opened in time: the deadline is over, the stream is not */
-		timer_set(&c->timer, UINT64_C(1000) * 3600 * 24 * 365);
+	if (fake(d)->logs_hang) /* opened in time: the deadline is over, the stream is not */
+		fake_call_hang(c);
 	return handle(c);
 }
 
@@ -651,8 +650,9 @@ static const struct docker_ops ops = {
 	.events_stop = events_stop,
 };
 
-void fake_docker_init(struct fake_docker *d, struct fake_script *s, struct swarm *w)
+void fake_docker_init(
+	struct fake_docker *d, struct fake_script *s, struct loop *l, struct swarm *w)
 {
 	*d = (struct fake_docker){.base = {.ops = &ops}, .swarm = w, .log = ""};
-	fake_front_init(&d->front, s, "docker", DEADLINE_MS, ST_UNAVAILABLE);
+	fake_front_init(&d->front, s, l, "docker", DEADLINE_MS, ST_UNAVAILABLE);
 }

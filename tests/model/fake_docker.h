@@ -16,7 +16,8 @@ struct fake_docker {
 	void *event_data;
 };
 
-void fake_docker_init(struct fake_docker *d, struct fake_script *s, struct swarm *w);
+void fake_docker_init(
+	struct fake_docker *d, struct fake_script *s, struct loop *l, struct swarm *w);
 /* Tells the subscriber; later. */
 void fake_docker_event(
 	struct fake_docker *d, enum docker_event_type type, const char *action, const char *why);

@@ -1,0 +1,253 @@
+/* The store's life, ids, requests, projects, and what all of its files need. */
+#include "store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "base/rng.h"
+#include "loop/loop.h"
+
+#define EPOCH_US INT64_C(1700000000000000) /* the loop's 0 */
+#define MINUTE_US INT64_C(60000000)
+
+static int64_t wall_us(const struct clock *c)
+{
+	const struct store *s = container_of(c, struct store, clock);
+	return s->last_us;
+}
+
+struct store *store_create(struct loop *l, struct rng *rng)
+{
+	struct store *s = mem_new(struct store);
+	s->loop = l;
+	s->rng = rng;
+	s->arena = arena_create();
+	s->clock.wall_us = wall_us;
+	s->turn = 1;
+	return s;
+}
+
+void store_destroy(struct store *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->n_jobs; i++) {
+		buf_finish(&s->jobs[i]->events);
+		free(s->jobs[i]->log);
+		free(s->jobs[i]->attempts);
+	}
+	free(s->projects);
+	free(s->stacks);
+	free(s->releases);
+	free(s->jobs);
+	free(s->requests);
+	arena_destroy(s->arena);
+	free(s);
+}
+
+int64_t store_now_us(const struct store *s)
+{
+	return EPOCH_US + (int64_t)(loop_now_ms(s->loop) + s->clock_ms) * 1000;
+}
+
+/* Each one after the one before. */
+struct uuid store_id(struct store *s)
+{
+	int64_t now = store_now_us(s);
+	s->last_us = now > s->last_us ? now : s->last_us + 1;
+	return uuid_v7(&s->clock, s->rng);
+}
+
+void store_tell(struct store *s, const char *channel, const char *payload)
+{
+	if (s->notify)
+		s->notify(s->data, channel, payload);
+}
+
+#define FINDER(what, type, list, n) \
+	struct type *store_##what##_find(struct store *s, const char *id) \
+	{ \
+		for (size_t i = 0; id && i < s->n; i++) \
+			if (strcmp(s->list[i]->row.id.text, id) == 0) \
+				return s->list[i]; \
+		return NULL; \
+	}
+FINDER(project, store_project, projects, n_projects)
+FINDER(stack, store_stack, stacks, n_stacks)
+FINDER(release, store_release, releases, n_releases)
+FINDER(job, store_job, jobs, n_jobs)
+
+/* ---- request ids ---- */
+
+static const char *request_key(struct arena *a, const struct db_scope *scope)
+{
+	return arena_fmt(a, "%s\n%s\n%s", scope->project_id, scope->actor, scope->request_id);
+}
+
+bool store_replays(struct store *s, const struct db_scope *scope, struct status *ret_st,
+	struct uuid *ret_result)
+{
+	if (!scope->request_id || !scope->request_id[0])
+		return false;
+	const char *key = request_key(s->arena, scope);
+	for (size_t i = 0; i < s->n_requests; i++) {
+		const struct store_request *q = &s->requests[i];
+		if (strcmp(q->key, key) != 0)
+			continue;
+		*ret_result = q->result;
+		*ret_st = strcmp(q->method, scope->method) == 0 &&
+					  str_eq(q->fingerprint, scope->fingerprint)
+				  ? status_ok()
+				  : status_err(ST_FAILED_PRECONDITION,
+					    "request id \"%s\" was used for another request",
+					    scope->request_id);
+		return true;
+	}
+	return false;
+}
+
+void store_remember(struct store *s, const struct db_scope *scope, const char *result_id)
+{
+	if (!scope->request_id || !scope->request_id[0])
+		return;
+	s->requests = mem_realloc_array(s->requests, sizeof(*s->requests), s->n_requests + 1);
+	struct store_request *q = &s->requests[s->n_requests++];
+	*q = (struct store_request){.key = request_key(s->arena, scope),
+		.method = arena_strdup(s->arena, scope->method),
+		.fingerprint = {str_dup(s->arena, scope->fingerprint), scope->fingerprint.len}};
+	(void)snprintf(q->result.text, sizeof(q->result.text), "%s", result_id);
+}
+
+/* ---- projects ---- */
+
+struct status store_project_ref(struct store *s, const struct db_scope *scope, const char *ref,
+	struct store_project **ret_project)
+{
+	if (!ref[0])
+		ref = scope->project_id;
+	if (!ref[0])
+		return status_err(ST_INVALID_ARGUMENT, "no project is named: give its name or id");
+	for (size_t i = 0; i < s->n_projects; i++) {
+		struct store_project *p = s->projects[i];
+		bool named = strcmp(p->row.name, ref) == 0 || strcmp(p->row.id.text, ref) == 0;
+		if (named && (!scope->project_id[0] || strcmp(scope->project_id, p->row.id.text) == 0)) {
+			*ret_project = p;
+			return status_ok();
+		}
+	}
+	return status_err(ST_NOT_FOUND, "project \"%s\" does not exist", ref);
+}
+
+static void count_stacks(struct store *s, struct store_project *p)
+{
+	p->row.stacks = 0;
+	for (size_t i = 0; i < s->n_stacks; i++)
+		p->row.stacks += strcmp(s->stacks[i]->row.project_id.text, p->row.id.text) == 0;
+}
+
+struct status store_project_create(struct store *s, const struct db_scope *scope, const char *name,
+	const char *description, struct store_project **ret_project)
+{
+	struct status st = status_ok();
+	struct uuid old;
+	if (store_replays(s, scope, &st, &old)) {
+		*ret_project = store_project_find(s, old.text);
+		return st;
+	}
+	for (size_t i = 0; i < s->n_projects; i++)
+		if (strcmp(s->projects[i]->row.name, name) == 0)
+			return status_err(ST_ALREADY_EXISTS, "project \"%s\" exists already", name);
+	struct store_project *p = arena_new(s->arena, struct store_project);
+	p->row = (struct db_project){.id = store_id(s),
+		.name = arena_strdup(s->arena, name),
+		.description = arena_strdup(s->arena, description),
+		.created_us = store_now_us(s),
+		.updated_us = store_now_us(s),
+		.drift_policy = DRIFT_REPORT,
+		.weight = 1};
+	s->projects = mem_realloc_array(s->projects, sizeof(*s->projects), s->n_projects + 1);
+	s->projects[s->n_projects++] = p;
+	store_remember(s, scope, p->row.id.text);
+	*ret_project = p;
+	return st;
+}
+
+struct status store_project_update(struct store *s, const struct db_scope *scope, const char *ref,
+	const struct db_project_change *change, struct store_project **ret_project)
+{
+	struct status st = store_project_ref(s, scope, ref, ret_project);
+	if (!status_is_ok(&st))
+		return st;
+	struct db_project *p = &(*ret_project)->row;
+	if (change->description)
+		p->description = arena_strdup(s->arena, change->description);
+	if (change->drift_policy)
+		p->drift_policy = change->drift_policy;
+	if (change->weight)
+		p->weight = change->weight;
+	if (change->max_running)
+		p->max_running = change->max_running < 0 ? 0 : change->max_running;
+	p->updated_us = store_now_us(s);
+	count_stacks(s, *ret_project);
+	return st;
+}
+
+/* One more job of the project: its wait list and its rate are bounded. */
+struct status store_admit(struct store *s, struct store_project *p)
+{
+	const struct db_job_limits *l = &s->limits;
+	unsigned waiting = 0;
+	for (size_t i = 0; i < s->n_jobs; i++)
+		waiting += s->jobs[i]->row.state == JOB_PENDING &&
+			   strcmp(s->jobs[i]->row.project_id.text, p->row.id.text) == 0;
+	if (l->backlog && waiting >= l->backlog)
+		return status_err(ST_RESOURCE_EXHAUSTED, "%u jobs of project \"%s\" wait already",
+			waiting, p->row.name);
+	if (!l->per_minute)
+		return status_ok();
+	int64_t every = MINUTE_US / l->per_minute, now = store_now_us(s);
+	int64_t due = (p->gate_us > now ? p->gate_us : now) + every;
+	if (due - now > every * (int64_t)(l->burst ? l->burst : 1))
+		return status_err(
+			ST_RESOURCE_EXHAUSTED, "project \"%s\" submits too fast", p->row.name);
+	p->gate_us = due;
+	return status_ok();
+}
+
+/* ---- pauses ---- */
+
+static struct status put_pause(struct store *s, const struct db_scope *scope, const char *project,
+	enum job_kind kind, const char *reason)
+{
+	struct store_project *p;
+	struct status st = status_ok();
+	struct uuid old;
+	if (store_replays(s, scope, &st, &old))
+		return st;
+	const char *text = reason ? arena_strdup(s->arena, reason) : NULL;
+	if (kind) {
+		s->kind_pauses[kind] = text;
+	} else {
+		st = store_project_ref(s, scope, project, &p);
+		if (!status_is_ok(&st))
+			return st;
+		p->pause = text;
+	}
+	store_remember(s, scope, "");
+	s->turn++; /* what was decided before it is void */
+	store_tell(s, "skep_jobs", "");
+	return st;
+}
+
+struct status store_pause(struct store *s, const struct db_scope *scope, const char *project,
+	enum job_kind kind, const char *reason)
+{
+	return put_pause(s, scope, project, kind, reason);
+}
+
+struct status store_resume(struct store *s, const struct db_scope *scope, const char *project,
+	enum job_kind kind)
+{
+	return put_pause(s, scope, project, kind, NULL);
+}
