@@ -32,7 +32,7 @@ const struct clock *clock_system(void)
 
 /* Days since 1970-01-01 of a date of the proleptic Gregorian calendar. The year is taken to begin
  * in March, so that the leap day is its last; 719468 days lie between 0000-03-01 and 1970-01-01. */
-static int64_t days_from_date(int64_t year, int64_t month, int64_t day)
+int64_t date_to_days(int64_t year, int64_t month, int64_t day)
 {
 	if (month <= 2)
 		year--;
@@ -46,14 +46,14 @@ static bool is_leap(int64_t year)
 	return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 }
 
-static int64_t days_in_month(int64_t year, int64_t month)
+int64_t date_days_in_month(int64_t year, int64_t month)
 {
 	static const signed char days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 	return days[month - 1] + (month == 2 && is_leap(year));
 }
 
 /* The other way; for years 1 to 9999. */
-static void date_from_days(int64_t days, int64_t *ret_year, int64_t *ret_month, int64_t *ret_day)
+void date_from_days(int64_t days, int64_t *ret_year, int64_t *ret_month, int64_t *ret_day)
 {
 	int64_t since = days + 719468; /* since 0000-03-01 */
 	int64_t era = since / 146097;  /* of 400 years */
@@ -68,8 +68,8 @@ static void date_from_days(int64_t days, int64_t *ret_year, int64_t *ret_month, 
 
 char *time_rfc3339(struct arena *a, int64_t wall_us)
 {
-	const int64_t first = days_from_date(1, 1, 1) * US_PER_DAY;
-	const int64_t last = days_from_date(10000, 1, 1) * US_PER_DAY - 1;
+	const int64_t first = date_to_days(1, 1, 1) * US_PER_DAY;
+	const int64_t last = date_to_days(10000, 1, 1) * US_PER_DAY - 1;
 	if (wall_us < first)
 		wall_us = first;
 	if (wall_us > last)
@@ -121,9 +121,9 @@ static bool take_date(const char **p, int64_t *ret_days)
 	int64_t year, month, day;
 	if (!take_number(p, 4, 1, 9999, &year) || !take_char(p, "-") ||
 		!take_number(p, 2, 1, 12, &month) || !take_char(p, "-") ||
-		!take_number(p, 2, 1, days_in_month(year, month), &day))
+		!take_number(p, 2, 1, date_days_in_month(year, month), &day))
 		return false;
-	*ret_days = days_from_date(year, month, day);
+	*ret_days = date_to_days(year, month, day);
 	return true;
 }
 
@@ -178,5 +178,5 @@ int64_t time_parse(const char *text)
 		return 0;
 	int64_t us = days * US_PER_DAY + in_day - zone;
 	/* Go's zero time is how Docker writes "never". */
-	return us == days_from_date(1, 1, 1) * US_PER_DAY ? 0 : us;
+	return us == date_to_days(1, 1, 1) * US_PER_DAY ? 0 : us;
 }

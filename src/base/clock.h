@@ -16,3 +16,8 @@ char *time_rfc3339(struct arena *a, int64_t wall_us);
 /* Microseconds since 1970 from what Docker, PostgreSQL (ISO, with time zone) and RFC 3339 write;
  * digits after the sixth are dropped. 0 = not a time, or Docker's "never" (0001-01-01T00:00:00Z). */
 int64_t time_parse(const char *text);
+
+/* Dates of the proleptic Gregorian calendar, years 1 to 9999, as days since 1970-01-01; month and day from 1. */
+int64_t date_to_days(int64_t year, int64_t month, int64_t day);
+void date_from_days(int64_t days, int64_t *ret_year, int64_t *ret_month, int64_t *ret_day);
+int64_t date_days_in_month(int64_t year, int64_t month);
