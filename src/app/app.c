@@ -20,6 +20,7 @@
 #include "docker/docker.h"
 #include "docker/engine.h"
 #include "jobs/pulse.h"
+#include "jobs/schedules.h"
 #include "jobs/wake.h"
 #include "jobs/worker.h"
 #include "loop/loop.h"
@@ -48,6 +49,7 @@ struct app {
 	struct job_wake *wake;
 	struct job_worker *worker;
 	struct job_pulse *pulse;
+	struct job_schedules *schedules;
 	char host[65];
 	struct observer *observer;
 	struct stacks stacks;
@@ -112,6 +114,14 @@ static void on_pg_jobs(void *data, const char *channel, const char *payload)
 	(void)channel;
 	(void)payload;
 	job_worker_wake(app->worker);
+}
+
+static void on_pg_schedules(void *data, const char *channel, const char *payload)
+{
+	struct app *app = data;
+	(void)channel;
+	(void)payload;
+	job_schedules_wake(app->schedules);
 }
 
 static void on_pg_cancel(void *data, const char *channel, const char *payload)
@@ -273,6 +283,7 @@ static void make_parts(struct app *app)
 	if (gethostname(app->host, sizeof(app->host) - 1) != 0)
 		app->host[0] = '\0';
 	app->pulse = job_pulse_create(app->loop, app->db, app->worker, app->instance.text, app->host, SKEP_VERSION);
+	app->schedules = job_schedules_create(app->loop, app->db, rng_system());
 	const struct observer_options observer = {
 		.loop = app->loop, .docker = app->docker, .db = app->db, .on_engine = on_engine, .data = app};
 	app->observer = observer_create(&observer);
@@ -374,10 +385,12 @@ static void begin_work(struct app *app)
 	app->migrated = true;
 	pg_listen(app->pg, "skep_jobs", on_pg_jobs, app);
 	pg_listen(app->pg, "skep_cancel", on_pg_cancel, app);
+	pg_listen(app->pg, "skep_schedules", on_pg_schedules, app);
 	pg_listen(app->pg, "skep_events", on_pg_news, app);
 	pg_listen(app->pg, "skep_stacks", on_pg_stacks, app);
 	job_worker_start(app->worker);
 	job_pulse_start(app->pulse);
+	job_schedules_start(app->schedules);
 	observer_start(app->observer);
 	timer_set(&app->housekeep, FIRST_HOUSEKEEP_MS);
 	log_info("ready", "version", SKEP_VERSION, "instance", app->instance.text, NULL);
@@ -498,10 +511,11 @@ void app_drain(struct app *app)
 	timer_stop(&app->housekeep);
 	if (app->migrated)
 		job_pulse_stop(app->pulse);
-	app->parts_draining = 3;
+	app->parts_draining = 4;
 	rpc_server_drain(app->server, grace, part_drained, app);
 	job_worker_drain(app->worker, grace, part_drained, app);
 	observer_stop(app->observer, part_drained, app);
+	job_schedules_stop(app->schedules, part_drained, app);
 }
 
 void app_destroy(struct app *app)
@@ -517,6 +531,7 @@ void app_destroy(struct app *app)
 	redis_destroy(app->redis);
 	docker_destroy(app->docker);
 	job_pulse_destroy(app->pulse);
+	job_schedules_destroy(app->schedules);
 	job_worker_destroy(app->worker);
 	observer_destroy(app->observer);
 	job_wake_destroy(app->wake);

@@ -10,6 +10,7 @@
 #include "skep/v1/jobs.pb-c.h"
 #include "skep/v1/messages.h"
 #include "skep/v1/projects.pb-c.h"
+#include "skep/v1/schedules.pb-c.h"
 #include "skep/v1/stacks.pb-c.h"
 
 #define ASK_MS  1500 /* who presses Tab does not wait longer */
@@ -46,11 +47,12 @@ static void ask_daemon(struct cli *c, enum cli_names names, const char *front, c
 	Skep__V1__ListProjectsRequest projects = SKEP__V1__LIST_PROJECTS_REQUEST__INIT;
 	Skep__V1__ListStacksRequest stacks = SKEP__V1__LIST_STACKS_REQUEST__INIT;
 	Skep__V1__ListJobsRequest jobs = SKEP__V1__LIST_JOBS_REQUEST__INIT;
+	Skep__V1__ListSchedulesRequest schedules = SKEP__V1__LIST_SCHEDULES_REQUEST__INIT;
 	struct cli_call call = {.timeout_ms = ASK_MS};
 	const struct cli_view *view = NULL;
 	page.page_size = ASK_MAX;
-	projects.page = stacks.page = jobs.page = &page;
-	stacks.project = jobs.project = message_str(c->settings.project);
+	projects.page = stacks.page = jobs.page = schedules.page = &page;
+	stacks.project = jobs.project = schedules.project = message_str(c->settings.project);
 	if (names == NAMES_PROJECT) {
 		call.method = "/skep.v1.Projects/List";
 		call.reply = &skep_v1_msg_list_projects_response;
@@ -61,6 +63,11 @@ static void ask_daemon(struct cli *c, enum cli_names names, const char *front, c
 		call.reply = &skep_v1_msg_list_stacks_response;
 		call.request = &stacks.base;
 		view = &view_stack;
+	} else if (names == NAMES_SCHEDULE) {
+		call.method = "/skep.v1.Schedules/List";
+		call.reply = &skep_v1_msg_list_schedules_response;
+		call.request = &schedules.base;
+		view = &view_schedule;
 	} else {
 		call.method = "/skep.v1.Jobs/List";
 		call.reply = &skep_v1_msg_list_jobs_response;
@@ -119,6 +126,7 @@ int cmd_complete(struct cli *c)
 	case NAMES_PROJECT:
 	case NAMES_STACK:
 	case NAMES_JOB:
+	case NAMES_SCHEDULE:
 		ask_daemon(c, names, front, typed, &b);
 		break;
 	}

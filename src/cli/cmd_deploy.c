@@ -121,16 +121,15 @@ static int start_job(struct cli *c, const char *method, const ProtobufCMessage *
 	return code ? code : watch_started(c, (const Skep__V1__Job *)reply);
 }
 
-/* SERVICE=N */
-static bool parse_scale(struct cli *c, const char *word, Skep__V1__ScaleStackRequest__ReplicasEntry *e)
+bool cmd_scale_word(struct cli *c, const char *word, char **ret_service, uint32_t *ret_n)
 {
 	struct str rest = str_of(word);
 	struct str name = str_cut(&rest, '=');
 	uint64_t n;
 	if (name.len == 0 || !rest.ptr || !str_to_u64(rest, &n) || n > UINT32_MAX)
 		return false;
-	e->key = str_dup(c->arena, name);
-	e->value = (uint32_t)n;
+	*ret_service = str_dup(c->arena, name);
+	*ret_n = (uint32_t)n;
 	return true;
 }
 
@@ -143,7 +142,7 @@ int cmd_stack_scale(struct cli *c)
 		Skep__V1__ScaleStackRequest__ReplicasEntry *e =
 			arena_new(c->arena, Skep__V1__ScaleStackRequest__ReplicasEntry);
 		skep__v1__scale_stack_request__replicas_entry__init(e);
-		if (!parse_scale(c, c->args.args[i], e))
+		if (!cmd_scale_word(c, c->args.args[i], &e->key, &e->value))
 			return cli_usage(c, "%s: expected SERVICE=NUMBER, as in web=3", c->args.args[i]);
 		r.replicas[r.n_replicas++] = e;
 	}

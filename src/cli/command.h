@@ -24,6 +24,7 @@ enum cli_names {
 	NAMES_PROJECT,
 	NAMES_STACK,
 	NAMES_JOB,
+	NAMES_SCHEDULE,
 };
 
 struct cli_option {

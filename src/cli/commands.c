@@ -137,6 +137,17 @@ static const struct cli_option job_watch_options[] = {
 	{"wait-timeout", 0, "TIME", "how long to watch: 90s, 10m, 1h (default: to its end)", NULL, NAMES_NONE, false},
 	{0},
 };
+#define SCHEDULE_OPTIONS                                                                                                  \
+	{"cron", 0, "WHEN", "minute hour day-of-month month day-of-week, or @hourly, @daily, @weekly …", NULL, NAMES_NONE, false}, \
+	{"time-zone", 0, "NAME", "as Europe/Berlin (default UTC)", NULL, NAMES_NONE, false},                             \
+	{"jitter", 0, "TIME", "begin up to so much later: 90s, 10m (default 0)", NULL, NAMES_NONE, false},               \
+	{"missed", 0, "WHAT", "when no daemon was there: skip (default), or run-once", "skip run-once", NAMES_NONE, false}
+static const struct cli_option schedule_create_options[] = {
+	SCHEDULE_OPTIONS,
+	{"request-id", 0, "ID", "the same id within 24 h makes no second one (default: a new one)", NULL, NAMES_NONE, false},
+	{0},
+};
+static const struct cli_option schedule_update_options[] = {SCHEDULE_OPTIONS, {0}};
 static const struct cli_option token_create_options[] = {
 	{"role", 0, "ROLE", "viewer, deployer, owner or admin", "viewer deployer owner admin", NAMES_NONE, false},
 	{"ttl", 0, "TIME", "how long it is good for: 12h, 30d (default 90d)", NULL, NAMES_NONE, false},
@@ -276,6 +287,31 @@ static const struct cli_command commands[] = {
 	{.path = "job resume", .args = "", .options = job_resume_options, .help = "Let jobs begin again after a pause",
 		.example = "skep job resume -p shop", .run = cmd_job_resume},
 
+	{.path = "schedule create", .args = "NAME STACK ACTION [SERVICE[=N]...]", .min_args = 3, .max_args = CLI_MANY,
+		.options = schedule_create_options, .help = "Do something to a stack again and again",
+		.about = "ACTION is redeploy (the text that runs, with what its images' names mean by then), restart [SERVICE...], or\n"
+			 "scale SERVICE=N.... WHEN is as in crontab(5), L as a day of the month is its last. When both days are given,\n"
+			 "either is enough. While the job of the run before has not ended, a run is left out.",
+		.example = "skep schedule create nightly shop redeploy --cron \"30 3 * * *\" --time-zone Europe/Berlin --jitter 10m\n"
+			   "skep schedule create mornings shop scale web=6 --cron \"0 7 * * mon-fri\"",
+		.run = cmd_schedule_create},
+	{.path = "schedule ls", .alias = "list", .args = "", .options = stack_ls_options,
+		.help = "List schedules: when each is due, and how the last run went", .example = "skep schedule ls -A",
+		.run = cmd_schedule_ls},
+	{.path = "schedule get", .alias = "inspect", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_SCHEDULE,
+		.help = "Show one schedule", .example = "skep schedule get nightly -o yaml", .run = cmd_schedule_get},
+	{.path = "schedule update", .args = "NAME", .min_args = 1, .max_args = 1, .options = schedule_update_options,
+		.names = NAMES_SCHEDULE, .help = "Change when a schedule is due",
+		.about = "What is not given stays. What it does is not changed: remove it and create another.",
+		.example = "skep schedule update nightly --cron \"30 4 * * *\"", .run = cmd_schedule_update},
+	{.path = "schedule pause", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_SCHEDULE,
+		.help = "Let a schedule not be due any more", .example = "skep schedule pause nightly", .run = cmd_schedule_pause},
+	{.path = "schedule resume", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_SCHEDULE,
+		.help = "Let a paused schedule be due again", .about = "What was left out meanwhile is not made up for.",
+		.example = "skep schedule resume nightly", .run = cmd_schedule_resume},
+	{.path = "schedule rm", .alias = "remove", .args = "NAME...", .min_args = 1, .max_args = CLI_MANY,
+		.names = NAMES_SCHEDULE, .help = "Remove schedules", .example = "skep schedule rm nightly", .run = cmd_schedule_rm},
+
 	{.path = "token create", .args = "NAME", .min_args = 1, .max_args = 1, .options = token_create_options,
 		.help = "Make a token and print it, this once", .example = "skep token create ci --role deployer --ttl 30d -p shop",
 		.run = cmd_token_create},
@@ -327,6 +363,7 @@ static const struct cli_group groups[] = {
 	{"stack", "Stacks: services from Compose files"},
 	{"compose", "Compose files: what they mean, without a daemon"},
 	{"job", "Jobs: what changes stacks, and how it went"},
+	{"schedule", "Schedules: what is done to a stack again and again"},
 	{"token", "Tokens: access for programs and people"},
 	{"registry", "Registries: credentials for private images"},
 	{"context", "Contexts: daemons to talk to"},

@@ -48,6 +48,14 @@ int cmd_job_kind(struct cli *c, int *ret_kind);
 int cmd_job_stats(struct cli *c);
 int cmd_job_pause(struct cli *c);
 int cmd_job_resume(struct cli *c);
+/* cmd_schedule.c */
+int cmd_schedule_create(struct cli *c);
+int cmd_schedule_ls(struct cli *c);
+int cmd_schedule_get(struct cli *c);
+int cmd_schedule_update(struct cli *c);
+int cmd_schedule_pause(struct cli *c);
+int cmd_schedule_resume(struct cli *c);
+int cmd_schedule_rm(struct cli *c);
 /* cmd_token.c */
 int cmd_token_create(struct cli *c);
 int cmd_token_ls(struct cli *c);
@@ -77,5 +85,7 @@ int cmd_need_project(struct cli *c, const char **ret_project);
 int cmd_deploy_request(struct cli *c, Skep__V1__DeployStackRequest *ret_request);
 /* The stack of the first argument, in that project. */
 int cmd_stack_ref(struct cli *c, Skep__V1__StackRef *ret_ref);
+/* SERVICE=N; false: it is not. */
+bool cmd_scale_word(struct cli *c, const char *word, char **ret_service, uint32_t *ret_n);
 /* --limit: a number; otherwise `otherwise`. 0 = all. False: it is none, and that has been said. */
 bool cmd_limit(struct cli *c, uint64_t otherwise, uint64_t *ret_limit);

@@ -6,6 +6,7 @@
 #include "skep/v1/jobs.pb-c.h"
 #include "skep/v1/projects.pb-c.h"
 #include "skep/v1/registries.pb-c.h"
+#include "skep/v1/schedules.pb-c.h"
 #include "skep/v1/stacks.pb-c.h"
 #include "skep/v1/system.pb-c.h"
 
@@ -181,6 +182,40 @@ static const char *name_job(struct cli *c, const ProtobufCMessage *m)
 static const char *const job_headers[] = {
 	"ID", "KIND", "STACK", "STATE", "DONE", "CREATED", "TOOK", "MESSAGE", NULL};
 const struct cli_view view_job = {job_headers, row_job, name_job};
+
+static const char *outcome_of(struct cli *c, const Skep__V1__Schedule *s)
+{
+	if (s->last_outcome != SKEP__V1__SCHEDULE_OUTCOME__SCHEDULE_OUTCOME_SUBMITTED)
+		return enum_word(c->arena, &skep__v1__schedule_outcome__descriptor, (int)s->last_outcome);
+	if (s->last_job_state == 0)
+		return "submitted";
+	return enum_word(c->arena, &skep__v1__job_state__descriptor, (int)s->last_job_state);
+}
+
+static void row_schedule(struct cli *c, const ProtobufCMessage *m, struct table *t)
+{
+	const Skep__V1__Schedule *s = (const Skep__V1__Schedule *)m;
+	const char *outcome = outcome_of(c, s);
+	bool ran = s->last_outcome == SKEP__V1__SCHEDULE_OUTCOME__SCHEDULE_OUTCOME_SUBMITTED;
+	table_cell(t, s->name);
+	table_fmt(t, "%s/%s", s->project, s->stack);
+	table_cell(t, enum_word(c->arena, &skep__v1__schedule_action__descriptor, (int)s->action));
+	table_fmt(t, "%s%s%s", s->cron, strcmp(s->time_zone, "UTC") == 0 ? "" : " ", strcmp(s->time_zone, "UTC") == 0 ? "" : s->time_zone);
+	if (s->paused)
+		table_tone(t, tone_of("paused"), "paused");
+	else
+		cell_age(c, t, s->next_at);
+	table_cell(t, s->last_at ? text_age(c->arena, cli_now_us(), message_time_us(s->last_at)) : "never");
+	table_tone(t, tone_of(outcome), outcome);
+	table_cell(t, ran ? s->last_job_error : s->last_message);
+}
+static const char *name_schedule(struct cli *c, const ProtobufCMessage *m)
+{
+	(void)c;
+	return ((const Skep__V1__Schedule *)m)->name;
+}
+static const char *const schedule_headers[] = {"NAME", "STACK", "ACTION", "WHEN", "NEXT", "LAST", "OUTCOME", "MESSAGE", NULL};
+const struct cli_view view_schedule = {schedule_headers, row_schedule, name_schedule};
 
 /* ---- tokens, callers ---- */
 

@@ -3,5 +3,5 @@
 #pragma once
 #include "cli/view.h"
 
-extern const struct cli_view view_project, view_stack, view_service, view_task, view_release, view_job, view_token, view_registry,
+extern const struct cli_view view_project, view_stack, view_service, view_task, view_release, view_job, view_schedule, view_token, view_registry,
 	view_dependency, view_caller, view_info;

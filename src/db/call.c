@@ -47,6 +47,11 @@ static const struct {
 		" is taken: give it another one"},
 	{"network_assignments_name_key", ST_ALREADY_EXISTS, "a network name of stack ",
 		" is taken by another stack"},
+	{"schedules_name_key", ST_ALREADY_EXISTS, "schedule ",
+		" exists already: choose another name, or update it"},
+	{"schedules_name_form", ST_INVALID_ARGUMENT, "schedule name ",
+		" must be at most 40 lower-case letters, digits, hyphens and underscores, start"
+		" and end with a letter or digit, and not look like an id"},
 	{"api_tokens_admin_everywhere", ST_INVALID_ARGUMENT, "token ",
 		" is of one project: its role can be viewer, deployer or owner"},
 };

@@ -15,6 +15,7 @@
 #include "db/jobs.h"
 #include "db/projects.h"
 #include "db/registries.h"
+#include "db/schedules.h"
 #include "db/stacks.h"
 #include "db/tokens.h"
 #include "pg/pg.h"
@@ -73,6 +74,9 @@ struct db_call {
 		db_release_objects_done release_objects;
 		db_look_done look;
 		db_job_stats_done job_stats;
+		db_schedule_done schedule;
+		db_schedules_done schedules;
+		db_schedules_due_done schedules_due;
 	} done;
 	void *data;
 	unsigned page_size; /* of a list: one row more is asked for */
@@ -159,6 +163,8 @@ void job_read(struct db_call *c, const struct pg_results *r, size_t stmt, int ro
 void job_deliver(struct db_call *c, const struct status *st, const struct pg_results *r);
 void jobs_deliver(struct db_call *c, const struct status *st, const struct pg_results *r);
 extern const struct pg_stmt job_replay;
+/* The state in the next column; 0 for "". */
+enum job_state job_next_state(struct cursor *at);
 /* The last statements of a mutation that made or changed a job: audit, hints, the job as it is
  * now. */
 void job_add_answer(struct db_call *c, const struct db_scope *s, const char *id);
@@ -173,3 +179,4 @@ extern const struct db_token_ops db_pg_tokens;
 extern const struct db_registry_ops db_pg_registries;
 extern const struct db_stack_ops db_pg_stacks;
 extern const struct db_job_ops db_pg_jobs;
+extern const struct db_schedule_ops db_pg_schedules;

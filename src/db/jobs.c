@@ -174,6 +174,11 @@ enum job_kind job_next_kind(struct cursor *at)
 	return (enum job_kind)next_enum(at, kind_names);
 }
 
+enum job_state job_next_state(struct cursor *at)
+{
+	return (enum job_state)next_enum(at, state_names);
+}
+
 void job_read_columns(struct cursor *at, struct db_job *j)
 {
 	j->id = next_uuid(at);

@@ -37,6 +37,11 @@ struct db_call *stack_observe(struct db *db, const char *stack_id, enum stack_st
 	db_done done, void *data);
 struct db_call *stack_repair(struct db *db, const char *stack_id, const char *deployment_id,
 	const char *why, int max_an_hour, db_job_done done, void *data);
+/* The statements of a submission, and of a new release from the text of the one that runs; the job of this id is made.
+ * Then stack_job_created. A redeploy is refused while a job that deploys or removes the stack has not ended. */
+void stack_add_job(struct db_call *c, const struct db_scope *s, const char *job_id, const struct db_stack_job *j);
+void stack_add_redeploy(struct db_call *c, const struct db_scope *s, const char *job_id, const struct db_stack_ref *stack,
+	int max_attempts);
 /* The event of a new job, and what its maker is answered: the last statements. */
 struct db_call *stack_job_created(struct db_call *c, const struct db_scope *s, const char *job_id);
 /* Statements of `observe` that `activate` and `set_status` need too. `observed`: with events, and

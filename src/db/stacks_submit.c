@@ -2,7 +2,8 @@
 #include "crypto/crypto.h"
 
 enum { LOCK_PROJECT, LOCK_NAMESPACES, CHECK_NAMESPACE, CHECK_NEW, PUT_STACK, PUT_RELEASE, LOCK_STACK,
-	ADMIT_NEW, ADMIT, NEED_ROOM, NEED_RELEASE, NEED_SERVICES, SUPERSEDE, DEPLOY_JOB, PUT_ROLLBACK, STACK_JOB,
+	ADMIT_NEW, ADMIT, NEED_ROOM, NEED_RELEASE, NEED_SERVICES, SUPERSEDE, DEPLOY_JOB, PUT_ROLLBACK, NEED_IDLE,
+	PUT_REDEPLOY, STACK_JOB,
 	CREATED };
 static const struct pg_stmt sql[] = {
 	/* ---- deploy: $1 project, $2 scope, $3 name ---- */
@@ -89,6 +90,26 @@ static const struct pg_stmt sql[] = {
 		"  $9, coalesce(nullif(t.rolled_back_to, 0), t.number)"
 		" from (select skep_rollback_target(skep_stack($1, $2, $3, $4), $7) as id) w"
 		" join deployments t on t.id = w.id"},
+
+	/* ---- redeploy: $1 id, $2 project, $3 name, $4 scope of the stack, $5 id, $6 job, $7 actor ---- */
+	/* It would overtake, or undo, what is under way. */
+	[NEED_IDLE] = {"redeploy_need_idle",
+		"select case"
+		" when j.id is not null then skep_raise(9, format('job %s (%s) of stack \"%s\" has not ended', j.id, j.kind, s.name))"
+		" when s.active_deployment_id is null then skep_raise(9, format("
+		"  'stack \"%s\" has no release that runs: deploy it first', s.name))"
+		" end from orchestration_stacks s left join lateral ("
+		"  select j.id, j.kind from deployment_jobs j where j.stack_id = s.id and j.state in ('pending', 'running')"
+		"  and j.kind in ('deploy', 'update', 'adopt', 'rollback', 'remove') order by j.id limit 1) j on true"
+		" where s.id = skep_stack($1, $2, $3, $4)"},
+	[PUT_REDEPLOY] = {"redeploy_put_release",
+		"insert into deployments (id, project_id, stack_id, number, on_failure,"
+		"  source, source_of, images, created_by, job_id, stall_seconds)"
+		" select $5, t.project_id, t.stack_id,"
+		"  1 + (select max(d.number) from deployments d where d.stack_id = t.stack_id),"
+		"  t.on_failure, t.source, coalesce(t.source_of, t.id), t.images, $7, $6, t.stall_seconds"
+		" from orchestration_stacks s join deployments t on t.id = s.active_deployment_id"
+		" where s.id = skep_stack($1, $2, $3, $4)"},
 
 	/* ---- submit: $1 id, $2 project, $3 name, $4 scope of the stack ---- */
 	[LOCK_STACK] = {"submit_lock_stack", "select skep_lock_stack($1, $2, $3, $4)"},
@@ -308,13 +329,25 @@ struct db_call *stack_rollback(struct db *db, const struct db_scope *s,
 	return stack_job_created(c, s, job_id);
 }
 
-struct db_call *stack_submit(struct db *db, const struct db_scope *s, const struct db_stack_job *j,
-	db_job_done done, void *data)
+void stack_add_redeploy(struct db_call *c, const struct db_scope *s, const char *job_id, const struct db_stack_ref *stack,
+	int max_attempts)
 {
-	struct db_call *c = db_call_create(db, data);
-	const char *job_id = call_uuid(c);
-	c->done.job = done;
-	call_once(c, s, job_id, &job_replay);
+	const char *id = call_uuid(c);
+	add_ref(c, &sql[LOCK_STACK], s, stack);
+	add_ref(c, &sql[ADMIT], s, stack);
+	bind_limits(c);
+	add_ref(c, &sql[NEED_IDLE], s, stack);
+	add_ref(c, &sql[PUT_REDEPLOY], s, stack);
+	call_bind_id(c, id);
+	call_bind_id(c, job_id);
+	call_bind(c, s->actor);
+	put_job(c, s, job_id, id,
+		&(struct db_stack_deploy){.max_attempts = max_attempts, .params = STR("{\"resolve_image\":\"always\"}")});
+	add_ref(c, &sql[NEED_ROOM], s, stack);
+}
+
+void stack_add_job(struct db_call *c, const struct db_scope *s, const char *job_id, const struct db_stack_job *j)
+{
 	add_ref(c, &sql[LOCK_STACK], s, &j->stack);
 	add_ref(c, &sql[ADMIT], s, &j->stack);
 	bind_limits(c);
@@ -334,5 +367,15 @@ struct db_call *stack_submit(struct db *db, const struct db_scope *s, const stru
 	if (j->kind == JOB_REMOVE)
 		call_add_text(c, &sql[SUPERSEDE], job_id);
 	add_ref(c, &sql[NEED_ROOM], s, &j->stack);
+}
+
+struct db_call *stack_submit(struct db *db, const struct db_scope *s, const struct db_stack_job *j,
+	db_job_done done, void *data)
+{
+	struct db_call *c = db_call_create(db, data);
+	const char *job_id = call_uuid(c);
+	c->done.job = done;
+	call_once(c, s, job_id, &job_replay);
+	stack_add_job(c, s, job_id, j);
 	return stack_job_created(c, s, job_id);
 }

@@ -3,6 +3,8 @@
 import pytest
 from daemon import hello
 from native_client import RpcError
+from servers import eventually
+from test_schedules import make_due
 
 
 @pytest.fixture
@@ -75,6 +77,19 @@ def test_a_moved_tag_is_an_update(project, engine, registry, login):
     assert image(engine, project).endswith(new)
     releases = project.skepd.call('Stacks', 'Releases', stack=project.ref()).releases
     assert [r.images[0].split('@')[1] for r in releases] == [new, old, old, old]
+
+
+def test_a_schedule_redeploys_what_a_tag_means_by_then(project, engine, registry, login, postgres):
+    registry.push('hello', 'nightly:1', ENTRYPOINT='["/hello"]', ENV='VERSION=1')
+    login()
+    project.deploy({'app': app(registry, 'nightly:1')})
+    new = registry.push('hello', 'nightly:1', ENTRYPOINT='["/hello"]', ENV='VERSION=nightly')
+    project.skepd.call('Schedules', 'Create', project=project.name, name='nightly', stack='web', action=1, cron='@daily')
+    make_due(postgres, project.skepd)
+    made = eventually('it has run', lambda: project.skepd.call('Schedules', 'Get', project=project.name, name='nightly').last_job_id)
+    assert project.skepd.wait(made).state == 'SUCCEEDED'
+    assert image(engine, project).endswith(new)
+    assert project.releases() == [(2, 'ACTIVE'), (1, 'SUPERSEDED')]
 
 
 def test_a_failed_update_goes_back_to_the_same_bytes(project, engine, registry, login):

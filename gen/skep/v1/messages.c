@@ -15,6 +15,7 @@
 #include "skep/v1/options.pb-c.h"
 #include "skep/v1/projects.pb-c.h"
 #include "skep/v1/registries.pb-c.h"
+#include "skep/v1/schedules.pb-c.h"
 #include "skep/v1/stacks.pb-c.h"
 #include "skep/v1/system.pb-c.h"
 #include "skep/wire/v1/wire.pb-c.h"
@@ -574,6 +575,104 @@ static const struct rpc_field skep_v1_msg_delete_registry_request_fields[] = {
 };
 const struct rpc_message skep_v1_msg_delete_registry_request = { &skep__v1__delete_registry_request__descriptor, skep_v1_msg_delete_registry_request_fields, 3, RPC_WKT_NONE };
 
+static const struct rpc_field skep_v1_msg_schedule_fields[] = {
+	{ .name = "id", .json_name = "id" },
+	{ .name = "project_id", .json_name = "projectId" },
+	{ .name = "project", .json_name = "project" },
+	{ .name = "stack_id", .json_name = "stackId" },
+	{ .name = "stack", .json_name = "stack" },
+	{ .name = "name", .json_name = "name" },
+	{ .name = "action", .json_name = "action" },
+	{ .name = "services", .json_name = "services" },
+	{ .name = "replicas", .json_name = "replicas", .message = &skep_v1_msg_schedule_replicas_entry, .is_map = true },
+	{ .name = "cron", .json_name = "cron" },
+	{ .name = "time_zone", .json_name = "timeZone" },
+	{ .name = "jitter_seconds", .json_name = "jitterSeconds" },
+	{ .name = "missed", .json_name = "missed" },
+	{ .name = "paused", .json_name = "paused" },
+	{ .name = "next_at", .json_name = "nextAt", .message = &google_protobuf_msg_timestamp },
+	{ .name = "last_at", .json_name = "lastAt", .message = &google_protobuf_msg_timestamp },
+	{ .name = "last_outcome", .json_name = "lastOutcome" },
+	{ .name = "last_message", .json_name = "lastMessage" },
+	{ .name = "last_job_id", .json_name = "lastJobId" },
+	{ .name = "last_job_state", .json_name = "lastJobState" },
+	{ .name = "last_job_error", .json_name = "lastJobError" },
+	{ .name = "created_by", .json_name = "createdBy" },
+	{ .name = "created_at", .json_name = "createdAt", .message = &google_protobuf_msg_timestamp },
+	{ .name = "updated_at", .json_name = "updatedAt", .message = &google_protobuf_msg_timestamp },
+};
+const struct rpc_message skep_v1_msg_schedule = { &skep__v1__schedule__descriptor, skep_v1_msg_schedule_fields, 24, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_schedule_replicas_entry_fields[] = {
+	{ .name = "key", .json_name = "key" },
+	{ .name = "value", .json_name = "value" },
+};
+const struct rpc_message skep_v1_msg_schedule_replicas_entry = { &skep__v1__schedule__replicas_entry__descriptor, skep_v1_msg_schedule_replicas_entry_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_create_schedule_request_fields[] = {
+	{ .name = "project", .json_name = "project", .required = true, .max_len = 64 },
+	{ .name = "name", .json_name = "name", .required = true, .max_len = 40, .pattern = "^([a-z0-9]([a-z0-9_-]*[a-z0-9])\077)$", .pattern_help = "lower-case letters, digits, hyphens and underscores, starting and ending with a letter or digit" },
+	{ .name = "stack", .json_name = "stack", .required = true, .max_len = 64 },
+	{ .name = "action", .json_name = "action", .required = true },
+	{ .name = "services", .json_name = "services", .max_len = 63, .max_items = 256 },
+	{ .name = "replicas", .json_name = "replicas", .message = &skep_v1_msg_create_schedule_request_replicas_entry, .is_map = true, .has_max = true, .max = INT64_C(10000), .max_items = 256 },
+	{ .name = "cron", .json_name = "cron", .required = true, .max_len = 100 },
+	{ .name = "time_zone", .json_name = "timeZone", .max_len = 64 },
+	{ .name = "jitter_seconds", .json_name = "jitterSeconds", .has_min = true, .min = INT64_C(0), .has_max = true, .max = INT64_C(86400) },
+	{ .name = "missed", .json_name = "missed" },
+	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
+};
+const struct rpc_message skep_v1_msg_create_schedule_request = { &skep__v1__create_schedule_request__descriptor, skep_v1_msg_create_schedule_request_fields, 11, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_create_schedule_request_replicas_entry_fields[] = {
+	{ .name = "key", .json_name = "key" },
+	{ .name = "value", .json_name = "value" },
+};
+const struct rpc_message skep_v1_msg_create_schedule_request_replicas_entry = { &skep__v1__create_schedule_request__replicas_entry__descriptor, skep_v1_msg_create_schedule_request_replicas_entry_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_get_schedule_request_fields[] = {
+	{ .name = "project", .json_name = "project", .max_len = 64 },
+	{ .name = "name", .json_name = "name", .required = true, .max_len = 64 },
+};
+const struct rpc_message skep_v1_msg_get_schedule_request = { &skep__v1__get_schedule_request__descriptor, skep_v1_msg_get_schedule_request_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_list_schedules_request_fields[] = {
+	{ .name = "project", .json_name = "project", .max_len = 64 },
+	{ .name = "page", .json_name = "page", .message = &skep_v1_msg_page },
+};
+const struct rpc_message skep_v1_msg_list_schedules_request = { &skep__v1__list_schedules_request__descriptor, skep_v1_msg_list_schedules_request_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_list_schedules_response_fields[] = {
+	{ .name = "schedules", .json_name = "schedules", .message = &skep_v1_msg_schedule },
+	{ .name = "next_page_token", .json_name = "nextPageToken" },
+};
+const struct rpc_message skep_v1_msg_list_schedules_response = { &skep__v1__list_schedules_response__descriptor, skep_v1_msg_list_schedules_response_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_update_schedule_request_fields[] = {
+	{ .name = "project", .json_name = "project", .max_len = 64 },
+	{ .name = "name", .json_name = "name", .required = true, .max_len = 64 },
+	{ .name = "cron", .json_name = "cron", .max_len = 100 },
+	{ .name = "time_zone", .json_name = "timeZone", .max_len = 64 },
+	{ .name = "jitter_seconds", .json_name = "jitterSeconds", .has_min = true, .min = INT64_C(-1), .has_max = true, .max = INT64_C(86400) },
+	{ .name = "missed", .json_name = "missed" },
+	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
+};
+const struct rpc_message skep_v1_msg_update_schedule_request = { &skep__v1__update_schedule_request__descriptor, skep_v1_msg_update_schedule_request_fields, 7, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_pause_schedule_request_fields[] = {
+	{ .name = "project", .json_name = "project", .max_len = 64 },
+	{ .name = "name", .json_name = "name", .required = true, .max_len = 64 },
+	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
+};
+const struct rpc_message skep_v1_msg_pause_schedule_request = { &skep__v1__pause_schedule_request__descriptor, skep_v1_msg_pause_schedule_request_fields, 3, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_delete_schedule_request_fields[] = {
+	{ .name = "project", .json_name = "project", .max_len = 64 },
+	{ .name = "name", .json_name = "name", .required = true, .max_len = 64 },
+	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
+};
+const struct rpc_message skep_v1_msg_delete_schedule_request = { &skep__v1__delete_schedule_request__descriptor, skep_v1_msg_delete_schedule_request_fields, 3, RPC_WKT_NONE };
+
 static const struct rpc_field skep_v1_msg_task_fields[] = {
 	{ .name = "id", .json_name = "id" },
 	{ .name = "slot", .json_name = "slot" },
@@ -972,11 +1071,14 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_cancel_job_request,
 	&skep_v1_msg_compose_file,
 	&skep_v1_msg_create_project_request,
+	&skep_v1_msg_create_schedule_request,
+	&skep_v1_msg_create_schedule_request_replicas_entry,
 	&skep_v1_msg_create_token_request,
 	&skep_v1_msg_create_token_response,
 	&skep_v1_msg_daemon,
 	&skep_v1_msg_delete_project_request,
 	&skep_v1_msg_delete_registry_request,
+	&skep_v1_msg_delete_schedule_request,
 	&skep_v1_msg_dependency,
 	&skep_v1_msg_deploy_stack_request,
 	&skep_v1_msg_deploy_stack_request_variables_entry,
@@ -991,6 +1093,7 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_field_rules,
 	&skep_v1_msg_get_job_request,
 	&skep_v1_msg_get_project_request,
+	&skep_v1_msg_get_schedule_request,
 	&skep_v1_msg_get_stack_request,
 	&skep_v1_msg_job,
 	&skep_v1_msg_job_attempt,
@@ -1006,12 +1109,15 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_list_registries_response,
 	&skep_v1_msg_list_releases_request,
 	&skep_v1_msg_list_releases_response,
+	&skep_v1_msg_list_schedules_request,
+	&skep_v1_msg_list_schedules_response,
 	&skep_v1_msg_list_stacks_request,
 	&skep_v1_msg_list_stacks_response,
 	&skep_v1_msg_list_tokens_request,
 	&skep_v1_msg_list_tokens_response,
 	&skep_v1_msg_page,
 	&skep_v1_msg_pause_jobs_request,
+	&skep_v1_msg_pause_schedule_request,
 	&skep_v1_msg_plan_action,
 	&skep_v1_msg_plan_finding,
 	&skep_v1_msg_plan_stack_request,
@@ -1029,6 +1135,8 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_rollback_stack_request,
 	&skep_v1_msg_scale_stack_request,
 	&skep_v1_msg_scale_stack_request_replicas_entry,
+	&skep_v1_msg_schedule,
+	&skep_v1_msg_schedule_replicas_entry,
 	&skep_v1_msg_service,
 	&skep_v1_msg_service_failure,
 	&skep_v1_msg_set_registry_request,
@@ -1040,6 +1148,7 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_task,
 	&skep_v1_msg_token,
 	&skep_v1_msg_update_project_request,
+	&skep_v1_msg_update_schedule_request,
 	&skep_v1_msg_uploaded_file,
 	&skep_v1_msg_waiting_job,
 	&skep_v1_msg_watch_job_request,

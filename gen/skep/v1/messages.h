@@ -78,6 +78,16 @@ extern const struct rpc_message skep_v1_msg_set_registry_request; /* skep.v1.Set
 extern const struct rpc_message skep_v1_msg_list_registries_request; /* skep.v1.ListRegistriesRequest */
 extern const struct rpc_message skep_v1_msg_list_registries_response; /* skep.v1.ListRegistriesResponse */
 extern const struct rpc_message skep_v1_msg_delete_registry_request; /* skep.v1.DeleteRegistryRequest */
+extern const struct rpc_message skep_v1_msg_schedule; /* skep.v1.Schedule */
+extern const struct rpc_message skep_v1_msg_schedule_replicas_entry; /* skep.v1.Schedule.ReplicasEntry */
+extern const struct rpc_message skep_v1_msg_create_schedule_request; /* skep.v1.CreateScheduleRequest */
+extern const struct rpc_message skep_v1_msg_create_schedule_request_replicas_entry; /* skep.v1.CreateScheduleRequest.ReplicasEntry */
+extern const struct rpc_message skep_v1_msg_get_schedule_request; /* skep.v1.GetScheduleRequest */
+extern const struct rpc_message skep_v1_msg_list_schedules_request; /* skep.v1.ListSchedulesRequest */
+extern const struct rpc_message skep_v1_msg_list_schedules_response; /* skep.v1.ListSchedulesResponse */
+extern const struct rpc_message skep_v1_msg_update_schedule_request; /* skep.v1.UpdateScheduleRequest */
+extern const struct rpc_message skep_v1_msg_pause_schedule_request; /* skep.v1.PauseScheduleRequest */
+extern const struct rpc_message skep_v1_msg_delete_schedule_request; /* skep.v1.DeleteScheduleRequest */
 extern const struct rpc_message skep_v1_msg_task; /* skep.v1.Task */
 extern const struct rpc_message skep_v1_msg_service; /* skep.v1.Service */
 extern const struct rpc_message skep_v1_msg_stack; /* skep.v1.Stack */

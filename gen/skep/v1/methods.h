@@ -28,6 +28,13 @@ void api_projects_update(struct rpc_call *call, const ProtobufCMessage *request)
 void api_registries_delete(struct rpc_call *call, const ProtobufCMessage *request);
 void api_registries_list(struct rpc_call *call, const ProtobufCMessage *request);
 void api_registries_set(struct rpc_call *call, const ProtobufCMessage *request);
+void api_schedules_create(struct rpc_call *call, const ProtobufCMessage *request);
+void api_schedules_delete(struct rpc_call *call, const ProtobufCMessage *request);
+void api_schedules_get(struct rpc_call *call, const ProtobufCMessage *request);
+void api_schedules_list(struct rpc_call *call, const ProtobufCMessage *request);
+void api_schedules_pause(struct rpc_call *call, const ProtobufCMessage *request);
+void api_schedules_resume(struct rpc_call *call, const ProtobufCMessage *request);
+void api_schedules_update(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_adopt(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_deploy(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_diff(struct rpc_call *call, const ProtobufCMessage *request);

@@ -203,7 +203,7 @@ static void test_completion(void **state)
 	static const struct {
 		const char *line, *candidates;
 	} cases[] = {
-		{"s", "stack "},
+		{"s", "stack schedule "},
 		{"stack re", "restart releases "},
 		{"-p web stack sc", "scale "},
 		{"--project=web stack sc", "scale "},

@@ -17,6 +17,7 @@
 #include "db/migrate.h"
 #include "db/projects.h"
 #include "db/registries.h"
+#include "db/schedules.h"
 #include "db/stacks.h"
 #include "db/tokens.h"
 #include "loop/loop.h"
@@ -49,6 +50,7 @@ struct answer {
 	struct db_release_objects *release_objects;
 	struct db_look look;
 	struct db_job_stats stats;
+	struct db_schedule schedule, *schedules;
 	size_t n;
 	bool more;
 	int64_t number;
@@ -221,6 +223,40 @@ static inline void on_registries(void *data, const struct status *st, const stru
 		keep_registry(a, &a->registries[i]);
 	a->n = n;
 	a->more = more;
+}
+static inline void keep_schedule(struct answer *a, struct db_schedule *s)
+{
+	KEEP(s->project), KEEP(s->stack), KEEP(s->name), KEEP(s->cron), KEEP(s->time_zone), KEEP(s->last_message);
+	KEEP(s->last_job_error), KEEP(s->created_by);
+	keep_str(a, &s->params);
+}
+static inline void on_schedule(void *data, const struct status *st, const struct db_schedule *s)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	assert_int_equal(s != NULL, st->code == ST_OK);
+	if (s) {
+		a->schedule = *s;
+		keep_schedule(a, &a->schedule);
+	}
+}
+static inline void on_schedules(void *data, const struct status *st, const struct db_schedule *s, size_t n, bool more)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	a->schedules = copy(a, s, sizeof *s, n);
+	for (size_t i = 0; i < n; i++)
+		keep_schedule(a, &a->schedules[i]);
+	a->n = n;
+	a->more = more;
+}
+static inline void on_schedules_due(void *data, const struct status *st, const struct db_schedule *s, size_t n,
+	int64_t now_us, int64_t due_ms)
+{
+	struct answer *a = data;
+	on_schedules(data, st, s, n, false);
+	assert_true(st->code != ST_OK || now_us > 0);
+	a->number = due_ms;
 }
 static inline void on_release_objects(void *data, const struct status *st,
 	const struct db_release_objects *r, size_t n)
