@@ -88,6 +88,7 @@ Skep__V1__Project *api_project(struct arena *a, const struct db_project *p)
 	m->drift_policy = (Skep__V1__DriftPolicy)p->drift_policy;
 	m->weight = p->weight;
 	m->max_running = p->max_running;
+	m->etag = api_text(a, p->etag);
 	return m;
 }
 

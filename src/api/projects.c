@@ -62,7 +62,8 @@ void api_projects_update(struct rpc_call *call, const ProtobufCMessage *request)
 	struct db *db = api_of(call)->db;
 	struct db_scope scope = api_scope_once(call, request, &q->request_id);
 	const struct db_project_change change = {.description = q->description[0] ? q->description : NULL,
-		.drift_policy = (enum drift_policy)q->drift_policy, .weight = q->weight, .max_running = q->max_running};
+		.drift_policy = (enum drift_policy)q->drift_policy, .weight = q->weight, .max_running = q->max_running,
+		.etag = q->etag};
 	if ((q->weight || q->max_running) && rpc_call_caller(call)->role != RPC_ROLE_ADMIN) {
 		struct status st = status_err(ST_PERMISSION_DENIED, "weight and max_running are an administrator's to change");
 		api_fail(call, &st);
@@ -76,5 +77,5 @@ void api_projects_delete(struct rpc_call *call, const ProtobufCMessage *request)
 	const Skep__V1__DeleteProjectRequest *q = (const void *)request;
 	struct db *db = api_of(call)->db;
 	struct db_scope scope = api_scope_once(call, request, &q->request_id);
-	db->projects->remove(db, &scope, q->project, api_reply_empty, call);
+	db->projects->remove(db, &scope, q->project, q->etag, api_reply_empty, call);
 }

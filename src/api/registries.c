@@ -18,6 +18,7 @@ static Skep__V1__Registry *registry_of(struct arena *a, const struct db_registry
 	m->username = api_text(a, r->username);
 	m->created_at = api_time(a, r->created_us);
 	m->updated_at = api_time(a, r->updated_us);
+	m->etag = m->id;
 	return m;
 }
 
@@ -47,7 +48,7 @@ void api_registries_set(struct rpc_call *call, const ProtobufCMessage *request)
 {
 	const Skep__V1__SetRegistryRequest *q = (const void *)request;
 	struct db *db = api_of(call)->db;
-	struct db_registry_set set = {q->project, host_of(call, q->host), q->username, q->password};
+	struct db_registry_set set = {q->project, host_of(call, q->host), q->username, q->password, q->etag};
 	struct db_scope scope = api_scope_once(call, request, &q->request_id);
 	if (set.host)
 		db->registries->set(db, &scope, &set, on_set, call);
@@ -86,5 +87,5 @@ void api_registries_delete(struct rpc_call *call, const ProtobufCMessage *reques
 	const char *host = host_of(call, q->host);
 	struct db_scope scope = api_scope_once(call, request, &q->request_id);
 	if (host)
-		db->registries->remove(db, &scope, q->project, host, api_reply_empty, call);
+		db->registries->remove(db, &scope, q->project, host, q->etag, api_reply_empty, call);
 }

@@ -27,6 +27,7 @@
 #include "net/tls_files.h"
 #include "pg/pg.h"
 #include "redis/redis.h"
+#include "rpc/route.h"
 #include "rpc/server.h"
 #include "stacks/observer.h"
 #include "stacks/stacks.h"
@@ -292,6 +293,7 @@ static void make_parts(struct app *app)
 		.started_us = clock_system()->wall_us(clock_system()), .job_ready = job_ready, .job_cancel = job_cancel,
 		.dependencies = dependencies, .job_project_running = (unsigned)config_number(c, CONFIG_JOB_PROJECT_RUNNING), .stacks = &app->stacks, .observer = app->observer, .data = app};
 	const struct rpc_server_options server = {.loop = app->loop, .methods = skep_v1_methods, .n_methods = skep_v1_method_count,
+		.routes = &skep_v1_routes,
 		.context = &app->api, .authenticate = api_authenticate, .identify = api_identify,
 		.clear_tokens = config_number(c, CONFIG_CLEAR_TOKENS) != 0, .limits = limits_of(c)};
 	app->server = rpc_server_create(&server);

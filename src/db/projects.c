@@ -1,4 +1,6 @@
 #include "db/projects.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include "db/call.h"
 
 #define COLUMNS                                                                                    \
@@ -18,7 +20,8 @@ enum {
 	AUDIT,
 	AUDIT_REMOVE,
 	UPDATE,
-	AUDIT_UPDATE
+	AUDIT_UPDATE,
+	MATCH
 };
 static const struct pg_stmt sql[] = {
 	[CREATE] = {"project_create",
@@ -70,6 +73,13 @@ static const struct pg_stmt sql[] = {
 		"  jsonb_build_object('drift_policy', p.drift_policy, 'weight', p.weight,"
 		"   'max_running', p.max_running)"
 		" from projects p where p.id = skep_project($5, $6)"},
+	/* $3 etag. Locks the row, so that what was compared is what is changed. */
+	[MATCH] = {"project_match",
+		"select skep_raise(10, format("
+		"  'project \"%s\" has been changed since: read it again', x.name))"
+		" from (select p.name, p.updated_at from projects p"
+		"  where p.id = skep_project($1, $2) for update) x"
+		" where to_hex(skep_us(x.updated_at)) <> $3"},
 	[AUDIT_REMOVE] = {"project_audit_remove",
 		"insert into audit_log (id, actor, method, request_id, project_id, target)"
 		" select $1, $2, $3, $4, p.id, 'project/' || p.name from projects p"
@@ -91,6 +101,7 @@ static void read_row(
 	p->drift_policy = (enum drift_policy)next_enum(&at, policy_names);
 	p->weight = next_int(&at);
 	p->max_running = next_int(&at);
+	(void)snprintf(p->etag, sizeof(p->etag), "%" PRIx64, (uint64_t)p->updated_us);
 }
 
 static void deliver(struct db_call *c, const struct status *st, const struct pg_results *r)
@@ -121,6 +132,15 @@ static void add(struct db_call *c, const struct pg_stmt *s, const char *project,
 	call_add(c, s);
 	call_bind(c, project);
 	call_bind_scope(c, scope);
+}
+
+static void add_match(
+	struct db_call *c, const char *project, const struct db_scope *scope, const char *etag)
+{
+	if (!etag || !etag[0])
+		return;
+	add(c, &sql[MATCH], project, scope);
+	call_bind(c, etag);
 }
 
 static struct db_call *create(struct db *db, const struct db_scope *s, const char *name,
@@ -170,6 +190,7 @@ static struct db_call *update(struct db *db, const struct db_scope *s, const cha
 	struct db_call *c = db_call_create(db, data);
 	c->done.project = done;
 	call_once(c, s, "", NULL);
+	add_match(c, project, s, change->etag);
 	add(c, &sql[UPDATE], project, s);
 	pg_bind_text(c->batch, change->description);
 	pg_bind_text(c->batch, policy_names[change->drift_policy]);
@@ -183,13 +204,14 @@ static struct db_call *update(struct db *db, const struct db_scope *s, const cha
 	return call_run(c, deliver);
 }
 
-static struct db_call *remove_(
-	struct db *db, const struct db_scope *s, const char *project, db_done done, void *data)
+static struct db_call *remove_(struct db *db, const struct db_scope *s, const char *project,
+	const char *etag, db_done done, void *data)
 {
 	struct db_call *c = db_call_create(db, data);
 	c->done.plain = done;
 	call_once(c, s, "", NULL);
 	add(c, &sql[LOCK], project, s);
+	add_match(c, project, s, etag);
 	add(c, &sql[NO_STACKS], project, s);
 	add(c, &sql[NO_JOBS], project, s);
 	call_add(c, &sql[AUDIT_REMOVE]);

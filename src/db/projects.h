@@ -2,6 +2,8 @@
 #pragma once
 #include "db/db.h"
 
+#define DB_ETAG_MAX 16
+
 enum drift_policy { DRIFT_REPORT = 1, DRIFT_REPAIR };
 
 struct db_project {
@@ -11,6 +13,7 @@ struct db_project {
 	int stacks;
 	enum drift_policy drift_policy;
 	int weight, max_running; /* see jobs/fair.h */
+	char etag[DB_ETAG_MAX + 1]; /* another one after each change of it */
 };
 /* What is to change. */
 struct db_project_change {
@@ -18,6 +21,7 @@ struct db_project_change {
 	enum drift_policy drift_policy; /* 0 = as it is */
 	int weight;      /* 0 = as it is */
 	int max_running; /* 0 = as it is, -1 = no number of its own */
+	const char *etag; /* ABORTED when it has another one now; "" or NULL = whatever it has */
 };
 typedef void (*db_project_done)(void *data, const struct status *st, const struct db_project *p);
 typedef void (*db_projects_done)(
@@ -32,7 +36,8 @@ struct db_project_ops {
 		db_projects_done done, void *data);
 	struct db_call *(*update)(struct db *db, const struct db_scope *s, const char *project,
 		const struct db_project_change *change, db_project_done done, void *data);
-	/* FAILED_PRECONDITION names the stacks (at most 10) that are still there. */
+	/* FAILED_PRECONDITION names the stacks (at most 10) that are still there; etag: as in a
+	 * change. */
 	struct db_call *(*remove)(struct db *db, const struct db_scope *s, const char *project,
-		db_done done, void *data);
+		const char *etag, db_done done, void *data);
 };

@@ -6,7 +6,7 @@
 #define COLUMNS \
 	"r.id, r.project_id, r.host, r.username, skep_us(r.created_at), skep_us(r.updated_at)"
 
-enum { LOCK, CLEAR, PUT, NEED_ROOM, REPLAY, GET, LIST, FIND, AUDIT, DELETE, LOAD };
+enum { LOCK, CLEAR, PUT, NEED_ROOM, REPLAY, GET, LIST, FIND, AUDIT, DELETE, LOAD, MATCH };
 static const struct pg_stmt sql[] = {
 	/* $1 project, $2 scope */
 	[LOCK] = {"registry_lock", "select skep_lock_project($1, $2)"},
@@ -32,6 +32,11 @@ static const struct pg_stmt sql[] = {
 		"select skep_raise(5, format('the project has no credentials for registry \"%s\"',"
 		" $3::text)) where not exists (select from registries"
 		"  where project_id = skep_project($1, $2) and host = $3)"},
+	/* $3 host, $4 etag */
+	[MATCH] = {"registry_match",
+		"select skep_raise(10, format('the credentials for registry \"%s\" have been changed"
+		" since: list them again', $3::text)) where not exists (select from registries"
+		"  where project_id = skep_project($1, $2) and host = $3 and id::text = $4)"},
 	/* $5 project, $6 scope, $7 host */
 	[AUDIT] = {"registry_audit",
 		"insert into audit_log (id, actor, method, request_id, project_id, target, detail)"
@@ -142,6 +147,17 @@ static void add_audit(struct db_call *c, const struct db_scope *s, const char *p
 	call_bind(c, host);
 }
 
+/* A row never changes: its id is its version. */
+static void add_match(struct db_call *c, const struct db_scope *s, const char *project,
+	const char *host, const char *etag)
+{
+	if (!etag || !etag[0])
+		return;
+	add(c, &sql[MATCH], project, s);
+	call_bind(c, host);
+	call_bind(c, etag);
+}
+
 static struct db_call *set(struct db *db, const struct db_scope *s,
 	const struct db_registry_set *r, db_registry_done done, void *data)
 {
@@ -152,6 +168,7 @@ static struct db_call *set(struct db *db, const struct db_scope *s,
 	c->subject = arena_strdup(c->arena, r->host);
 	call_once(c, s, id, &sql[REPLAY]);
 	add(c, &sql[LOCK], r->project, s);
+	add_match(c, s, r->project, r->host, r->etag);
 	add(c, &sql[CLEAR], r->project, s);
 	call_bind(c, r->host);
 	call_seal(c, aad_of(c, id), str_of(r->password), &sealed);
@@ -180,7 +197,7 @@ static struct db_call *list(struct db *db, const struct db_scope *s, const char 
 }
 
 static struct db_call *remove_(struct db *db, const struct db_scope *s, const char *project,
-	const char *host, db_done done, void *data)
+	const char *host, const char *etag, db_done done, void *data)
 {
 	struct db_call *c = db_call_create(db, data);
 	c->done.plain = done;
@@ -188,6 +205,7 @@ static struct db_call *remove_(struct db *db, const struct db_scope *s, const ch
 	add(c, &sql[LOCK], project, s);
 	add(c, &sql[FIND], project, s);
 	call_bind(c, host);
+	add_match(c, s, project, host, etag);
 	add_audit(c, s, project, host);
 	add(c, &sql[DELETE], project, s);
 	call_bind(c, host);

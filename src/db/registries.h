@@ -18,6 +18,8 @@ typedef void (*db_registries_done)(void *data, const struct status *st,
 struct db_registry_set {
 	const char *project; /* id or name */
 	const char *host, *username, *password;
+	const char *etag; /* the id of what is replaced: ABORTED when that is not there now; "" or NULL:
+			     whatever there is */
 };
 struct db_registry_ops {
 	/* Makes the credentials of a host or replaces them. RESOURCE_EXHAUSTED: the project has
@@ -28,7 +30,7 @@ struct db_registry_ops {
 		const struct db_page *page, db_registries_done done, void *data);
 	/* NOT_FOUND: the project has none for this host. */
 	struct db_call *(*remove)(struct db *db, const struct db_scope *s, const char *project,
-		const char *host, db_done done, void *data);
+		const char *host, const char *etag, db_done done, void *data);
 	/* For flows: all of a project, with their passwords. */
 	struct db_call *(*load)(struct db *db, const char *project_id, db_registries_done done,
 		void *data);

@@ -228,7 +228,9 @@ static const ProtobufCMessage *unpack(struct rpc_call *call, struct arena *a, st
 	const struct rpc_message *input = call->method->input;
 	ProtobufCMessage *message;
 	struct rpc_violation *violations;
-	struct status st = call->codec->unpack(a, input, bytes, &message);
+	struct status st = call->protocol->unpack
+				   ? call->protocol->unpack(call, a, bytes, &message)
+				   : call->codec->unpack(a, input, bytes, &message);
 	if (!status_is_ok(&st)) {
 		call_abort(call, &st, NULL);
 		return NULL;

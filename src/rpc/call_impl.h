@@ -36,6 +36,9 @@ struct rpc_protocol {
 		const struct status *st, const struct rpc_details *details);
 	/* The handler has used up messages worth so many bytes. */
 	void (*consumed)(struct rpc_call *call, size_t bytes);
+	/* Where a request is more than its bytes (REST: path and query too). NULL: the codec alone. */
+	struct status (*unpack)(const struct rpc_call *call, struct arena *a, struct str bytes,
+		ProtobufCMessage **ret_message);
 };
 
 struct rpc_metadata {

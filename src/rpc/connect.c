@@ -135,9 +135,10 @@ static void put_error(struct buf *b, const struct status *st, const struct rpc_d
 const struct rpc_codec *connect_codec(struct str content_type)
 {
 	struct str type = str_trim(str_cut(&content_type, ';'));
-	if (str_is(type, "application/json"))
+	if (type.len == 16 && strncasecmp(type.ptr, "application/json", 16) == 0)
 		return &codec_json;
-	return str_is(type, "application/proto") ? &codec_proto : NULL;
+	return type.len == 17 && strncasecmp(type.ptr, "application/proto", 17) == 0 ? &codec_proto
+										    : NULL;
 }
 
 static void refuse(struct rpc_call *call, struct status st)
@@ -263,31 +264,13 @@ static void unary_end(struct http_exchange *x)
 		deliver(x, buf_str(&x->in));
 }
 
-const struct http_protocol connect_unary_protocol = {"connect", unary_begin, unary_body, unary_end};
+const struct http_protocol connect_unary_protocol = {"connect", unary_begin, unary_body, unary_end, NULL};
 
 static void add_prefixed(struct http_exchange *x, const struct rpc_metadata *m, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		http_add_header(x, arena_fmt(x->arena, "trailer-%s", m[i].name),
 			str_of(arena_strdup(x->arena, m[i].value)));
-}
-
-static void put_body(
-	struct http_exchange *x, const struct rpc_call *call, const ProtobufCMessage *reply)
-{
-	const struct connect *s = x->state;
-	struct buf *out = http_out(x);
-	struct buf packed = {0};
-	call->codec->pack(out, call->method->output, reply);
-	if (!s->envelopes.gzip_out || out->len < GZIP_FROM)
-		return;
-	gzip_pack(&packed, buf_str(out));
-	if (packed.len < out->len) {
-		http_add_header(x, "content-encoding", STR("gzip"));
-		out->len = 0;
-		buf_add_str(out, buf_str(&packed));
-	}
-	buf_finish(&packed);
 }
 
 static void unary_finish(struct rpc_call *call, const ProtobufCMessage *reply,
@@ -305,10 +288,14 @@ static void unary_finish(struct rpc_call *call, const ProtobufCMessage *reply,
 		http_add_header(x, "accept-encoding", STR("gzip"));
 	http_add_header(x, "content-type",
 		is_json || !reply ? STR("application/json") : STR("application/proto"));
+	if (details && details->retry_ms)
+		http_add_retry(x, details->retry_ms);
 	if (reply)
-		put_body(x, call, reply);
+		call->codec->pack(http_out(x), call->method->output, reply);
 	else
 		put_error(http_out(x), st, details);
+	if (reply && s->envelopes.gzip_out)
+		http_compress(x);
 	http_end(x);
 }
 
@@ -320,7 +307,7 @@ static bool unary_send(struct rpc_call *call, const ProtobufCMessage *message)
 }
 
 static const struct rpc_protocol unary_calls = {
-	"connect", unary_send, http_is_writable, http_is_waiting, unary_finish, http_consumed};
+	"connect", unary_send, http_is_writable, http_is_waiting, unary_finish, http_consumed, NULL};
 
 /* ---- streams ---- */
 
@@ -361,7 +348,7 @@ static void stream_end(struct http_exchange *x)
 }
 
 const struct http_protocol connect_stream_protocol = {
-	"connect stream", stream_begin, stream_body, stream_end};
+	"connect stream", stream_begin, stream_body, stream_end, NULL};
 
 static void start(struct http_exchange *x, const struct rpc_call *call)
 {
@@ -438,4 +425,4 @@ static void stream_finish(struct rpc_call *call, const ProtobufCMessage *reply,
 }
 
 static const struct rpc_protocol stream_calls = {"connect stream", stream_send, http_is_writable,
-	http_is_waiting, stream_finish, http_consumed};
+	http_is_waiting, stream_finish, http_consumed, NULL};

@@ -124,7 +124,7 @@ static void grpc_end(struct http_exchange *x)
 	envelope_receive(x, x->state, true);
 }
 
-const struct http_protocol grpc_protocol = {"grpc", grpc_begin, grpc_body, grpc_end};
+const struct http_protocol grpc_protocol = {"grpc", grpc_begin, grpc_body, grpc_end, NULL};
 
 /* ---- the response ---- */
 
@@ -224,4 +224,4 @@ static void grpc_finish(struct rpc_call *call, const ProtobufCMessage *reply,
 }
 
 static const struct rpc_protocol grpc_calls = {
-	"grpc", grpc_send, http_is_writable, http_is_waiting, grpc_finish, http_consumed};
+	"grpc", grpc_send, http_is_writable, http_is_waiting, grpc_finish, http_consumed, NULL};

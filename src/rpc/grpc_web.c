@@ -107,7 +107,7 @@ static void web_end(struct http_exchange *x)
 	receive(x, true);
 }
 
-const struct http_protocol grpc_web_protocol = {"grpc-web", web_begin, web_body, web_end};
+const struct http_protocol grpc_web_protocol = {"grpc-web", web_begin, web_body, web_end, NULL};
 
 /* ---- the response ---- */
 
@@ -173,4 +173,4 @@ static void web_finish(struct rpc_call *call, const ProtobufCMessage *reply,
 }
 
 static const struct rpc_protocol web_calls = {
-	"grpc-web", web_send, http_is_writable, http_is_waiting, web_finish, http_consumed};
+	"grpc-web", web_send, http_is_writable, http_is_waiting, web_finish, http_consumed, NULL};

@@ -38,27 +38,6 @@ static const struct http_ops h1_ops;
 
 /* ---- out ---- */
 
-static const char *reason_of(unsigned status)
-{
-	static const struct {
-		unsigned status;
-		const char *words;
-	} reasons[] = {{100, "Continue"}, {200, "OK"}, {201, "Created"}, {204, "No Content"},
-		{304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"},
-		{403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"},
-		{408, "Request Timeout"}, {409, "Conflict"}, {412, "Precondition Failed"},
-		{413, "Content Too Large"}, {415, "Unsupported Media Type"},
-		{417, "Expectation Failed"}, {429, "Too Many Requests"},
-		{431, "Request Header Fields Too Large"}, {499, "Client Closed Request"},
-		{500, "Internal Server Error"}, {501, "Not Implemented"},
-		{503, "Service Unavailable"}, {504, "Gateway Timeout"},
-		{505, "HTTP Version Not Supported"}};
-	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
-		if (reasons[i].status == status)
-			return reasons[i].words;
-	return "Status";
-}
-
 /* RFC 9110 §5.6.7; not by strftime, which asks the locale. Written once a second. */
 static void put_date(struct buf *b, struct rpc_server *s)
 {
@@ -114,7 +93,7 @@ static void begin_response(struct h1 *h, struct http_exchange *x, struct buf *ou
 	buf_adds(out, "HTTP/1.1 ");
 	buf_add_u64(out, x->status);
 	buf_addc(out, ' ');
-	buf_adds(out, reason_of(x->status));
+	buf_adds(out, http_reason(x->status));
 	buf_adds(out, "\r\n");
 	for (unsigned i = 0; i < x->n_headers; i++)
 		put_line(out, x->headers[i].name, x->headers[i].value);

@@ -10,6 +10,8 @@
 #include "rpc/dispatch.h"
 #include "rpc/grpc.h"
 #include "rpc/grpc_web.h"
+#include "rpc/gzip.h"
+#include "rpc/rest.h"
 #include "rpc/server_impl.h"
 
 #define FIELDS_FIRST   16u
@@ -182,8 +184,21 @@ bool http_query(struct http_exchange *x, const char *name, struct str *ret_value
 	return false;
 }
 
-/* By the content type, which is orthogonal to the wire. NULL: *ret_status says why. */
-static const struct http_protocol *choose(const struct http_exchange *x, unsigned *ret_status)
+static const struct http_protocol *choose_by_path(struct http_exchange *x, unsigned *ret_status)
+{
+	const struct rpc_route_node *node;
+	*ret_status = 404;
+	if (rest_find(x, &node))
+		return &rest_protocol;
+	if (node) {
+		*ret_status = 405;
+		http_add_header(x, "allow", route_allowed(x->arena, x->conn->server->o.routes, node));
+	}
+	return NULL;
+}
+
+/* By the content type, which is orthogonal to the wire, or by the path. NULL: *ret_status says why. */
+static const struct http_protocol *choose(struct http_exchange *x, unsigned *ret_status)
 {
 	struct str type = http_header(x, "content-type");
 	const struct rpc_method *m = dispatch_find(x->conn->server, x->path);
@@ -197,8 +212,8 @@ static const struct http_protocol *choose(const struct http_exchange *x, unsigne
 		return &connect_unary_protocol;
 	if (m && str_is(x->method, "GET") && m->no_side_effects)
 		return &connect_unary_protocol;
-	*ret_status = !m ? 404 : str_is(x->method, "POST") ? 415 : 405;
-	return NULL;
+	*ret_status = str_is(x->method, "POST") ? 415 : 405;
+	return m ? NULL : choose_by_path(x, ret_status);
 }
 
 void http_begin(struct http_exchange *x)
@@ -214,7 +229,10 @@ void http_begin(struct http_exchange *x)
 	if (x->protocol) {
 		x->protocol->begin(x);
 	} else if (status == 404) {
-		http_refuse(x, 404, "there is nothing at " STR_FMT, STR_ARG(x->path));
+		rest_refuse(x, 404, ST_NOT_FOUND, "there is nothing at " STR_FMT, STR_ARG(x->path));
+	} else if (status == 405 && x->n_headers > 0) {
+		rest_refuse(x, 405, ST_UNIMPLEMENTED, STR_FMT " is nothing that " STR_FMT " can do",
+			STR_ARG(x->method), STR_ARG(x->path));
 	} else if (status == 405) {
 		http_add_header(x, "allow", STR("POST"));
 		http_refuse(x, 405, "calls are made with POST");
@@ -315,7 +333,9 @@ static void on_timer(struct timer *t)
 	uint64_t stall_ms = x->conn->server->o.limits.stall_ms;
 	if (x->conn->closing)
 		return;
-	if (!x->ended) {
+	if (!x->ended && x->in_ended && x->protocol && x->protocol->idle) {
+		x->protocol->idle(x);
+	} else if (!x->ended) {
 		on_body_late(x, loop_now_ms(x->conn->server->o.loop));
 	} else if (x->taken != x->stalled || transport_is_pressed(x->conn->transport)) {
 		x->stalled = x->taken; /* a transport that is stuck is the connection's matter */
@@ -414,6 +434,47 @@ void http_refuse(struct http_exchange *x, unsigned status, const char *fmt, ...)
 	x->protocol = NULL;
 	http_answer(x, status, "text/plain; charset=utf-8", buf_str(&words));
 	buf_finish(&words);
+}
+
+const char *http_reason(unsigned status)
+{
+	static const struct {
+		unsigned status;
+		const char *words;
+	} reasons[] = {{100, "Continue"}, {200, "OK"}, {201, "Created"}, {204, "No Content"},
+		{304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"},
+		{403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"}, {406, "Not Acceptable"},
+		{408, "Request Timeout"}, {409, "Conflict"}, {412, "Precondition Failed"},
+		{413, "Content Too Large"}, {415, "Unsupported Media Type"},
+		{417, "Expectation Failed"}, {429, "Too Many Requests"},
+		{431, "Request Header Fields Too Large"}, {499, "Client Closed Request"},
+		{500, "Internal Server Error"}, {501, "Not Implemented"},
+		{503, "Service Unavailable"}, {504, "Gateway Timeout"},
+		{505, "HTTP Version Not Supported"}};
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+		if (reasons[i].status == status)
+			return reasons[i].words;
+	return "Status";
+}
+
+void http_compress(struct http_exchange *x)
+{
+	struct buf packed = {0};
+	if (x->out.len < GZIP_FROM)
+		return;
+	gzip_pack(&packed, buf_str(&x->out));
+	if (packed.len < x->out.len) {
+		http_add_header(x, "content-encoding", STR("gzip"));
+		x->out.len = 0;
+		buf_add_str(&x->out, buf_str(&packed));
+	}
+	buf_finish(&packed);
+}
+
+void http_add_retry(struct http_exchange *x, uint64_t ms)
+{
+	http_add_header(x, "retry-after",
+		str_of(arena_fmt(x->arena, "%llu", (unsigned long long)(ms + 999) / 1000)));
 }
 
 /* ---- calls ---- */

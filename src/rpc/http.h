@@ -58,6 +58,8 @@ struct http_protocol {
 	void (*body)(struct http_exchange *x);
 	/* All of it is. */
 	void (*end)(struct http_exchange *x);
+	/* The timer that `end` set has fired, and the call still lives. May be NULL. */
+	void (*idle)(struct http_exchange *x);
 };
 
 struct http_exchange {
@@ -132,6 +134,11 @@ void http_add_trailer(struct http_exchange *x, const char *name, struct str valu
 struct buf *http_out(struct http_exchange *x); /* append only */
 void http_flush(struct http_exchange *x);      /* what was appended is to go out */
 void http_end(struct http_exchange *x);
+/* What was appended, by gzip, if that is shorter: before the end, of a whole body. */
+void http_compress(struct http_exchange *x);
+/* Retry-After: whole seconds, at least 1. */
+void http_add_retry(struct http_exchange *x, uint64_t ms);
+const char *http_reason(unsigned status); /* "Not Found" */
 /* A short complete answer. */
 void http_answer(struct http_exchange *x, unsigned status, const char *type, struct str body);
 /* … in words, for what is no RPC. */

@@ -40,6 +40,7 @@ struct rpc_field {
 	bool is_map;                       /* repeated entries {key = 1, value = 2} */
 	bool is_optional;                  /* proto3 optional */
 	bool is_secret;                    /* logged as *** */
+	bool is_flat; /* REST: its fields stand in the query without its name ("page_token") */
 	/* rules; unset: 0, NULL, has_* false */
 	bool required, uuid, open_enum, has_min, has_max;
 	int64_t min, max;
@@ -69,6 +70,11 @@ struct rpc_method {
 	const struct rpc_message *input, *output;
 	enum rpc_role role;
 	bool anonymous, no_side_effects, client_streaming, server_streaming;
+	/* string fields of these names: REST's Idempotency-Key, If-Match, ETag */
+	bool takes_request_id, takes_etag, gives_etag;
+	/* A server stream that can go on behind a position: the request's field for it, and the path
+	 * of the field that says where each reply is. NULL: it cannot. */
+	const char *resume_from, *resume_at;
 	/* Unary and server streaming: `request` lives as long as the call. Client streaming: NULL,
 	 * and messages come by rpc_call_on_message. The handler ends the call exactly once
 	 * (rpc_call_reply, _finish), now or later. */

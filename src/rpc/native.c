@@ -379,4 +379,4 @@ static void native_consumed(struct rpc_call *call, size_t bytes)
 }
 
 static const struct rpc_protocol native_protocol = {"native", native_send, native_is_writable,
-	native_is_waiting, native_finish, native_consumed};
+	native_is_waiting, native_finish, native_consumed, NULL};

@@ -28,6 +28,10 @@ struct status pbjson_merge_field(struct arena *a, const struct rpc_message *m,
 	__attribute__((warn_unused_result));
 /* A message of this type with its defaults, in the arena. */
 ProtobufCMessage *pbjson_new(struct arena *a, const ProtobufCMessageDescriptor *d);
+/* Appends the number or string at this path as plain text ("event.sequence"). False: it is not set,
+ * or holds control characters; b is as it was. */
+bool pbjson_text(
+	struct buf *b, const struct rpc_message *m, const ProtobufCMessage *message, const char *path);
 void pbjson_put_string(struct buf *b, struct str text); /* with quotes */
 
 /* Inside: text of the well-known types. False: not one. */

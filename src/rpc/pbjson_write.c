@@ -133,6 +133,28 @@ static void put_value(struct buf *b, const ProtobufCFieldDescriptor *d,
 	}
 }
 
+/* Numbers and strings as plain text. */
+static bool put_plain(struct buf *b, const ProtobufCFieldDescriptor *d, const void *at)
+{
+	if (d->type == PROTOBUF_C_TYPE_STRING) {
+		struct str text = str_of(*(char *const *)at);
+		for (size_t i = 0; i < text.len; i++)
+			if ((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f)
+				return false;
+		buf_add_str(b, text);
+		return text.len > 0;
+	}
+	if (d->type == PROTOBUF_C_TYPE_INT64)
+		buf_add_i64(b, *(const int64_t *)at);
+	else if (d->type == PROTOBUF_C_TYPE_UINT64)
+		buf_add_u64(b, *(const uint64_t *)at);
+	else if (d->type == PROTOBUF_C_TYPE_INT32)
+		buf_add_i64(b, *(const int32_t *)at);
+	else
+		return false;
+	return true;
+}
+
 /* ---- fields ---- */
 
 static bool is_zero(const ProtobufCFieldDescriptor *d, const void *at)
@@ -342,6 +364,29 @@ static void put_message(struct buf *b, const struct rpc_message *m, const Protob
 		put_value(b, &m->descriptor->fields[0], NULL, member(m, message, 0));
 		return;
 	}
+}
+
+bool pbjson_text(
+	struct buf *b, const struct rpc_message *m, const ProtobufCMessage *message, const char *path)
+{
+	struct str rest = str_of(path);
+	while (message) {
+		struct str name = str_cut(&rest, '.');
+		unsigned i = 0;
+		while (i < m->n_fields && !str_is(name, m->fields[i].name))
+			i++;
+		if (i == m->n_fields || m->descriptor->fields[i].label == PROTOBUF_C_LABEL_REPEATED)
+			return false;
+		const ProtobufCFieldDescriptor *d = &m->descriptor->fields[i];
+		const void *at = member(m, message, i);
+		if (!rest.ptr)
+			return put_plain(b, d, at);
+		if (d->type != PROTOBUF_C_TYPE_MESSAGE)
+			return false;
+		m = m->fields[i].message;
+		message = *(const ProtobufCMessage *const *)at;
+	}
+	return false;
 }
 
 static void pack(struct buf *b, const struct rpc_message *m, const ProtobufCMessage *message)

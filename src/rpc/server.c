@@ -30,6 +30,7 @@ static const struct rpc_limits default_limits = {
 	.resets_per_s = 100,
 	.controls_per_s = 100,
 	.ping_interval_ms = 300000,
+	.sse_heartbeat_ms = 15000,
 	.auth_cache_ms = 10000,
 };
 
@@ -55,6 +56,7 @@ static void set_defaults(struct rpc_limits *l)
 	OR_DEFAULT(resets_per_s);
 	OR_DEFAULT(controls_per_s);
 	OR_DEFAULT(ping_interval_ms);
+	OR_DEFAULT(sse_heartbeat_ms);
 	OR_DEFAULT(auth_cache_ms);
 #undef OR_DEFAULT
 }

@@ -14,6 +14,7 @@
 
 struct clock;
 struct loop;
+struct rpc_routes;
 struct rpc_server;
 struct rpc_token;
 struct tls_files;
@@ -46,6 +47,7 @@ struct rpc_limits {
 	unsigned controls_per_s;   /* PING, SETTINGS, PRIORITY, empty DATA and unknown frames: the same */
 	uint64_t ping_interval_ms; /* pings may come so often without data in between; more than two
 				      too early end the connection: 5 min */
+	uint64_t sse_heartbeat_ms; /* an event stream says something so often: 15 s */
 	uint64_t auth_cache_ms; /* how long an accepted token is not asked about again: 10 s (for open streams
 				   half of it) */
 };
@@ -54,6 +56,7 @@ struct rpc_server_options {
 	struct loop *loop;
 	const struct rpc_method *methods; /* sorted by path, bytewise; outlives the server */
 	size_t n_methods;
+	const struct rpc_routes *routes; /* their paths for plain HTTP; NULL: none */
 	void *context; /* for the handlers: rpc_call_context; and for authenticate */
 	/* Who holds this token? Asked when it is not in the cache, and again and again while a
 	 * stream is open that it let in; answers by rpc_token_answer, exactly once, now or later.

@@ -91,8 +91,21 @@ static const struct rpc_field skep_v1_msg_field_rules_fields[] = {
 	{ .name = "uuid", .json_name = "uuid" },
 	{ .name = "max_items", .json_name = "maxItems" },
 	{ .name = "open_enum", .json_name = "openEnum" },
+	{ .name = "example", .json_name = "example" },
 };
-const struct rpc_message skep_v1_msg_field_rules = { &skep__v1__field_rules__descriptor, skep_v1_msg_field_rules_fields, 10, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_field_rules = { &skep__v1__field_rules__descriptor, skep_v1_msg_field_rules_fields, 11, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_resume_fields[] = {
+	{ .name = "from", .json_name = "from" },
+	{ .name = "at", .json_name = "at" },
+};
+const struct rpc_message skep_v1_msg_resume = { &skep__v1__resume__descriptor, skep_v1_msg_resume_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_failure_fields[] = {
+	{ .name = "code", .json_name = "code" },
+	{ .name = "when", .json_name = "when" },
+};
+const struct rpc_message skep_v1_msg_failure = { &skep__v1__failure__descriptor, skep_v1_msg_failure_fields, 2, RPC_WKT_NONE };
 
 static const struct rpc_field grpc_health_v1_msg_health_check_request_fields[] = {
 	{ .name = "service", .json_name = "service", .max_len = 256 },
@@ -288,7 +301,7 @@ const struct rpc_message skep_v1_msg_create_token_response = { &skep__v1__create
 
 static const struct rpc_field skep_v1_msg_list_tokens_request_fields[] = {
 	{ .name = "project", .json_name = "project", .max_len = 64 },
-	{ .name = "page", .json_name = "page", .message = &skep_v1_msg_page },
+	{ .name = "page", .json_name = "page", .message = &skep_v1_msg_page, .is_flat = true },
 };
 const struct rpc_message skep_v1_msg_list_tokens_request = { &skep__v1__list_tokens_request__descriptor, skep_v1_msg_list_tokens_request_fields, 2, RPC_WKT_NONE };
 
@@ -357,7 +370,7 @@ static const struct rpc_field skep_v1_msg_list_jobs_request_fields[] = {
 	{ .name = "project", .json_name = "project", .max_len = 64 },
 	{ .name = "stack", .json_name = "stack", .max_len = 64 },
 	{ .name = "states", .json_name = "states", .max_items = 8 },
-	{ .name = "page", .json_name = "page", .message = &skep_v1_msg_page },
+	{ .name = "page", .json_name = "page", .message = &skep_v1_msg_page, .is_flat = true },
 };
 const struct rpc_message skep_v1_msg_list_jobs_request = { &skep__v1__list_jobs_request__descriptor, skep_v1_msg_list_jobs_request_fields, 4, RPC_WKT_NONE };
 
@@ -495,8 +508,9 @@ static const struct rpc_field skep_v1_msg_project_fields[] = {
 	{ .name = "drift_policy", .json_name = "driftPolicy" },
 	{ .name = "weight", .json_name = "weight" },
 	{ .name = "max_running", .json_name = "maxRunning" },
+	{ .name = "etag", .json_name = "etag" },
 };
-const struct rpc_message skep_v1_msg_project = { &skep__v1__project__descriptor, skep_v1_msg_project_fields, 9, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_project = { &skep__v1__project__descriptor, skep_v1_msg_project_fields, 10, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_create_project_request_fields[] = {
 	{ .name = "name", .json_name = "name", .required = true, .max_len = 40, .pattern = "^([a-z0-9]([a-z0-9-]*[a-z0-9])\077)$", .pattern_help = "lower-case letters, digits and hyphens, starting and ending with a letter or digit" },
@@ -511,7 +525,7 @@ static const struct rpc_field skep_v1_msg_get_project_request_fields[] = {
 const struct rpc_message skep_v1_msg_get_project_request = { &skep__v1__get_project_request__descriptor, skep_v1_msg_get_project_request_fields, 1, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_list_projects_request_fields[] = {
-	{ .name = "page", .json_name = "page", .message = &skep_v1_msg_page },
+	{ .name = "page", .json_name = "page", .message = &skep_v1_msg_page, .is_flat = true },
 };
 const struct rpc_message skep_v1_msg_list_projects_request = { &skep__v1__list_projects_request__descriptor, skep_v1_msg_list_projects_request_fields, 1, RPC_WKT_NONE };
 
@@ -528,14 +542,16 @@ static const struct rpc_field skep_v1_msg_update_project_request_fields[] = {
 	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
 	{ .name = "weight", .json_name = "weight", .has_min = true, .min = INT64_C(0), .has_max = true, .max = INT64_C(100) },
 	{ .name = "max_running", .json_name = "maxRunning", .has_min = true, .min = INT64_C(-1), .has_max = true, .max = INT64_C(10000) },
+	{ .name = "etag", .json_name = "etag", .max_len = 64 },
 };
-const struct rpc_message skep_v1_msg_update_project_request = { &skep__v1__update_project_request__descriptor, skep_v1_msg_update_project_request_fields, 6, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_update_project_request = { &skep__v1__update_project_request__descriptor, skep_v1_msg_update_project_request_fields, 7, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_delete_project_request_fields[] = {
 	{ .name = "project", .json_name = "project", .required = true, .max_len = 64 },
 	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
+	{ .name = "etag", .json_name = "etag", .max_len = 64 },
 };
-const struct rpc_message skep_v1_msg_delete_project_request = { &skep__v1__delete_project_request__descriptor, skep_v1_msg_delete_project_request_fields, 2, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_delete_project_request = { &skep__v1__delete_project_request__descriptor, skep_v1_msg_delete_project_request_fields, 3, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_registry_fields[] = {
 	{ .name = "id", .json_name = "id" },
@@ -544,8 +560,9 @@ static const struct rpc_field skep_v1_msg_registry_fields[] = {
 	{ .name = "username", .json_name = "username" },
 	{ .name = "created_at", .json_name = "createdAt", .message = &google_protobuf_msg_timestamp },
 	{ .name = "updated_at", .json_name = "updatedAt", .message = &google_protobuf_msg_timestamp },
+	{ .name = "etag", .json_name = "etag" },
 };
-const struct rpc_message skep_v1_msg_registry = { &skep__v1__registry__descriptor, skep_v1_msg_registry_fields, 6, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_registry = { &skep__v1__registry__descriptor, skep_v1_msg_registry_fields, 7, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_set_registry_request_fields[] = {
 	{ .name = "project", .json_name = "project", .required = true, .max_len = 64 },
@@ -553,12 +570,13 @@ static const struct rpc_field skep_v1_msg_set_registry_request_fields[] = {
 	{ .name = "username", .json_name = "username", .required = true, .max_len = 256 },
 	{ .name = "password", .json_name = "password", .is_secret = true, .required = true, .max_len = 16384 },
 	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
+	{ .name = "etag", .json_name = "etag", .max_len = 64 },
 };
-const struct rpc_message skep_v1_msg_set_registry_request = { &skep__v1__set_registry_request__descriptor, skep_v1_msg_set_registry_request_fields, 5, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_set_registry_request = { &skep__v1__set_registry_request__descriptor, skep_v1_msg_set_registry_request_fields, 6, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_list_registries_request_fields[] = {
 	{ .name = "project", .json_name = "project", .required = true, .max_len = 64 },
-	{ .name = "page", .json_name = "page", .message = &skep_v1_msg_page },
+	{ .name = "page", .json_name = "page", .message = &skep_v1_msg_page, .is_flat = true },
 };
 const struct rpc_message skep_v1_msg_list_registries_request = { &skep__v1__list_registries_request__descriptor, skep_v1_msg_list_registries_request_fields, 2, RPC_WKT_NONE };
 
@@ -572,8 +590,9 @@ static const struct rpc_field skep_v1_msg_delete_registry_request_fields[] = {
 	{ .name = "project", .json_name = "project", .required = true, .max_len = 64 },
 	{ .name = "host", .json_name = "host", .max_len = 512 },
 	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
+	{ .name = "etag", .json_name = "etag", .max_len = 64 },
 };
-const struct rpc_message skep_v1_msg_delete_registry_request = { &skep__v1__delete_registry_request__descriptor, skep_v1_msg_delete_registry_request_fields, 3, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_delete_registry_request = { &skep__v1__delete_registry_request__descriptor, skep_v1_msg_delete_registry_request_fields, 4, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_schedule_fields[] = {
 	{ .name = "id", .json_name = "id" },
@@ -638,7 +657,7 @@ const struct rpc_message skep_v1_msg_get_schedule_request = { &skep__v1__get_sch
 
 static const struct rpc_field skep_v1_msg_list_schedules_request_fields[] = {
 	{ .name = "project", .json_name = "project", .max_len = 64 },
-	{ .name = "page", .json_name = "page", .message = &skep_v1_msg_page },
+	{ .name = "page", .json_name = "page", .message = &skep_v1_msg_page, .is_flat = true },
 };
 const struct rpc_message skep_v1_msg_list_schedules_request = { &skep__v1__list_schedules_request__descriptor, skep_v1_msg_list_schedules_request_fields, 2, RPC_WKT_NONE };
 
@@ -845,7 +864,7 @@ const struct rpc_message skep_v1_msg_get_stack_request = { &skep__v1__get_stack_
 
 static const struct rpc_field skep_v1_msg_list_stacks_request_fields[] = {
 	{ .name = "project", .json_name = "project", .max_len = 64 },
-	{ .name = "page", .json_name = "page", .message = &skep_v1_msg_page },
+	{ .name = "page", .json_name = "page", .message = &skep_v1_msg_page, .is_flat = true },
 };
 const struct rpc_message skep_v1_msg_list_stacks_request = { &skep__v1__list_stacks_request__descriptor, skep_v1_msg_list_stacks_request_fields, 2, RPC_WKT_NONE };
 
@@ -906,7 +925,7 @@ const struct rpc_message skep_v1_msg_release = { &skep__v1__release__descriptor,
 
 static const struct rpc_field skep_v1_msg_list_releases_request_fields[] = {
 	{ .name = "stack", .json_name = "stack", .message = &skep_v1_msg_stack_ref, .required = true },
-	{ .name = "page", .json_name = "page", .message = &skep_v1_msg_page },
+	{ .name = "page", .json_name = "page", .message = &skep_v1_msg_page, .is_flat = true },
 };
 const struct rpc_message skep_v1_msg_list_releases_request = { &skep__v1__list_releases_request__descriptor, skep_v1_msg_list_releases_request_fields, 2, RPC_WKT_NONE };
 
@@ -1089,6 +1108,7 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_export_stack_request,
 	&skep_v1_msg_export_stack_response,
 	&skep_v1_msg_export_stack_response_variables_entry,
+	&skep_v1_msg_failure,
 	&skep_v1_msg_field_change,
 	&skep_v1_msg_field_rules,
 	&skep_v1_msg_get_job_request,
@@ -1127,6 +1147,7 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_release,
 	&skep_v1_msg_remove_stack_request,
 	&skep_v1_msg_restart_stack_request,
+	&skep_v1_msg_resume,
 	&skep_v1_msg_resume_jobs_request,
 	&skep_v1_msg_retry_failed_jobs_request,
 	&skep_v1_msg_retry_failed_jobs_response,

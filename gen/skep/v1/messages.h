@@ -14,6 +14,8 @@ extern const struct rpc_message google_rpc_msg_quota_failure_violation; /* googl
 extern const struct rpc_message google_protobuf_msg_any; /* google.protobuf.Any */
 extern const struct rpc_message google_rpc_msg_status; /* google.rpc.Status */
 extern const struct rpc_message skep_v1_msg_field_rules; /* skep.v1.FieldRules */
+extern const struct rpc_message skep_v1_msg_resume; /* skep.v1.Resume */
+extern const struct rpc_message skep_v1_msg_failure; /* skep.v1.Failure */
 extern const struct rpc_message grpc_health_v1_msg_health_check_request; /* grpc.health.v1.HealthCheckRequest */
 extern const struct rpc_message grpc_health_v1_msg_health_check_response; /* grpc.health.v1.HealthCheckResponse */
 extern const struct rpc_message grpc_health_v1_msg_health_list_request; /* grpc.health.v1.HealthListRequest */

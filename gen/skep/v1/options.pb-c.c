@@ -52,7 +52,97 @@ void   skep__v1__field_rules__free_unpacked
   assert(message->base.descriptor == &skep__v1__field_rules__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor skep__v1__field_rules__field_descriptors[10] =
+void   skep__v1__resume__init
+                     (Skep__V1__Resume         *message)
+{
+  static const Skep__V1__Resume init_value = SKEP__V1__RESUME__INIT;
+  *message = init_value;
+}
+size_t skep__v1__resume__get_packed_size
+                     (const Skep__V1__Resume *message)
+{
+  assert(message->base.descriptor == &skep__v1__resume__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__resume__pack
+                     (const Skep__V1__Resume *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__resume__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__resume__pack_to_buffer
+                     (const Skep__V1__Resume *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__resume__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__Resume *
+       skep__v1__resume__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__Resume *)
+     protobuf_c_message_unpack (&skep__v1__resume__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__resume__free_unpacked
+                     (Skep__V1__Resume *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__resume__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__failure__init
+                     (Skep__V1__Failure         *message)
+{
+  static const Skep__V1__Failure init_value = SKEP__V1__FAILURE__INIT;
+  *message = init_value;
+}
+size_t skep__v1__failure__get_packed_size
+                     (const Skep__V1__Failure *message)
+{
+  assert(message->base.descriptor == &skep__v1__failure__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__failure__pack
+                     (const Skep__V1__Failure *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__failure__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__failure__pack_to_buffer
+                     (const Skep__V1__Failure *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__failure__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__Failure *
+       skep__v1__failure__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__Failure *)
+     protobuf_c_message_unpack (&skep__v1__failure__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__failure__free_unpacked
+                     (Skep__V1__Failure *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__failure__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+static const ProtobufCFieldDescriptor skep__v1__field_rules__field_descriptors[11] =
 {
   {
     "required",
@@ -174,8 +264,21 @@ static const ProtobufCFieldDescriptor skep__v1__field_rules__field_descriptors[1
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "example",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__FieldRules, example),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__field_rules__field_indices_by_name[] = {
+  10,   /* field[10] = example */
   2,   /* field[2] = max */
   8,   /* field[8] = max_items */
   4,   /* field[4] = max_len */
@@ -190,7 +293,7 @@ static const unsigned skep__v1__field_rules__field_indices_by_name[] = {
 static const ProtobufCIntRange skep__v1__field_rules__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor skep__v1__field_rules__descriptor =
 {
@@ -200,11 +303,113 @@ const ProtobufCMessageDescriptor skep__v1__field_rules__descriptor =
   "Skep__V1__FieldRules",
   "skep.v1",
   sizeof(Skep__V1__FieldRules),
-  10,
+  11,
   skep__v1__field_rules__field_descriptors,
   skep__v1__field_rules__field_indices_by_name,
   1,  skep__v1__field_rules__number_ranges,
   (ProtobufCMessageInit) skep__v1__field_rules__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__resume__field_descriptors[2] =
+{
+  {
+    "from",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Resume, from),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "at",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Resume, at),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__resume__field_indices_by_name[] = {
+  1,   /* field[1] = at */
+  0,   /* field[0] = from */
+};
+static const ProtobufCIntRange skep__v1__resume__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor skep__v1__resume__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.Resume",
+  "Resume",
+  "Skep__V1__Resume",
+  "skep.v1",
+  sizeof(Skep__V1__Resume),
+  2,
+  skep__v1__resume__field_descriptors,
+  skep__v1__resume__field_indices_by_name,
+  1,  skep__v1__resume__number_ranges,
+  (ProtobufCMessageInit) skep__v1__resume__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__failure__field_descriptors[2] =
+{
+  {
+    "code",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Failure, code),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "when",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Failure, when),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__failure__field_indices_by_name[] = {
+  0,   /* field[0] = code */
+  1,   /* field[1] = when */
+};
+static const ProtobufCIntRange skep__v1__failure__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor skep__v1__failure__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.Failure",
+  "Failure",
+  "Skep__V1__Failure",
+  "skep.v1",
+  sizeof(Skep__V1__Failure),
+  2,
+  skep__v1__failure__field_descriptors,
+  skep__v1__failure__field_indices_by_name,
+  1,  skep__v1__failure__number_ranges,
+  (ProtobufCMessageInit) skep__v1__failure__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCEnumValue skep__v1__role__enum_values_by_number[5] =

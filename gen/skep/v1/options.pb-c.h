@@ -16,6 +16,8 @@ PROTOBUF_C__BEGIN_DECLS
 
 
 typedef struct Skep__V1__FieldRules Skep__V1__FieldRules;
+typedef struct Skep__V1__Resume Skep__V1__Resume;
+typedef struct Skep__V1__Failure Skep__V1__Failure;
 
 
 /* --- enums --- */
@@ -51,6 +53,7 @@ struct  Skep__V1__FieldRules
   protobuf_c_boolean uuid;
   uint32_t max_items;
   protobuf_c_boolean open_enum;
+  char *example;
   Skep__V1__FieldRules__MinCase _min_case;
   union {
     int64_t min;
@@ -62,7 +65,29 @@ struct  Skep__V1__FieldRules
 };
 #define SKEP__V1__FIELD_RULES__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__field_rules__descriptor) \
-    , 0, 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, SKEP__V1__FIELD_RULES___MIN__NOT_SET, {0}, SKEP__V1__FIELD_RULES___MAX__NOT_SET, {0} }
+    , 0, 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, (char *)protobuf_c_empty_string, SKEP__V1__FIELD_RULES___MIN__NOT_SET, {0}, SKEP__V1__FIELD_RULES___MAX__NOT_SET, {0} }
+
+
+struct  Skep__V1__Resume
+{
+  ProtobufCMessage base;
+  char *from;
+  char *at;
+};
+#define SKEP__V1__RESUME__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__resume__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+
+
+struct  Skep__V1__Failure
+{
+  ProtobufCMessage base;
+  char *code;
+  char *when;
+};
+#define SKEP__V1__FAILURE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__failure__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 /* Skep__V1__FieldRules methods */
@@ -84,10 +109,54 @@ Skep__V1__FieldRules *
 void   skep__v1__field_rules__free_unpacked
                      (Skep__V1__FieldRules *message,
                       ProtobufCAllocator *allocator);
+/* Skep__V1__Resume methods */
+void   skep__v1__resume__init
+                     (Skep__V1__Resume         *message);
+size_t skep__v1__resume__get_packed_size
+                     (const Skep__V1__Resume   *message);
+size_t skep__v1__resume__pack
+                     (const Skep__V1__Resume   *message,
+                      uint8_t             *out);
+size_t skep__v1__resume__pack_to_buffer
+                     (const Skep__V1__Resume   *message,
+                      ProtobufCBuffer     *buffer);
+Skep__V1__Resume *
+       skep__v1__resume__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   skep__v1__resume__free_unpacked
+                     (Skep__V1__Resume *message,
+                      ProtobufCAllocator *allocator);
+/* Skep__V1__Failure methods */
+void   skep__v1__failure__init
+                     (Skep__V1__Failure         *message);
+size_t skep__v1__failure__get_packed_size
+                     (const Skep__V1__Failure   *message);
+size_t skep__v1__failure__pack
+                     (const Skep__V1__Failure   *message,
+                      uint8_t             *out);
+size_t skep__v1__failure__pack_to_buffer
+                     (const Skep__V1__Failure   *message,
+                      ProtobufCBuffer     *buffer);
+Skep__V1__Failure *
+       skep__v1__failure__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   skep__v1__failure__free_unpacked
+                     (Skep__V1__Failure *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Skep__V1__FieldRules_Closure)
                  (const Skep__V1__FieldRules *message,
+                  void *closure_data);
+typedef void (*Skep__V1__Resume_Closure)
+                 (const Skep__V1__Resume *message,
+                  void *closure_data);
+typedef void (*Skep__V1__Failure_Closure)
+                 (const Skep__V1__Failure *message,
                   void *closure_data);
 
 /* --- services --- */
@@ -97,6 +166,8 @@ typedef void (*Skep__V1__FieldRules_Closure)
 
 extern const ProtobufCEnumDescriptor    skep__v1__role__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__field_rules__descriptor;
+extern const ProtobufCMessageDescriptor skep__v1__resume__descriptor;
+extern const ProtobufCMessageDescriptor skep__v1__failure__descriptor;
 
 PROTOBUF_C__END_DECLS
 

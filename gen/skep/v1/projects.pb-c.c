@@ -322,7 +322,7 @@ void   skep__v1__delete_project_request__free_unpacked
   assert(message->base.descriptor == &skep__v1__delete_project_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor skep__v1__project__field_descriptors[9] =
+static const ProtobufCFieldDescriptor skep__v1__project__field_descriptors[10] =
 {
   {
     "id",
@@ -432,11 +432,24 @@ static const ProtobufCFieldDescriptor skep__v1__project__field_descriptors[9] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "etag",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Project, etag),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__project__field_indices_by_name[] = {
   3,   /* field[3] = created_at */
   2,   /* field[2] = description */
   6,   /* field[6] = drift_policy */
+  9,   /* field[9] = etag */
   0,   /* field[0] = id */
   8,   /* field[8] = max_running */
   1,   /* field[1] = name */
@@ -447,7 +460,7 @@ static const unsigned skep__v1__project__field_indices_by_name[] = {
 static const ProtobufCIntRange skep__v1__project__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor skep__v1__project__descriptor =
 {
@@ -457,7 +470,7 @@ const ProtobufCMessageDescriptor skep__v1__project__descriptor =
   "Skep__V1__Project",
   "skep.v1",
   sizeof(Skep__V1__Project),
-  9,
+  10,
   skep__v1__project__field_descriptors,
   skep__v1__project__field_indices_by_name,
   1,  skep__v1__project__number_ranges,
@@ -655,7 +668,7 @@ const ProtobufCMessageDescriptor skep__v1__list_projects_response__descriptor =
   (ProtobufCMessageInit) skep__v1__list_projects_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor skep__v1__update_project_request__field_descriptors[6] =
+static const ProtobufCFieldDescriptor skep__v1__update_project_request__field_descriptors[7] =
 {
   {
     "project",
@@ -729,10 +742,23 @@ static const ProtobufCFieldDescriptor skep__v1__update_project_request__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "etag",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__UpdateProjectRequest, etag),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__update_project_request__field_indices_by_name[] = {
   1,   /* field[1] = description */
   2,   /* field[2] = drift_policy */
+  6,   /* field[6] = etag */
   5,   /* field[5] = max_running */
   0,   /* field[0] = project */
   3,   /* field[3] = request_id */
@@ -741,7 +767,7 @@ static const unsigned skep__v1__update_project_request__field_indices_by_name[] 
 static const ProtobufCIntRange skep__v1__update_project_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor skep__v1__update_project_request__descriptor =
 {
@@ -751,14 +777,14 @@ const ProtobufCMessageDescriptor skep__v1__update_project_request__descriptor =
   "Skep__V1__UpdateProjectRequest",
   "skep.v1",
   sizeof(Skep__V1__UpdateProjectRequest),
-  6,
+  7,
   skep__v1__update_project_request__field_descriptors,
   skep__v1__update_project_request__field_indices_by_name,
   1,  skep__v1__update_project_request__number_ranges,
   (ProtobufCMessageInit) skep__v1__update_project_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor skep__v1__delete_project_request__field_descriptors[2] =
+static const ProtobufCFieldDescriptor skep__v1__delete_project_request__field_descriptors[3] =
 {
   {
     "project",
@@ -784,15 +810,28 @@ static const ProtobufCFieldDescriptor skep__v1__delete_project_request__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "etag",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__DeleteProjectRequest, etag),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__delete_project_request__field_indices_by_name[] = {
+  2,   /* field[2] = etag */
   0,   /* field[0] = project */
   1,   /* field[1] = request_id */
 };
 static const ProtobufCIntRange skep__v1__delete_project_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor skep__v1__delete_project_request__descriptor =
 {
@@ -802,7 +841,7 @@ const ProtobufCMessageDescriptor skep__v1__delete_project_request__descriptor =
   "Skep__V1__DeleteProjectRequest",
   "skep.v1",
   sizeof(Skep__V1__DeleteProjectRequest),
-  2,
+  3,
   skep__v1__delete_project_request__field_descriptors,
   skep__v1__delete_project_request__field_indices_by_name,
   1,  skep__v1__delete_project_request__number_ranges,

@@ -50,10 +50,11 @@ struct  Skep__V1__Project
   Skep__V1__DriftPolicy drift_policy;
   int32_t weight;
   int32_t max_running;
+  char *etag;
 };
 #define SKEP__V1__PROJECT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__project__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, 0, SKEP__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED, 0, 0 }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, 0, SKEP__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED, 0, 0, (char *)protobuf_c_empty_string }
 
 
 struct  Skep__V1__CreateProjectRequest
@@ -109,10 +110,11 @@ struct  Skep__V1__UpdateProjectRequest
   char *request_id;
   int32_t weight;
   int32_t max_running;
+  char *etag;
 };
 #define SKEP__V1__UPDATE_PROJECT_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__update_project_request__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, SKEP__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED, (char *)protobuf_c_empty_string, 0, 0 }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, SKEP__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED, (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string }
 
 
 struct  Skep__V1__DeleteProjectRequest
@@ -120,10 +122,11 @@ struct  Skep__V1__DeleteProjectRequest
   ProtobufCMessage base;
   char *project;
   char *request_id;
+  char *etag;
 };
 #define SKEP__V1__DELETE_PROJECT_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__delete_project_request__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 /* Skep__V1__Project methods */

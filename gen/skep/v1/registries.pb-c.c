@@ -232,7 +232,7 @@ void   skep__v1__delete_registry_request__free_unpacked
   assert(message->base.descriptor == &skep__v1__delete_registry_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor skep__v1__registry__field_descriptors[6] =
+static const ProtobufCFieldDescriptor skep__v1__registry__field_descriptors[7] =
 {
   {
     "id",
@@ -306,9 +306,22 @@ static const ProtobufCFieldDescriptor skep__v1__registry__field_descriptors[6] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "etag",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Registry, etag),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__registry__field_indices_by_name[] = {
   4,   /* field[4] = created_at */
+  6,   /* field[6] = etag */
   2,   /* field[2] = host */
   0,   /* field[0] = id */
   1,   /* field[1] = project_id */
@@ -318,7 +331,7 @@ static const unsigned skep__v1__registry__field_indices_by_name[] = {
 static const ProtobufCIntRange skep__v1__registry__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor skep__v1__registry__descriptor =
 {
@@ -328,14 +341,14 @@ const ProtobufCMessageDescriptor skep__v1__registry__descriptor =
   "Skep__V1__Registry",
   "skep.v1",
   sizeof(Skep__V1__Registry),
-  6,
+  7,
   skep__v1__registry__field_descriptors,
   skep__v1__registry__field_indices_by_name,
   1,  skep__v1__registry__number_ranges,
   (ProtobufCMessageInit) skep__v1__registry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor skep__v1__set_registry_request__field_descriptors[5] =
+static const ProtobufCFieldDescriptor skep__v1__set_registry_request__field_descriptors[6] =
 {
   {
     "project",
@@ -397,8 +410,21 @@ static const ProtobufCFieldDescriptor skep__v1__set_registry_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "etag",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__SetRegistryRequest, etag),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__set_registry_request__field_indices_by_name[] = {
+  5,   /* field[5] = etag */
   1,   /* field[1] = host */
   3,   /* field[3] = password */
   0,   /* field[0] = project */
@@ -408,7 +434,7 @@ static const unsigned skep__v1__set_registry_request__field_indices_by_name[] = 
 static const ProtobufCIntRange skep__v1__set_registry_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor skep__v1__set_registry_request__descriptor =
 {
@@ -418,7 +444,7 @@ const ProtobufCMessageDescriptor skep__v1__set_registry_request__descriptor =
   "Skep__V1__SetRegistryRequest",
   "skep.v1",
   sizeof(Skep__V1__SetRegistryRequest),
-  5,
+  6,
   skep__v1__set_registry_request__field_descriptors,
   skep__v1__set_registry_request__field_indices_by_name,
   1,  skep__v1__set_registry_request__number_ranges,
@@ -527,7 +553,7 @@ const ProtobufCMessageDescriptor skep__v1__list_registries_response__descriptor 
   (ProtobufCMessageInit) skep__v1__list_registries_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor skep__v1__delete_registry_request__field_descriptors[3] =
+static const ProtobufCFieldDescriptor skep__v1__delete_registry_request__field_descriptors[4] =
 {
   {
     "project",
@@ -565,8 +591,21 @@ static const ProtobufCFieldDescriptor skep__v1__delete_registry_request__field_d
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "etag",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__DeleteRegistryRequest, etag),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__delete_registry_request__field_indices_by_name[] = {
+  3,   /* field[3] = etag */
   1,   /* field[1] = host */
   0,   /* field[0] = project */
   2,   /* field[2] = request_id */
@@ -574,7 +613,7 @@ static const unsigned skep__v1__delete_registry_request__field_indices_by_name[]
 static const ProtobufCIntRange skep__v1__delete_registry_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor skep__v1__delete_registry_request__descriptor =
 {
@@ -584,7 +623,7 @@ const ProtobufCMessageDescriptor skep__v1__delete_registry_request__descriptor =
   "Skep__V1__DeleteRegistryRequest",
   "skep.v1",
   sizeof(Skep__V1__DeleteRegistryRequest),
-  3,
+  4,
   skep__v1__delete_registry_request__field_descriptors,
   skep__v1__delete_registry_request__field_indices_by_name,
   1,  skep__v1__delete_registry_request__number_ranges,

@@ -40,10 +40,11 @@ struct  Skep__V1__Registry
   char *username;
   Google__Protobuf__Timestamp *created_at;
   Google__Protobuf__Timestamp *updated_at;
+  char *etag;
 };
 #define SKEP__V1__REGISTRY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__registry__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, (char *)protobuf_c_empty_string }
 
 
 struct  Skep__V1__SetRegistryRequest
@@ -54,10 +55,11 @@ struct  Skep__V1__SetRegistryRequest
   char *username;
   char *password;
   char *request_id;
+  char *etag;
 };
 #define SKEP__V1__SET_REGISTRY_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__set_registry_request__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 struct  Skep__V1__ListRegistriesRequest
@@ -89,10 +91,11 @@ struct  Skep__V1__DeleteRegistryRequest
   char *project;
   char *host;
   char *request_id;
+  char *etag;
 };
 #define SKEP__V1__DELETE_REGISTRY_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__delete_registry_request__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 /* Skep__V1__Registry methods */

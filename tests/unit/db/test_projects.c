@@ -18,11 +18,11 @@ static void a_project_lives(void **state)
 		on_project, &a));
 	assert_string_equal(by_id.project.name, "demo");
 	assert_int_equal(by_id.project.stacks, 0);
-	RUN_OK(w, PROJECTS->remove(w->db, &admin, "demo", on_done, &a));
+	RUN_OK(w, PROJECTS->remove(w->db, &admin, "demo", "", on_done, &a));
 	RUN_FAILS(w, ST_NOT_FOUND, "project \"demo\" does not exist", PROJECTS->get(w->db, &admin,
 		"demo", on_project, &a));
 	RUN_FAILS(w, ST_NOT_FOUND, "project \"demo\" does not exist", PROJECTS->remove(w->db,
-		&admin, "demo", on_done, &a));
+		&admin, "demo", "", on_done, &a));
 	assert_value(w,
 		"select string_agg(method || ' ' || target || ' ' || actor, ',' order by id) from audit_log",
 		"/test/Admin project/demo unix:root,/test/Admin project/demo unix:root");
@@ -50,6 +50,22 @@ static void what_is_not_given_stays(void **state)
 	assert_value(w, "select count(*) from audit_log where detail->>'drift_policy' = 'repair'", "3");
 	RUN_FAILS(w, ST_NOT_FOUND, "project \"other\" does not exist", PROJECTS->update(w->db, &admin,
 		"other", &(struct db_project_change){.drift_policy = DRIFT_REPAIR}, on_project, &a));
+}
+
+static void what_somebody_else_has_changed_is_not(void **state)
+{
+	struct world *w = *state;
+	struct answer made = RUN_OK(w, PROJECTS->create(w->db, &admin, "demo", "", on_project, &a));
+	assert_true(made.project.etag[0] != 0);
+	struct answer one = RUN_OK(w, PROJECTS->update(w->db, &admin, "demo",
+		&(struct db_project_change){.weight = 5, .etag = made.project.etag}, on_project, &a));
+	assert_string_not_equal(one.project.etag, made.project.etag);
+	RUN_FAILS(w, ST_ABORTED, "project \"demo\" has been changed since", PROJECTS->update(w->db, &admin,
+		"demo", &(struct db_project_change){.weight = 6, .etag = made.project.etag}, on_project, &a));
+	assert_int_equal(RUN_OK(w, PROJECTS->get(w->db, &admin, "demo", on_project, &a)).project.weight, 5);
+	RUN_FAILS(w, ST_ABORTED, "has been changed since", PROJECTS->remove(w->db, &admin, "demo",
+		made.project.etag, on_done, &a));
+	RUN_OK(w, PROJECTS->remove(w->db, &admin, "demo", one.project.etag, on_done, &a));
 }
 
 static void a_bad_project_name_is_refused(void **state)
@@ -102,7 +118,7 @@ static void a_scope_sees_its_own_project_only(void **state)
 		"other", on_project, &a));
 	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", PROJECTS->get(w->db, &s, other.text,
 		on_project, &a));
-	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", PROJECTS->remove(w->db, &s, other.text,
+	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", PROJECTS->remove(w->db, &s, other.text, "",
 		on_done, &a));
 	assert_value(w, "select count(*) from projects", "2");
 }
@@ -116,12 +132,12 @@ static void a_project_with_stacks_or_jobs_stays(void **state)
 	RUN_FAILS(w, ST_FAILED_PRECONDITION,
 		"project \"demo\" still has stacks (s00, s01, s02, s03, s04, s05, s06, s07, s08,"
 		" s09, …): remove them first",
-		PROJECTS->remove(w->db, &admin, "demo", on_done, &a));
+		PROJECTS->remove(w->db, &admin, "demo", "", on_done, &a));
 	psql(w, "delete from orchestration_stacks");
 	RUN_FAILS(w, ST_FAILED_PRECONDITION, "of project \"demo\" is still pending",
-		PROJECTS->remove(w->db, &admin, "demo", on_done, &a));
+		PROJECTS->remove(w->db, &admin, "demo", "", on_done, &a));
 	psql(w, "update deployment_jobs set state = 'failed'");
-	RUN_OK(w, PROJECTS->remove(w->db, &admin, "demo", on_done, &a));
+	RUN_OK(w, PROJECTS->remove(w->db, &admin, "demo", "", on_done, &a));
 	assert_value(w, "select count(*) from deployment_jobs", "0");
 }
 
@@ -246,6 +262,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_project_lives),
 		TEST(what_is_not_given_stays),
+		TEST(what_somebody_else_has_changed_is_not),
 		TEST(a_bad_project_name_is_refused),
 		TEST(pages_go_from_new_to_old),
 		TEST(a_scope_sees_its_own_project_only),

@@ -412,7 +412,7 @@ static void every_mutation_replays(void **state)
 	s.request_id = "d";
 	psql(w, "delete from orchestration_stacks; update deployment_jobs set state = 'failed'");
 	for (int i = 0; i < 2; i++)
-		RUN_OK(w, w->db->projects->remove(w->db, &s, "demo", on_done, &a));
+		RUN_OK(w, w->db->projects->remove(w->db, &s, "demo", "", on_done, &a));
 	/* The first answer names what is gone. */
 	s.request_id = "p";
 	RUN_FAILS(w, ST_NOT_FOUND, "the project that request \"p\" made does not exist any more",

@@ -220,18 +220,12 @@ static inline void guard_fired(struct timer *t)
 	fail_msg("nothing happened for %d ms", GUARD_MS);
 }
 
-static inline struct world *world_create(const struct rpc_limits *limits, bool no_peer_admin)
+/* A server of these options; the loop, the context and authenticate are the world's. */
+static inline struct world *world_create_with(struct rpc_server_options o)
 {
 	struct world *w = mem_new(struct world);
-	struct rpc_server_options o = {
-		.methods = world_methods,
-		.n_methods = sizeof(world_methods) / sizeof(world_methods[0]),
-		.context = w,
-		.authenticate = world_authenticate,
-		.no_peer_admin = no_peer_admin,
-	};
-	if (limits)
-		o.limits = *limits;
+	o.context = w;
+	o.authenticate = world_authenticate;
 	log_configure(LOG_ERROR, LOG_KEY_VALUE);
 	w->loop = o.loop = loop_create();
 	loop_set_watchdog(w->loop, 0);
@@ -240,6 +234,18 @@ static inline struct world *world_create(const struct rpc_limits *limits, bool n
 	timer_init(&w->guard, w->loop, guard_fired);
 	timer_set(&w->guard, GUARD_MS);
 	return w;
+}
+
+static inline struct world *world_create(const struct rpc_limits *limits, bool no_peer_admin)
+{
+	struct rpc_server_options o = {
+		.methods = world_methods,
+		.n_methods = sizeof(world_methods) / sizeof(world_methods[0]),
+		.no_peer_admin = no_peer_admin,
+	};
+	if (limits)
+		o.limits = *limits;
+	return world_create_with(o);
 }
 
 static inline void world_destroy(struct world *w)

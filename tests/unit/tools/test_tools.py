@@ -161,9 +161,19 @@ def test_embedded_migrations_are_the_files_bytes(copy, tmp_path):
 
 
 @pytest.mark.parametrize('file, old, new, words', [
-    ('system', 'option (anonymous) = true; ', '', '/skep.v1.System/Info: needs the option (role)'),
-    ('auth', '{ option (role) = ROLE_OWNER; }', '{ option (role) = ROLE_OWNER; option (anonymous) = true; }',
+    ('system', 'option (anonymous) = true;', '', '/skep.v1.System/Info: needs the option (role)'),
+    ('auth', 'option (role) = ROLE_OWNER;', 'option (role) = ROLE_OWNER; option (anonymous) = true;',
      'needs the option (role)'),
+    ('system', 'option (google.api.http) = {get: "/v1/system"};', '',
+     '/skep.v1.System/Info: needs the option (google.api.http), such as {get: "/v1/things/{id}"}'),
+    ('system', 'get: "/v1/system"', 'get: "/v1/jobs"', 'GET /v1/jobs is /skep.v1.Jobs/List already'),
+    ('system', 'get: "/v1/system"', 'get: "/v1/system/{id}"', 'google.protobuf.Empty has no field id'),
+    ('system', 'get: "/v1/system"', 'get: "/v1/{id=a/*}"', '"{id=a" is neither a literal nor one {field}'),
+    ('jobs', '{post: "/v1/jobs/{id}:cancel", body: "*"}', '{get: "/v1/jobs/{id}:cancel"}',
+     'a method with side effects is no GET'),
+    ('projects', 'delete: "/v1/projects/{project}"', 'delete: "/v1/projects/{request_id}"',
+     '/v1/projects/{project} is /v1/projects/{request_id} with other names'),
+    ('jobs', 'at: "event.sequence"', 'at: "event.message"', 'resume needs a number or string of the request'),
     ('common', 'max_len: 512', 'max: 512', 'skep.v1.Page.page_token: min and max are for integers'),
     ('common', 'min: 0, max: 500', 'max_len: 5', 'Page.page_size: min_len and max_len are for strings'),
     ('common', 'min: 0, max: 500', 'min: 9, max: 5', 'min is above max'),

@@ -6,6 +6,7 @@
 #include "google/protobuf/wrappers.pb-c.h"
 #include "grpc/testing/messages.pb-c.h"
 #include "skep/test/v1/all.pb-c.h"
+#include "skep/test/v1/rest.pb-c.h"
 
 const struct rpc_message grpc_testing_msg_empty = { &grpc__testing__empty__descriptor, NULL, 0, RPC_WKT_NONE };
 
@@ -236,6 +237,48 @@ static const struct rpc_field skep_test_v1_msg_all_uint32_map_entry_fields[] = {
 };
 const struct rpc_message skep_test_v1_msg_all_uint32_map_entry = { &skep__test__v1__all__uint32_map_entry__descriptor, skep_test_v1_msg_all_uint32_map_entry_fields, 2, RPC_WKT_NONE };
 
+static const struct rpc_field skep_test_v1_msg_thing_fields[] = {
+	{ .name = "name", .json_name = "name", .max_len = 20 },
+	{ .name = "etag", .json_name = "etag" },
+	{ .name = "request_id", .json_name = "requestId" },
+	{ .name = "inner", .json_name = "inner", .message = &skep_test_v1_msg_thing_inner },
+	{ .name = "words", .json_name = "words" },
+	{ .name = "colors", .json_name = "colors" },
+	{ .name = "number", .json_name = "number" },
+	{ .name = "number64", .json_name = "number64" },
+	{ .name = "flag", .json_name = "flag", .is_optional = true },
+	{ .name = "blob", .json_name = "blob" },
+	{ .name = "time", .json_name = "time", .message = &google_protobuf_msg_timestamp },
+	{ .name = "duration", .json_name = "duration", .message = &google_protobuf_msg_duration },
+	{ .name = "wrapped", .json_name = "wrapped", .message = &google_protobuf_msg_int32_value },
+	{ .name = "page", .json_name = "page", .message = &skep_v1_msg_page, .is_flat = true },
+	{ .name = "ratio", .json_name = "ratio" },
+	{ .name = "labels", .json_name = "labels", .message = &skep_test_v1_msg_thing_labels_entry, .is_map = true },
+};
+const struct rpc_message skep_test_v1_msg_thing = { &skep__test__v1__thing__descriptor, skep_test_v1_msg_thing_fields, 16, RPC_WKT_NONE };
+
+static const struct rpc_field skep_test_v1_msg_thing_inner_fields[] = {
+	{ .name = "name", .json_name = "name" },
+	{ .name = "number", .json_name = "number" },
+};
+const struct rpc_message skep_test_v1_msg_thing_inner = { &skep__test__v1__thing__inner__descriptor, skep_test_v1_msg_thing_inner_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_test_v1_msg_thing_labels_entry_fields[] = {
+	{ .name = "key", .json_name = "key" },
+	{ .name = "value", .json_name = "value" },
+};
+const struct rpc_message skep_test_v1_msg_thing_labels_entry = { &skep__test__v1__thing__labels_entry__descriptor, skep_test_v1_msg_thing_labels_entry_fields, 2, RPC_WKT_NONE };
+
+static const struct rpc_field skep_test_v1_msg_plain_fields[] = {
+	{ .name = "text", .json_name = "text" },
+};
+const struct rpc_message skep_test_v1_msg_plain = { &skep__test__v1__plain__descriptor, skep_test_v1_msg_plain_fields, 1, RPC_WKT_NONE };
+
+static const struct rpc_field skep_test_v1_msg_counted_fields[] = {
+	{ .name = "thing", .json_name = "thing", .message = &skep_test_v1_msg_thing },
+};
+const struct rpc_message skep_test_v1_msg_counted = { &skep__test__v1__counted__descriptor, skep_test_v1_msg_counted_fields, 1, RPC_WKT_NONE };
+
 const struct rpc_message *const skep_test_v1_messages[] = {
 	&google_protobuf_msg_bool_value,
 	&google_protobuf_msg_bytes_value,
@@ -268,5 +311,10 @@ const struct rpc_message *const skep_test_v1_messages[] = {
 	&skep_test_v1_msg_all_int64_map_entry,
 	&skep_test_v1_msg_all_string_map_entry,
 	&skep_test_v1_msg_all_uint32_map_entry,
+	&skep_test_v1_msg_counted,
+	&skep_test_v1_msg_plain,
+	&skep_test_v1_msg_thing,
+	&skep_test_v1_msg_thing_inner,
+	&skep_test_v1_msg_thing_labels_entry,
 };
 const size_t skep_test_v1_message_count = sizeof(skep_test_v1_messages) / sizeof(skep_test_v1_messages[0]);

@@ -34,6 +34,11 @@ extern const struct rpc_message skep_test_v1_msg_all_string_map_entry; /* skep.t
 extern const struct rpc_message skep_test_v1_msg_all_int64_map_entry; /* skep.test.v1.All.Int64MapEntry */
 extern const struct rpc_message skep_test_v1_msg_all_bool_map_entry; /* skep.test.v1.All.BoolMapEntry */
 extern const struct rpc_message skep_test_v1_msg_all_uint32_map_entry; /* skep.test.v1.All.Uint32MapEntry */
+extern const struct rpc_message skep_test_v1_msg_thing; /* skep.test.v1.Thing */
+extern const struct rpc_message skep_test_v1_msg_thing_inner; /* skep.test.v1.Thing.Inner */
+extern const struct rpc_message skep_test_v1_msg_thing_labels_entry; /* skep.test.v1.Thing.LabelsEntry */
+extern const struct rpc_message skep_test_v1_msg_plain; /* skep.test.v1.Plain */
+extern const struct rpc_message skep_test_v1_msg_counted; /* skep.test.v1.Counted */
 
 /* All of them, sorted by the full name (bytewise): what an Any holds is found here. */
 extern const struct rpc_message *const skep_test_v1_messages[];
