@@ -730,6 +730,59 @@ static const char sql_0040_schedules[] =
 	"    perform skep_raise(10, format('schedule %s was changed, or has been seen to', sid));\n"
 	"  end if;\n"
 	"end $$;\n";
+static const char sql_0041_chores[] =
+	"-- Housekeeping is due once an hour whatever the number of daemons and however often they start; a part of it that fails\n"
+	"-- does not undo the others.\n"
+	"create table chores (\n"
+	"  name text primary key,\n"
+	"  next_at timestamptz not null,\n"
+	"  last_at timestamptz,\n"
+	"  last_error text not null default ''\n"
+	");\n"
+	"\n"
+	"-- True: it is due, nobody else is at it until this transaction ends, and it is due again after `every`. The lock ends with\n"
+	"-- the transaction, so it cannot outlive a daemon that hangs; nor does anybody wait long behind us, or we behind others.\n"
+	"create function skep_take_chore(chore text, every interval) returns boolean language plpgsql as $$\n"
+	"begin\n"
+	"  if not pg_try_advisory_xact_lock(hashtext('skep_' || chore)) then\n"
+	"    return false;\n"
+	"  end if;\n"
+	"  perform set_config('lock_timeout', '1s', true);\n"
+	"  insert into chores (name, next_at) values (chore, now()) on conflict do nothing;\n"
+	"  update chores c set next_at = now() + every, last_at = now(), last_error = '' where c.name = chore and c.next_at <= now();\n"
+	"  return found;\n"
+	"end $$;\n"
+	"\n"
+	"-- Each text is a statement. What failed, in words; '' = nothing.\n"
+	"create function skep_do_parts(chore text, parts text[]) returns text language plpgsql as $$\n"
+	"declare\n"
+	"  part text;\n"
+	"  failed text := '';\n"
+	"begin\n"
+	"  foreach part in array parts loop\n"
+	"    begin\n"
+	"      execute part;\n"
+	"    exception when others then\n"
+	"      failed := failed || format('%s%s: %s', case when failed = '' then '' else '; ' end, part, sqlerrm);\n"
+	"    end;\n"
+	"  end loop;\n"
+	"  update chores c set last_error = failed where c.name = chore;\n"
+	"  return failed;\n"
+	"end $$;\n"
+	"\n"
+	"create function skep_keep_house(events_keep interval, audit_keep interval, releases_keep integer) returns text\n"
+	"language plpgsql as $$\n"
+	"begin\n"
+	"  if not skep_take_chore('housekeep', '1 hour') then\n"
+	"    return '';\n"
+	"  end if;\n"
+	"  return skep_do_parts('housekeep', array[\n"
+	"    'select skep_ensure_partitions()',\n"
+	"    'delete from request_ids where created_at < now() - interval ''24 hours''',\n"
+	"    format('select skep_archive_releases(%s, 500)', releases_keep),\n"
+	"    format('select skep_drop_partitions(%L, %L)', 'events', events_keep),\n"
+	"    format('select skep_drop_partitions(%L, %L)', 'audit_log', audit_keep)]);\n"
+	"end $$;\n";
 
 const struct migration skep_migrations[] = {
 	{ "0001_foundation.sql", { sql_0001_foundation, sizeof(sql_0001_foundation) - 1 } },
@@ -741,5 +794,6 @@ const struct migration skep_migrations[] = {
 	{ "0010_fair_jobs.sql", { sql_0010_fair_jobs, sizeof(sql_0010_fair_jobs) - 1 } },
 	{ "0011_daemons.sql", { sql_0011_daemons, sizeof(sql_0011_daemons) - 1 } },
 	{ "0040_schedules.sql", { sql_0040_schedules, sizeof(sql_0040_schedules) - 1 } },
+	{ "0041_chores.sql", { sql_0041_chores, sizeof(sql_0041_chores) - 1 } },
 	{ 0 },
 };

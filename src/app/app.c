@@ -34,7 +34,7 @@
 
 #define MIGRATE_AGAIN_MS 1000
 #define TLS_LOOK_MS      10000
-#define HOUSEKEEP_MS     (3600ULL * 1000)
+#define HOUSEKEEP_MS     60000 /* a look whether it is due */
 #define FIRST_HOUSEKEEP_MS 60000
 
 struct app {
@@ -369,7 +369,7 @@ static void on_kept(void *data, const struct status *st)
 {
 	(void)data;
 	if (!status_is_ok(st) && st->code != ST_CANCELLED)
-		log_warn("housekeeping failed; it is tried again in an hour", "error", st->message, NULL);
+		log_warn("a part of the housekeeping failed; it is tried again in an hour", "error", st->message, NULL);
 }
 
 static void on_housekeep(struct timer *t)

@@ -215,9 +215,10 @@ struct db_job_ops {
 	 * else handed back untouched: attempt is not counted). step is kept when keep_step. */
 	struct db_call *(*requeue)(struct db *db, const char *id, int epoch, uint64_t delay_ms,
 		bool failed, bool keep_step, const struct status *error, db_done done, void *data);
-	/* Once an hour: partitions of this month and the next are made, those that are older than
+	/* Does nothing unless it is due, once an hour in all daemons: partitions of this month and the next are made, those that are older than
 	 * is to be kept are dropped; old releases archived, request ids that no longer count
-	 * forgotten. One daemon at a time: while another is at it, it is OK at once. */
+	 * forgotten. One daemon at a time: while another is at it, it is OK at once. What fails
+	 * undoes nothing else: INTERNAL says what it was. */
 	struct db_call *(*housekeep)(
 		struct db *db, const struct db_retention *keep, db_done done, void *data);
 };

@@ -1,6 +1,6 @@
 #include "db/jobs_parts.h"
 
-enum { RENEW, STEP, PROGRESS, FINISHING, FINISH, LEFT, REQUEUEING, REQUEUE, HOUSEKEEP };
+enum { RENEW, STEP, PROGRESS, FINISHING, FINISH, LEFT, REQUEUEING, REQUEUE };
 static const struct pg_stmt sql[] = {
 	/* $1 owner, $2 ids, $3 epochs, $4 lease in ms */
 	[RENEW] = {"job_renew",
@@ -96,9 +96,6 @@ static const struct pg_stmt sql[] = {
 		"  where id = skep_uuid($1) and epoch = $2 and state = 'running' returning *),"
 		" attempt as (" ATTEMPT_OF_J " where $4)"
 		EVENT_OF_J("'job.requeued'", "case when $4 then error else 'handed back' end")},
-	[HOUSEKEEP] = {"housekeep",
-		"select skep_housekeep($1::bigint * interval '1 second',"
-		" $2::bigint * interval '1 second', $3)"},
 };
 
 struct db_call *job_renew(struct db *db, const char *owner, const struct uuid *ids,
@@ -221,17 +218,5 @@ struct db_call *job_requeue(struct db *db, const char *id, int epoch, uint64_t d
 	call_bind(c, bad ? st_code_name(error->code) : "");
 	call_add_text(c, &job_notify_event, id);
 	call_add_text(c, &job_notify_ready, id);
-	return call_run(c, call_deliver_plain);
-}
-
-struct db_call *job_housekeep(
-	struct db *db, const struct db_retention *keep, db_done done, void *data)
-{
-	struct db_call *c = db_call_create(db, data);
-	c->done.plain = done;
-	call_add(c, &sql[HOUSEKEEP]);
-	pg_bind_i64(c->batch, keep->events_s);
-	pg_bind_i64(c->batch, keep->audit_s);
-	pg_bind_i64(c->batch, keep->releases);
 	return call_run(c, call_deliver_plain);
 }

@@ -8,6 +8,9 @@ static const struct db_retention usual = {30 * DAY, 400 * DAY, 20};
 
 static void housekeep(struct world *w, struct db *db, const struct db_retention *keep)
 {
+	PGconn *due = PQconnectdb(server.address); /* psql may be in a transaction */
+	PQclear(PQexec(due, "delete from chores"));
+	PQfinish(due);
 	RUN_OK(w, db->jobs->housekeep(db, keep, on_done, &a));
 }
 
@@ -88,6 +91,35 @@ static void one_daemon_at_a_time(void **state)
 	psql(w, "commit");
 	housekeep(w, w->db2, &usual);
 	assert_string_equal(months_of(w, "events"), "0 -1");
+}
+
+/* Whatever the number of daemons, and however often they start. */
+static void it_is_due_once_an_hour(void **state)
+{
+	struct world *w = *state;
+	housekeep(w, w->db, &usual);
+	make_month(w, "events", 14);
+	for (int i = 0; i < 4; i++)
+		RUN_OK(w, (i % 2 ? w->db : w->db2)->jobs->housekeep(i % 2 ? w->db : w->db2, &usual, on_done, &a));
+	assert_string_equal(months_of(w, "events"), "14 0 -1");
+	psql(w, "update chores set next_at = now()");
+	RUN_OK(w, w->db2->jobs->housekeep(w->db2, &usual, on_done, &a));
+	assert_string_equal(months_of(w, "events"), "0 -1");
+}
+
+static void what_fails_undoes_nothing_else(void **state)
+{
+	struct world *w = *state;
+	psql(w, "delete from chores");
+	make_month(w, "events", 14);
+	psql(w, "insert into request_ids values ('', 'a', 'r', 'm', '', null, now() - interval '2 days')");
+	psql(w, "begin; select from request_ids for update"); /* and for longer than anybody waits */
+	RUN_FAILS(w, ST_INTERNAL, "delete from request_ids", w->db->jobs->housekeep(w->db, &usual, on_done, &a));
+	psql(w, "commit");
+	assert_string_equal(months_of(w, "events"), "0 -1");
+	assert_value(w, "select last_error like '%lock timeout%' from chores", "t");
+	housekeep(w, w->db, &usual);
+	assert_value(w, "select count(*) || (select last_error from chores) from request_ids", "0");
 }
 
 /* ---- releases ---- */
@@ -210,6 +242,8 @@ int main(void)
 		TEST(partitions_are_made_ahead),
 		TEST(a_partition_in_use_stays_for_now),
 		TEST(one_daemon_at_a_time),
+		TEST(it_is_due_once_an_hour),
+		TEST(what_fails_undoes_nothing_else),
 		TEST(old_releases_are_archived),
 		TEST(a_release_that_a_job_wants_stays),
 		TEST(the_keys_of_sealed_rows_are_known),
