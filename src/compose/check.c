@@ -602,8 +602,10 @@ static bool check_scalar(
 {
 	bool number = n->kind == NODE_INT || n->kind == NODE_FLOAT;
 	if (k->kind == K_STRING)
-		return n->kind == NODE_STRING ? refuse_time(l, n, path)
-					      : check_must_be(l, n, path, "string");
+		return n->kind == NODE_STRING
+			       ? refuse_time(l, n, path)
+			       : check_must_be(l, n, path,
+					 k->flags & F_NULL ? "string or null" : "string");
 	if (k->kind == K_TEXT && number && l->in->compat && (k->flags & F_UNSUPPORTED))
 		return refuse_number(l, n, path);
 	if (k->kind == K_TEXT)
@@ -671,7 +673,7 @@ bool check_value(
 	case K_ULIMITS:
 		return check_ulimits(l, n, k, path);
 	case K_EXTERNAL:
-		return cast(l, n, k, path) && check_external(l, n, path);
+		return cast(l, n, k, path) && check_external(l, n, k, path);
 	case K_ENV_FILE:
 		return (n->kind != NODE_SEQ || check_unique(l, n, path)) &&
 		       check_env_file(l, n, k, path);

@@ -20,7 +20,8 @@ bool check_names(
 	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path);
 bool check_ulimits(
 	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path);
-bool check_external(struct loader *l, struct node *n, const struct path *path);
+bool check_external(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path);
 bool check_env_file(
 	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path);
 bool check_build(

@@ -51,6 +51,8 @@ static bool check_port(struct loader *l, struct node *item, const struct schema_
 		warn_ip(l, item, NULL, path);
 		return true;
 	}
+	if (item->kind == NODE_FLOAT && l->in->compat)
+		return check_decoding(l, item, path->up, "invalid type float64 for port");
 	if (item->kind != NODE_STRING && item->kind != NODE_INT)
 		return check_must_be(l, item, path,
 			l->in->compat && l->minor < 2 ? "string or number" : "number");
@@ -236,7 +238,8 @@ bool check_ulimits(
 
 /* ---- external, env_file ---- */
 
-bool check_external(struct loader *l, struct node *n, const struct path *path)
+bool check_external(
+	struct loader *l, struct node *n, const struct schema_key *k, const struct path *path)
 {
 	if (n->kind == NODE_BOOL)
 		return true;
@@ -246,10 +249,12 @@ bool check_external(struct loader *l, struct node *n, const struct path *path)
 		const struct node_entry *e = &n->map.entries[i];
 		struct path here = {.up = path, .key = e->key};
 		if (strcmp(e->key, "name") != 0) {
+			if (l->in->compat && (k->flags & F_OPEN))
+				continue;
 			loader_error(l, e->at, &here, NULL,
 				"%s Additional property %s is not allowed",
 				path_text(l->a, path, PATH_DOTS), e->key);
-			return false;
+			continue; /* it is external all the same */
 		}
 		if (e->value->kind != NODE_STRING)
 			return check_must_be(l, e->value, &here, "string");

@@ -51,7 +51,8 @@ enum schema_flag {
 	F_DEPRECATED = 1 << 7,  /* docker: "Ignoring deprecated options", `text` says more */
 	F_FORBIDDEN = 1 << 8,   /* docker: "Compose file contains unsupported options", `text` */
 	F_DROPPED = 1 << 9,     /* docker drops it without a word: we warn with `text` */
-	F_OPEN = 1 << 10,  /* of a K_MAP or K_ITEMS: unknown keys are no error, but warned of */
+	F_OPEN = 1 << 10,  /* of a K_MAP or K_ITEMS: unknown keys are no error, but warned of; of a
+			    * K_EXTERNAL: docker does not look at them */
 	F_EXTRA = 1 << 11, /* of a K_MAP, K_NAMED: keys that begin with x- may stand in it */
 	F_NULLS = 1 << 12, /* of K_OPTIONS: null is a value, "" */
 	F_ZERO = 1 << 13,  /* docker's merge: 0 in a later file overrides too */

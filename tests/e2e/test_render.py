@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from servers import ROOT, binary
+from servers import ROOT, binary, eventually
 
 sys.path.insert(0, os.path.join(ROOT, 'tests/differential'))
 
@@ -95,7 +95,7 @@ class Stack:
 
     def remove(self):
         for kind, number in sorted(self.made, key=lambda made: ('services', 'secrets', 'configs', 'networks').index(made[0])):
-            self.engine.call('DELETE', f'/{kind}/{number}')
+            eventually(f'no task is left that uses it: /{kind}/{number}', lambda: self.engine.gone(kind, number))
             if kind == 'networks':
                 self.engine.gone('networks', number)
 
