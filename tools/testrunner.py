@@ -19,6 +19,7 @@ JOBS = os.cpu_count() or 1
 FUZZ_SECONDS = 30
 DIFFERENTIAL_SECONDS = 80
 DIFFERENTIAL_SEED = 36000000
+CHAOS_MINUTES = 3  # of faults; start and end take another one
 SANITIZER = {
     'ASAN_OPTIONS': 'detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1',
     'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1',
@@ -330,8 +331,25 @@ def part_conformance():
     return count + Count(passed=passed, failed=failed or (1 if status else 0))
 
 
+def part_chaos():
+    """Three daemons and all that they need, killed and cut off from one another under load: a new seed each time, which the log
+    names. Its checker is tried on bad histories first. Every oracle counts."""
+    count = build('asan')
+    if not built['asan']:
+        return count
+    count += pytest('chaos-checker', ['tests/chaos'], 60)
+    with open(log_path('chaos'), 'a', encoding='utf-8') as log:
+        status = children.run(['tests/chaos/run', '--minutes', str(CHAOS_MINUTES), '--out', os.path.join(VAR, 'chaos')], log,
+                              CHAOS_MINUTES * 60 + 420, {'SKEP_BIN_DIR': os.path.join(ROOT, 'build/asan')})
+    with open(log_path('chaos'), encoding='utf-8', errors='replace') as log:
+        found = re.findall(r'^seed \d+: (\d+) of (\d+) oracles', log.read(), re.M)
+    content, oracles = (int(n) for n in found[-1]) if found else (0, 1)
+    return count + Count(passed=content, failed=oracles - content or (1 if status else 0))
+
+
 FAST = ['layers', 'fast']
-ALL = ['layers', 'generated', 'proto', 'tools', 'asan', 'release', 'clang', 'tidy', 'fuzz', 'differential', 'conformance', 'e2e']
+ALL = ['layers', 'generated', 'proto', 'tools', 'asan', 'release', 'clang', 'tidy', 'fuzz', 'differential', 'conformance', 'e2e',
+       'chaos']
 
 
 # What went well has no place where the words of a failure are looked for.

@@ -96,12 +96,17 @@ class Link:
 
 
 class Proxy:
-    def __init__(self, path, target):
+    """Before the unix socket `target`: at a unix socket, or without a path at a TCP port of its own. link: what a connection
+    is made of."""
+
+    def __init__(self, path, target, link=Link):
         self.path, self.target, self.holds, self.requests, self.links = path, target, [], [], set()
-        self.all_holds = []
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(path)
-        os.chmod(path, 0o777)
+        self.all_holds, self.link = [], link
+        self.listener = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
+        self.listener.bind(path or ('127.0.0.1', 0))
+        self.port = None if path else self.listener.getsockname()[1]
+        if path:
+            os.chmod(path, 0o777)
         self.listener.listen(128)
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -111,7 +116,7 @@ class Proxy:
                 client, _ = self.listener.accept()
             except OSError:
                 return
-            link = Link(self, client)
+            link = self.link(self, client)
             self.links.add(link)
             threading.Thread(target=link.run, daemon=True).start()
 

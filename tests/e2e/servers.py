@@ -112,10 +112,13 @@ class Server:
 
 
 class Postgres(Server):
-    """As the user postgres, never root. conninfo(database) is what libpq takes."""
+    """As the user postgres, never root. conninfo(database) is what libpq takes. settings: beside or in place of the quick
+    ones, which would lose what the machine's end finds unwritten."""
 
-    def __init__(self):
+    def __init__(self, **settings):
         super().__init__('pg')
+        self.settings = {'unix_socket_directories': self.dir, 'listen_addresses': '', 'fsync': 'off', 'full_page_writes': 'off',
+                         'shared_buffers': '32MB', 'max_connections': '100', **settings}
         self.socket = f'{self.dir}/.s.PGSQL.5432'
         self.user = pwd.getpwnam('postgres') if os.geteuid() == 0 else None
         self.how = {'user': self.user.pw_uid, 'group': self.user.pw_gid, 'extra_groups': []} if self.user else {}
@@ -125,9 +128,7 @@ class Postgres(Server):
                         '-D', f'{self.dir}/data'], check=True, stdout=subprocess.DEVNULL, cwd='/', **self.how)
 
     def start(self):
-        settings = {'unix_socket_directories': self.dir, 'listen_addresses': '', 'fsync': 'off', 'full_page_writes': 'off',
-                    'shared_buffers': '32MB', 'max_connections': '100'}
-        flags = [word for key, value in settings.items() for word in ('-c', f'{key}={value}')]
+        flags = [word for key, value in self.settings.items() for word in ('-c', f'{key}={value}')]
         self.run([pg_program('postgres'), '-D', f'{self.dir}/data', *flags], cwd='/', **self.how)
         self.wait_up(lambda: self.query('select 1') == '1')
 
