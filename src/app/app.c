@@ -132,14 +132,20 @@ static void on_pg_cancel(void *data, const char *channel, const char *payload)
 		job_worker_cancel(app->worker, payload);
 }
 
-/* Events of a job, or a stack's state: whoever watches that id reads again. */
+/* Events of jobs, or a stack's state: whoever watches one of these ids reads again. */
 static void on_pg_news(void *data, const char *channel, const char *payload)
 {
 	struct app *app = data;
-	if (channel)
-		api_hub_publish(app->hub, payload);
-	else
+	char id[UUID_LEN + 1];
+	if (!channel) {
 		api_hub_publish_all(app->hub);
+		return;
+	}
+	for (struct str rest = str_of(payload); rest.len > 0;) {
+		struct str word = str_cut(&rest, ' ');
+		(void)snprintf(id, sizeof(id), STR_FMT, STR_ARG(word));
+		api_hub_publish(app->hub, id);
+	}
 }
 
 static void on_pg_stacks(void *data, const char *channel, const char *payload)

@@ -139,18 +139,6 @@ const struct pg_stmt job_notify_event = {"job_notify_event",
 const struct pg_stmt job_notify_ready = {"job_notify_ready",
 	"select pg_notify('skep_jobs', j.project_id || ' ' || j.id) from deployment_jobs j"
 	" where j.id = skep_uuid($1) and j.state = 'pending'"};
-/* The next of its stack, or else of its project: a cap may have held it back. */
-const struct pg_stmt job_notify_waiting = {"job_notify_waiting",
-	"select pg_notify('skep_jobs', w.project_id || ' ' || w.id) from ("
-	" (select 1 as place, w.project_id, w.id from deployment_jobs j"
-	"  join deployment_jobs w on w.stack_id = j.stack_id"
-	"  where j.id = skep_uuid($1) and w.state = 'pending' order by w.id limit 1)"
-	" union all"
-	" (select 2, w.project_id, w.id from deployment_jobs j"
-	"  join deployment_jobs w on w.project_id = j.project_id"
-	"  where j.id = skep_uuid($1) and w.state = 'pending' and w.run_at <= now() limit 1)"
-	" order by 1 limit 1) w"};
-
 static const char *const kind_names[] = {NULL, "deploy", "update", "scale", "restart", "remove",
 	"rollback", "build",
 	"renew_certificate", "publish_routes", "housekeeping", "adopt", NULL};
@@ -356,7 +344,7 @@ static struct db_call *cancel(struct db *db, const struct db_scope *s, const cha
 	call_add_text(c, &sql[NOT_ENDED], id);
 	call_add_text(c, &sql[CANCEL], id);
 	call_add_text(c, &sql[NOTIFY_CANCEL], id);
-	call_add_text(c, &job_notify_waiting, id);
+	job_add_next(c, &id, 1);
 	job_add_answer(c, s, id);
 	return call_run(c, job_deliver);
 }
@@ -414,9 +402,6 @@ const struct db_job_ops db_pg_jobs = {
 	.look = job_look,
 	.claim = job_claim,
 	.renew = job_renew,
-	.step = job_step,
-	.progress = job_progress,
-	.finish = job_finish,
-	.requeue = job_requeue,
+	.write = job_write,
 	.housekeep = job_housekeep,
 };

@@ -1,11 +1,11 @@
 /* jobs: deployment_jobs and their events. Two kinds of callers: api (by scope) and the worker (by
  * epoch): every write of a worker is `where id and epoch and state = 'running'`; when no row
- * matches, the job belongs to somebody else now: ABORTED, and the worker stops. UNAVAILABLE:
+ * matches, the job belongs to somebody else now, and the worker stops. UNAVAILABLE:
  * it may or may not have been written; a worker repeats the operation, which is harmless.
  *
  * * Notifications (LISTEN), in the transaction: skep_jobs "<project id> <job id>" when a job waits
  * to run (made, retried, handed back, or the one before it on its stack ended); skep_events "<job
- * id>" on each new event of a job; skep_cancel "<job id>"; skep_stacks "<stack id>" when a status
+ * id> …" on new events of jobs; skep_cancel "<job id>"; skep_stacks "<stack id>" when a status
  * of a stack or of its services changed. */
 #pragma once
 #include "db/db.h"
@@ -125,9 +125,38 @@ struct db_event {
 	int percent, running, wanted;
 };
 
+/* What one run of a job has to write. What is not set is left as it is. */
+struct db_job_write {
+	const char *id;
+	int epoch;
+	/* It was sent before, with the same events, and nobody knows whether it arrived. */
+	bool again;
+	/* Appended, numbered by the job's row. Percent and message of the job become those of the
+	 * last one that has them (> 0, not ""; a message of the job, not of a service). An event
+	 * without percent gets the job's. */
+	const struct db_event *events;
+	size_t n_events;
+	/* The last completed step, NULL = unchanged; with `undoing`, that it is taken back from
+	 * here on, and why: a daemon that takes over tells the same. Takeovers are counted from
+	 * here again. */
+	const char *step;
+	const struct db_job_why *undoing;
+	/* 0: it goes on. An end: `why` it does not succeed (NULL: it did); adds "job.ended".
+	 * JOB_PENDING: it waits for delay_ms, then anybody may claim it; after a failed attempt
+	 * with `why`, else (NULL) handed back untouched: the attempt is not counted. The step is
+	 * kept when keep_step. Adds "job.requeued". */
+	enum job_state state;
+	const struct db_job_why *why;
+	uint64_t delay_ms;
+	bool keep_step;
+};
+#define DB_WRITES_MAX 200 /* at a time */
+
 typedef void (*db_job_done)(void *data, const struct status *st, const struct db_job *j);
 typedef void (*db_jobs_done)(void *data, const struct status *st, const struct db_job *j, size_t n,
 	bool more);
+/* held: by write, that it is stored; else the job is somebody else's. */
+typedef void (*db_writes_done)(void *data, const struct status *st, const bool *held, size_t n);
 typedef void (*db_look_done)(void *data, const struct status *st, const struct db_look *look);
 typedef void (*db_job_stats_done)(void *data, const struct status *st, const struct db_job_stats *s);
 typedef void (*db_events_done)(void *data, const struct status *st, const struct db_event *e,
@@ -197,24 +226,13 @@ struct db_job_ops {
 	 * are still ours, with cancel_requested. */
 	struct db_call *(*renew)(struct db *db, const char *owner, const struct uuid *ids,
 		const int *epochs, size_t n, unsigned lease_ms, db_jobs_done done, void *data);
-	/* Persists the last completed step; with `undoing`, that it is taken back from here on, and
-	 * why: a daemon that takes over tells the same. Takeovers are counted from here again. */
-	struct db_call *(*step)(struct db *db, const char *id, int epoch, const char *step,
-		const struct db_job_why *undoing, db_done done, void *data);
-	/* Appends events (numbered by the job's row) and sets percent and message from the last one
-	 * that has them (> 0, not ""; a message of the job, not of a service). An event
-	 * without percent gets the job's. The same events
-	 * twice in a row are a repetition after a lost reply: appended once. */
-	struct db_call *(*progress)(struct db *db, const char *id, int epoch,
-		const struct db_event *events, size_t n, db_done done, void *data);
-	/* Ends it: state, error (`why` NULL: it succeeded); adds "job.ended". Repeating it with the same epoch and outcome is
-	 * OK (a reply was lost). */
-	struct db_call *(*finish)(struct db *db, const char *id, int epoch, enum job_state state,
-		const struct db_job_why *why, db_done done, void *data);
-	/* Running → pending after delay_ms (a retry with back-off when `failed`, with its error;
-	 * else handed back untouched: attempt is not counted). step is kept when keep_step. */
-	struct db_call *(*requeue)(struct db *db, const char *id, int epoch, uint64_t delay_ms,
-		bool failed, bool keep_step, const struct status *error, db_done done, void *data);
+	/* What runs have to write, at most one write a job and DB_WRITES_MAX of them, in one
+	 * transaction. Each is fenced for itself: one that is not held any more writes nothing, and
+	 * the others are not held up by it. A failure stands for all of them. Repeating a write
+	 * (`again`) is harmless: events that are there already are not appended, an end that is
+	 * stored already is held. */
+	struct db_call *(*write)(struct db *db, const struct db_job_write *writes, size_t n,
+		db_writes_done done, void *data);
 	/* Does nothing unless it is due, once an hour in all daemons: partitions of this month and the next are made, those that are older than
 	 * is to be kept are dropped; old releases archived, request ids that no longer count
 	 * forgotten. One daemon at a time: while another is at it, it is OK at once. What fails

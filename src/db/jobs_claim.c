@@ -83,9 +83,12 @@ static const struct pg_stmt sql[] = {
 		"   claimed_at = clock_timestamp(), last_sequence = last_sequence + 1"
 		"  from picked p where j.id = p.id returning j.*, p.resumed),"
 		" e as (" EVENT_OF_J("case when resumed then 'job.resumed' else 'job.started' end",
-			"format('attempt %s of %s', attempt, max_attempts)") ")"
+			"format('attempt %s of %s', attempt, max_attempts)") "),"
+		" told as materialized ("
+		"  select pg_notify('skep_events', string_agg(id::text, ' ')) from ("
+		"   select id, (row_number() over () - 1) / 200 as page from j) x group by page)"
 		" select " JOB_COLUMNS ", coalesce((select cardinality(d.images) from deployments d"
-		"   where d.id = j.deployment_id), 0), pg_notify('skep_events', j.id::text)"
+		"   where d.id = j.deployment_id), 0), (select count(*) from told)"
 		" from j join projects p on p.id = j.project_id order by j.run_at, j.id"},
 };
 

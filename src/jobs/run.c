@@ -11,6 +11,7 @@
 #define AGAIN_MS 300
 /* What is stored as the step before the first one is run. */
 #define BEGUN "begun"
+#define EVENTS_MS 10
 
 struct run_events {
 	struct arena *arena;
@@ -18,9 +19,8 @@ struct run_events {
 	size_t len, cap;
 };
 
-static void send_events(struct job_run *run);
-static void send_end(struct job_run *run);
-static void store_step(struct job_run *run);
+static void add_end(struct job_run *run, struct db_job_write *w);
+static void on_step_stored(struct job_run *run);
 static void start_steps(struct job_run *run);
 
 static struct run_events *events_create(void)
@@ -33,8 +33,27 @@ static struct run_events *events_create(void)
 
 static void events_destroy(struct run_events *e)
 {
-	if (e)
-		arena_destroy(e->arena);
+	arena_destroy(e->arena);
+}
+
+static void events_add(struct run_events *q, const struct db_event *e, int percent)
+{
+	if (q->len == q->cap) {
+		size_t cap = q->cap ? q->cap * 2 : 4;
+		struct db_event *items = arena_array(q->arena, struct db_event, cap);
+		if (q->len)
+			memcpy(items, q->items, q->len * sizeof(*items));
+		q->items = items;
+		q->cap = cap;
+	}
+	struct db_event *c = &q->items[q->len++];
+	*c = *e;
+	c->percent = percent;
+	c->kind = arena_strdup(q->arena, e->kind);
+	c->message = arena_strdup(q->arena, e->message);
+	c->service = arena_strdup(q->arena, e->service);
+	c->step = arena_strdup(q->arena, e->step);
+	c->state = arena_strdup(q->arena, e->state);
 }
 
 static const struct db_job *job_copy(struct arena *a, const struct db_job *j)
@@ -86,14 +105,24 @@ static void on_leave(struct defer *d)
 	run->on_over(run, run->outcome);
 }
 
+/* What is not sent yet is put together anew, or not at all. False: it is under way. */
+static bool take_back_write(struct job_run *run)
+{
+	if (run->writing && !job_batch_take_back(&run->write))
+		return false;
+	run->holds -= run->writing;
+	run->writing = false;
+	return true;
+}
+
 static void start_leaving(struct job_run *run, enum run_outcome outcome)
 {
 	run->phase = RUN_LEAVING;
 	run->outcome = outcome;
-	timer_stop(&run->again);
+	timer_stop(&run->soon);
 	timer_stop(&run->lease);
 	timer_stop(&run->limit);
-	defer_cancel(&run->flush);
+	take_back_write(run);
 	if (run->holds == 0)
 		defer_post(&run->leave);
 }
@@ -111,91 +140,99 @@ static bool may_pass(const struct status *st)
 	       st->code == ST_CANCELLED;
 }
 
-/* Sends what is not under way already: the step, events, and behind the last events, so that a
- * watcher sees them first, the end. */
+/* Writes what there is: events, then the step, then the end. */
 static void pump(struct job_run *run)
 {
-	if (run->phase == RUN_LEAVING)
+	struct db_job_write *w = &run->write.what;
+	bool over = run->phase == RUN_ENDING;
+	if (run->phase == RUN_LEAVING || !take_back_write(run))
 		return;
-	if (run->step_to_store && !run->storing)
-		store_step(run);
-	if (!run->sent && run->queued->len > 0) {
-		run->sent = run->queued;
-		run->queued = events_create();
+	if (!run->again || run->n_sent == 0)
+		run->n_sent = run->events->len;
+	if (run->n_sent == 0 && !run->step_to_store && !over)
+		return;
+	timer_stop(&run->soon);
+	*w = (struct db_job_write){.id = run->job->id.text, .epoch = run->job->epoch,
+		.again = run->again, .events = run->events->items, .n_events = run->n_sent,
+		.step = run->step_to_store};
+	if (run->step_to_store && run->storing_undo) {
+		const struct flow *f = run->flow;
+		run->why = (struct db_job_why){f->st, run->story ? run->story : f->st.message, run->failures};
+		w->undoing = &run->why;
 	}
-	if (run->sent && !run->sending)
-		send_events(run);
-	if (run->phase == RUN_ENDING && !run->sent && !run->ended)
-		send_end(run);
+	if (over)
+		add_end(run, w);
+	run->writing = true;
+	job_run_hold(run);
+	job_batch_put(run->batch, &run->write);
 }
 
-static void on_flush(struct defer *d)
+static void on_soon(struct timer *t)
 {
-	pump(container_of(d, struct job_run, flush));
+	pump(container_of(t, struct job_run, soon));
 }
 
-static void on_again(struct timer *t)
+/* The database has the events that were sent; or never will. */
+static void forget_events(struct job_run *run)
 {
-	pump(container_of(t, struct job_run, again));
+	struct run_events *old = run->events;
+	if (run->n_sent == 0)
+		return;
+	run->events = events_create();
+	for (size_t i = run->n_sent; i < old->len; i++)
+		events_add(run->events, &old->items[i], old->items[i].percent);
+	run->n_sent = 0;
+	events_destroy(old);
 }
 
-/* ---- events ---- */
-
-static void on_progress(void *data, const struct status *st)
+static void on_stored(struct job_run *run)
 {
-	struct job_run *run = data;
-	bool done = status_is_ok(st);
-	run->sending = false;
-	if (!done && !is_lost(st) && !may_pass(st)) {
+	const struct db_job_write *w = &run->write.what;
+	run->again = false;
+	forget_events(run);
+	if (w->state)
+		start_leaving(run, run->ending == END_FINISH ? RUN_FINISHED : RUN_REQUEUED);
+	else if (w->step && w->step == run->step_to_store)
+		on_step_stored(run);
+	if (run->step_to_store || run->phase == RUN_ENDING)
+		pump(run);
+	else if (run->events->len > 0 && run->phase != RUN_LEAVING)
+		timer_set(&run->soon, EVENTS_MS);
+}
+
+static void on_written(struct job_write *jw, const struct status *st)
+{
+	struct job_run *run = container_of(jw, struct job_run, write);
+	run->writing = false;
+	if (run->phase == RUN_LEAVING) {
+		; /* too late to matter */
+	} else if (status_is_ok(st)) {
+		on_stored(run);
+	} else if (is_lost(st)) {
+		job_run_abandon(run);
+	} else if (!may_pass(st) && run->n_sent > 0) {
 		log_warn("events of a job are lost", "job", run->job->id.text, "error", st->message,
 			NULL);
-		done = true; /* or the job would never end */
-	}
-	if (done) {
-		events_destroy(run->sent);
-		run->sent = NULL;
-	}
-	if (done)
+		forget_events(run); /* or the job would never end */
 		pump(run);
-	else if (is_lost(st))
-		job_run_abandon(run);
-	else if (run->phase != RUN_LEAVING)
-		timer_set(&run->again, AGAIN_MS);
+	} else {
+		run->again |= jw->what.n_events > 0 || jw->what.state;
+		timer_set(&run->soon, AGAIN_MS);
+	}
 	job_run_release(run);
 }
 
-static void send_events(struct job_run *run)
-{
-	run->sending = true;
-	job_run_hold(run);
-	run->db->jobs->progress(run->db, run->job->id.text, run->job->epoch, run->sent->items,
-		run->sent->len, on_progress, run);
-}
+/* ---- events ---- */
 
 void job_run_event(struct job_run *run, const struct db_event *e)
 {
 	if (run->phase == RUN_LEAVING)
 		return;
-	struct run_events *q = run->queued;
-	if (q->len == q->cap) {
-		size_t cap = q->cap ? q->cap * 2 : 16;
-		struct db_event *items = arena_array(q->arena, struct db_event, cap);
-		if (q->len)
-			memcpy(items, q->items, q->len * sizeof(*items));
-		q->items = items;
-		q->cap = cap;
-	}
 	if (e->percent >= 0)
 		run->percent = e->percent;
-	struct db_event *c = &q->items[q->len++];
-	*c = *e;
-	c->percent = run->percent;
-	c->kind = arena_strdup(q->arena, e->kind);
-	c->message = arena_strdup(q->arena, e->message);
-	c->service = arena_strdup(q->arena, e->service);
-	c->step = arena_strdup(q->arena, e->step);
-	c->state = arena_strdup(q->arena, e->state);
-	defer_post(&run->flush);
+	events_add(run->events, e, run->percent);
+	if (!run->writing && !timer_is_set(&run->soon))
+		timer_set(&run->soon, EVENTS_MS);
 }
 
 void job_run_say(struct job_run *run, const char *fmt, ...)
@@ -220,21 +257,6 @@ void job_run_story(struct job_run *run, const char *story, const char *failures)
 
 /* ---- the end ---- */
 
-static void on_ended(void *data, const struct status *st)
-{
-	struct job_run *run = data;
-	run->ended = false;
-	if (run->phase == RUN_ENDING) {
-		if (status_is_ok(st))
-			start_leaving(run, run->ending == END_FINISH ? RUN_FINISHED : RUN_REQUEUED);
-		else if (is_lost(st))
-			job_run_abandon(run);
-		else
-			timer_set(&run->again, AGAIN_MS); /* harmless twice */
-	}
-	job_run_release(run);
-}
-
 /* What failed, then what taking back did. */
 static const char *error_text(struct job_run *run)
 {
@@ -255,30 +277,26 @@ static enum job_state state_of(const struct status *st)
 	return st->code == ST_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
 }
 
-static void send_end(struct job_run *run)
+static void add_end(struct job_run *run, struct db_job_write *w)
 {
-	const struct db_job_ops *jobs = run->db->jobs;
-	const struct db_job *j = run->job;
 	const struct status *st = &run->flow->st;
-	uint64_t delay = retry_delay_ms(run->rule, j->attempt, run->rng);
-	bool keep_step = run->flow == &run->prelude; /* nothing was undone */
-	const struct db_job_why why = {*st, error_text(run), run->failures};
-	run->ended = true;
-	job_run_hold(run);
+	run->why = (struct db_job_why){*st, error_text(run), run->failures};
+	w->state = JOB_PENDING;
+	w->keep_step = true;
+	if (run->ending == END_REQUEUE || run->ending == END_SNOOZE)
+		w->delay_ms = retry_delay_ms(run->rule, run->job->attempt, run->rng);
 	switch (run->ending) {
 	case END_FINISH:
-		jobs->finish(run->db, j->id.text, j->epoch, state_of(st),
-			status_is_ok(st) ? NULL : &why, on_ended, run);
+		w->state = state_of(st);
+		w->step = status_is_ok(st) ? run->last_step : NULL;
+		w->why = status_is_ok(st) ? NULL : &run->why;
 		break;
 	case END_REQUEUE:
-		jobs->requeue(
-			run->db, j->id.text, j->epoch, delay, true, keep_step, st, on_ended, run);
+		w->why = &run->why;
+		w->keep_step = run->flow == &run->prelude; /* nothing was undone */
 		break;
 	case END_SNOOZE:
-		jobs->requeue(run->db, j->id.text, j->epoch, delay, false, true, st, on_ended, run);
-		break;
 	case END_HAND_BACK:
-		jobs->requeue(run->db, j->id.text, j->epoch, 0, false, true, st, on_ended, run);
 		break;
 	}
 }
@@ -293,7 +311,7 @@ static void start_ending(struct job_run *run, enum run_ending ending)
 	run->phase = RUN_ENDING;
 	run->ending = ending;
 	run->step_to_store = NULL;
-	defer_post(&run->flush);
+	pump(run);
 }
 
 static void end_of_flow(struct job_run *run)
@@ -322,41 +340,25 @@ static void on_step(struct flow *f, const char *name, unsigned index, unsigned c
 			.kind = undo ? "job.undo" : "job.step", .step = name, .percent = percent});
 }
 
-static void on_step_stored(void *data, const struct status *st)
+static void on_step_stored(struct job_run *run)
 {
-	struct job_run *run = data;
-	run->storing = false;
-	if (run->phase == RUN_STEPS) {
-		if (is_lost(st)) {
-			job_run_abandon(run);
-		} else if (!status_is_ok(st)) {
-			timer_set(&run->again, AGAIN_MS);
-		} else {
-			run->step_to_store = NULL;
-			if (run->steps.state == FLOW_IDLE)
-				start_steps(run);
-			else
-				flow_persisted(&run->steps, st);
-		}
-	}
-	job_run_release(run);
-}
-
-static void store_step(struct job_run *run)
-{
-	const struct db_job *j = run->job;
-	const struct flow *f = run->flow;
-	const struct db_job_why why = {
-		f->st, run->story ? run->story : f->st.message, run->failures};
-	run->storing = true;
-	job_run_hold(run);
-	run->db->jobs->step(run->db, j->id.text, j->epoch, run->step_to_store,
-		run->storing_undo ? &why : NULL, on_step_stored, run);
+	const struct status ok = status_ok();
+	run->step_to_store = NULL;
+	if (run->phase == RUN_STEPS && run->steps.state == FLOW_IDLE)
+		start_steps(run);
+	else if (run->phase == RUN_STEPS)
+		flow_persisted(&run->steps, &ok);
 }
 
 static void on_persist(struct flow *f, const char *name, bool undo)
 {
 	struct job_run *run = f->data;
+	const struct status ok = status_ok();
+	if (!undo && f->at + 1 == f->count) {
+		run->last_step = name;
+		flow_persisted(f, &ok);
+		return;
+	}
 	if (undo)
 		job_run_event(run, &(struct db_event){.kind = "job.failed",
 					   .state = job_state_name(state_of(&f->st)),
@@ -451,7 +453,7 @@ static void on_prelude_end(struct flow *f)
 	}
 	run->phase = RUN_STEPS;
 	run->flow = &run->steps;
-	if (has_begun(run)) {
+	if (has_begun(run) || run->kind->leaves_nothing) {
 		start_steps(run);
 		return;
 	}
@@ -519,7 +521,7 @@ void job_run_trust(struct job_run *run, uint64_t until_ms)
 		timer_set(&run->lease, until_ms > now ? until_ms - now : 0);
 }
 
-struct job_run *job_run_create(struct loop *l, struct db *db, struct rng *rng,
+struct job_run *job_run_create(struct loop *l, struct db *db, struct job_batch *batch, struct rng *rng,
 	const struct job_kind_def *kind, void *context, const struct db_job *job)
 {
 	struct arena *a = arena_create();
@@ -534,12 +536,13 @@ struct job_run *job_run_create(struct loop *l, struct db *db, struct rng *rng,
 	run->job = job_copy(a, job);
 	run->percent = job->percent;
 	run->cancelled = job->cancel_requested && !must_go_on(run);
-	run->queued = events_create();
+	run->events = events_create();
+	run->batch = batch;
+	run->write.done = on_written;
 	list_init(&run->node);
-	timer_init(&run->again, l, on_again);
+	timer_init(&run->soon, l, on_soon);
 	timer_init(&run->lease, l, on_lease);
 	timer_init(&run->limit, l, on_limit);
-	defer_init(&run->flush, l, on_flush);
 	defer_init(&run->leave, l, on_leave);
 	flow_init(&run->prelude, l, kind->prelude, &prelude_ops, run);
 	flow_init(&run->steps, l, kind->steps, &steps_ops, run);
@@ -569,13 +572,11 @@ void job_run_start(struct job_run *run)
 
 void job_run_destroy(struct job_run *run)
 {
-	timer_stop(&run->again);
+	timer_stop(&run->soon);
 	timer_stop(&run->lease);
 	timer_stop(&run->limit);
-	defer_cancel(&run->flush);
 	defer_cancel(&run->leave);
-	events_destroy(run->queued);
-	events_destroy(run->sent);
+	events_destroy(run->events);
 	arena_destroy(run->arena);
 }
 

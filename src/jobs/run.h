@@ -11,10 +11,15 @@
  *	any time: another owner's epoch, lease not renewed in time ─► abandoned: nothing is written
  *
  * A job that has begun, and whose prelude finds no Engine in time, goes back to the queue as it
- * is. */
+ * is.
+ *
+ * What it has to write (events, the step, the end) goes through jobs/batch, one write at a time. The
+ * last step is stored together with the end. Events alone wait for EVENTS_MS, in case that a step or
+ * the end takes them along. */
 #pragma once
 #include "db/jobs.h"
 #include "flow/flow.h"
+#include "jobs/batch.h"
 #include "jobs/kinds.h"
 
 struct arena;
@@ -35,6 +40,9 @@ struct job_kind_def {
 	/* The step that makes the outcome known to all: once it has begun, cancelling is too late,
 	 * and a daemon that takes over goes on with it. NULL: every step may be taken back. */
 	const char *no_return;
+	/* A run that stops anywhere leaves nothing that would have to be taken back, or to be told of:
+	 * that it has begun is not stored. */
+	bool leaves_nothing;
 };
 
 enum run_outcome { RUN_FINISHED, RUN_REQUEUED, RUN_ABANDONED };
@@ -70,18 +78,23 @@ struct job_run {
 	unsigned holds; /* operations whose completion is still to come */
 	const char *story, *undo_story;
 	struct str failures;
-	/* Events not yet sent, and those that the database does not have yet. */
-	struct run_events *queued, *sent;
+	struct run_events *events; /* that the database does not have yet */
+	size_t n_sent;             /* the first so many are in the present write, or in one of unknown outcome */
 	const char *step_to_store; /* until the database has it */
 	bool storing_undo;
-	bool sending, storing, ended; /* writes under way: sent, step_to_store, the end */
-	struct timer again, lease, limit;
-	struct defer flush, leave;
+	const char *last_step; /* done, and stored with the end */
+	struct job_batch *batch;
+	struct job_write write;
+	struct db_job_why why; /* in the write */
+	bool writing;          /* it is in the batch */
+	bool again;            /* an earlier one, with these events or the end, may be stored */
+	struct timer soon, lease, limit; /* soon: to write what there is */
+	struct defer leave;
 	int percent;
 };
 
 /* `job` is copied. Starts on a later turn. */
-struct job_run *job_run_create(struct loop *l, struct db *db, struct rng *rng,
+struct job_run *job_run_create(struct loop *l, struct db *db, struct job_batch *batch, struct rng *rng,
 	const struct job_kind_def *kind, void *context, const struct db_job *job);
 void job_run_start(struct job_run *run);
 void job_run_destroy(struct job_run *run);
@@ -106,7 +119,7 @@ void job_run_hand_back(struct job_run *run);
  * was cancelled: the run is freed after the last release. */
 void job_run_hold(struct job_run *run);
 void job_run_release(struct job_run *run);
-/* Adds a live event: copied; sent in batches, once a turn. percent < 0: unchanged. */
+/* Adds a live event: copied; written soon. percent < 0: unchanged. */
 void job_run_event(struct job_run *run, const struct db_event *e);
 void job_run_say(struct job_run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* What the flow fails with does not pass by itself, whatever its code says: the job is not tried

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/str.h"
+#include "jobs/batch.h"
 #include "jobs/fair.h"
 #include "jobs/run.h"
 
@@ -27,6 +28,7 @@ struct job_worker {
 	const struct job_kind_def *const *kinds;
 	void *context;
 	unsigned lease_ms, max_takeovers;
+	struct job_batch *batch;
 	struct fair *fair;
 	struct fair_places places;
 
@@ -102,9 +104,11 @@ static void on_drained(struct defer *d)
 	w->drained(w->drained_data);
 }
 
-static void on_unknown_done(void *data, const struct status *st)
+static void on_unknown_done(void *data, const struct status *st, const bool *held, size_t n)
 {
 	(void)data;
+	(void)held;
+	(void)n;
 	if (!status_is_ok(st))
 		log_warn("a job of a kind that is not built here could not be ended", "error",
 			st->message, NULL);
@@ -117,14 +121,15 @@ static struct job_run *start_run(struct job_worker *w, const struct db_job *job)
 		struct status st = status_err(ST_UNIMPLEMENTED, "this skepd has no job kind \"%s\"",
 			job_kind_name(job->kind));
 		const struct db_job_why why = {.st = st, .text = ""};
-		w->db->jobs->finish(w->db, job->id.text, job->epoch, JOB_FAILED, &why,
-			on_unknown_done, NULL);
+		const struct db_job_write end = {.id = job->id.text, .epoch = job->epoch,
+			.state = JOB_FAILED, .why = &why};
+		w->db->jobs->write(w->db, &end, 1, on_unknown_done, NULL);
 		return NULL;
 	}
 	struct job_run *old = run_of(w, job->id.text);
 	if (old)
 		job_run_abandon(old); /* its lease had ended: the new epoch counts */
-	struct job_run *run = job_run_create(w->loop, w->db, w->rng, kind, w->context, job);
+	struct job_run *run = job_run_create(w->loop, w->db, w->batch, w->rng, kind, w->context, job);
 	run->owner = w;
 	run->max_takeovers = (int)w->max_takeovers;
 	run->on_over = on_run_over;
@@ -295,6 +300,7 @@ struct job_worker *job_worker_create(const struct job_worker_options *o)
 	w->rng = o->rng;
 	w->kinds = o->kinds;
 	w->context = o->context;
+	w->batch = job_batch_create(o->loop, o->db);
 	w->fair = fair_create();
 	w->places.total = o->slots ? o->slots : SLOTS_DEFAULT;
 	if (w->places.total > SLOTS_MAX)
@@ -321,6 +327,7 @@ void job_worker_destroy(struct job_worker *w)
 	timer_stop(&w->grace);
 	defer_cancel(&w->leave);
 	fair_destroy(w->fair);
+	job_batch_destroy(w->batch);
 	free(w);
 }
 

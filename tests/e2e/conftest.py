@@ -82,6 +82,12 @@ def new_daemon(postgres, redis, engine):
         made.remove()
 
 
+def columns(*values):
+    """Neighbouring parameters of a statement whose parameters are arrays, of one row, as they are on the wire."""
+    texts = [b'{NULL}' if value is None else b'{"%s"}' % value.encode() for value in values]
+    return b''.join(struct.pack('!i', len(text)) + text for text in texts)
+
+
 class Between:
     """Proxies between daemons and the Engine and PostgreSQL."""
 
@@ -103,9 +109,16 @@ class Between:
         shutil.rmtree(self.dir)
 
     def hold_step(self, step, after=False, undoing=False):
-        """The write of a job's completed step (undoing: of the turn downwards behind it)."""
-        words = b''.join(struct.pack('!i', len(w)) + w for w in (step.encode(), b't' if undoing else b'f'))
-        return self.postgres.hold(b'job_step.', words, after=after)
+        """The write of a job's completed step (undoing: of the turn downwards behind it). The last one is the end, too."""
+        return self.postgres.hold(b'job_write.', columns(step, 't' if undoing else 'f'), after=after)
+
+    def hold_end(self, state, after=False):
+        """The write of a job's end."""
+        return self.postgres.hold(b'job_write.', columns(state, '0'), after=after)
+
+    def hold_events(self, after=False):
+        """A write of a job's events alone."""
+        return self.postgres.hold(b'job_write.', columns(None, 'f'), columns(None, '0'), after=after)
 
     def hold_statement(self, name, after=False, nth=1):
         return self.postgres.hold(name.encode() + b'.', after=after, nth=nth)

@@ -74,7 +74,7 @@ def test_deploy_killed_at_each_step(skepd, project, engine, postgres, between, a
     """before: the step is done and not recorded. after: it is recorded, and the next one has not begun."""
     port = engine.free_port()
     killed = Killed(skepd, between, lambda: project.submit(services(port=port), top=TOP, files=files()).job,
-                    [*holds_at_steps(between, STEPS, after), lambda: between.hold_statement('job_finish', after)])
+                    holds_at_steps(between, STEPS, after))
     assert_ended_once(killed, skepd, postgres, 'SUCCEEDED')
     assert killed.ended.job.attempt == 1
     assert engine.counts(project.namespace()) == EVERY_WRITE
@@ -133,7 +133,7 @@ def test_undo_of_a_first_deploy_killed(skepd, project, engine, postgres, between
              lambda: between.hold_engine('DELETE', '/networks/', after=False),
              lambda: between.hold_engine('DELETE', '/networks/'),
              lambda: between.hold_statement('release_fail'),
-             lambda: between.hold_statement('job_finish')]
+             lambda: between.hold_end('failed')]
     killed = Killed(skepd, between, lambda: project.submit(broken, top=TOP, files=files()).job, holds)
     assert_ended_once(killed, skepd, postgres, 'FAILED')
     assert 'No such image: localhost/nowhere:1' in killed.ended.job.error
@@ -150,7 +150,7 @@ def test_undo_of_an_update_killed(skepd, project, engine, postgres, between):
     holds = [lambda: between.hold_step('converge', undoing=True),
              lambda: between.hold_engine('POST', '/update?version='),
              lambda: between.hold_engine('DELETE', '/services/'),
-             lambda: between.hold_statement('job_finish')]
+             lambda: between.hold_end('failed')]
     killed = Killed(skepd, between, lambda: project.submit(broken, top=TOP, files=files(b'other')).job, holds)
     assert_ended_once(killed, skepd, postgres, 'FAILED')
     assert 'No such image' in killed.ended.job.error
@@ -167,7 +167,7 @@ def test_cancel_killed_on_its_way_back(skepd, project, engine, postgres, between
         return job
     holds = [lambda: between.hold_step('converge', after=True, undoing=True),
              lambda: between.hold_engine('DELETE', '/services/', nth=2),
-             lambda: between.hold_statement('job_finish')]
+             lambda: between.hold_end('cancelled')]
     killed = Killed(skepd, between, submit, holds)
     assert_ended_once(killed, skepd, postgres, 'CANCELLED')
     assert engine.objects(project.namespace()) == {} and project.releases() == [(1, 'FAILED')]
@@ -191,7 +191,7 @@ def test_cancelled_while_nobody_works_on_it(skepd, project, engine, postgres, be
 def test_remove_killed_at_each_step(skepd, project, engine, postgres, between, after):
     project.deploy(services(), top=TOP, files=files())
     killed = Killed(skepd, between, lambda: skepd.call('Stacks', 'Remove', stack=project.ref()),
-                    [*holds_at_steps(between, REMOVE_STEPS, after), lambda: between.hold_statement('job_finish', after)])
+                    holds_at_steps(between, REMOVE_STEPS, after))
     assert_ended_once(killed, skepd, postgres, 'SUCCEEDED')
     assert engine.objects(project.namespace()) == {}
     assert not skepd.call('Stacks', 'List', project=project.name).stacks

@@ -94,7 +94,7 @@ static const struct flow_step prelude[] = {{"see", do_step, NULL, 30}, {0}};
 static const struct flow_step steps[] = {{"one", do_step, undo_step, 0},
 	{"two", do_step, undo_step, 0}, {"three", do_step, NULL, 0}, {0}};
 static const struct job_kind_def work_kind = {
-	JOB_SCALE, prelude, steps, begin, interrupt, end, "three"};
+	JOB_SCALE, prelude, steps, begin, interrupt, end, "three", false};
 static const struct job_kind_def *const kinds[] = {&work_kind, NULL};
 
 static int setup(void **state)
@@ -289,6 +289,7 @@ static void a_resumed_job_whose_prelude_fails_waits(void **state)
 	play.slow_ms = 60000;
 	struct world_daemon *d = world_start(w);
 	run_until(w, "see one ");
+	world_run_ms(w, 100); /* it is stored */
 	world_kill(w, d);
 	play.slow = NULL;
 	play.failing = "see";

@@ -45,7 +45,7 @@ struct fake_args {
 	struct db_project_change change;
 	const struct uuid *ids;
 	const int *epochs;
-	const struct db_event *events;
+	struct db_job_write *writes;
 	const struct db_service *services;
 	const char *const *names, *const *engine_names;
 	size_t n;

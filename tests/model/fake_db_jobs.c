@@ -271,53 +271,16 @@ static struct db_call *renew(struct db *db, const char *owner, const struct uuid
 	return fake_handle(c);
 }
 
-/* ---- fenced writes ---- */
+/* ---- writes ---- */
 
-static struct fake_call *fenced(
-	struct db *db, const char *id, int epoch, db_done done, void *data)
+static const struct db_job_why *copy_why(struct arena *a, const struct db_job_why *why)
 {
-	struct fake_call *c = fake_db_call(db, NULL, DONE(done), data);
-	fake_args(c)->id = arena_strdup(c->arena, id);
-	fake_args(c)->epoch = epoch;
-	return c;
-}
-
-static void take_why(struct fake_call *c, const struct db_job_why *why)
-{
-	struct fake_args *g = fake_args(c);
-	g->has_why = why != NULL;
-	if (why)
-		g->why = (struct db_job_why){why->st,
-			arena_strdup(c->arena, why->text ? why->text : ""),
-			fake_copy_str(c->arena, why->failures)};
-}
-
-static const struct db_job_why *why_of(const struct fake_args *g)
-{
-	return g->has_why ? &g->why : NULL;
-}
-
-static struct status step_effect(struct fake_call *c)
-{
-	const struct fake_args *g = fake_args(c);
-	return store_step(g->store, g->id, g->epoch, g->text, why_of(g));
-}
-
-static struct db_call *step(struct db *db, const char *id, int epoch, const char *name,
-	const struct db_job_why *undoing, db_done done, void *data)
-{
-	struct fake_call *c = fenced(db, id, epoch, done, data);
-	fake_args(c)->text = arena_strdup(c->arena, name);
-	take_why(c, undoing);
-	fake_call_start(
-		c, 0, step_effect, fake_deliver_done, "%s %s", undoing ? "undo" : "step", name);
-	return fake_handle(c);
-}
-
-static struct status progress_effect(struct fake_call *c)
-{
-	const struct fake_args *g = fake_args(c);
-	return store_progress(g->store, g->id, g->epoch, g->events, g->n);
+	struct db_job_why *copy = why ? arena_memdup(a, why, sizeof(*why)) : NULL;
+	if (copy) {
+		copy->text = arena_strdup(a, why->text ? why->text : "");
+		copy->failures = fake_copy_str(a, why->failures);
+	}
+	return copy;
 }
 
 static const struct db_event *copy_events(struct arena *a, const struct db_event *events, size_t n)
@@ -334,50 +297,59 @@ static const struct db_event *copy_events(struct arena *a, const struct db_event
 	return copy;
 }
 
-static struct db_call *progress(struct db *db, const char *id, int epoch,
-	const struct db_event *events_, size_t n, db_done done, void *data)
+static void copy_write(struct arena *a, struct db_job_write *w)
 {
-	struct fake_call *c = fenced(db, id, epoch, done, data);
-	fake_args(c)->events = copy_events(c->arena, events_, n);
-	fake_args(c)->n = n;
-	fake_call_start(c, 0, progress_effect, fake_deliver_done, "progress");
-	return fake_handle(c);
+	w->id = arena_strdup(a, w->id);
+	w->events = copy_events(a, w->events, w->n_events);
+	w->step = w->step ? arena_strdup(a, w->step) : NULL;
+	w->undoing = copy_why(a, w->undoing);
+	w->why = copy_why(a, w->why);
 }
 
-static struct status finish_effect(struct fake_call *c)
+/* In the trace each thing that is written has a line of its own. */
+static void name_write(struct buf *b, const struct db_job_write *w)
+{
+	const char *gap = b->len ? "\ndb " : "";
+	if (w->step)
+		buf_fmt(b, "%s%s %s", gap, w->undoing ? "undo" : "step", w->step);
+	else if (!w->state)
+		buf_fmt(b, "%sprogress", gap);
+	gap = b->len ? "\ndb " : "";
+	if (job_state_is_end(w->state))
+		buf_fmt(b, "%sfinish %s", gap, job_state_name(w->state));
+	else if (w->state)
+		buf_fmt(b, "%srequeue%s%s", gap, w->why ? " failed" : "", w->keep_step ? " keep" : "");
+}
+
+static struct status write_effect(struct fake_call *c)
 {
 	const struct fake_args *g = fake_args(c);
-	return store_finish(g->store, g->id, g->epoch, g->state, why_of(g));
+	bool *held = c->result;
+	for (size_t i = 0; i < g->n; i++)
+		held[i] = store_write(g->store, &g->writes[i]);
+	return status_ok();
 }
 
-static struct db_call *finish(struct db *db, const char *id, int epoch, enum job_state state,
-	const struct db_job_why *why, db_done done, void *data)
+static void deliver_writes(struct fake_call *c, const struct status *st)
 {
-	struct fake_call *c = fenced(db, id, epoch, done, data);
-	fake_args(c)->state = state;
-	take_why(c, why);
-	fake_call_start(
-		c, 0, finish_effect, fake_deliver_done, "finish %s", job_state_name(state));
-	return fake_handle(c);
+	((db_writes_done)c->done)(c->data, st, c->result, fake_args(c)->n);
 }
 
-static struct status requeue_effect(struct fake_call *c)
+static struct db_call *write_jobs(struct db *db, const struct db_job_write *writes, size_t n,
+	db_writes_done done, void *data)
 {
-	const struct fake_args *g = fake_args(c);
-	return store_requeue(g->store, g->id, g->epoch, g->ms, g->failed, g->keep, &g->why.st);
-}
-
-static struct db_call *requeue(struct db *db, const char *id, int epoch, uint64_t delay_ms,
-	bool failed, bool keep_step, const struct status *error, db_done done, void *data)
-{
-	struct fake_call *c = fenced(db, id, epoch, done, data);
+	struct fake_call *c = fake_db_call(db, NULL, DONE(done), data);
 	struct fake_args *g = fake_args(c);
-	g->ms = delay_ms;
-	g->failed = failed;
-	g->keep = keep_step;
-	g->why.st = error ? *error : status_ok();
-	fake_call_start(c, 0, requeue_effect, fake_deliver_done, "requeue%s%s",
-		failed ? " failed" : "", keep_step ? " keep" : "");
+	struct buf name = {0};
+	g->n = n;
+	g->writes = arena_memdup(c->arena, writes, n * sizeof(*writes));
+	c->result = arena_array(c->arena, bool, n);
+	for (size_t i = 0; i < n; i++) {
+		copy_write(c->arena, &g->writes[i]);
+		name_write(&name, &writes[i]);
+	}
+	fake_call_start(c, 0, write_effect, deliver_writes, STR_FMT, STR_ARG(buf_str(&name)));
+	buf_finish(&name);
 	return fake_handle(c);
 }
 
@@ -395,9 +367,6 @@ const struct db_job_ops fake_job_ops = {
 	.look = look,
 	.claim = claim,
 	.renew = renew,
-	.step = step,
-	.progress = progress,
-	.finish = finish,
-	.requeue = requeue,
+	.write = write_jobs,
 	.housekeep = housekeep,
 };

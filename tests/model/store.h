@@ -130,14 +130,7 @@ void store_claim(struct store *s, struct arena *a, const struct db_claim *claim,
 void store_renew(struct store *s, struct arena *a, const char *owner, const struct uuid *ids,
 	const int *epochs, size_t n, unsigned lease_ms, struct db_job **ret_jobs, size_t *ret_n);
 struct status store_fence(struct store *s, const char *job_id, int epoch) MUST_USE;
-struct status store_step(struct store *s, const char *id, int epoch, const char *step,
-	const struct db_job_why *undoing) MUST_USE;
-struct status store_progress(struct store *s, const char *id, int epoch,
-	const struct db_event *events, size_t n) MUST_USE;
-struct status store_finish(struct store *s, const char *id, int epoch, enum job_state state,
-	const struct db_job_why *why) MUST_USE;
-struct status store_requeue(struct store *s, const char *id, int epoch, uint64_t delay_ms,
-	bool failed, bool keep_step, const struct status *error) MUST_USE;
+bool store_write(struct store *s, const struct db_job_write *w);
 
 /* ---- stacks: callers ---- */
 struct status store_deploy(struct store *s, const struct db_scope *scope,

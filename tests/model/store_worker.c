@@ -208,19 +208,13 @@ static void put_why(struct store *s, struct store_job *j, const struct db_job_wh
 				  : STR("[]");
 }
 
-struct status store_step(struct store *s, const char *id, int epoch, const char *step,
-	const struct db_job_why *undoing)
+static void put_step(struct store *s, struct store_job *j, const struct db_job_write *w)
 {
-	struct status st = store_fence(s, id, epoch);
-	struct store_job *j = store_job_find(s, id);
-	if (!status_is_ok(&st))
-		return st;
-	j->row.step = arena_strdup(s->arena, step);
-	j->row.undoing = undoing != NULL;
+	j->row.step = arena_strdup(s->arena, w->step);
+	j->row.undoing = w->undoing != NULL;
 	j->row.takeovers = 0;
-	if (undoing)
-		put_why(s, j, undoing);
-	return st;
+	if (w->undoing)
+		put_why(s, j, w->undoing);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -260,20 +254,16 @@ static void put_progress(struct store *s, struct store_job *j, const struct db_e
 	}
 }
 
-struct status store_progress(struct store *s, const char *id, int epoch,
-	const struct db_event *events, size_t n)
+static void put_events(struct store *s, struct store_job *j, const struct db_job_write *w)
 {
-	struct status st = store_fence(s, id, epoch);
-	struct store_job *j = store_job_find(s, id);
-	if (!status_is_ok(&st) || n == 0 || has_last(j, events, n))
-		return st;
-	put_progress(s, j, events, n);
-	for (size_t i = 0; i < n; i++) {
-		struct db_event e = events[i];
+	if (w->again && has_last(j, w->events, w->n_events))
+		return;
+	put_progress(s, j, w->events, w->n_events);
+	for (size_t i = 0; i < w->n_events; i++) {
+		struct db_event e = w->events[i];
 		e.percent = e.percent > 0 ? e.percent : j->row.percent;
 		store_event(s, j, &e);
 	}
-	return st;
 }
 
 /* ---- the end ---- */
@@ -289,7 +279,8 @@ static void leave_stack(struct store *s, const struct store_job *j, const char *
 	enum job_kind k = j->row.kind;
 	bool refused = never && !j->row.step[0] &&
 		       (k == JOB_DEPLOY || k == JOB_UPDATE || k == JOB_ADOPT);
-	if (t->row.status != STACK_DEPLOYING && t->row.status != STACK_REMOVING && !refused)
+	bool said = t->row.status == STACK_FAILED && same_text(t->row.unfinished, error);
+	if (t->row.status != STACK_DEPLOYING && t->row.status != STACK_REMOVING && (!refused || said))
 		return;
 	t->row.status_message = t->row.unfinished = arena_strdup(s->arena, error);
 	t->row.status = never ? STACK_FAILED : STACK_DEGRADED;
@@ -315,48 +306,46 @@ static void end_job(struct store *s, struct store_job *j, enum job_state state,
 	store_job_event(s, j, "job.ended", why ? why->st.message : "");
 }
 
-struct status store_finish(struct store *s, const char *id, int epoch, enum job_state state,
-	const struct db_job_why *why)
+static void put_back(struct store *s, struct store_job *j, const struct db_job_write *w)
 {
-	struct store_job *j = store_job_find(s, id);
-	if (!(j && j->row.epoch == epoch && j->row.state == state)) { /* not stored before */
-		struct status st = store_fence(s, id, epoch);
-		if (!status_is_ok(&st))
-			return st;
-		end_job(s, j, state, why);
-	}
-	if (state == JOB_FAILED)
-		leave_stack(s, j, why ? why->st.message : "");
-	store_tell(s, "skep_events", id);
-	store_tell_waiting(s, j);
-	return status_ok();
-}
-
-struct status store_requeue(struct store *s, const char *id, int epoch, uint64_t delay_ms,
-	bool failed, bool keep_step, const struct status *error)
-{
-	struct store_job *j = store_job_find(s, id);
-	if (j && j->row.epoch == epoch && j->row.state == JOB_PENDING) {
-		store_tell_ready(s, j);
-		return status_ok();
-	}
-	struct status st = store_fence(s, id, epoch);
-	if (!status_is_ok(&st))
-		return st;
-	bool bad = error && !status_is_ok(error);
-	j->row.run_us = store_now_us(s) + (int64_t)delay_ms * 1000;
-	if (!failed && j->row.attempt > 0)
+	j->row.run_us = store_now_us(s) + (int64_t)w->delay_ms * 1000;
+	if (!w->why && j->row.attempt > 0)
 		j->row.attempt--;
-	if (!keep_step)
+	if (!w->keep_step)
 		j->row.step = "";
-	j->row.undoing = j->row.undoing && keep_step;
-	if (failed) {
-		j->row.error = bad ? arena_strdup(s->arena, error->message) : "";
-		j->row.error_code = bad ? st_code_name(error->code) : "";
+	j->row.undoing = j->row.undoing && w->keep_step;
+	if (w->why) {
+		j->row.error = arena_strdup(s->arena, w->why->st.message);
+		j->row.error_code = st_code_name(w->why->st.code);
 		store_attempt_add(s, j, j->row.error, j->row.error_code);
 	}
 	store_put_state(s, j, JOB_PENDING);
-	store_job_event(s, j, "job.requeued", failed ? j->row.error : "handed back");
-	store_tell_ready(s, j);
-	return st;
+	store_job_event(s, j, "job.requeued", w->why ? j->row.error : "handed back");
+}
+
+bool store_write(struct store *s, const struct db_job_write *w)
+{
+	struct store_job *j = store_job_find(s, w->id);
+	bool stored = w->again && w->state && j && j->row.epoch == w->epoch && j->row.state == w->state;
+	if (!stored) {
+		struct status st = store_fence(s, w->id, w->epoch);
+		if (!status_is_ok(&st))
+			return false;
+		put_events(s, j, w);
+		if (w->step)
+			put_step(s, j, w);
+		if (job_state_is_end(w->state))
+			end_job(s, j, w->state, w->why);
+		else if (w->state)
+			put_back(s, j, w);
+	}
+	if (w->state == JOB_FAILED)
+		leave_stack(s, j, w->why ? w->why->st.message : "");
+	if (w->state || w->n_events > 0)
+		store_tell(s, "skep_events", w->id);
+	if (w->state == JOB_PENDING)
+		store_tell_ready(s, j);
+	else if (w->state)
+		store_tell_waiting(s, j);
+	return true;
 }

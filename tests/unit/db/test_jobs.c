@@ -80,8 +80,7 @@ static void jobs_of_a_stack_run_in_order(void **state)
 	claim_none(w);
 	/* Failed, and waits for its next attempt: those behind it wait too. */
 	struct status why = status_err(ST_UNAVAILABLE, "the engine is away");
-	RUN_OK(w, JOBS->requeue(w->db, first.id.text, first.epoch, 60000, true, false, &why,
-		on_done, &a));
+	PUT_OK(put_back(w, &first, 60000, false, &(struct db_job_why){.st = why}));
 	claim_none(w);
 	assert_in_range(due(w), 50000, 60000);
 	psql(w, "update deployment_jobs set run_at = now() where attempt = 1");
@@ -227,9 +226,9 @@ static void attempts_that_failed_are_kept(void **state)
 	struct db_job j = claim(w, "d1");
 	struct status why = status_err(ST_UNAVAILABLE, "engine away");
 	for (int i = 0; i < 2; i++) /* the reply was lost */
-		RUN_OK(w, JOBS->requeue(w->db, j.id.text, j.epoch, 0, true, false, &why, on_done, &a));
+		PUT_OK(put_back(w, &j, 0, false, &(struct db_job_why){.st = why}));
 	j = claim(w, "d1");
-	RUN_OK(w, JOBS->requeue(w->db, j.id.text, j.epoch, 0, false, true, NULL, on_done, &a)); /* a drain */
+	PUT_OK(put_back(w, &j, 0, true, NULL)); /* a drain */
 	claim(w, "d2");
 	end_lease(w);
 	j = claim(w, "d3");
@@ -291,7 +290,7 @@ static void a_dead_daemons_job_is_taken_over(void **state)
 	make_project(w, "demo");
 	deploy(w, "demo", "web");
 	struct db_job old = claim(w, "d1");
-	RUN_OK(w, JOBS->step(w->db, old.id.text, old.epoch, "networks", NULL, on_done, &a));
+	PUT_OK(put_step(w, &old, "networks", NULL));
 	end_lease(w);
 	assert_int_equal(due(w), 0);
 	assert_int_equal(look(w).expired, 1);
@@ -302,28 +301,23 @@ static void a_dead_daemons_job_is_taken_over(void **state)
 	assert_int_equal(j.attempt, 1);
 	assert_string_equal(j.step, "networks");
 	assert_int_equal(j.started_us, old.started_us);
-	RUN_OK(w, JOBS->step(w->db, j.id.text, j.epoch, "services", NULL, on_done, &a));
+	PUT_OK(put_step(w, &j, "services", NULL));
 	assert_int_equal(get(w, &j).takeovers, 0);
 	assert_string_equal(kinds(w, &j), "job.created job.started job.resumed");
 	/* The first owner writes nothing any more. */
 	struct db_event e = {.kind = "job.progress", .message = "late"};
 	const struct db_job_why why = {.st = status_err(ST_INTERNAL, "late"), .text = ""};
-	const char *id = old.id.text;
 	const char *before = value(w,
 		"select j::text || (select count(*) from events) from deployment_jobs j");
-	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->step(w->db, id, old.epoch, "x", &why,
-		on_done, &a));
-	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->progress(w->db, id, old.epoch, &e, 1,
-		on_done, &a));
-	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->finish(w->db, id, old.epoch, JOB_FAILED,
-		&why, on_done, &a));
-	RUN_FAILS(w, ST_ABORTED, "no longer run",
-		JOBS->requeue(w->db, id, old.epoch, 0, false, true, NULL, on_done, &a));
+	PUT_LOST(put_step(w, &old, "x", &why));
+	PUT_LOST(put_events(w, &old, &e, 1));
+	PUT_LOST(put_end(w, &old, JOB_FAILED, &why));
+	PUT_LOST(put_back(w, &old, 0, true, NULL));
 	assert_int_equal(RUN_OK(w, JOBS->renew(w->db, "d1", &old.id, &old.epoch, 1, 60000, on_jobs,
 		&a)).n, 0);
 	assert_value(w, "select j::text || (select count(*) from events) from deployment_jobs j",
 		before);
-	RUN_OK(w, JOBS->step(w->db, id, j.epoch, "services", &why, on_done, &a));
+	PUT_OK(put_step(w, &j, "services", &why));
 	j = get(w, &j);
 	assert_string_equal(j.step, "services");
 	assert_true(j.undoing);
@@ -366,7 +360,7 @@ static void events_are_numbered_without_gaps(void **state)
 			.message = "caf\xc3\xa9 \xff \"quoted\""},
 	};
 	psql(w, "listen skep_events");
-	RUN_OK(w, JOBS->progress(w->db, j.id.text, j.epoch, e, 3, on_done, &a));
+	PUT_OK(put_events(w, &j, e, 3));
 	struct answer all = events_of(w, &j);
 	assert_int_equal(all.n, 5);
 	for (size_t i = 0; i < all.n; i++)
@@ -397,7 +391,7 @@ static void a_failure_is_kept_while_it_is_taken_back(void **state)
 	const struct db_job_why why = {.st = status_err(ST_FAILED_PRECONDITION, "in short"),
 		.text = "service web: crash loop\n  hint: \xff",
 		.failures = STR("[{\"service\": \"web\", \"log\": [\"boom\"]}]")};
-	RUN_OK(w, JOBS->step(w->db, j.id.text, j.epoch, "services", &why, on_done, &a));
+	PUT_OK(put_step(w, &j, "services", &why));
 	end_lease(w);
 	struct db_job now = claim(w, "d2");
 	assert_true(now.undoing);
@@ -405,7 +399,7 @@ static void a_failure_is_kept_while_it_is_taken_back(void **state)
 	assert_string_equal(now.error_code, "FAILED_PRECONDITION");
 	assert_non_null(strstr(now.failures.ptr, "boom"));
 	/* Downward steps leave it as it is. */
-	RUN_OK(w, JOBS->step(w->db, now.id.text, now.epoch, "services", NULL, on_done, &a));
+	PUT_OK(put_step(w, &now, "services", NULL));
 	assert_string_equal(get(w, &now).error_code, "FAILED_PRECONDITION");
 }
 
@@ -418,12 +412,12 @@ static void a_repeated_progress_is_appended_once(void **state)
 	struct db_event e[] = {{.kind = "job.step", .step = "a", .percent = 10},
 		{.kind = "job.progress", .message = "m"}};
 	for (int i = 0; i < 2; i++)
-		RUN_OK(w, JOBS->progress(w->db, j.id.text, j.epoch, e, 2, on_done, &a));
+		PUT_OK(put_events(w, &j, e, 2));
 	assert_int_equal(events_of(w, &j).n, 4);
 	/* not what came last */
-	RUN_OK(w, JOBS->progress(w->db, j.id.text, j.epoch, e, 1, on_done, &a));
+	PUT_OK(put_events(w, &j, e, 1));
 	assert_int_equal(events_of(w, &j).n, 5);
-	RUN_OK(w, JOBS->progress(w->db, j.id.text, j.epoch, NULL, 0, on_done, &a));
+	PUT_OK(put_events(w, &j, NULL, 0));
 	assert_int_equal(events_of(w, &j).n, 5);
 }
 
@@ -438,11 +432,9 @@ static void an_end_may_be_repeated(void **state)
 	const struct db_job_why why = {.st = status_err(ST_FAILED_PRECONDITION, "web: no suitable node"),
 		.text = "web: no suitable node\nlast lines:\n\xff",
 		.failures = STR("[{\"service\": \"web\"}]")};
-	const char *id = j.id.text;
 	for (int i = 0; i < 2; i++)
-		RUN_OK(w, JOBS->finish(w->db, id, j.epoch, JOB_FAILED, &why, on_done, &a));
-	RUN_FAILS(w, ST_ABORTED, "no longer run", JOBS->finish(w->db, id, j.epoch, JOB_SUCCEEDED,
-		NULL, on_done, &a));
+		PUT_OK(put_end(w, &j, JOB_FAILED, &why));
+	PUT_LOST(put_end(w, &j, JOB_SUCCEEDED, NULL));
 	j = get(w, &j);
 	assert_int_equal(j.state, JOB_FAILED);
 	assert_string_equal(j.error, "web: no suitable node\nlast lines:\n\xef\xbf\xbd");
@@ -480,10 +472,9 @@ static void a_job_handed_back_keeps_its_attempt(void **state)
 	deploy(w, "demo", "web");
 	struct db_job j = claim(w, "d1");
 	const struct db_job_why why = {.st = status_err(ST_UNKNOWN, "it broke"), .text = ""};
-	const char *id = j.id.text;
-	RUN_OK(w, JOBS->step(w->db, id, j.epoch, "networks", &why, on_done, &a));
+	PUT_OK(put_step(w, &j, "networks", &why));
 	for (int i = 0; i < 2; i++) /* twice: a reply was lost */
-		RUN_OK(w, JOBS->requeue(w->db, id, j.epoch, 0, false, true, NULL, on_done, &a));
+		PUT_OK(put_back(w, &j, 0, true, NULL));
 	struct db_job back = get(w, &j);
 	assert_int_equal(back.state, JOB_PENDING);
 	assert_int_equal(back.attempt, 0);
@@ -495,7 +486,7 @@ static void a_job_handed_back_keeps_its_attempt(void **state)
 	assert_true(again.undoing);
 	assert_string_equal(kinds(w, &j), "job.created job.started job.requeued job.resumed");
 	struct status away = status_err(ST_UNAVAILABLE, "engine away");
-	RUN_OK(w, JOBS->requeue(w->db, id, again.epoch, 60000, true, false, &away, on_done, &a));
+	PUT_OK(put_back(w, &again, 60000, false, &(struct db_job_why){.st = away}));
 	back = get(w, &j);
 	assert_int_equal(back.attempt, 1);
 	assert_string_equal(back.step, "");
@@ -503,6 +494,65 @@ static void a_job_handed_back_keeps_its_attempt(void **state)
 	assert_string_equal(back.error, "engine away");
 	assert_string_equal(back.error_code, "UNAVAILABLE");
 	claim_none(w);
+}
+
+/* ---- writes of many ---- */
+
+static void keep_held(void *data, const struct status *st, const bool *held, size_t n)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	a->n = 0;
+	a->number = 0;
+	for (size_t i = 0; i < n; i++)
+		a->number |= (int64_t)held[i] << i;
+}
+
+static void writes_of_many_are_fenced_each_for_itself(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	for (int i = 0; i < 5; i++)
+		deploy(w, "demo", arena_fmt(w->arena, "s%d", i));
+	struct answer got = claim_all(w, "d1", 10, 60000);
+	const struct db_job *j = got.jobs;
+	assert_int_equal(got.n, 5);
+	const struct db_job_why why = {.st = status_err(ST_UNKNOWN, "it broke"), .text = ""};
+	const struct db_event e[] = {{.kind = "job.step", .step = "one", .percent = 7},
+		{.kind = "job.message", .message = "said"}};
+	const struct db_job_write all[] = {
+		{.id = j[0].id.text, .epoch = 1, .events = e, .n_events = 2, .step = "one"},
+		{.id = j[1].id.text, .epoch = 2, .state = JOB_SUCCEEDED}, /* somebody else's */
+		{.id = j[2].id.text, .epoch = 1, .events = e, .n_events = 1, .step = "last", .state = JOB_SUCCEEDED},
+		{.id = j[3].id.text, .epoch = 1, .state = JOB_FAILED, .why = &why},
+		{.id = j[4].id.text, .epoch = 1, .state = JOB_PENDING, .why = &why, .delay_ms = 60000},
+	};
+	struct answer first = RUN_OK(w, JOBS->write(w->db, all, 5, keep_held, &a));
+	assert_int_equal(first.number, 0x1d);
+	assert_value(w, "select string_agg(concat_ws(' ', stack_name, state, nullif(step, ''), percent,"
+		" nullif(message, ''), nullif(error, '')), ', ' order by id) from deployment_jobs",
+		"s0 running one 7 said, s1 running 0, s2 succeeded last 100, s3 failed 0 it broke,"
+		" s4 pending 0 it broke");
+	assert_value(w, "select string_agg(job_sequence || ' ' || kind || ' ' || step || ' ' || state, ', '"
+		" order by job_id, job_sequence) from events where job_sequence > 2",
+		"3 job.step one , 4 job.message  , 3 job.step one , 4 job.ended last succeeded,"
+		" 3 job.ended  failed, 3 job.requeued  pending");
+	assert_value(w, "select string_agg(state::text, ' ' order by id) from deployments",
+		"pending pending pending failed pending");
+	assert_value(w, "select string_agg(name || ' ' || status_message, ', ') from orchestration_stacks"
+		" where status = 'failed'", "s3 it broke");
+	assert_value(w, "select count(*) from job_attempts", "2");
+	/* The reply was lost: the same again changes nothing, and the same are held. */
+	const char *before = value(w, "select string_agg(j::text, ' ' order by id) || (select count(*) from events)"
+		" from (select id, state, step, last_sequence, finished_at from deployment_jobs) j");
+	struct db_job_write again[5];
+	memcpy(again, all, sizeof(all));
+	for (int i = 0; i < 5; i++)
+		again[i].again = true;
+	first = RUN_OK(w, JOBS->write(w->db, again, 5, keep_held, &a));
+	assert_int_equal(first.number, 0x1d);
+	assert_value(w, "select string_agg(j::text, ' ' order by id) || (select count(*) from events)"
+		" from (select id, state, step, last_sequence, finished_at from deployment_jobs) j", before);
 }
 
 /* ---- cancel and retry ---- */
@@ -542,7 +592,7 @@ static void a_running_job_is_asked_to_stop(void **state)
 	}
 	assert_string_equal(kinds(w, &j), "job.created job.started job.cancel_requested");
 	const struct db_job_why why = {.st = status_err(ST_CANCELLED, "cancelled"), .text = ""};
-	RUN_OK(w, JOBS->finish(w->db, j.id.text, j.epoch, JOB_CANCELLED, &why, on_done, &a));
+	PUT_OK(put_end(w, &j, JOB_CANCELLED, &why));
 	assert_int_equal(get(w, &j).state, JOB_CANCELLED);
 }
 
@@ -552,8 +602,8 @@ static void a_cancelled_job_with_work_to_take_back_runs_first(void **state)
 	make_project(w, "demo");
 	deploy(w, "demo", "web");
 	struct db_job j = claim(w, "d1");
-	RUN_OK(w, JOBS->step(w->db, j.id.text, j.epoch, "services", NULL, on_done, &a));
-	RUN_OK(w, JOBS->requeue(w->db, j.id.text, j.epoch, 60000, false, true, NULL, on_done, &a));
+	PUT_OK(put_step(w, &j, "services", NULL));
+	PUT_OK(put_back(w, &j, 60000, true, NULL));
 	claim_none(w);
 	struct db_job c = RUN_OK(w, JOBS->cancel(w->db, &admin, j.id.text, on_job, &a)).job;
 	assert_int_equal(c.state, JOB_PENDING);
@@ -572,7 +622,7 @@ static void a_failed_job_can_be_retried(void **state)
 	psql(w, "update deployment_jobs set max_attempts = 1");
 	j = claim(w, "d1");
 	const struct db_job_why why = {.st = status_err(ST_UNKNOWN, "it broke"), .text = ""};
-	RUN_OK(w, JOBS->step(w->db, j.id.text, j.epoch, "services", &why, on_done, &a));
+	PUT_OK(put_step(w, &j, "services", &why));
 	RUN_OK(w, JOBS->cancel(w->db, &admin, j.id.text, on_job, &a));
 	finish(w, &j, JOB_FAILED);
 	struct db_job r = RUN_OK(w, JOBS->retry(w->db, &admin, j.id.text, on_job, &a)).job;
@@ -667,6 +717,7 @@ int main(void)
 		TEST(an_end_may_be_repeated),
 		TEST(an_end_wakes_the_next_of_its_stack),
 		TEST(a_job_handed_back_keeps_its_attempt),
+		TEST(writes_of_many_are_fenced_each_for_itself),
 		TEST(a_pending_job_is_cancelled_at_once),
 		TEST(a_running_job_is_asked_to_stop),
 		TEST(a_cancelled_job_with_work_to_take_back_runs_first),

@@ -153,6 +153,13 @@ static inline void on_done(void *data, const struct status *st)
 {
 	begin_answer(data, st);
 }
+/* Of one write. */
+static inline void on_written(void *data, const struct status *st, const bool *held, size_t n)
+{
+	struct status lost = status_err(ST_ABORTED, "not held");
+	assert_int_equal(n, 1);
+	begin_answer(data, status_is_ok(st) && !held[0] ? &lost : st);
+}
 static inline void on_project(void *data, const struct status *st, const struct db_project *p)
 {
 	struct answer *a = data;
@@ -594,11 +601,47 @@ static inline void claim_none(struct world *w)
 	assert_int_equal(claim_all(w, "nobody", 10, 60000).n, 0);
 }
 
+/* One write alone, repeated or not; ABORTED when it is not held. */
+static inline struct answer put(struct world *w, struct db_job_write what)
+{
+	what.again = true;
+	return RUN(w, w->db->jobs->write(w->db, &what, 1, on_written, &a));
+}
+static inline struct answer put_step(struct world *w, const struct db_job *j, const char *step,
+	const struct db_job_why *undoing)
+{
+	return put(w, (struct db_job_write){.id = j->id.text, .epoch = j->epoch, .step = step, .undoing = undoing});
+}
+static inline struct answer put_events(struct world *w, const struct db_job *j, const struct db_event *e, size_t n)
+{
+	return put(w, (struct db_job_write){.id = j->id.text, .epoch = j->epoch, .events = e, .n_events = n});
+}
+static inline struct answer put_end(struct world *w, const struct db_job *j, enum job_state state,
+	const struct db_job_why *why)
+{
+	return put(w, (struct db_job_write){.id = j->id.text, .epoch = j->epoch, .state = state, .why = why});
+}
+static inline struct answer put_back(struct world *w, const struct db_job *j, uint64_t delay_ms, bool keep_step,
+	const struct db_job_why *why)
+{
+	return put(w, (struct db_job_write){.id = j->id.text, .epoch = j->epoch, .state = JOB_PENDING,
+		.delay_ms = delay_ms, .keep_step = keep_step, .why = why});
+}
+#define PUT_OK(call) \
+	do { \
+		struct answer put_ = call; \
+		assert_status(&put_.st, ST_OK, ""); \
+	} while (0)
+#define PUT_LOST(call) \
+	do { \
+		struct answer put_ = call; \
+		assert_status(&put_.st, ST_ABORTED, "not held"); \
+	} while (0)
+
 static inline void finish(struct world *w, const struct db_job *j, enum job_state state)
 {
 	const struct db_job_why why = {.st = status_err(ST_UNKNOWN, "it broke"), .text = ""};
-	RUN_OK(w, w->db->jobs->finish(w->db, j->id.text, j->epoch, state,
-		state == JOB_SUCCEEDED ? NULL : &why, on_done, &a));
+	PUT_OK(put_end(w, j, state, state == JOB_SUCCEEDED ? NULL : &why));
 }
 
 /* A stack whose release 1 runs. */

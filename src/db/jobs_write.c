@@ -1,0 +1,341 @@
+/* What runs write: one statement for the writes of many, however many of them end, wait again or only
+ * tell something. Its parameters are columns: an array each, a row a write, and behind them a
+ * row an event. */
+#include "db/jobs_parts.h"
+
+#include <assert.h>
+
+enum { HOLD, WRITE, LEFT, NEWS, NEXT };
+static const struct pg_stmt sql[] = {
+	/* Only before what is repeated: whoever still writes it is waited for, so that the next
+	 * statement sees what came of it. $1 ids */
+	[HOLD] = {"job_hold",
+		"select from deployment_jobs where id = any ($1::uuid[]) order by id for no key update"},
+	/* $1–$14 writes, $15–$24 events. The update is the fence. `same`: the job's last events are these
+	 * already. An event's step and state are the job's where they are null, and so is a percent
+	 * of 0. A release whose job did not succeed never became active. Answers the places of the
+	 * writes that are held. */
+	[WRITE] = {"job_write",
+		"with w as materialized ("
+		"  select *, n + (state is not null)::integer as total from unnest($1::uuid[],"
+		"   $2::integer[], $3::boolean[], $4::integer[], $5::integer[], $6::text[], $7::text[],"
+		"   $8::boolean[], $9::text[], $10::text[], $11::jsonb[], $12::job_state[], $13::bigint[],"
+		"   $14::boolean[]) with ordinality as w (id, epoch, again, n, percent, message, step,"
+		"   undoing, error, error_code, failures, state, delay, keep, at)),"
+		" e as materialized ("
+		"  select * from unnest($15::integer[], $16::integer[], $17::text[], $18::text[],"
+		"   $19::text[], $20::text[], $21::text[], $22::integer[], $23::integer[],"
+		"   $24::integer[]) as e (at, no, kind, message, service, step, state, percent,"
+		"   running, wanted)),"
+		" same as materialized ("
+		"  select w.at from w join deployment_jobs j on j.id = w.id"
+		"  where w.again and w.n > 0 and w.n = ("
+		"   select count(*) from e join events x on x.job_id = w.id"
+		"   and x.job_sequence = j.last_sequence - w.n + e.no"
+		"   and (x.kind, x.message, x.service, x.step, x.state, x.running, x.wanted)"
+		"    = (e.kind, e.message, e.service, e.step, e.state, e.running, e.wanted)"
+		"   and e.percent in (0, x.percent) where e.at = w.at and e.no <= w.n)),"
+		" j as ("
+		"  update deployment_jobs j set"
+		"   step = coalesce(w.step, case when w.state = 'pending' and not w.keep then ''"
+		"    else j.step end),"
+		"   undoing = case when w.step is not null then w.undoing"
+		"    when w.state = 'pending' then j.undoing and w.keep else j.undoing end,"
+		"   takeovers = case when w.step is null then takeovers else 0 end,"
+		"   error = coalesce(w.error, j.error),"
+		"   error_code = coalesce(w.error_code, j.error_code),"
+		"   failures = coalesce(w.failures, j.failures),"
+		"   percent = coalesce(w.percent, j.percent),"
+		"   message = coalesce(w.message, j.message),"
+		"   last_sequence = last_sequence + w.total - case when w.stored then w.n else 0 end,"
+		"   state = coalesce(w.state, j.state),"
+		"   lease_until = case when w.state is null then lease_until end,"
+		"   run_at = case when w.state = 'pending'"
+		"    then clock_timestamp() + w.delay * interval '1 ms' else run_at end,"
+		"   attempt = case when w.state = 'pending' and w.error is null"
+		"    then greatest(attempt - 1, 0) else attempt end,"
+		"   finished_at = case when w.state <> 'pending' then clock_timestamp()"
+		"    else finished_at end"
+		"  from (select w.*, exists (select from same s where s.at = w.at) as stored from w) w"
+		"  where j.id = w.id and j.epoch = w.epoch and j.state = 'running'"
+		"  returning j.*, w.at, w.n, w.total, w.stored, w.state as went, w.error is not null as failed),"
+		" release as ("
+		"  update deployments d set state = 'failed', finished_at = j.finished_at from j"
+		"  where d.id = j.deployment_id and d.state = 'pending'"
+		"  and j.went in ('failed', 'cancelled')),"
+		" attempt as (" ATTEMPT_OF_J " where j.went <> 'succeeded' and j.failed),"
+		" news as ("
+		"  insert into events (project_id, stack_id, job_id, job_sequence,"
+		"   kind, message, service, step, state, percent, running, wanted)"
+		"  select j.project_id, j.stack_id, j.id, j.last_sequence - j.total + e.no,"
+		"   e.kind, e.message, e.service, coalesce(e.step, j.step),"
+		"   coalesce(e.state, j.state::text), case when e.percent > 0 then e.percent else j.percent end,"
+		"   e.running, e.wanted"
+		"  from j join e on e.at = j.at where e.no > j.n or not j.stored order by j.at, e.no)"
+		" select at from j"
+		" union all"
+		" select w.at from w join deployment_jobs d on d.id = w.id"
+		"  and d.epoch = w.epoch and d.state = w.state where w.again"},
+	/* $1 ids, $2 epochs, $3 errors in one line, of jobs that failed. Neither a job that was given
+	 * up nor a first deploy that was refused before it began has said anything of its stack. */
+	[LEFT] = {"job_left",
+		"with s as ("
+		"  update orchestration_stacks s set status_message = w.error, unfinished = w.error,"
+		"   status = case when s.active_deployment_id is null then 'failed'"
+		"    else 'degraded' end::stack_status"
+		"  from unnest($1::uuid[], $2::integer[], $3::text[]) as w (id, epoch, error)"
+		"  join deployment_jobs j on j.id = w.id and j.epoch = w.epoch"
+		"  where s.id = j.stack_id and j.state = 'failed' and (s.status in ('deploying', 'removing')"
+		"   or s.active_deployment_id is null and j.step = ''"
+		"    and j.kind in ('deploy', 'update', 'adopt')"
+		"    and (s.status, s.unfinished) is distinct from ('failed', w.error))"
+		"  returning s.*),"
+		" e as ("
+		"  insert into events (project_id, stack_id, kind, state, message)"
+		"  select project_id, id, 'stack.status', status, status_message from s)"
+		" select pg_notify('skep_stacks', id::text) from s"},
+	[NEWS] = {"job_news", "select pg_notify('skep_events', $1)"},
+	/* $1 ids of jobs that do not run any more: what waits again, the next of each stack, and one
+	 * of each project: a cap may have held it back. */
+	[NEXT] = {"job_next",
+		"with j as materialized ("
+		"  select id, project_id, stack_id, state from deployment_jobs where id = any ($1::uuid[]))"
+		" select pg_notify('skep_jobs', w.project_id || ' ' || w.id) from ("
+		"  select project_id, id from j where state = 'pending'"
+		"  union all"
+		"  select w.project_id, w.id from (select distinct stack_id from j where stack_id is not null) s"
+		"   cross join lateral (select w.project_id, w.id from deployment_jobs w"
+		"    where w.stack_id = s.stack_id and w.state = 'pending' order by w.id limit 1) w"
+		"  union all"
+		"  select w.project_id, w.id from (select distinct project_id from j) p"
+		"   cross join lateral (select w.project_id, w.id from deployment_jobs w"
+		"    where w.project_id = p.project_id and w.state = 'pending' and w.run_at <= now()"
+		"    limit 1) w) w"},
+};
+
+/* ---- columns ---- */
+
+struct column {
+	const char **texts;
+	size_t n;
+};
+
+static struct column column_of(struct db_call *c, size_t n)
+{
+	return (struct column){arena_array(c->arena, const char *, n), 0};
+}
+
+/* NULL is null. */
+static void put(struct column *col, const char *text)
+{
+	col->texts[col->n++] = text;
+}
+
+static void put_bool(struct column *col, bool v)
+{
+	put(col, v ? "t" : "f");
+}
+
+static void put_i64(struct db_call *c, struct column *col, int64_t v)
+{
+	put(col, v == 0 ? "0" : v == 1 ? "1" : arena_fmt(c->arena, "%lld", (long long)v));
+}
+
+/* Other programs' words, made UTF-8; NULL reads as "". */
+static void put_lossy(struct db_call *c, struct column *col, const char *text)
+{
+	put(col, text && text[0] ? str_lossy(c->arena, str_of(text)) : "");
+}
+
+static void bind_columns(struct db_call *c, const struct column *cols, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		pg_bind_text_array(c->batch, cols[i].texts, cols[i].n);
+}
+
+enum { W_ID, W_EPOCH, W_AGAIN, W_N, W_PERCENT, W_MESSAGE, W_STEP, W_UNDOING, W_ERROR, W_CODE,
+	W_FAILURES, W_STATE, W_DELAY, W_KEEP, W_COLUMNS };
+enum { E_AT, E_NO, E_KIND, E_MESSAGE, E_SERVICE, E_STEP, E_STATE, E_PERCENT, E_RUNNING, E_WANTED,
+	E_COLUMNS };
+
+struct rows {
+	struct db_call *call;
+	struct column w[W_COLUMNS], e[E_COLUMNS];
+	struct column left[3]; /* ids, epochs, errors of those that fail */
+	struct column over;    /* ids of those that run no more */
+	struct column told;    /* ids of those that have events */
+	bool again;
+};
+
+static const char *text_of(const struct db_job_why *why)
+{
+	return why->text && why->text[0] ? why->text : why->st.message;
+}
+
+static void put_event(struct rows *r, size_t at, size_t no, const struct db_event *e)
+{
+	struct db_call *c = r->call;
+	put_i64(c, &r->e[E_AT], (int64_t)at);
+	put_i64(c, &r->e[E_NO], (int64_t)no);
+	put_lossy(c, &r->e[E_KIND], e->kind);
+	put_lossy(c, &r->e[E_MESSAGE], e->message);
+	put_lossy(c, &r->e[E_SERVICE], e->service);
+	put_lossy(c, &r->e[E_STEP], e->step);
+	put_lossy(c, &r->e[E_STATE], e->state);
+	put_i64(c, &r->e[E_PERCENT], e->percent);
+	put_i64(c, &r->e[E_RUNNING], e->running);
+	put_i64(c, &r->e[E_WANTED], e->wanted);
+}
+
+/* The event about what becomes of the job: it says what the row says then. */
+static void put_end_event(struct rows *r, size_t at, const struct db_job_write *w)
+{
+	bool over = w->state != JOB_PENDING;
+	put_event(r, at, w->n_events + 1, &(struct db_event){
+		.kind = over ? "job.ended" : "job.requeued",
+		.message = w->why ? w->why->st.message : over ? "" : "handed back"});
+	r->e[E_STEP].texts[r->e[E_STEP].n - 1] = NULL;
+	r->e[E_STATE].texts[r->e[E_STATE].n - 1] = NULL;
+}
+
+/* What the events say of the job as a whole. */
+static void put_summary(struct rows *r, const struct db_job_write *w)
+{
+	const char *message = NULL;
+	int percent = w->state == JOB_SUCCEEDED ? 100 : 0;
+	for (size_t i = 0; i < w->n_events; i++) {
+		const struct db_event *e = &w->events[i];
+		if (e->percent > 0 && w->state != JOB_SUCCEEDED)
+			percent = e->percent;
+		if (e->message && e->message[0] && !(e->service && e->service[0]))
+			message = e->message;
+	}
+	put(&r->w[W_PERCENT], percent > 0 ? arena_fmt(r->call->arena, "%d", percent) : NULL);
+	put(&r->w[W_MESSAGE], message ? str_lossy(r->call->arena, str_of(message)) : NULL);
+}
+
+/* Why it failed; null: as it was. */
+static void put_why(struct rows *r, const struct db_job_write *w)
+{
+	struct db_call *c = r->call;
+	const struct db_job_why *why = w->why ? w->why : w->step ? w->undoing : NULL;
+	const char *error = NULL, *code = NULL, *failures = NULL;
+	if (why) {
+		error = str_lossy(c->arena, str_of(w->state == JOB_PENDING ? why->st.message : text_of(why)));
+		code = st_code_name(why->st.code);
+		if (w->state != JOB_PENDING)
+			failures = why->failures.len ? str_dup(c->arena, why->failures) : "[]";
+	} else if (job_state_is_end(w->state)) {
+		error = code = "";
+		failures = "[]";
+	}
+	put(&r->w[W_ERROR], error);
+	put(&r->w[W_CODE], code);
+	put(&r->w[W_FAILURES], failures);
+}
+
+static void put_write(struct rows *r, size_t at, const struct db_job_write *w)
+{
+	struct db_call *c = r->call;
+	const char *id = arena_strdup(c->arena, w->id);
+	put(&r->w[W_ID], id);
+	put_i64(c, &r->w[W_EPOCH], w->epoch);
+	put_bool(&r->w[W_AGAIN], w->again);
+	put_i64(c, &r->w[W_N], (int64_t)w->n_events);
+	put_summary(r, w);
+	put(&r->w[W_STEP], w->step);
+	put_bool(&r->w[W_UNDOING], w->undoing != NULL);
+	put_why(r, w);
+	put(&r->w[W_STATE], w->state ? job_state_name(w->state) : NULL);
+	put_i64(c, &r->w[W_DELAY], (int64_t)w->delay_ms);
+	put_bool(&r->w[W_KEEP], w->keep_step);
+	for (size_t i = 0; i < w->n_events; i++)
+		put_event(r, at, i + 1, &w->events[i]);
+	r->again |= w->again;
+	if (w->state || w->n_events > 0)
+		put(&r->told, id);
+	if (!w->state)
+		return;
+	put_end_event(r, at, w);
+	put(&r->over, id);
+	if (w->state == JOB_FAILED) {
+		put(&r->left[0], id);
+		put_i64(c, &r->left[1], w->epoch);
+		put_lossy(c, &r->left[2], w->why ? w->why->st.message : "");
+	}
+}
+
+/* ---- the operation ---- */
+
+struct place {
+	size_t n;    /* writes */
+	size_t stmt; /* WRITE's place in the batch */
+};
+
+static void deliver_writes(struct db_call *c, const struct status *st, const struct pg_results *r)
+{
+	const struct place *p = c->params;
+	bool *held = arena_array(c->arena, bool, p->n);
+	for (int i = 0; r && i < pg_rows(r, p->stmt); i++) {
+		int64_t at = pg_i64(r, p->stmt, i, 0);
+		if (at >= 1 && at <= (int64_t)p->n)
+			held[at - 1] = true;
+	}
+	c->done.writes(c->data, st, held, p->n);
+}
+
+void job_add_next(struct db_call *c, const char *const *ids, size_t n)
+{
+	call_add(c, &sql[NEXT]);
+	pg_bind_text_array(c->batch, ids, n);
+}
+
+static void add_writes(struct db_call *c, const struct rows *r)
+{
+	if (r->again) {
+		call_add(c, &sql[HOLD]);
+		bind_columns(c, &r->w[W_ID], 1);
+	}
+	call_add(c, &sql[WRITE]);
+	bind_columns(c, r->w, W_COLUMNS);
+	bind_columns(c, r->e, E_COLUMNS);
+	if (r->left[0].n > 0) {
+		call_add(c, &sql[LEFT]);
+		bind_columns(c, r->left, 3);
+	}
+	if (r->over.n > 0)
+		job_add_next(c, r->over.texts, r->over.n);
+	if (r->told.n > 0) {
+		struct buf ids = {0};
+		for (size_t i = 0; i < r->told.n; i++)
+			buf_fmt(&ids, "%s%s", i ? " " : "", r->told.texts[i]);
+		call_add(c, &sql[NEWS]);
+		pg_bind_str(c->batch, buf_str(&ids));
+		buf_finish(&ids);
+	}
+}
+
+struct db_call *job_write(struct db *db, const struct db_job_write *writes, size_t n,
+	db_writes_done done, void *data)
+{
+	struct db_call *c = db_call_create(db, data);
+	struct rows r = {.call = c};
+	size_t n_events = 0;
+	assert(n > 0 && n <= DB_WRITES_MAX);
+	c->done.writes = done;
+	for (size_t i = 0; i < n; i++)
+		n_events += writes[i].n_events + 1;
+	for (size_t i = 0; i < W_COLUMNS; i++)
+		r.w[i] = column_of(c, n);
+	for (size_t i = 0; i < E_COLUMNS; i++)
+		r.e[i] = column_of(c, n_events);
+	for (size_t i = 0; i < 3; i++)
+		r.left[i] = column_of(c, n);
+	r.over = column_of(c, n);
+	r.told = column_of(c, n);
+	for (size_t i = 0; i < n; i++)
+		put_write(&r, i + 1, &writes[i]);
+	c->params = arena_memdup(c->arena, &(struct place){n, r.again}, sizeof(struct place));
+	add_writes(c, &r);
+	return call_run(c, deliver_writes);
+}
