@@ -331,6 +331,30 @@ def part_conformance():
     return count + Count(passed=passed, failed=failed or (1 if status else 0))
 
 
+def part_protobuf():
+    """protobuf's own conformance tests of the binary and JSON codecs: its own count. Skipped where tools/setup has not made the runner."""
+    folder = os.path.join(os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'skep/peers')
+    runner = os.path.join(folder, 'bin/conformance_test_runner')
+    if not os.path.exists(runner) or not os.path.isdir(os.path.join(folder, 'gen')):
+        print('(no runner: tools/setup --with clients, which needs Go and Node.js) ', end='', flush=True)
+        return Count(skipped=1)
+    count = build('asan')
+    if not built['asan']:
+        return count
+    count += check('protobuf', 'cmake', '--preset', 'asan', f'-DSKEP_PEERS={folder}')
+    count += check('protobuf', 'cmake', '--build', 'build/asan', '--target', 'protobuf_testee', '-j', str(JOBS))
+    if count.failed:
+        return count
+    with open(log_path('protobuf'), 'a', encoding='utf-8') as log:
+        status = children.run([runner, '--enforce_recommended', '--maximum_edition', 'PROTO3', '--failure_list',
+                               'tests/conformance/protobuf-exceptions.txt', '--output_dir', VAR + '/',
+                               'build/asan/tests/protobuf_testee'], log, 300)
+    with open(log_path('protobuf'), encoding='utf-8', errors='replace') as log:
+        found = re.findall(r'^CONFORMANCE SUITE \w+: (\d+) successes, \d+ skipped, \d+ expected failures, (\d+) unexpected', log.read(), re.M)
+    passed, failed = (sum(int(pair[i]) for pair in found) for i in (0, 1))
+    return count + Count(passed=passed, failed=failed or (0 if status == 0 and passed else 1))
+
+
 def part_chaos():
     """Three daemons and all that they need, killed and cut off from one another under load: a new seed each time, which the log
     names. Its checker is tried on bad histories first. Every oracle counts."""
@@ -348,8 +372,8 @@ def part_chaos():
 
 
 FAST = ['layers', 'fast']
-ALL = ['layers', 'generated', 'proto', 'tools', 'asan', 'release', 'clang', 'tidy', 'fuzz', 'differential', 'conformance', 'e2e',
-       'chaos']
+ALL = ['layers', 'generated', 'proto', 'tools', 'asan', 'release', 'clang', 'tidy', 'fuzz', 'differential', 'conformance', 'protobuf',
+       'e2e', 'chaos']
 
 
 # What went well has no place where the words of a failure are looked for.

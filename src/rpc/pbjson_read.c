@@ -416,7 +416,7 @@ static bool read_any(struct reader *r, const struct rpc_message *m, ProtobufCMes
 	if (!find_type(r, &url, at))
 		return false;
 	if (url.len == 0)
-		return lex_take(&r->lex, '}');
+		return lex_take(&r->lex, '}') || wrong(r, at, "@type names no known type");
 	const char *slash = memrchr(url.ptr, '/', url.len);
 	const struct rpc_message *type =
 		slash ? rpc_registry_find(m->registry, str_of(slash + 1)) : NULL;

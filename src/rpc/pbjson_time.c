@@ -86,7 +86,7 @@ static bool zone(struct str *s, int64_t *ret_seconds)
 {
 	unsigned h, m;
 	*ret_seconds = 0;
-	if (skip(s, "Zz"))
+	if (skip(s, "Z"))
 		return true;
 	int64_t sign = s->len && s->ptr[0] == '-' ? -1 : 1;
 	if (!skip(s, "+-") || !digits(s, 2, &h) || !skip(s, ":") || !digits(s, 2, &m) || h > 23 ||
@@ -101,7 +101,7 @@ bool pbjson_read_timestamp(struct str s, int64_t *ret_seconds, int32_t *ret_nano
 	unsigned y, mo, d, h, mi, se;
 	int64_t off;
 	if (!digits(&s, 4, &y) || !skip(&s, "-") || !digits(&s, 2, &mo) || !skip(&s, "-") ||
-		!digits(&s, 2, &d) || !skip(&s, "Tt") || !digits(&s, 2, &h) || !skip(&s, ":") ||
+		!digits(&s, 2, &d) || !skip(&s, "T") || !digits(&s, 2, &h) || !skip(&s, ":") ||
 		!digits(&s, 2, &mi) || !skip(&s, ":") || !digits(&s, 2, &se) ||
 		!fraction(&s, ret_nanos) || !zone(&s, &off) || s.len > 0)
 		return false;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/arena.h"
+#include "base/map.h"
 #include "rpc/method.h"
 #include "rpc/pbjson_impl.h"
 
@@ -82,6 +83,18 @@ static void put_bytes(struct buf *b, const ProtobufCBinaryData *bytes)
 	arena_destroy(a);
 }
 
+/* An entry of a map may come without its value: that is one with its defaults. */
+static void put_sub_message(struct buf *b, const struct rpc_message *m, const ProtobufCMessage *message)
+{
+	if (message) {
+		put_message(b, m, message);
+		return;
+	}
+	struct arena *a = arena_create();
+	put_message(b, m, pbjson_new(a, m->descriptor));
+	arena_destroy(a);
+}
+
 static void put_value(struct buf *b, const ProtobufCFieldDescriptor *d,
 	const struct rpc_message *message, const void *at)
 {
@@ -128,7 +141,7 @@ static void put_value(struct buf *b, const ProtobufCFieldDescriptor *d,
 		return;
 	case PROTOBUF_C_TYPE_MESSAGE:
 		if (message) /* always */
-			put_message(b, message, *(const ProtobufCMessage *const *)at);
+			put_sub_message(b, message, *(const ProtobufCMessage *const *)at);
 		return;
 	}
 }
@@ -191,20 +204,43 @@ static void put_key(struct buf *b, const ProtobufCFieldDescriptor *d, const void
 	b->len++;
 }
 
-static void put_map(struct buf *b, const struct rpc_field *f, size_t n, const char *items)
+/* Of each key the last entry: more of them may have come, by the binary format, and JSON has no place for two. */
+static void find_last_entries(struct map *last, const ProtobufCFieldDescriptor *key, size_t n, char *const *entries)
+{
+	struct buf text = {0};
+	map_init(last);
+	for (size_t i = 0; i < n; i++) {
+		text.len = 0;
+		put_key(&text, key, entries[i] + key->offset);
+		(void)map_put(last, buf_str(&text), entries[i]);
+	}
+	buf_finish(&text);
+}
+
+static void put_map(struct buf *b, const struct rpc_field *f, size_t n, char *const *entries)
 {
 	const ProtobufCMessageDescriptor *entry = f->message->descriptor;
 	const ProtobufCFieldDescriptor *key = &entry->fields[0], *value = &entry->fields[1];
+	struct map last;
+	bool first = true;
+	find_last_entries(&last, key, n, entries);
 	buf_addc(b, '{');
 	for (size_t i = 0; i < n; i++) {
-		const char *e = ((const char *const *)(const void *)items)[i];
-		if (i)
+		size_t from = b->len;
+		put_key(b, key, entries[i] + key->offset);
+		bool is_last = map_get(&last, str_make(b->ptr + from, b->len - from)) == entries[i];
+		b->len = from;
+		if (!is_last)
+			continue;
+		if (!first)
 			buf_addc(b, ',');
-		put_key(b, key, e + key->offset);
+		first = false;
+		put_key(b, key, entries[i] + key->offset);
 		buf_addc(b, ':');
-		put_value(b, value, f->message->fields[1].message, e + value->offset);
+		put_value(b, value, f->message->fields[1].message, entries[i] + value->offset);
 	}
 	buf_addc(b, '}');
+	map_finish(&last);
 }
 
 static void put_field(struct buf *b, const struct rpc_field *f, const ProtobufCFieldDescriptor *d,
@@ -217,7 +253,7 @@ static void put_field(struct buf *b, const struct rpc_field *f, const ProtobufCF
 	size_t n = *(const size_t *)(const void *)(base + d->quantifier_offset);
 	const char *items = *(const char *const *)(const void *)(base + d->offset);
 	if (f->is_map) {
-		put_map(b, f, n, items);
+		put_map(b, f, n, (char *const *)(const void *)items);
 		return;
 	}
 	buf_addc(b, '[');

@@ -183,7 +183,8 @@ static bool scan_message(struct scan *s, const ProtobufCMessageDescriptor *d, st
 		const ProtobufCFieldDescriptor *field = find_field(d, f.number, at.field);
 		/* Unknown fields are kept by protobuf-c, each with a copy of its bytes. */
 		size_t unknown =
-			field ? 0 : sizeof(ProtobufCMessageUnknownField) + f.bytes.len + 10;
+			field ? 0
+			      : sizeof(ProtobufCMessageUnknownField) + (f.wire == PB_LEN ? f.bytes.len : 0) + 10;
 		if (!spend(s, up, field ? 0 : 1, SCANNED_MEMBER + unknown))
 			return false;
 		if (!field)

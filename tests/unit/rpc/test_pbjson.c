@@ -220,7 +220,7 @@ static void times(void **state)
 	same("{\"time\":\"2024-02-29T23:59:59.120Z\"}");
 	same("{\"time\":\"1969-12-31T23:59:59.000001Z\"}");
 	same("{\"time\":\"1970-01-01T00:00:00Z\",\"times\":[\"2000-02-29T00:00:00Z\"]}");
-	expect("{\"time\":\"2026-03-01t12:00:00.5+01:30\"}",
+	expect("{\"time\":\"2026-03-01T12:00:00.5+01:30\"}",
 		"{\"time\":\"2026-03-01T10:30:00.500Z\"}");
 	expect("{\"time\":\"1970-01-01T00:00:00-00:01\"}", "{\"time\":\"1970-01-01T00:01:00Z\"}");
 	static const char *const bad[] = {"0000-01-01T00:00:00Z", "2026-02-29T00:00:00Z",
@@ -235,6 +235,8 @@ static void times(void **state)
 		refused(text, "time: must be a time such as");
 	}
 	refused("{\"time\":5}", "must be a time");
+	refused("{\"time\":\"2026-03-01t12:00:00Z\"}", "must be a time");
+	refused("{\"time\":\"2026-03-01T12:00:00z\"}", "must be a time");
 	same("{\"duration\":\"1.500s\"}");
 	same("{\"duration\":\"-0.000000001s\"}");
 	same("{\"duration\":\"-315576000000s\"}");
@@ -265,6 +267,32 @@ static void well_known_types(void **state)
 	refused("{\"struct\":{\"a\":}}", "not JSON");
 }
 
+/* What JSON cannot say twice, or not at all, the binary format can. */
+static void maps_from_the_binary_format(void **state)
+{
+	static const struct {
+		struct str bytes;
+		const char *json;
+	} cases[] = {
+		{STR("\xfa\x01\x06\x0a\x01k\x12\x01" "a" "\xfa\x01\x06\x0a\x01j\x12\x01" "b" "\xfa\x01\x06\x0a\x01k\x12\x01" "c"),
+			"{\"stringMap\":{\"j\":\"b\",\"k\":\"c\"}}"},
+		{STR("\x82\x02\x02\x08\x05" "\x82\x02\x02\x08\x05"), "{\"int64Map\":{\"5\":{}}}"}, /* without values */
+		{STR("\x82\x02\x00"), "{\"int64Map\":{\"0\":{}}}"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct arena *a = arena_create();
+		struct buf text = {0};
+		ProtobufCMessage *m;
+		struct status st = codec_proto.unpack(a, ALL, cases[i].bytes, &m);
+		assert_string_equal(st.message, "");
+		codec_json.pack(&text, ALL, m);
+		assert_string_equal(buf_str(&text).ptr, cases[i].json);
+		buf_finish(&text);
+		arena_destroy(a);
+	}
+}
+
 static void any(void **state)
 {
 	(void)state;
@@ -279,6 +307,7 @@ static void any(void **state)
 		"{\"any\":{\"@type\":\"x/google.protobuf.Duration\",\"value\":\"2s\"}}");
 	refused("{\"any\":{\"name\":\"n\"}}", "any: an Any needs its");
 	refused("{\"any\":{\"@type\":\"x/nix\"}}", "any: @type names no known type");
+	refused("{\"any\":{\"@type\":\"\",\"value\":\"\"}}", "any: @type names no known type");
 	refused("{\"any\":{\"@type\":5}}", "any: @type must be a string");
 	refused("{\"any\":{\"@type\":\"skep.v1.StackRef\"}}", "@type names no known type");
 	refused("{\"any\":{\"@type\":\"x/skep.v1.StackRef\",\"nix\":1}}",
@@ -407,6 +436,7 @@ int main(void)
 		cmocka_unit_test(presence),
 		cmocka_unit_test(times),
 		cmocka_unit_test(well_known_types),
+		cmocka_unit_test(maps_from_the_binary_format),
 		cmocka_unit_test(any),
 		cmocka_unit_test(what_is_not_json),
 		cmocka_unit_test(limits),

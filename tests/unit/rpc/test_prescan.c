@@ -131,6 +131,24 @@ static void memory_is_limited(void **state)
 }
 
 /* What honest callers send fits: 1 MiB of Compose text, 256 files, 1,024 variables. */
+/* An unknown number costs itself, not what a text before it had. */
+static void unknown_numbers_cost_little(void **state)
+{
+	enum { TEXT = 500000, NUMBERS = 100 };
+	(void)state;
+	struct buf b = {0};
+	uint8_t head[16];
+	uint8_t *end = pb_put_head(head, 4, TEXT);
+	buf_add(&b, head, (size_t)(end - head));
+	buf_reserve(&b, TEXT);
+	memset(b.ptr + b.len, 'x', TEXT);
+	b.len += TEXT;
+	for (int i = 0; i < NUMBERS; i++)
+		buf_add(&b, "\xf8\x3f\x01", 3);
+	expect(event, b.ptr, b.len, ST_OK, "");
+	buf_finish(&b);
+}
+
 static void large_honest_messages_pass(void **state)
 {
 	Skep__V1__DeployStackRequest r = SKEP__V1__DEPLOY_STACK_REQUEST__INIT;
@@ -168,6 +186,7 @@ int main(void)
 		cmocka_unit_test(bad_ones_are_named_by_path),
 		cmocka_unit_test(depth_is_limited),
 		cmocka_unit_test(memory_is_limited),
+		cmocka_unit_test(unknown_numbers_cost_little),
 		cmocka_unit_test(large_honest_messages_pass),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
