@@ -209,7 +209,7 @@ static void on_written(struct job_write *jw, const struct status *st)
 	} else if (status_is_ok(st)) {
 		on_stored(run);
 	} else if (is_lost(st)) {
-		job_run_abandon(run);
+		job_run_abandon(run, st->message);
 	} else if (!may_pass(st) && run->n_sent > 0) {
 		log_warn("events of a job are lost", "job", run->job->id.text, "error", st->message,
 			NULL);
@@ -511,7 +511,8 @@ static void on_limit(struct timer *t)
 
 static void on_lease(struct timer *t)
 {
-	job_run_abandon(container_of(t, struct job_run, lease));
+	job_run_abandon(container_of(t, struct job_run, lease),
+		"its lease could not be renewed in time: it is left to whoever takes it over");
 }
 
 void job_run_trust(struct job_run *run, uint64_t until_ms)
@@ -586,10 +587,11 @@ static void stop_flow(struct job_run *run)
 		flow_abandon(run->flow);
 }
 
-void job_run_abandon(struct job_run *run)
+void job_run_abandon(struct job_run *run, const char *why)
 {
 	if (run->phase == RUN_LEAVING)
 		return;
+	run->abandoned = arena_strdup(run->arena, why);
 	stop_flow(run);
 	start_leaving(run, RUN_ABANDONED);
 }

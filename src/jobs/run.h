@@ -77,6 +77,7 @@ struct job_run {
 	bool no_more;   /* attempts */
 	unsigned holds; /* operations whose completion is still to come */
 	const char *story, *undo_story;
+	const char *abandoned; /* why; NULL: it is not */
 	struct str failures;
 	struct run_events *events; /* that the database does not have yet */
 	size_t n_sent;             /* the first so many are in the present write, or in one of unknown outcome */
@@ -104,8 +105,8 @@ void job_run_trust(struct job_run *run, uint64_t until_ms);
 /* Stop and take back; ends as cancelled. Twice, while it is taken back, behind no_return, or in the
  * steps of a kind that is only cancelled while it waits: nothing happens. */
 void job_run_cancel(struct job_run *run);
-/* Stop writing at once: the job is somebody else's. */
-void job_run_abandon(struct job_run *run);
+/* Stop writing at once: the job is somebody else's. why: in words, for the log; copied. */
+void job_run_abandon(struct job_run *run, const char *why);
 /* Finished, requeued or abandoned; on_over comes as soon as nothing holds it. */
 static inline bool job_run_is_over(const struct job_run *run)
 {

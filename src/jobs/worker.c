@@ -19,6 +19,9 @@
 /* Another daemon claimed first, or a row was locked: soon, but not in step with it. */
 #define LOST_TURN_MS     5
 #define LOST_TURN_JITTER 20
+/* The database did not answer: it may be back before anybody tells us. */
+#define AGAIN_MS     500
+#define AGAIN_JITTER 500
 
 struct job_worker {
 	struct loop *loop;
@@ -61,11 +64,12 @@ static const struct job_kind_def *kind_of(const struct job_worker *w, enum job_k
 	return NULL;
 }
 
+/* One that is over may wait for its last operation, and the job run here again. */
 static struct job_run *run_of(struct job_worker *w, const char *job_id)
 {
 	list_for_each (&w->runs, n) {
 		struct job_run *run = container_of(n, struct job_run, node);
-		if (strcmp(run->job->id.text, job_id) == 0)
+		if (!job_run_is_over(run) && strcmp(run->job->id.text, job_id) == 0)
 			return run;
 	}
 	return NULL;
@@ -84,9 +88,10 @@ static void on_run_over(struct job_run *run, enum run_outcome outcome)
 {
 	struct job_worker *w = run->owner;
 	static const char *const names[] = {"finished", "requeued", "abandoned"};
-	log_info("job run over", "job", run->job->id.text, "kind", job_kind_name(run->job->kind),
-		"stack", run->job->stack, "outcome", names[outcome], "error", run->flow->st.message,
-		NULL);
+	log_line(run->abandoned ? LOG_WARN : LOG_INFO, "job run over", "job", run->job->id.text,
+		"kind", job_kind_name(run->job->kind), "stack", run->job->stack, "outcome",
+		names[outcome], "error",
+		run->abandoned ? run->abandoned : run->flow->st.message, NULL);
 	list_remove(&run->node);
 	w->n_runs--;
 	w->places.here[run->job->kind]--;
@@ -128,7 +133,7 @@ static struct job_run *start_run(struct job_worker *w, const struct db_job *job)
 	}
 	struct job_run *old = run_of(w, job->id.text);
 	if (old)
-		job_run_abandon(old); /* its lease had ended: the new epoch counts */
+		job_run_abandon(old, "its lease had ended, and this daemon has claimed it again");
 	struct job_run *run = job_run_create(w->loop, w->db, w->batch, w->rng, kind, w->context, job);
 	run->owner = w;
 	run->max_takeovers = (int)w->max_takeovers;
@@ -137,8 +142,10 @@ static struct job_run *start_run(struct job_worker *w, const struct db_job *job)
 	list_push(&w->runs, &run->node);
 	w->n_runs++;
 	w->places.here[job->kind]++;
+	char epoch[16];
+	(void)snprintf(epoch, sizeof(epoch), "%d", job->epoch);
 	log_info("job run begins", "job", job->id.text, "kind", job_kind_name(job->kind), "stack",
-		job->stack, "after_step", job->step, NULL);
+		job->stack, "epoch", epoch, "after_step", job->step, NULL);
 	job_run_start(run);
 	return run;
 }
@@ -184,9 +191,11 @@ static void on_claimed(
 		if (run && w->draining)
 			job_run_hand_back(run);
 	}
-	if (status_is_ok(st) && n == 0)
+	if (!status_is_ok(st))
+		sweep_in(w, AGAIN_MS + rng_below(w->rng, AGAIN_JITTER));
+	else if (n == 0)
 		sweep_in(w, LOST_TURN_MS + rng_below(w->rng, LOST_TURN_JITTER));
-	else if (status_is_ok(st) && n < w->asked)
+	else if (n < w->asked)
 		w->woken_again = true;
 	end_turn(w);
 }
@@ -207,6 +216,8 @@ static void on_look(void *data, const struct status *st, const struct db_look *l
 {
 	struct job_worker *w = data;
 	w->turn = NULL;
+	if (!status_is_ok(st))
+		sweep_in(w, AGAIN_MS + rng_below(w->rng, AGAIN_JITTER));
 	if (!status_is_ok(st) || w->draining) {
 		end_turn(w);
 		return;

@@ -3,8 +3,8 @@
  *
  * It looks for work when woken (job_worker_wake: after an enqueue here, a Redis message or a NOTIFY
  * from elsewhere) and by sweep: at the time the database says the next job is due or a lease ends, and at
- * least every 5 s. A look shows the queues; jobs/fair decides; one claim takes as many jobs as there
- * are free places. Leases live on the database's clock; local trust ends a margin earlier, and a run
+ * least every 5 s; a look or claim that failed is repeated within a second. A look shows the queues;
+ * jobs/fair decides; one claim takes as many jobs as there are free places. Leases live on the database's clock; local trust ends a margin earlier, and a run
  * whose lease could not be renewed by then is abandoned. */
 #pragma once
 #include <stddef.h>

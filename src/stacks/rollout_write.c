@@ -345,7 +345,7 @@ static void write_service(struct rollout *ro, const struct release_service *s)
 	bool by_us = seen && is_written_by_us(ro, seen);
 	struct plan_action p;
 	if (by_us && seen->label_epoch > sr->run->job->epoch) {
-		job_run_abandon(sr->run); /* a later owner of this job has written it */
+		job_run_abandon(sr->run, "a daemon with a later epoch has written its services");
 		return;
 	}
 	if (rollout_failed_dependency(ro, s->object.key)) {

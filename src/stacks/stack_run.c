@@ -112,7 +112,7 @@ void stack_step_done(struct stack_run *sr, const struct status *st)
 		sr->trouble = *st;
 		timer_set(&sr->retry, RETRY_MS);
 	} else if (st->code == ST_ABORTED) {
-		job_run_abandon(sr->run);
+		job_run_abandon(sr->run, st->message);
 	} else {
 		flow_step_done(sr->run->flow, st);
 	}

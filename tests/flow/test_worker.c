@@ -17,12 +17,13 @@ static struct {
 	const char *failing; /* this one fails, with this code, so often */
 	enum st_code code;
 	unsigned failures;
+	uint64_t held_ms; /* so long a run has an operation under way that nothing ends; 0 = none */
 	unsigned running, most; /* at the same time */
 } play;
 
 struct work {
 	struct job_run *run;
-	struct timer timer;
+	struct timer timer, held;
 	bool waited;
 };
 
@@ -36,6 +37,11 @@ static void on_timer(struct timer *t)
 	struct work *k = container_of(t, struct work, timer);
 	k->waited = true;
 	flow_resume(k->run->flow);
+}
+
+static void on_held(struct timer *t)
+{
+	job_run_release(container_of(t, struct work, held)->run);
 }
 
 static enum flow_next play_step(struct flow *f, bool undo)
@@ -75,6 +81,11 @@ static void begin(struct job_run *run)
 	k->run = run;
 	timer_init(&k->timer, run->loop, on_timer);
 	run->state = k;
+	timer_init(&k->held, run->loop, on_held);
+	if (play.held_ms > 0) {
+		job_run_hold(run);
+		timer_set(&k->held, play.held_ms);
+	}
 	if (++play.running > play.most)
 		play.most = play.running;
 }
@@ -153,6 +164,20 @@ static void a_job_that_nobody_announces_is_found(void **state)
 	struct store_job *j = submit(w);
 	world_run_ms(w, 5500);
 	assert_int_equal(j->row.state, JOB_SUCCEEDED);
+}
+
+static void a_look_or_claim_that_fails_is_soon_repeated(void **state)
+{
+	struct world *w = *state;
+	struct store_job *j = submit(w);
+	w->script.at = 1;
+	w->script.last = 3; /* two looks in vain, then one, and its claim */
+	w->script.fault = FAULT_REFUSED;
+	uint64_t before = loop_now_ms(w->loop);
+	world_start(w);
+	world_run(w, j);
+	assert_int_equal(j->row.epoch, 1);
+	assert_in_range(loop_now_ms(w->loop) - before, 1, 3100);
 }
 
 static void a_job_is_run_when_it_is_due(void **state)
@@ -492,6 +517,24 @@ static void a_daemon_may_take_over_its_own_job(void **state)
 	assert_log("see one see two three ");
 }
 
+/* An operation of the old run cannot be ended: it is only the new one whose lease is renewed. */
+static void and_the_old_run_may_be_slow_to_leave(void **state)
+{
+	struct world *w = *state;
+	struct store_job *j = submit(w);
+	play.slow = "two";
+	play.slow_ms = 30000;
+	play.held_ms = 20000;
+	struct world_daemon *d = world_start(w);
+	run_until(w, "see one ");
+	w->store->clock_ms += 60000;
+	job_worker_wake(d->worker);
+	world_run(w, j);
+	assert_int_equal(j->row.state, JOB_SUCCEEDED);
+	assert_int_equal(j->row.epoch, 2);
+	assert_log("see one see two three ");
+}
+
 /* ---- draining ---- */
 
 static void draining_lets_short_jobs_end(void **state)
@@ -598,6 +641,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_job_runs_to_its_end),
 		TEST(a_job_that_nobody_announces_is_found),
+		TEST(a_look_or_claim_that_fails_is_soon_repeated),
 		TEST(a_job_is_run_when_it_is_due),
 		TEST(no_more_than_its_slots),
 		TEST(a_wake_during_a_claim_is_not_lost),
@@ -619,6 +663,7 @@ int main(void)
 		TEST(a_lease_that_cannot_be_renewed_ends_the_run_in_time),
 		TEST(the_first_owner_stops_when_another_has_taken_it),
 		TEST(a_daemon_may_take_over_its_own_job),
+		TEST(and_the_old_run_may_be_slow_to_leave),
 		TEST(draining_lets_short_jobs_end),
 		TEST(and_hands_long_ones_back),
 		TEST(a_claim_that_answers_while_draining_is_handed_back),
