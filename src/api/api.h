@@ -38,6 +38,9 @@ struct api {
 	void *data;
 };
 
+/* All that skepd cannot do without is up. Redis only makes things faster. */
+bool api_is_ready(const struct api_dependency seen[API_DEPENDENCIES]);
+
 /* rpc_server_options.authenticate: context is the struct api. */
 void api_authenticate(void *context, struct rpc_token *token, struct str bearer);
 /* … whose id a client certificate names? */

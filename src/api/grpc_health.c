@@ -39,10 +39,7 @@ static status_t status_of(const struct api *api, const char *service)
 	if (!is_served(service))
 		return UNKNOWN_SERVICE;
 	api->dependencies(api->data, seen);
-	for (size_t i = 0; i < API_DEPENDENCIES; i++)
-		if (!seen[i].up && strcmp(seen[i].name, "redis") != 0)
-			return NOT_SERVING;
-	return SERVING;
+	return api_is_ready(seen) ? SERVING : NOT_SERVING;
 }
 
 void api_grpc_health_check(struct rpc_call *call, const ProtobufCMessage *request)

@@ -29,6 +29,14 @@ void api_system_health(struct rpc_call *call, const ProtobufCMessage *request)
 	rpc_call_reply(call, &reply.base);
 }
 
+bool api_is_ready(const struct api_dependency seen[API_DEPENDENCIES])
+{
+	for (size_t i = 0; i < API_DEPENDENCIES; i++)
+		if (!seen[i].up && strcmp(seen[i].name, "redis") != 0)
+			return false;
+	return true;
+}
+
 void api_system_ready(struct rpc_call *call, const ProtobufCMessage *request)
 {
 	const struct api *api = api_of(call);
@@ -38,7 +46,7 @@ void api_system_ready(struct rpc_call *call, const ProtobufCMessage *request)
 	(void)request;
 	api->dependencies(api->data, seen);
 	Skep__V1__ReadyResponse reply = SKEP__V1__READY_RESPONSE__INIT;
-	reply.ready = true;
+	reply.ready = api_is_ready(seen);
 	reply.dependencies = arena_array(a, Skep__V1__Dependency *, API_DEPENDENCIES);
 	for (size_t i = 0; i < API_DEPENDENCIES; i++) {
 		Skep__V1__Dependency *d = arena_new(a, Skep__V1__Dependency);
@@ -48,8 +56,6 @@ void api_system_ready(struct rpc_call *call, const ProtobufCMessage *request)
 		/* The words name hosts, users and files: anybody may ask. */
 		d->message = api_text(a, seen[i].up ? "" : admin ? seen[i].why.message : "not reachable");
 		reply.dependencies[reply.n_dependencies++] = d;
-		/* Redis only makes things faster: without it skepd is ready all the same. */
-		reply.ready = reply.ready && (d->up || strcmp(seen[i].name, "redis") == 0);
 	}
 	rpc_call_reply(call, &reply.base);
 }

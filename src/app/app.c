@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "api/api.h"
 #include "api/hub.h"
+#include "api/pages.h"
 #include "app/notify.h"
 #include "base/arena.h"
 #include "base/clock.h"
@@ -229,6 +230,7 @@ static struct rpc_limits limits_of(const struct config *c)
 		.controls_per_s = (unsigned)config_number(c, CONFIG_HTTP2_CONTROLS),
 		.ping_interval_ms = (uint64_t)config_number(c, CONFIG_HTTP2_PING_INTERVAL),
 		.handshake_ms = (uint64_t)config_number(c, CONFIG_HANDSHAKE_TIMEOUT),
+		.sse_heartbeat_ms = (uint64_t)config_number(c, CONFIG_SSE_HEARTBEAT),
 	};
 }
 
@@ -299,7 +301,8 @@ static void make_parts(struct app *app)
 		.started_us = clock_system()->wall_us(clock_system()), .job_ready = job_ready, .job_cancel = job_cancel,
 		.dependencies = dependencies, .job_project_running = (unsigned)config_number(c, CONFIG_JOB_PROJECT_RUNNING), .stacks = &app->stacks, .observer = app->observer, .data = app};
 	const struct rpc_server_options server = {.loop = app->loop, .methods = skep_v1_methods, .n_methods = skep_v1_method_count,
-		.routes = &skep_v1_routes,
+		.routes = &skep_v1_routes, .pages = api_pages, .n_pages = api_page_count,
+		.cors_origins = config_text(c, CONFIG_CORS_ORIGINS),
 		.context = &app->api, .authenticate = api_authenticate, .identify = api_identify,
 		.clear_tokens = config_number(c, CONFIG_CLEAR_TOKENS) != 0, .limits = limits_of(c)};
 	app->server = rpc_server_create(&server);

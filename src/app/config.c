@@ -108,6 +108,10 @@ static const struct option options[CONFIG_COUNT] = {
 		"frames a second that carry nothing (PING, SETTINGS, empty DATA …); ten times as many at once", CONFIG_NUMBER, false, false},
 	[CONFIG_HTTP2_PING_INTERVAL] = {"http2_ping_interval", "5m", 1000, 86400000, NULL,
 		"a client that pings more often without data in between is closed", CONFIG_DURATION, false, false},
+	[CONFIG_SSE_HEARTBEAT] = {"sse_heartbeat", "15s", 100, 3600000, NULL,
+		"an event stream that has nothing to say says so, so often", CONFIG_DURATION, false, false},
+	[CONFIG_CORS_ORIGINS] = {"cors_origins", "", 0, 0, NULL,
+		"whose web pages may call from a browser: origins between commas, such as https://app.example, or *; empty: nobody's", CONFIG_ORIGINS, false, false},
 	[CONFIG_EVENTS_KEEP] = {"events_keep", "720h", 3600000, 315360000000, NULL,
 		"events of jobs and stacks are kept at least so long; they leave by whole months", CONFIG_DURATION, false, false},
 	[CONFIG_AUDIT_KEEP] = {"audit_keep", "9600h", 3600000, 315360000000, NULL,
@@ -214,6 +218,26 @@ static const char *parse_address(struct arena *a, enum config_type type, struct 
 	return bad ? "host:port, tls://host:port or tcp://host:port, such as 127.0.0.1:7700" : NULL;
 }
 
+/* "https://host[:port]", as browsers send them: in small letters, without a path. */
+static bool is_origin(struct str s)
+{
+	bool secure = cut_front(&s, "https://");
+	if ((!secure && !cut_front(&s, "http://")) || s.len == 0)
+		return false;
+	for (size_t i = 0; i < s.len; i++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789.:-[]", s.ptr[i]) || s.ptr[i] == '\0')
+			return false;
+	return true;
+}
+
+static const char *parse_origins(struct str text)
+{
+	while (text.len > 0 && !str_is(text, "*"))
+		if (!is_origin(str_trim(str_cut(&text, ','))))
+			return "origins such as https://app.example, between commas, or * alone";
+	return NULL;
+}
+
 /* NULL: it is fine; else what it should be. */
 static const char *parse(struct arena *a, const struct option *o, struct str text, int64_t *ret_number)
 {
@@ -225,6 +249,8 @@ static const char *parse(struct arena *a, const struct option *o, struct str tex
 	case CONFIG_REDIS_URL:
 	case CONFIG_DOCKER_HOST:
 		return parse_address(a, o->type, text);
+	case CONFIG_ORIGINS:
+		return parse_origins(text);
 	case CONFIG_CHOICE:
 		return choice_of(o->choices, text, ret_number) ? NULL : arena_fmt(a, "one of %s", o->choices);
 	case CONFIG_BOOL:

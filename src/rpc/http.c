@@ -7,10 +7,12 @@
 #include "rpc/call_impl.h"
 #include "rpc/conn.h"
 #include "rpc/connect.h"
+#include "rpc/cors.h"
 #include "rpc/dispatch.h"
 #include "rpc/grpc.h"
 #include "rpc/grpc_web.h"
 #include "rpc/gzip.h"
+#include "rpc/page.h"
 #include "rpc/rest.h"
 #include "rpc/server_impl.h"
 
@@ -190,7 +192,12 @@ static const struct http_protocol *choose_by_path(struct http_exchange *x, unsig
 	*ret_status = 404;
 	if (rest_find(x, &node))
 		return &rest_protocol;
-	if (node) {
+	if (page_find(x)) {
+		*ret_status = 405;
+		if (str_is(x->method, "GET") || str_is(x->method, "HEAD"))
+			return &page_protocol;
+		http_add_header(x, "allow", STR("GET, HEAD, OPTIONS"));
+	} else if (node) {
 		*ret_status = 405;
 		http_add_header(x, "allow", route_allowed(x->arena, x->conn->server->o.routes, node));
 	}
@@ -216,6 +223,36 @@ static const struct http_protocol *choose(struct http_exchange *x, unsigned *ret
 	return m ? NULL : choose_by_path(x, ret_status);
 }
 
+/* What a path can do, for OPTIONS. */
+static struct str verbs_of(struct http_exchange *x)
+{
+	const struct rpc_server *s = x->conn->server;
+	const struct rpc_method *m = dispatch_find(s, x->path);
+	struct str variables[ROUTE_VARIABLES];
+	const struct rpc_route_node *node = route_find(s->o.routes, x->path, variables);
+	if (m)
+		return m->no_side_effects ? STR("GET, POST, OPTIONS") : STR("POST, OPTIONS");
+	if (node)
+		return route_allowed(x->arena, s->o.routes, node);
+	if (page_find(x))
+		return STR("GET, HEAD, OPTIONS");
+	return str_is(x->path, "*") ? STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS") : STR("");
+}
+
+/* RFC 9110 §9.3.7, and CORS's preflight. */
+static void http_options(struct http_exchange *x)
+{
+	struct str verbs = verbs_of(x);
+	if (verbs.len == 0) {
+		rest_refuse(x, 404, ST_NOT_FOUND, "there is nothing at " STR_FMT, STR_ARG(x->path));
+		return;
+	}
+	http_add_header(x, "allow", verbs);
+	cors_preflight(x, verbs);
+	http_respond(x, 204);
+	http_end(x);
+}
+
 void http_begin(struct http_exchange *x)
 {
 	unsigned status;
@@ -225,12 +262,17 @@ void http_begin(struct http_exchange *x)
 			x->conn->server->o.limits.max_header, HTTP_FIELDS_MAX);
 		return;
 	}
+	cors_allow(x);
+	if (str_is(x->method, "OPTIONS")) {
+		http_options(x);
+		return;
+	}
 	x->protocol = choose(x, &status);
 	if (x->protocol) {
 		x->protocol->begin(x);
 	} else if (status == 404) {
 		rest_refuse(x, 404, ST_NOT_FOUND, "there is nothing at " STR_FMT, STR_ARG(x->path));
-	} else if (status == 405 && x->n_headers > 0) {
+	} else if (status == 405 && !dispatch_find(x->conn->server, x->path)) {
 		rest_refuse(x, 405, ST_UNIMPLEMENTED, STR_FMT " is nothing that " STR_FMT " can do",
 			STR_ARG(x->method), STR_ARG(x->path));
 	} else if (status == 405) {

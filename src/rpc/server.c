@@ -11,6 +11,7 @@
 #include "rpc/call_impl.h"
 #include "rpc/conn.h"
 #include "rpc/http.h"
+#include "rpc/page.h"
 #include "rpc/server_impl.h"
 
 static const struct rpc_limits default_limits = {
@@ -106,6 +107,7 @@ void server_unref(struct rpc_server *s)
 		free(call);
 	}
 	http_forget_free(s);
+	page_forget(s);
 	free(s);
 }
 

@@ -14,6 +14,7 @@
 
 struct clock;
 struct loop;
+struct rpc_page;
 struct rpc_routes;
 struct rpc_server;
 struct rpc_token;
@@ -57,6 +58,11 @@ struct rpc_server_options {
 	const struct rpc_method *methods; /* sorted by path, bytewise; outlives the server */
 	size_t n_methods;
 	const struct rpc_routes *routes; /* their paths for plain HTTP; NULL: none */
+	const struct rpc_page *pages; /* fixed answers at fixed paths; outlive the server */
+	size_t n_pages;
+	/* Whose pages may call from a browser (CORS): origins between commas, as
+	 * "https://app.example", or "*"; NULL or "": nobody's. */
+	const char *cors_origins;
 	void *context; /* for the handlers: rpc_call_context; and for authenticate */
 	/* Who holds this token? Asked when it is not in the cache, and again and again while a
 	 * stream is open that it let in; answers by rpc_token_answer, exactly once, now or later.

@@ -24,6 +24,7 @@ struct rpc_server {
 	unsigned n_free_calls;
 	struct list free_exchanges;
 	unsigned n_free_exchanges;
+	struct buf *packed_pages; /* page.c's, one a page; NULL: none was asked for */
 	struct map tokens; /* struct rpc_token by the token's text */
 	struct rpc_counters counters;
 	time_t date_at; /* when `date`, the header's line of HTTP/1.1, was written */

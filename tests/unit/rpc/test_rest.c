@@ -1,6 +1,7 @@
 /* REST as its peer sees it: paths, queries, bodies, conditions, failures, streams. The methods and
  * routes are those of tests/proto/skep/test/v1/rest.proto: most give their request back. */
 #include "h1_peer.h"
+#include "rpc/page.h"
 #include "skep/test/v1/messages.h"
 #include "skep/test/v1/methods.h"
 #include "skep/test/v1/rest.pb-c.h"
@@ -409,6 +410,108 @@ static void quiet_events_are_heard(void **state)
 	stop(&t);
 }
 
+/* ---- browsers ---- */
+
+#define ORIGIN "origin: https://app.example\r\n"
+
+static void options_tells_the_verbs(void **state)
+{
+	struct pair t;
+	(void)state;
+	begin(&t);
+	ask(&t, "OPTIONS", "/v1/things/web", "", "");
+	read_head(&t);
+	assert_int_equal(t.status, 204);
+	assert_non_null(in_head(&t, "allow: DELETE, GET, HEAD, PUT, OPTIONS"));
+	ask(&t, "OPTIONS", "/skep.test.v1.Rest/List", "", "");
+	read_head(&t);
+	assert_non_null(in_head(&t, "allow: GET, POST, OPTIONS"));
+	ask(&t, "OPTIONS", "*", "", "");
+	read_head(&t);
+	assert_int_equal(t.status, 204);
+	refused(&t, "OPTIONS", "/v1/nix", "", "", 404, "nothing at");
+	ask(&t, "OPTIONS", "/v1/plain", ORIGIN "access-control-request-method: POST\r\n", "");
+	read_head(&t);
+	assert_int_equal(t.status, 204);
+	assert_null(in_head(&t, "access-control")); /* nobody's pages may */
+	stop(&t);
+}
+
+static void pages_of_these_origins_may(void **state)
+{
+	struct pair t;
+	(void)state;
+	begin_with(&t, (struct rpc_server_options){.cors_origins = "https://other.example, https://app.example"});
+	ask(&t, "OPTIONS", "/v1/plain", ORIGIN "access-control-request-method: POST\r\n", "");
+	read_head(&t);
+	assert_int_equal(t.status, 204);
+	assert_non_null(in_head(&t, "access-control-allow-origin: https://app.example\r\n"));
+	assert_non_null(in_head(&t, "access-control-allow-methods: POST, OPTIONS\r\n"));
+	assert_non_null(in_head(&t, "idempotency-key"));
+	assert_non_null(in_head(&t, "vary: origin"));
+	ask(&t, "GET", "/v1/things/web", ORIGIN, "");
+	expect(&t, 200, "web");
+	assert_non_null(in_head(&t, "access-control-allow-origin: https://app.example"));
+	assert_non_null(in_head(&t, "access-control-expose-headers: *"));
+	refused(&t, "GET", "/v1/nix", ORIGIN, "", 404, "nothing at");
+	assert_non_null(in_head(&t, "access-control-allow-origin"));
+	post(&t, "/skep.test.v1.Rest/List", "application/json", ORIGIN, "{}");
+	expect(&t, 200, "{}");
+	assert_non_null(in_head(&t, "access-control-allow-origin"));
+	post(&t, "/skep.test.v1.Rest/List", "application/grpc-web+proto", ORIGIN, "");
+	response(&t);
+	assert_non_null(in_head(&t, "access-control-allow-origin"));
+	ask(&t, "GET", "/v1/things/web", "origin: https://evil.example\r\n", "");
+	expect(&t, 200, "web");
+	assert_null(in_head(&t, "access-control"));
+	assert_non_null(in_head(&t, "vary: origin"));
+	stop(&t);
+	begin_with(&t, (struct rpc_server_options){.cors_origins = "*"});
+	ask(&t, "GET", "/v1/things/web", ORIGIN, "");
+	expect(&t, 200, "web");
+	assert_non_null(in_head(&t, "access-control-allow-origin: *\r\n"));
+	stop(&t);
+}
+
+static unsigned make_page(void *context, struct buf *body)
+{
+	(void)context;
+	buf_adds(body, "not yet\n");
+	return 503;
+}
+
+static const char long_page[] = "<p>------------------------------------------------------------------"
+	"----------------------------------------------------------------------------------------";
+static const size_t long_page_len = sizeof(long_page) - 1;
+static const struct rpc_page pages[] = {
+	{"/made", "text/plain", NULL, NULL, make_page},
+	{"/page", "text/html", long_page, &long_page_len, NULL},
+};
+
+static void pages_are_there_for_all(void **state)
+{
+	struct pair t;
+	(void)state;
+	begin_with(&t, (struct rpc_server_options){.no_peer_admin = true, .pages = pages, .n_pages = 2});
+	ask(&t, "GET", "/page?x=1", "", "");
+	expect(&t, 200, long_page);
+	assert_non_null(in_head(&t, "content-security-policy: default-src 'none'"));
+	for (unsigned i = 0; i < 2; i++) {
+		ask(&t, "GET", "/page", "accept-encoding: gzip\r\n", "");
+		response(&t);
+		assert_non_null(in_head(&t, "content-encoding: gzip"));
+		assert_true(t.body.len < long_page_len);
+	}
+	ask(&t, "HEAD", "/page", "", "");
+	read_head(&t);
+	assert_int_equal(t.status, 200);
+	ask(&t, "GET", "/made", "", "");
+	expect(&t, 503, "not yet\n");
+	refused(&t, "POST", "/page", JSON, "{}", 405, "POST");
+	assert_non_null(in_head(&t, "allow: GET, HEAD, OPTIONS"));
+	stop(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -426,6 +529,9 @@ int main(void)
 		cmocka_unit_test(stream_of_lines),
 		cmocka_unit_test(stream_of_events_goes_on),
 		cmocka_unit_test(quiet_events_are_heard),
+		cmocka_unit_test(options_tells_the_verbs),
+		cmocka_unit_test(pages_of_these_origins_may),
+		cmocka_unit_test(pages_are_there_for_all),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
