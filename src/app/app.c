@@ -162,7 +162,8 @@ static void on_pg_stacks(void *data, const char *channel, const char *payload)
 static void log_state(const char *server, bool up, const struct status *why)
 {
 	struct buf advice = {0};
-	buf_fmt(&advice, "check that it runs and that `%s` in skepd.yaml names it", server);
+	buf_fmt(&advice, "check that it runs and that `%s` in skepd.yaml names it%s", server,
+		strcmp(server, "redis") == 0 ? "; jobs go on without it" : "");
 	if (up)
 		log_info("connected", "server", server, NULL);
 	else

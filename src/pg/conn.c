@@ -166,7 +166,7 @@ static void on_limit(struct timer *t)
 {
 	struct pg_conn *c = container_of(t, struct pg_conn, limit);
 	struct status st =
-		status_err(ST_UNAVAILABLE, "no connection to PostgreSQL within %u ms (%s)",
+		status_err(ST_UNAVAILABLE, "no connection within %u ms (%s)",
 			(unsigned)pg_dsn_timeout_ms(c->dsn),
 			c->state == PG_CONN_RESOLVING ? "its host name is not resolved"
 						      : "it does not answer");

@@ -53,6 +53,11 @@ static enum flow_next check(struct flow *f)
 	struct arena *a = sr->run->arena;
 	bool scale = sr->run->job->kind == JOB_SCALE;
 	json_t *params = NULL;
+	if (!sr->has_previous) { /* the deploy that it waited behind came to nothing */
+		f->st = status_err(ST_FAILED_PRECONDITION,
+			"stack \"%s\" has no release that runs: deploy it first", sr->run->job->stack);
+		return FLOW_FAIL;
+	}
 	f->st = json_parse(sr->run->job->params, &params);
 	if (!status_is_ok(&f->st))
 		return FLOW_FAIL;

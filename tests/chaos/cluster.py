@@ -1,15 +1,15 @@
 """What the chaos happens to: three daemons, PostgreSQL that keeps what it committed, Redis, an Engine, and a proxy that can be
 made to break between each daemon and each server."""
 
-import glob
 import os
+import shutil
 import signal
 import threading
 import time
 
 from daemon import Project, Skepd
 from faultproxy import FaultProxy
-from servers import Engine, Postgres, Redis, children, eventually, short_dir
+from servers import Engine, Postgres, Redis, binary, children, eventually, short_dir
 
 DAEMONS = ('d1', 'd2', 'd3')
 SERVERS = ('postgres', 'redis', 'docker')
@@ -116,10 +116,12 @@ class Cluster:
         for version in (1, 2, 3):
             self.engine.load_image('hello', f'localhost/hello:{version}', ENTRYPOINT='["/hello"]', ENV=f'VERSION={version}')
         self.postgres.query('create database skep')
+        program = shutil.copy(binary('skepd'), self.dir)  # a build meanwhile changes nothing
         for name in DAEMONS:
             made = Daemon(name, self, **{**OPTIONS, **self.make_proxies(name, name == DAEMONS[-1]),
                                          'key_file': f'{self.dir}/keys', 'listen': ''})
             made.environment.update(environment)
+            made.program = program
             self.daemons[name] = made
         for made in self.daemons.values():
             made.begin()
@@ -203,8 +205,7 @@ class Cluster:
     def remove(self):
         for server in (self.postgres, self.redis, self.engine, *self.daemons.values()):
             server.remove()
-        for path in glob.glob(f'{self.dir}/*/*') + glob.glob(f'{self.dir}/keys*'):
-            os.unlink(path)
+        shutil.rmtree(self.dir, ignore_errors=True)
 
 
 def send(pid, number):

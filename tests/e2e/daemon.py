@@ -43,6 +43,7 @@ class Skepd(Server):
 
     def __init__(self, **options):
         super().__init__('skepd')
+        self.program = binary('skepd')
         self.socket = f'{self.dir}/skep.sock'
         self.environment = {k: v for k, v in os.environ.items() if k == 'PATH' or k.endswith('SAN_OPTIONS')}
         self.options = {**OPTIONS, 'socket': self.socket, 'listen': '127.0.0.1:0', 'key_file': f'{self.dir}/keys', **options}
@@ -51,7 +52,7 @@ class Skepd(Server):
         self.options.update(options)
         env = {**self.environment, **{f'SKEP_{key.upper()}': str(value) for key, value in self.options.items()}}
         self.started_at = len(self.log()) if os.path.exists(self.log_path) else 0
-        self.run([binary('skepd'), *arguments], env=env, cwd='/', death=signal.SIGTERM)
+        self.run([self.program, *arguments], env=env, cwd='/', death=signal.SIGTERM)
         self.wait_up(self.is_ready if ready else lambda: self.call('System', 'Health') is not None)
         return self
 

@@ -37,10 +37,31 @@ static void writes_in_this_order(void **state)
 	world_destroy(w);
 }
 
+/* It waited behind the stack's first deploy, and that was not to be. */
+static void needs_a_release_that_runs(void **state)
+{
+	static const struct { enum job_kind kind; const char *params; } jobs[] = {
+		{JOB_SCALE, "{\"replicas\": {\"web\": 4}}"}, {JOB_RESTART, "{\"services\": []}"}};
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct world *w = world_create();
+		struct store_job *deploy = world_deploy(w, shop, ON_FAILURE_ROLLBACK, 3);
+		struct store_job *j = world_submit(w, jobs[i].kind, jobs[i].params, 3);
+		world_cancel(w, deploy);
+		world_start(w);
+		world_run(w, j);
+		assert_int_equal(j->row.state, JOB_FAILED);
+		assert_string_equal(j->row.error, "stack \"shop\" has no release that runs: deploy it first");
+		assert_string_equal(world_text(w), "");
+		world_destroy(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(writes_in_this_order),
+		cmocka_unit_test(needs_a_release_that_runs),
 	};
 	static const struct scenario *const scenarios[] = {&scale, NULL};
 	return sweep_main("scale", tests, sizeof(tests) / sizeof(tests[0]), scenarios);
