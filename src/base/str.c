@@ -164,6 +164,21 @@ bool str_to_double(struct str s, double *ret_value)
 	return true;
 }
 
+const char *str_real(char ret_text[STR_REAL_MAX], double v)
+{
+	double back = 0;
+	int digits = 0;
+	do
+		(void)snprintf(ret_text, STR_REAL_MAX, "%.*e", digits++, v);
+	while (digits < 17 && !(str_to_double(str_of(ret_text), &back) && back == v));
+	const char *e = strchr(ret_text, 'e');
+	long exponent = e ? strtol(e + 1, NULL, 10) : 0;
+	if (exponent >= -4 && exponent < 6)
+		(void)snprintf(ret_text, STR_REAL_MAX, "%.*f",
+			digits - 1 > exponent ? digits - 1 - (int)exponent : 0, v);
+	return ret_text;
+}
+
 /* ---- UTF-8 ---- */
 
 /* Length of the character that starts at p (left > 0 bytes there); 0 when it is malformed, too

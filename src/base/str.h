@@ -47,6 +47,10 @@ char *str_dup(struct arena *a, struct str s); /* NUL-terminated copy */
 bool str_to_i64(struct str s, int64_t *ret_value);
 bool str_to_u64(struct str s, uint64_t *ret_value);
 bool str_to_double(struct str s, double *ret_value); /* no NaN, no infinity, no hex */
+/* The shortest decimal that reads back as v, with an exponent below 1e-4 and from 1e+06 on, as Go
+ * prints numbers. v is finite. Returns ret_text. */
+#define STR_REAL_MAX 32
+const char *str_real(char ret_text[STR_REAL_MAX], double v);
 /* Offset of the first byte that is not valid UTF-8 (RFC 3629), or len. */
 size_t str_utf8_valid_upto(struct str s);
 static inline bool str_is_utf8(struct str s)

@@ -27,8 +27,11 @@ static bool is_plain(const char *s)
 
 static void write_scalar(struct buf *b, const json_t *j)
 {
+	char real[STR_REAL_MAX];
 	if (json_is_string(j) && is_plain(json_string_value(j)))
 		buf_adds(b, json_string_value(j));
+	else if (json_is_real(j))
+		buf_adds(b, str_real(real, json_real_value(j)));
 	else
 		json_write(b, j);
 }

@@ -34,11 +34,6 @@ static json_t *text_json(const struct writer *w, const char *text)
 	return j;
 }
 
-static json_t *real_json(double v)
-{
-	return v == (double)(long long)v ? json_integer((long long)v) : json_real(v);
-}
-
 /* ---- what has no schema ---- */
 
 static json_t *any_json(const struct writer *w, const struct node *n)
@@ -52,7 +47,7 @@ static json_t *any_json(const struct writer *w, const struct node *n)
 	case NODE_INT:
 		return json_integer(n->number);
 	case NODE_FLOAT:
-		return real_json(n->real);
+		return json_real(n->real);
 	case NODE_STRING:
 		return text_json(w, n->text);
 	case NODE_SEQ:
@@ -241,7 +236,7 @@ static json_t *value_json(const struct writer *w, const struct node *n, const st
 	case K_INT:
 		return int_json(n, k);
 	case K_NUMBER:
-		return n->kind == NODE_FLOAT && n->real != 0 ? real_json(n->real) : NULL;
+		return n->kind == NODE_FLOAT && n->real != 0 ? json_real(n->real) : NULL;
 	case K_DURATION:
 		return duration_json(w, n);
 	case K_BYTES:

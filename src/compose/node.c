@@ -122,25 +122,6 @@ const char *node_get_text(const struct node *map, const char *key, const char *o
 	return node_is(n, NODE_STRING) ? n->text : otherwise;
 }
 
-/* The shortest decimal that reads back as the same number, with an exponent below 1e-4 and
- * from 1e+06 on, as Go prints numbers. */
-static const char *real_text(struct arena *a, double v)
-{
-	char text[40];
-	int digits = 1;
-	for (; digits <= 17; digits++) {
-		(void)snprintf(text, sizeof(text), "%.*e", digits - 1, v);
-		if (strtod(text, NULL) == v)
-			break;
-	}
-	const char *e = strchr(text, 'e');
-	long exponent = e ? strtol(e + 1, NULL, 10) : 0;
-	if (exponent < -4 || exponent >= 6)
-		return arena_strdup(a, text);
-	int decimals = digits - 1 - (int)exponent;
-	return arena_fmt(a, "%.*f", decimals > 0 ? decimals : 0, v);
-}
-
 bool node_equal(const struct node *a, const struct node *b)
 {
 	if (a->kind != b->kind || a->tag != b->tag)
@@ -174,6 +155,7 @@ bool node_equal(const struct node *a, const struct node *b)
 
 const char *node_scalar_text(struct arena *a, const struct node *n)
 {
+	char real[STR_REAL_MAX];
 	if (n->raw && (n->kind == NODE_INT || n->kind == NODE_FLOAT))
 		return n->raw;
 	switch (n->kind) {
@@ -182,7 +164,7 @@ const char *node_scalar_text(struct arena *a, const struct node *n)
 	case NODE_INT:
 		return arena_fmt(a, "%lld", (long long)n->number);
 	case NODE_FLOAT:
-		return real_text(a, n->real);
+		return arena_strdup(a, str_real(real, n->real));
 	case NODE_STRING:
 		return n->text;
 	case NODE_NULL:

@@ -119,6 +119,22 @@ static void reads_decimals(void **state)
 	assert_true(value > 11.9 && value < 12.1);
 }
 
+static void writes_decimals(void **state)
+{
+	(void)state;
+	static const struct {
+		double v;
+		const char *text;
+	} cases[] = {{0, "0"}, {1, "1"}, {-1.5, "-1.5"}, {0.1, "0.1"}, {100000, "100000"},
+		{1e6, "1e+06"}, {1.5e30, "1.5e+30"}, {1e-4, "0.0001"}, {1e-7, "1e-07"},
+		{123456.75, "123456.75"}, {0.30000000000000004, "0.30000000000000004"},
+		{123456789012345678.0, "1.2345678901234568e+17"}, {5e-324, "5e-324"},
+		{-1.7976931348623157e308, "-1.7976931348623157e+308"}};
+	char text[STR_REAL_MAX];
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		assert_string_equal(str_real(text, cases[i].v), cases[i].text);
+}
+
 static void utf8(void **state)
 {
 	(void)state;
@@ -332,6 +348,7 @@ int main(void)
 		cmocka_unit_test(cuts),
 		cmocka_unit_test(reads_whole_numbers),
 		cmocka_unit_test(reads_decimals),
+		cmocka_unit_test(writes_decimals),
 		cmocka_unit_test(utf8),
 		cmocka_unit_test(lossy),
 		cmocka_unit_test(buf_builds),
