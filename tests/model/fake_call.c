@@ -111,6 +111,7 @@ static void on_effect(struct timer *t)
 	bool reached = c->plan.fault != FAULT_REFUSED && c->plan.fault != FAULT_SILENT;
 	bool silent = c->plan.fault == FAULT_SILENT || c->plan.fault == FAULT_DONE_SILENT;
 	struct status st = reached ? c->effect(c) : status_err(ST_UNAVAILABLE, "nobody answers");
+	c->done_code = st.code;
 	if (reached)
 		s->watch(s->data, c, FAKE_DONE);
 	if (c->delivered) {

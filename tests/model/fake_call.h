@@ -82,6 +82,8 @@ struct fake_call {
 	struct fake_plan plan;
 	bool cut; /* cancelled or killed: it has no effect any more (flow tests) */
 	bool delivered;
+	enum st_code done_code; /* of the effect; simulation */
+	uint64_t tag;           /* the watcher's */
 	struct status st;
 	struct status (*effect)(struct fake_call *c);
 	void (*deliver)(struct fake_call *c, const struct status *st);
