@@ -12,7 +12,7 @@ static const struct pg_stmt sql[] = {
 	[HOLD] = {"job_hold",
 		"select from deployment_jobs where id = any ($1::uuid[]) order by id for no key update"},
 	/* $1–$14 writes, $15–$24 events. The update is the fence. `same`: the job's last events are these
-	 * already. An event's step and state are the job's where they are null, and so is a percent
+	 * already; behind them there may be one of somebody else, who asked it to stop. An event's step and state are the job's where they are null, and so is a percent
 	 * of 0. A release whose job did not succeed never became active. Answers the places of the
 	 * writes that are held. */
 	[WRITE] = {"job_write",
@@ -29,9 +29,11 @@ static const struct pg_stmt sql[] = {
 		"   running, wanted)),"
 		" same as materialized ("
 		"  select w.at from w join deployment_jobs j on j.id = w.id"
+		"  cross join lateral (select count(*) as n from events y where y.job_id = w.id"
+		"   and y.job_sequence = j.last_sequence and y.kind = 'job.cancel_requested') other"
 		"  where w.again and w.n > 0 and w.n = ("
 		"   select count(*) from e join events x on x.job_id = w.id"
-		"   and x.job_sequence = j.last_sequence - w.n + e.no"
+		"   and x.job_sequence = j.last_sequence - other.n - w.n + e.no"
 		"   and (x.kind, x.message, x.service, x.step, x.state, x.running, x.wanted)"
 		"    = (e.kind, e.message, e.service, e.step, e.state, e.running, e.wanted)"
 		"   and e.percent in (0, x.percent) where e.at = w.at and e.no <= w.n)),"

@@ -176,8 +176,8 @@ struct db_stack_ops {
 	 * pass. */
 	struct db_call *(*watched)(struct db *db, const char *after_id, unsigned limit,
 		db_stacks_done done, void *data);
-	/* What is seen now: `services` is the whole list (rows of others go); writes only rows that
-	 * differ; adds "stack.status"/"service.state" events for changes, and "stack.drift" about the
+	/* What is seen now of the services that `watched` told; which there are says activate alone
+	 * (it may have come between). Writes only rows that differ; adds "stack.status"/"service.state" events for changes, and "stack.drift" about the
 	 * service `drifted` with the status drifted. Not while a job of the stack runs: then only
 	 * services. */
 	struct db_call *(*observe)(struct db *db, const char *stack_id, enum stack_status status,

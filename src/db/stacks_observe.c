@@ -32,7 +32,8 @@ static const struct pg_stmt sql[] = {
 		"  select project_id, id, 'stack.drift', $5::text, status, status_message from s"
 		"  where status = 'drifted')"
 		" select pg_notify('skep_stacks', id::text) from s"},
-	/* $1 stack, $2 services, $3 observed. `old` is what was there before this statement. */
+	/* $1 stack, $2 services, $3 observed. `old` is what was there before this statement. What was
+	 * observed of a service that a release has taken away meanwhile does not bring its row back. */
 	[SERVICES] = {"observe_services",
 		"with seen as materialized ("
 		"  select * from jsonb_to_recordset($2::jsonb) as x (service text,"
@@ -41,7 +42,7 @@ static const struct pg_stmt sql[] = {
 		" old as materialized ("
 		"  select * from service_instances where stack_id = skep_uuid($1)),"
 		" gone as ("
-		"  delete from service_instances i where i.stack_id = skep_uuid($1)"
+		"  delete from service_instances i where i.stack_id = skep_uuid($1) and not $3"
 		"  and not exists (select from seen where seen.service = i.service)"
 		"  returning i.service),"
 		" put as ("
@@ -50,6 +51,7 @@ static const struct pg_stmt sql[] = {
 		"  select s.project_id, s.id, v.service, v.engine_id,"
 		"   v.engine_name, v.image, v.mode, v.state, v.running, v.wanted, v.message"
 		"  from orchestration_stacks s, seen v where s.id = skep_uuid($1)"
+		"  and (not $3 or exists (select from old where old.service = v.service))"
 		"  on conflict (stack_id, service) do update set engine_id = excluded.engine_id,"
 		"   engine_name = excluded.engine_name, image = excluded.image,"
 		"   mode = excluded.mode, state = excluded.state, running = excluded.running,"

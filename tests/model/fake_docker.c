@@ -351,6 +351,16 @@ static struct docker_call *node_list(
 
 static const char *const kind_words[] = {"network", "secret", "config"};
 
+static struct docker_network network_of(struct arena *a, const struct swarm_object *o)
+{
+	return (struct docker_network){.id = arena_strdup(a, o->id),
+		.name = arena_strdup(a, name_of(o->spec)),
+		.driver = "overlay",
+		.scope = "swarm",
+		.labels = pairs_of(a, o->spec),
+		.json = keep_json(a, o->spec)};
+}
+
 static struct status list_objects(struct fake_call *c)
 {
 	struct args *g = args_of(c);
@@ -366,12 +376,7 @@ static struct status list_objects(struct fake_call *c)
 			continue;
 		const char *id = arena_strdup(c->arena, o->id),
 			   *name = arena_strdup(c->arena, name_of(o->spec));
-		networks[c->n] = (struct docker_network){.id = id,
-			.name = name,
-			.driver = "overlay",
-			.scope = "swarm",
-			.labels = pairs_of(c->arena, o->spec),
-			.json = keep_json(c->arena, o->spec)};
+		networks[c->n] = network_of(c->arena, o);
 		objects[c->n++] = (struct docker_object){.id = id,
 			.name = name,
 			.version = o->version,
@@ -401,6 +406,29 @@ static struct docker_call *network_list(struct docker *d, const struct docker_fi
 	c->done = (void (*)(void))done;
 	c->data = data;
 	fake_call_start(c, ms, list_objects, deliver_networks, "network_list");
+	return handle(c);
+}
+
+static struct status inspect_network(struct fake_call *c)
+{
+	const struct args *g = args_of(c);
+	const struct swarm_object *o = swarm_object_find(g->w, SWARM_NETWORK, g->id);
+	if (!o)
+		return status_err(ST_NOT_FOUND, "network %s not found", g->id);
+	struct docker_network *one = arena_new(c->arena, struct docker_network);
+	*one = network_of(c->arena, o);
+	c->result = one;
+	c->n = 1;
+	return status_ok();
+}
+
+static struct docker_call *network_inspect(
+	struct docker *d, const char *id, uint64_t ms, docker_on_networks done, void *data)
+{
+	struct fake_call *c = call_new(d, id, NULL);
+	c->done = (void (*)(void))done;
+	c->data = data;
+	fake_call_start(c, ms, inspect_network, deliver_networks, "network_inspect");
 	return handle(c);
 }
 
@@ -637,6 +665,7 @@ static const struct docker_ops ops = {
 	.task_list = task_list,
 	.container_inspect = container_inspect,
 	.network_list = network_list,
+	.network_inspect = network_inspect,
 	.network_create = network_create,
 	.network_remove = network_remove,
 	.object_list = object_list,

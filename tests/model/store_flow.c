@@ -135,22 +135,26 @@ static const char *text_of(struct store *s, const char *text)
 	return arena_strdup(s->arena, text ? text : "");
 }
 
+static struct db_service own_service(struct store *s, const struct db_service *v)
+{
+	struct db_service c = *v;
+	c.service = text_of(s, v->service);
+	c.engine_id = text_of(s, v->engine_id);
+	c.engine_name = text_of(s, v->engine_name);
+	c.image = text_of(s, v->image);
+	c.message = text_of(s, v->message);
+	c.mode = text_of(s, v->mode && v->mode[0] ? v->mode : "replicated");
+	c.state = v->state ? v->state : SERVICE_PENDING;
+	return c;
+}
+
 static void put_services(
 	struct store *s, struct store_stack *t, const struct db_service *services, size_t n)
 {
 	struct db_service *copy = arena_array(s->arena, struct db_service, n + 1);
 	bool same = n == t->row.n_services;
-	for (size_t i = 0; i < n; i++) {
-		const struct db_service *v = &services[i];
-		copy[i] = *v;
-		copy[i].service = text_of(s, v->service);
-		copy[i].engine_id = text_of(s, v->engine_id);
-		copy[i].engine_name = text_of(s, v->engine_name);
-		copy[i].image = text_of(s, v->image);
-		copy[i].message = text_of(s, v->message);
-		copy[i].mode = text_of(s, v->mode && v->mode[0] ? v->mode : "replicated");
-		copy[i].state = v->state ? v->state : SERVICE_PENDING;
-	}
+	for (size_t i = 0; i < n; i++)
+		copy[i] = own_service(s, &services[i]);
 	qsort(copy, n, sizeof(*copy), by_name);
 	for (size_t i = 0; same && i < n; i++)
 		same = same_service(&copy[i], &t->row.services[i]);
@@ -159,6 +163,20 @@ static void put_services(
 	t->row.services = copy;
 	t->row.n_services = n;
 	store_tell(s, "skep_stacks", t->row.id.text);
+}
+
+/* Of those that there are. */
+static void update_services(
+	struct store *s, struct store_stack *t, const struct db_service *services, size_t n)
+{
+	struct db_service *now = arena_array(s->arena, struct db_service, t->row.n_services + 1);
+	for (size_t i = 0; i < t->row.n_services; i++) {
+		now[i] = t->row.services[i];
+		for (size_t k = 0; k < n; k++)
+			if (strcmp(services[k].service, now[i].service) == 0)
+				now[i] = services[k];
+	}
+	put_services(s, t, now, t->row.n_services);
 }
 
 struct status store_activate(struct store *s, const struct db_job *job, const char *release_id,
@@ -319,7 +337,7 @@ struct status store_observe(struct store *s, const char *stack_id, enum stack_st
 		return status_err(ST_NOT_FOUND, "stack \"%s\" does not exist", stack_id);
 	if (!has_job(s, t, false))
 		put_status(s, t, status, message, t->row.unfinished);
-	put_services(s, t, services, n);
+	update_services(s, t, services, n);
 	t->observed++;
 	t->drifted = arena_strdup(s->arena, drifted);
 	return status_ok();

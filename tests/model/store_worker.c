@@ -230,13 +230,16 @@ static bool same_event(const struct db_event *x, const struct db_event *e)
 	       x->wanted == e->wanted && (e->percent == 0 || e->percent == x->percent);
 }
 
-/* Are the job's last events these already? */
+/* Are the job's last events these already? Somebody may have asked it to stop since. */
 static bool has_last(const struct store_job *j, const struct db_event *events, size_t n)
 {
-	if (n > j->n_log)
+	size_t len = j->n_log;
+	if (len > 0 && strcmp(j->log[len - 1].kind, "job.cancel_requested") == 0)
+		len--;
+	if (n > len)
 		return false;
 	for (size_t i = 0; i < n; i++)
-		if (!same_event(&j->log[j->n_log - n + i], &events[i]))
+		if (!same_event(&j->log[len - n + i], &events[i]))
 			return false;
 	return true;
 }

@@ -220,9 +220,21 @@ static bool is_read(const char *name)
 static void doubt(struct sim *s, const struct fake_call *c)
 {
 	const struct fake_args *g = c->args;
-	s->doubtful = mem_realloc_array(s->doubtful, sizeof(*s->doubtful), s->n_doubtful + 1);
-	struct uuid *id = &s->doubtful[s->n_doubtful++];
-	(void)snprintf(id->text, sizeof(id->text), "%s", g->id);
+	for (size_t i = 0; i < g->n; i++) {
+		s->doubtful =
+			mem_realloc_array(s->doubtful, sizeof(*s->doubtful), s->n_doubtful + 1);
+		struct uuid *id = &s->doubtful[s->n_doubtful++];
+		(void)snprintf(id->text, sizeof(id->text), "%s", g->writes[i].id);
+	}
+}
+
+static bool is_write(const char *name)
+{
+	static const char *const words[] = {"db step ", "db undo ", "db progress", "db finish ", "db requeue"};
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (strncmp(name, words[i], strlen(words[i])) == 0)
+			return true;
+	return false;
 }
 
 static void on_done(struct sim *s, const struct sim_daemon *d, const struct fake_call *c)
@@ -234,7 +246,7 @@ static void on_done(struct sim *s, const struct sim_daemon *d, const struct fake
 			c->plan.fault ? ", then the reply is " : "",
 			c->plan.fault ? fault_names[c->plan.fault] : "",
 			gave_up ? " (its caller has given up)" : "");
-	if (gave_up && strcmp(c->name, "db progress") == 0)
+	if (gave_up && is_write(c->name))
 		doubt(s, c);
 	if (!object || c->done_code != ST_OK)
 		return;

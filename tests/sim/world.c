@@ -65,6 +65,8 @@ void sim_trace(struct sim *s, const char *who, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
 	va_end(ap);
+	for (char *c = strchr(line, '\n'); c; c = strchr(c, '\n'))
+		*c = ';';
 	add(s, line);
 	if (s->tracing && !s->over)
 		printf("%s\n", line);

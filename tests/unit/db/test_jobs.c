@@ -555,6 +555,29 @@ static void writes_of_many_are_fenced_each_for_itself(void **state)
 		" from (select id, state, step, last_sequence, finished_at from deployment_jobs) j", before);
 }
 
+/* Somebody asks it to stop between a write whose reply is lost and its repetition. */
+static void events_are_not_repeated_behind_a_cancel(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	struct db_job j = claim(w, "d1");
+	const struct db_event e[] = {{.kind = "job.step", .step = "one"}, {.kind = "job.step", .step = "two"}};
+	struct db_job_write put = {.id = j.id.text, .epoch = j.epoch, .events = e, .n_events = 2};
+	RUN_OK(w, JOBS->write(w->db, &put, 1, keep_held, &a));
+	RUN_OK(w, JOBS->cancel(w->db, &admin, j.id.text, on_job, &a));
+	put.again = true;
+	RUN_OK(w, JOBS->write(w->db, &put, 1, keep_held, &a));
+	assert_string_equal(kinds(w, &j),
+		"job.created job.started job.step job.step job.cancel_requested");
+	put.again = false; /* the same once more, and meant so */
+	RUN_OK(w, JOBS->write(w->db, &put, 1, keep_held, &a));
+	put.again = true;
+	RUN_OK(w, JOBS->write(w->db, &put, 1, keep_held, &a));
+	assert_string_equal(kinds(w, &j), "job.created job.started job.step job.step job.cancel_requested"
+		" job.step job.step");
+}
+
 /* ---- cancel and retry ---- */
 
 static void a_pending_job_is_cancelled_at_once(void **state)
@@ -718,6 +741,7 @@ int main(void)
 		TEST(an_end_wakes_the_next_of_its_stack),
 		TEST(a_job_handed_back_keeps_its_attempt),
 		TEST(writes_of_many_are_fenced_each_for_itself),
+		TEST(events_are_not_repeated_behind_a_cancel),
 		TEST(a_pending_job_is_cancelled_at_once),
 		TEST(a_running_job_is_asked_to_stop),
 		TEST(a_cancelled_job_with_work_to_take_back_runs_first),

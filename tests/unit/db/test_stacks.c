@@ -880,6 +880,20 @@ static void observe_writes_and_tells_differences_only(void **state)
 		STACKS->observe(w->db, j.project_id.text, STACK_RUNNING, "", "", &v, 1, on_done, &a));
 }
 
+/* It looked before a release took a service away and brought another one. */
+static void what_was_observed_too_late_brings_no_service_back(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	struct db_job j = running_stack(w, "demo", "web");
+	const struct db_service late = {.service = "old", .engine_id = "e", .engine_name = "demo-web_old",
+		.image = "i", .mode = "replicated", .state = SERVICE_MISSING, .message = "gone"};
+	const char *before = value(w, "select string_agg(service, ' ') from service_instances");
+	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_DRIFTED, "gone", "old", &late, 1,
+		on_done, &a));
+	assert_value(w, "select string_agg(service, ' ') from service_instances", before);
+}
+
 static void drift_is_an_event(void **state)
 {
 	struct world *w = *state;
@@ -989,6 +1003,7 @@ int main(void)
 		TEST(networks_are_exactly_those),
 		TEST(fail_release_spares_the_active_one),
 		TEST(observe_writes_and_tells_differences_only),
+		TEST(what_was_observed_too_late_brings_no_service_back),
 		TEST(drift_is_an_event),
 		TEST(repairs_have_a_bound),
 		TEST(watched_pages),
