@@ -783,6 +783,42 @@ static const char sql_0041_chores[] =
 	"    format('select skep_drop_partitions(%L, %L)', 'events', events_keep),\n"
 	"    format('select skep_drop_partitions(%L, %L)', 'audit_log', audit_keep)]);\n"
 	"end $$;\n";
+static const char sql_0042_event_stream[] =
+	"-- The stream of all events. Its order is (xact, seq), and it is read below the horizon: below the oldest transaction that\n"
+	"-- has not ended. So what commits late is not passed over: nothing can appear at or before a position that was read.\n"
+	"\n"
+	"-- After a dump was restored: transactions are numbered anew, and rows from before would lie above the horizon for long.\n"
+	"-- They are put before everything else. The newest tell whether there are any.\n"
+	"create function skep_settle_events() returns void language plpgsql as $$\n"
+	"begin\n"
+	"  if exists (select from (select e.xact from events e order by e.xact desc, e.seq desc limit 1) x\n"
+	"      where x.xact > pg_snapshot_xmax(pg_current_snapshot())) then\n"
+	"    update events set xact = '3' where xact > pg_snapshot_xmax(pg_current_snapshot());\n"
+	"  end if;\n"
+	"end $$;\n"
+	"\n"
+	"-- Where the stream stands for who begins at this time (null: now). About: a transaction's number and the time on its rows\n"
+	"-- are not in the same order.\n"
+	"create function skep_events_since(since timestamptz) returns xid8 language sql stable as $$\n"
+	"  select coalesce((select min(x.xact::text::bigint)::text::xid8 from (\n"
+	"      select e.xact from events e where e.created_at >= since order by e.created_at, e.seq limit 1000) x),\n"
+	"    pg_snapshot_xmin(pg_current_snapshot()))\n"
+	"$$;\n"
+	"\n"
+	"create or replace function skep_keep_house(events_keep interval, audit_keep interval, releases_keep integer) returns text\n"
+	"language plpgsql as $$\n"
+	"begin\n"
+	"  if not skep_take_chore('housekeep', '1 hour') then\n"
+	"    return '';\n"
+	"  end if;\n"
+	"  return skep_do_parts('housekeep', array[\n"
+	"    'select skep_ensure_partitions()',\n"
+	"    'select skep_settle_events()',\n"
+	"    'delete from request_ids where created_at < now() - interval ''24 hours''',\n"
+	"    format('select skep_archive_releases(%s, 500)', releases_keep),\n"
+	"    format('select skep_drop_partitions(%L, %L)', 'events', events_keep),\n"
+	"    format('select skep_drop_partitions(%L, %L)', 'audit_log', audit_keep)]);\n"
+	"end $$;\n";
 
 const struct migration skep_migrations[] = {
 	{ "0001_foundation.sql", { sql_0001_foundation, sizeof(sql_0001_foundation) - 1 } },
@@ -795,5 +831,6 @@ const struct migration skep_migrations[] = {
 	{ "0011_daemons.sql", { sql_0011_daemons, sizeof(sql_0011_daemons) - 1 } },
 	{ "0040_schedules.sql", { sql_0040_schedules, sizeof(sql_0040_schedules) - 1 } },
 	{ "0041_chores.sql", { sql_0041_chores, sizeof(sql_0041_chores) - 1 } },
+	{ "0042_event_stream.sql", { sql_0042_event_stream, sizeof(sql_0042_event_stream) - 1 } },
 	{ 0 },
 };

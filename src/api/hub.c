@@ -98,9 +98,11 @@ static void mark(struct api_hub *h, struct topic *t)
 
 void api_hub_publish(struct api_hub *h, const char *id)
 {
-	struct topic *t = map_gets(&h->topics, id);
+	struct topic *t = map_gets(&h->topics, id), *any = map_gets(&h->topics, API_HUB_ANY);
 	if (t)
 		mark(h, t);
+	if (any)
+		mark(h, any);
 }
 
 void api_hub_publish_all(struct api_hub *h)

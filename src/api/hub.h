@@ -16,6 +16,8 @@ void api_hub_destroy(struct api_hub *h); /* no subscription is left */
 void api_hub_subscribe(struct api_hub *h, const char *id, struct api_subscription *s);
 void api_hub_unsubscribe(struct api_subscription *s); /* safe at any time, twice too */
 /* on_news of each subscriber of this id, on a later turn; several become one. */
+/* The topic of who wants to hear of news of any id; api_hub_publish publishes it too. */
+#define API_HUB_ANY "*"
 void api_hub_publish(struct api_hub *h, const char *id);
 /* The connection that brings the news was lost and is back: everybody looks. */
 void api_hub_publish_all(struct api_hub *h);

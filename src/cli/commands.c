@@ -148,6 +148,15 @@ static const struct cli_option schedule_create_options[] = {
 	{0},
 };
 static const struct cli_option schedule_update_options[] = {SCHEDULE_OPTIONS, {0}};
+static const struct cli_option events_options[] = {
+	{"since", 0, "TIME", "from then on: 10m, 2h, or 2026-03-01T12:00:00Z (default 1h; with -f: now)", NULL, NAMES_NONE, false},
+	{"follow", 'f', NULL, "go on with what happens from now on, until Ctrl-C", NULL, NAMES_NONE, false},
+	{"stack", 's', "NAME", "of this stack", NULL, NAMES_STACK, false},
+	{"kind", 0, "KIND", "of this kind: job.ended, service.state …; job means all that begin so", NULL, NAMES_NONE, true},
+	{"token", 0, "TOKEN", "from behind this event on: `token` of -o json", NULL, NAMES_NONE, false},
+	ALL_PROJECTS,
+	{0},
+};
 static const struct cli_option token_create_options[] = {
 	{"role", 0, "ROLE", "viewer, deployer, owner or admin", "viewer deployer owner admin", NAMES_NONE, false},
 	{"ttl", 0, "TIME", "how long it is good for: 12h, 30d (default 90d)", NULL, NAMES_NONE, false},
@@ -345,6 +354,12 @@ static const struct cli_command commands[] = {
 	{.path = "context rm", .alias = "remove", .args = "NAME", .min_args = 1, .max_args = 1, .names = NAMES_CONTEXT,
 		.help = "Forget a context", .example = "skep context rm prod", .run = cmd_context_rm},
 
+	{.path = "events", .args = "", .options = events_options, .help = "Print what happened, and with -f what happens",
+		.about = "Of a project, or with -A of all that you can see. With -o json: one event a line, each with a token; whoever\n"
+			 "comes back with the last one that he saw, to any daemon, misses none and sees none twice.",
+		.example = "skep events --since 10m --kind job.ended\n"
+			   "skep events -f -A",
+		.run = cmd_events},
 	{.path = "whoami", .args = "", .help = "Show who skepd takes you for", .example = "skep whoami", .run = cmd_whoami},
 	{.path = "ready", .args = "", .help = "Show whether skepd can use the servers it needs",
 		.about = "Exits with 1 when it cannot.", .example = "skep ready && skep stack ls", .run = cmd_ready},

@@ -12,6 +12,7 @@
 #pragma once
 #include "base/arena.h"
 #include "base/json.h"
+#include "db/events.h"
 #include "db/jobs.h"
 #include "db/projects.h"
 #include "db/registries.h"
@@ -76,6 +77,8 @@ struct db_call {
 		db_writes_done writes;
 		db_job_stats_done job_stats;
 		db_schedule_done schedule;
+		db_position_done position;
+		db_stream_done stream;
 		db_schedules_done schedules;
 		db_schedules_due_done schedules_due;
 	} done;
@@ -181,3 +184,4 @@ extern const struct db_registry_ops db_pg_registries;
 extern const struct db_stack_ops db_pg_stacks;
 extern const struct db_job_ops db_pg_jobs;
 extern const struct db_schedule_ops db_pg_schedules;
+extern const struct db_event_ops db_pg_events;

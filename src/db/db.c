@@ -14,7 +14,8 @@ struct db *db_pg_create(struct pg *pg, struct keyring *keyring, const struct clo
 {
 	struct db_pg *db = mem_new(struct db_pg);
 	*db = (struct db_pg){
-		.base = {&db_pg_projects, &db_pg_tokens, &db_pg_registries, &db_pg_stacks, &db_pg_jobs, &db_pg_schedules, cancel},
+		.base = {&db_pg_projects, &db_pg_tokens, &db_pg_registries, &db_pg_stacks, &db_pg_jobs, &db_pg_schedules,
+			&db_pg_events, cancel},
 		.pg = pg,
 		.keyring = keyring,
 		.clock = clock,

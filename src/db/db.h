@@ -27,6 +27,7 @@ struct db {
 	const struct db_stack_ops *stacks;
 	const struct db_job_ops *jobs;
 	const struct db_schedule_ops *schedules;
+	const struct db_event_ops *events;
 	void (*cancel)(struct db *db, struct db_call *call); /* the call is not yet done */
 };
 static inline void db_cancel(struct db *db, struct db_call *call)

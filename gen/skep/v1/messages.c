@@ -11,6 +11,7 @@
 #include "grpc/reflection/v1alpha/reflection.pb-c.h"
 #include "skep/v1/auth.pb-c.h"
 #include "skep/v1/common.pb-c.h"
+#include "skep/v1/events.pb-c.h"
 #include "skep/v1/jobs.pb-c.h"
 #include "skep/v1/options.pb-c.h"
 #include "skep/v1/projects.pb-c.h"
@@ -315,6 +316,26 @@ static const struct rpc_field skep_v1_msg_revoke_token_request_fields[] = {
 	{ .name = "id", .json_name = "id", .required = true, .uuid = true },
 };
 const struct rpc_message skep_v1_msg_revoke_token_request = { &skep__v1__revoke_token_request__descriptor, skep_v1_msg_revoke_token_request_fields, 1, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_watch_events_request_fields[] = {
+	{ .name = "project", .json_name = "project", .max_len = 64 },
+	{ .name = "stack", .json_name = "stack", .max_len = 64 },
+	{ .name = "kinds", .json_name = "kinds", .max_len = 40, .max_items = 16 },
+	{ .name = "token", .json_name = "token", .max_len = 40, .pattern = "^([0-9]{1,18}\134.[0-9]{1,18})$", .pattern_help = "the token of a message before" },
+	{ .name = "since", .json_name = "since", .message = &google_protobuf_msg_timestamp },
+};
+const struct rpc_message skep_v1_msg_watch_events_request = { &skep__v1__watch_events_request__descriptor, skep_v1_msg_watch_events_request_fields, 5, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_watch_events_response_fields[] = {
+	{ .name = "event", .json_name = "event", .message = &skep_v1_msg_event },
+	{ .name = "token", .json_name = "token" },
+	{ .name = "project_id", .json_name = "projectId" },
+	{ .name = "project", .json_name = "project" },
+	{ .name = "stack_id", .json_name = "stackId" },
+	{ .name = "stack", .json_name = "stack" },
+	{ .name = "job_id", .json_name = "jobId" },
+};
+const struct rpc_message skep_v1_msg_watch_events_response = { &skep__v1__watch_events_response__descriptor, skep_v1_msg_watch_events_response_fields, 7, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_job_fields[] = {
 	{ .name = "id", .json_name = "id" },
@@ -1172,6 +1193,8 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_update_schedule_request,
 	&skep_v1_msg_uploaded_file,
 	&skep_v1_msg_waiting_job,
+	&skep_v1_msg_watch_events_request,
+	&skep_v1_msg_watch_events_response,
 	&skep_v1_msg_watch_job_request,
 	&skep_v1_msg_watch_job_response,
 	&skep_wire_v1_msg_cancel,

@@ -48,6 +48,8 @@ extern const struct rpc_message skep_v1_msg_create_token_response; /* skep.v1.Cr
 extern const struct rpc_message skep_v1_msg_list_tokens_request; /* skep.v1.ListTokensRequest */
 extern const struct rpc_message skep_v1_msg_list_tokens_response; /* skep.v1.ListTokensResponse */
 extern const struct rpc_message skep_v1_msg_revoke_token_request; /* skep.v1.RevokeTokenRequest */
+extern const struct rpc_message skep_v1_msg_watch_events_request; /* skep.v1.WatchEventsRequest */
+extern const struct rpc_message skep_v1_msg_watch_events_response; /* skep.v1.WatchEventsResponse */
 extern const struct rpc_message skep_v1_msg_job; /* skep.v1.Job */
 extern const struct rpc_message skep_v1_msg_service_failure; /* skep.v1.ServiceFailure */
 extern const struct rpc_message skep_v1_msg_get_job_request; /* skep.v1.GetJobRequest */

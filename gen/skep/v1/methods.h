@@ -11,6 +11,7 @@ void api_auth_create_token(struct rpc_call *call, const ProtobufCMessage *reques
 void api_auth_list_tokens(struct rpc_call *call, const ProtobufCMessage *request);
 void api_auth_revoke_token(struct rpc_call *call, const ProtobufCMessage *request);
 void api_auth_who_am_i(struct rpc_call *call, const ProtobufCMessage *request);
+void api_events_watch(struct rpc_call *call, const ProtobufCMessage *request);
 void api_jobs_cancel(struct rpc_call *call, const ProtobufCMessage *request);
 void api_jobs_get(struct rpc_call *call, const ProtobufCMessage *request);
 void api_jobs_list(struct rpc_call *call, const ProtobufCMessage *request);

@@ -5,131 +5,137 @@
 static const char *const route_fields[] = {
 	"id", "project", "project", "project", "stack.id", "stack.id", "id", "id", "id", "id", "project", "project", "project",
 	"project", "project", "project", "stack.id", "stack.id", "stack.id", "stack.id", "stack.id", "stack.id", "stack.id",
-	"project", "project", "project", "project", "project", "host", "project", "host", "project", "name", "project", "name",
-	"project", "name", "stack.project", "stack.name", "stack.project", "stack.name", "project", "name", "project", "name",
-	"project", "name", "project", "name", "stack.project", "stack.name", "stack.project", "stack.name", "deploy.project",
-	"deploy.name", "stack.project", "stack.name", "stack.project", "stack.name", "stack.project", "stack.name",
-	"stack.project", "stack.name", "project", "stack", "stack.project", "stack.name"
+	"project", "project", "project", "project", "project", "project", "host", "project", "host", "project", "name",
+	"project", "name", "project", "name", "stack.project", "stack.name", "stack.project", "stack.name", "project", "name",
+	"project", "name", "project", "name", "project", "name", "stack.project", "stack.name", "stack.project", "stack.name",
+	"deploy.project", "deploy.name", "stack.project", "stack.name", "stack.project", "stack.name", "stack.project",
+	"stack.name", "stack.project", "stack.name", "project", "stack", "stack.project", "stack.name"
 };
 
 static const struct rpc_route routes[] = {
-	{ "GET", &skep_v1_methods[11], NULL, NULL, 0 }, /* /skep.v1.Jobs/List */
+	{ "GET", &skep_v1_methods[12], NULL, NULL, 0 }, /* /skep.v1.Jobs/List */
 	{ "GET", &skep_v1_methods[8], NULL, NULL, 0 }, /* /skep.v1.Auth/WhoAmI */
-	{ "GET", &skep_v1_methods[21], NULL, NULL, 0 }, /* /skep.v1.Projects/List */
-	{ "POST", &skep_v1_methods[18], "*", NULL, 0 }, /* /skep.v1.Projects/Create */
-	{ "GET", &skep_v1_methods[29], NULL, NULL, 0 }, /* /skep.v1.Schedules/List */
-	{ "GET", &skep_v1_methods[38], NULL, NULL, 0 }, /* /skep.v1.Stacks/List */
-	{ "GET", &skep_v1_methods[47], NULL, NULL, 0 }, /* /skep.v1.System/Info */
+	{ "GET", &skep_v1_methods[22], NULL, NULL, 0 }, /* /skep.v1.Projects/List */
+	{ "POST", &skep_v1_methods[19], "*", NULL, 0 }, /* /skep.v1.Projects/Create */
+	{ "GET", &skep_v1_methods[30], NULL, NULL, 0 }, /* /skep.v1.Schedules/List */
+	{ "GET", &skep_v1_methods[39], NULL, NULL, 0 }, /* /skep.v1.Stacks/List */
+	{ "GET", &skep_v1_methods[48], NULL, NULL, 0 }, /* /skep.v1.System/Info */
 	{ "GET", &skep_v1_methods[6], NULL, NULL, 0 }, /* /skep.v1.Auth/ListTokens */
 	{ "POST", &skep_v1_methods[5], "*", NULL, 0 }, /* /skep.v1.Auth/CreateToken */
-	{ "POST", &skep_v1_methods[12], "*", NULL, 0 }, /* /skep.v1.Jobs/Pause */
-	{ "POST", &skep_v1_methods[13], "*", NULL, 0 }, /* /skep.v1.Jobs/Resume */
-	{ "GET", &skep_v1_methods[16], NULL, NULL, 0 }, /* /skep.v1.Jobs/Stats */
-	{ "GET", &skep_v1_methods[10], NULL, route_fields + 0, 1 }, /* /skep.v1.Jobs/Get */
-	{ "DELETE", &skep_v1_methods[19], NULL, route_fields + 1, 1 }, /* /skep.v1.Projects/Delete */
-	{ "GET", &skep_v1_methods[20], NULL, route_fields + 2, 1 }, /* /skep.v1.Projects/Get */
-	{ "PATCH", &skep_v1_methods[22], "*", route_fields + 3, 1 }, /* /skep.v1.Projects/Update */
-	{ "DELETE", &skep_v1_methods[41], NULL, route_fields + 4, 1 }, /* /skep.v1.Stacks/Remove */
-	{ "GET", &skep_v1_methods[37], NULL, route_fields + 5, 1 }, /* /skep.v1.Stacks/Get */
-	{ "GET", &skep_v1_methods[46], NULL, NULL, 0 }, /* /skep.v1.System/Health */
-	{ "GET", &skep_v1_methods[48], NULL, NULL, 0 }, /* /skep.v1.System/Ready */
+	{ "GET", &skep_v1_methods[9], NULL, NULL, 0 }, /* /skep.v1.Events/Watch */
+	{ "POST", &skep_v1_methods[13], "*", NULL, 0 }, /* /skep.v1.Jobs/Pause */
+	{ "POST", &skep_v1_methods[14], "*", NULL, 0 }, /* /skep.v1.Jobs/Resume */
+	{ "GET", &skep_v1_methods[17], NULL, NULL, 0 }, /* /skep.v1.Jobs/Stats */
+	{ "GET", &skep_v1_methods[11], NULL, route_fields + 0, 1 }, /* /skep.v1.Jobs/Get */
+	{ "DELETE", &skep_v1_methods[20], NULL, route_fields + 1, 1 }, /* /skep.v1.Projects/Delete */
+	{ "GET", &skep_v1_methods[21], NULL, route_fields + 2, 1 }, /* /skep.v1.Projects/Get */
+	{ "PATCH", &skep_v1_methods[23], "*", route_fields + 3, 1 }, /* /skep.v1.Projects/Update */
+	{ "DELETE", &skep_v1_methods[42], NULL, route_fields + 4, 1 }, /* /skep.v1.Stacks/Remove */
+	{ "GET", &skep_v1_methods[38], NULL, route_fields + 5, 1 }, /* /skep.v1.Stacks/Get */
+	{ "GET", &skep_v1_methods[47], NULL, NULL, 0 }, /* /skep.v1.System/Health */
+	{ "GET", &skep_v1_methods[49], NULL, NULL, 0 }, /* /skep.v1.System/Ready */
 	{ "DELETE", &skep_v1_methods[7], NULL, route_fields + 6, 1 }, /* /skep.v1.Auth/RevokeToken */
-	{ "POST", &skep_v1_methods[9], "*", route_fields + 7, 1 }, /* /skep.v1.Jobs/Cancel */
-	{ "POST", &skep_v1_methods[14], "*", route_fields + 8, 1 }, /* /skep.v1.Jobs/Retry */
-	{ "GET", &skep_v1_methods[17], NULL, route_fields + 9, 1 }, /* /skep.v1.Jobs/Watch */
-	{ "GET", &skep_v1_methods[11], NULL, route_fields + 10, 1 }, /* /skep.v1.Jobs/List */
-	{ "GET", &skep_v1_methods[24], NULL, route_fields + 11, 1 }, /* /skep.v1.Registries/List */
-	{ "GET", &skep_v1_methods[29], NULL, route_fields + 12, 1 }, /* /skep.v1.Schedules/List */
-	{ "POST", &skep_v1_methods[26], "*", route_fields + 13, 1 }, /* /skep.v1.Schedules/Create */
-	{ "GET", &skep_v1_methods[38], NULL, route_fields + 14, 1 }, /* /skep.v1.Stacks/List */
+	{ "POST", &skep_v1_methods[10], "*", route_fields + 7, 1 }, /* /skep.v1.Jobs/Cancel */
+	{ "POST", &skep_v1_methods[15], "*", route_fields + 8, 1 }, /* /skep.v1.Jobs/Retry */
+	{ "GET", &skep_v1_methods[18], NULL, route_fields + 9, 1 }, /* /skep.v1.Jobs/Watch */
+	{ "GET", &skep_v1_methods[12], NULL, route_fields + 10, 1 }, /* /skep.v1.Jobs/List */
+	{ "GET", &skep_v1_methods[25], NULL, route_fields + 11, 1 }, /* /skep.v1.Registries/List */
+	{ "GET", &skep_v1_methods[30], NULL, route_fields + 12, 1 }, /* /skep.v1.Schedules/List */
+	{ "POST", &skep_v1_methods[27], "*", route_fields + 13, 1 }, /* /skep.v1.Schedules/Create */
+	{ "GET", &skep_v1_methods[39], NULL, route_fields + 14, 1 }, /* /skep.v1.Stacks/List */
 	{ "GET", &skep_v1_methods[6], NULL, route_fields + 15, 1 }, /* /skep.v1.Auth/ListTokens */
-	{ "GET", &skep_v1_methods[35], NULL, route_fields + 16, 1 }, /* /skep.v1.Stacks/Diff */
-	{ "GET", &skep_v1_methods[36], NULL, route_fields + 17, 1 }, /* /skep.v1.Stacks/Export */
-	{ "POST", &skep_v1_methods[42], "*", route_fields + 18, 1 }, /* /skep.v1.Stacks/Restart */
-	{ "POST", &skep_v1_methods[43], "*", route_fields + 19, 1 }, /* /skep.v1.Stacks/Rollback */
-	{ "POST", &skep_v1_methods[44], "*", route_fields + 20, 1 }, /* /skep.v1.Stacks/Scale */
-	{ "GET", &skep_v1_methods[45], NULL, route_fields + 21, 1 }, /* /skep.v1.Stacks/Watch */
-	{ "GET", &skep_v1_methods[40], NULL, route_fields + 22, 1 }, /* /skep.v1.Stacks/Releases */
-	{ "POST", &skep_v1_methods[12], "*", route_fields + 23, 1 }, /* /skep.v1.Jobs/Pause */
-	{ "POST", &skep_v1_methods[13], "*", route_fields + 24, 1 }, /* /skep.v1.Jobs/Resume */
-	{ "POST", &skep_v1_methods[15], "*", route_fields + 25, 1 }, /* /skep.v1.Jobs/RetryFailed */
-	{ "GET", &skep_v1_methods[16], NULL, route_fields + 26, 1 }, /* /skep.v1.Jobs/Stats */
-	{ "DELETE", &skep_v1_methods[23], NULL, route_fields + 27, 2 }, /* /skep.v1.Registries/Delete */
-	{ "PUT", &skep_v1_methods[25], "*", route_fields + 29, 2 }, /* /skep.v1.Registries/Set */
-	{ "DELETE", &skep_v1_methods[27], NULL, route_fields + 31, 2 }, /* /skep.v1.Schedules/Delete */
-	{ "GET", &skep_v1_methods[28], NULL, route_fields + 33, 2 }, /* /skep.v1.Schedules/Get */
-	{ "PATCH", &skep_v1_methods[32], "*", route_fields + 35, 2 }, /* /skep.v1.Schedules/Update */
-	{ "DELETE", &skep_v1_methods[41], NULL, route_fields + 37, 2 }, /* /skep.v1.Stacks/Remove */
-	{ "GET", &skep_v1_methods[37], NULL, route_fields + 39, 2 }, /* /skep.v1.Stacks/Get */
-	{ "POST", &skep_v1_methods[30], "*", route_fields + 41, 2 }, /* /skep.v1.Schedules/Pause */
-	{ "POST", &skep_v1_methods[31], "*", route_fields + 43, 2 }, /* /skep.v1.Schedules/Resume */
-	{ "POST", &skep_v1_methods[33], "*", route_fields + 45, 2 }, /* /skep.v1.Stacks/Adopt */
-	{ "POST", &skep_v1_methods[34], "*", route_fields + 47, 2 }, /* /skep.v1.Stacks/Deploy */
-	{ "GET", &skep_v1_methods[35], NULL, route_fields + 49, 2 }, /* /skep.v1.Stacks/Diff */
-	{ "GET", &skep_v1_methods[36], NULL, route_fields + 51, 2 }, /* /skep.v1.Stacks/Export */
-	{ "POST", &skep_v1_methods[39], "deploy", route_fields + 53, 2 }, /* /skep.v1.Stacks/Plan */
-	{ "POST", &skep_v1_methods[42], "*", route_fields + 55, 2 }, /* /skep.v1.Stacks/Restart */
-	{ "POST", &skep_v1_methods[43], "*", route_fields + 57, 2 }, /* /skep.v1.Stacks/Rollback */
-	{ "POST", &skep_v1_methods[44], "*", route_fields + 59, 2 }, /* /skep.v1.Stacks/Scale */
-	{ "GET", &skep_v1_methods[45], NULL, route_fields + 61, 2 }, /* /skep.v1.Stacks/Watch */
-	{ "GET", &skep_v1_methods[11], NULL, route_fields + 63, 2 }, /* /skep.v1.Jobs/List */
-	{ "GET", &skep_v1_methods[40], NULL, route_fields + 65, 2 }, /* /skep.v1.Stacks/Releases */
+	{ "GET", &skep_v1_methods[36], NULL, route_fields + 16, 1 }, /* /skep.v1.Stacks/Diff */
+	{ "GET", &skep_v1_methods[37], NULL, route_fields + 17, 1 }, /* /skep.v1.Stacks/Export */
+	{ "POST", &skep_v1_methods[43], "*", route_fields + 18, 1 }, /* /skep.v1.Stacks/Restart */
+	{ "POST", &skep_v1_methods[44], "*", route_fields + 19, 1 }, /* /skep.v1.Stacks/Rollback */
+	{ "POST", &skep_v1_methods[45], "*", route_fields + 20, 1 }, /* /skep.v1.Stacks/Scale */
+	{ "GET", &skep_v1_methods[46], NULL, route_fields + 21, 1 }, /* /skep.v1.Stacks/Watch */
+	{ "GET", &skep_v1_methods[41], NULL, route_fields + 22, 1 }, /* /skep.v1.Stacks/Releases */
+	{ "GET", &skep_v1_methods[9], NULL, route_fields + 23, 1 }, /* /skep.v1.Events/Watch */
+	{ "POST", &skep_v1_methods[13], "*", route_fields + 24, 1 }, /* /skep.v1.Jobs/Pause */
+	{ "POST", &skep_v1_methods[14], "*", route_fields + 25, 1 }, /* /skep.v1.Jobs/Resume */
+	{ "POST", &skep_v1_methods[16], "*", route_fields + 26, 1 }, /* /skep.v1.Jobs/RetryFailed */
+	{ "GET", &skep_v1_methods[17], NULL, route_fields + 27, 1 }, /* /skep.v1.Jobs/Stats */
+	{ "DELETE", &skep_v1_methods[24], NULL, route_fields + 28, 2 }, /* /skep.v1.Registries/Delete */
+	{ "PUT", &skep_v1_methods[26], "*", route_fields + 30, 2 }, /* /skep.v1.Registries/Set */
+	{ "DELETE", &skep_v1_methods[28], NULL, route_fields + 32, 2 }, /* /skep.v1.Schedules/Delete */
+	{ "GET", &skep_v1_methods[29], NULL, route_fields + 34, 2 }, /* /skep.v1.Schedules/Get */
+	{ "PATCH", &skep_v1_methods[33], "*", route_fields + 36, 2 }, /* /skep.v1.Schedules/Update */
+	{ "DELETE", &skep_v1_methods[42], NULL, route_fields + 38, 2 }, /* /skep.v1.Stacks/Remove */
+	{ "GET", &skep_v1_methods[38], NULL, route_fields + 40, 2 }, /* /skep.v1.Stacks/Get */
+	{ "POST", &skep_v1_methods[31], "*", route_fields + 42, 2 }, /* /skep.v1.Schedules/Pause */
+	{ "POST", &skep_v1_methods[32], "*", route_fields + 44, 2 }, /* /skep.v1.Schedules/Resume */
+	{ "POST", &skep_v1_methods[34], "*", route_fields + 46, 2 }, /* /skep.v1.Stacks/Adopt */
+	{ "POST", &skep_v1_methods[35], "*", route_fields + 48, 2 }, /* /skep.v1.Stacks/Deploy */
+	{ "GET", &skep_v1_methods[36], NULL, route_fields + 50, 2 }, /* /skep.v1.Stacks/Diff */
+	{ "GET", &skep_v1_methods[37], NULL, route_fields + 52, 2 }, /* /skep.v1.Stacks/Export */
+	{ "POST", &skep_v1_methods[40], "deploy", route_fields + 54, 2 }, /* /skep.v1.Stacks/Plan */
+	{ "POST", &skep_v1_methods[43], "*", route_fields + 56, 2 }, /* /skep.v1.Stacks/Restart */
+	{ "POST", &skep_v1_methods[44], "*", route_fields + 58, 2 }, /* /skep.v1.Stacks/Rollback */
+	{ "POST", &skep_v1_methods[45], "*", route_fields + 60, 2 }, /* /skep.v1.Stacks/Scale */
+	{ "GET", &skep_v1_methods[46], NULL, route_fields + 62, 2 }, /* /skep.v1.Stacks/Watch */
+	{ "GET", &skep_v1_methods[12], NULL, route_fields + 64, 2 }, /* /skep.v1.Jobs/List */
+	{ "GET", &skep_v1_methods[41], NULL, route_fields + 66, 2 }, /* /skep.v1.Stacks/Releases */
 };
 
 static const struct rpc_route_node nodes[] = {
 	{ NULL, 1, 1, 0, 0 },
-	{ "v1", 2, 7, 0, 0 },
-	{ "jobs", 9, 4, 0, 1 }, /* /v1/jobs */
-	{ "me", 13, 0, 1, 1 }, /* /v1/me */
-	{ "projects", 13, 1, 2, 2 }, /* /v1/projects */
-	{ "schedules", 14, 0, 4, 1 }, /* /v1/schedules */
-	{ "stacks", 14, 1, 5, 1 }, /* /v1/stacks */
-	{ "system", 15, 2, 6, 1 }, /* /v1/system */
-	{ "tokens", 17, 1, 7, 2 }, /* /v1/tokens */
-	{ ":pause", 18, 0, 9, 1 }, /* /v1/jobs:pause */
-	{ ":resume", 18, 0, 10, 1 }, /* /v1/jobs:resume */
-	{ ":stats", 18, 0, 11, 1 }, /* /v1/jobs:stats */
-	{ NULL, 18, 3, 12, 1 }, /* /v1/jobs/{id} */
-	{ NULL, 21, 5, 13, 3 }, /* /v1/projects/{project} */
-	{ NULL, 26, 7, 16, 2 }, /* /v1/stacks/{id} */
-	{ ":health", 33, 0, 18, 1 }, /* /v1/system:health */
-	{ ":ready", 33, 0, 19, 1 }, /* /v1/system:ready */
-	{ NULL, 33, 0, 20, 1 }, /* /v1/tokens/{id} */
-	{ ":cancel", 33, 0, 21, 1 }, /* /v1/jobs/{id}:cancel */
-	{ ":retry", 33, 0, 22, 1 }, /* /v1/jobs/{id}:retry */
-	{ ":watch", 33, 0, 23, 1 }, /* /v1/jobs/{id}:watch */
-	{ "jobs", 33, 4, 24, 1 }, /* /v1/projects/{project}/jobs */
-	{ "registries", 37, 1, 25, 1 }, /* /v1/projects/{project}/registries */
-	{ "schedules", 38, 1, 26, 2 }, /* /v1/projects/{project}/schedules */
-	{ "stacks", 39, 1, 28, 1 }, /* /v1/projects/{project}/stacks */
-	{ "tokens", 40, 0, 29, 1 }, /* /v1/projects/{project}/tokens */
-	{ ":diff", 40, 0, 30, 1 }, /* /v1/stacks/{id}:diff */
-	{ ":export", 40, 0, 31, 1 }, /* /v1/stacks/{id}:export */
-	{ ":restart", 40, 0, 32, 1 }, /* /v1/stacks/{id}:restart */
-	{ ":rollback", 40, 0, 33, 1 }, /* /v1/stacks/{id}:rollback */
-	{ ":scale", 40, 0, 34, 1 }, /* /v1/stacks/{id}:scale */
-	{ ":watch", 40, 0, 35, 1 }, /* /v1/stacks/{id}:watch */
-	{ "releases", 40, 0, 36, 1 }, /* /v1/stacks/{id}/releases */
-	{ ":pause", 40, 0, 37, 1 }, /* /v1/projects/{project}/jobs:pause */
-	{ ":resume", 40, 0, 38, 1 }, /* /v1/projects/{project}/jobs:resume */
-	{ ":retryFailed", 40, 0, 39, 1 }, /* /v1/projects/{project}/jobs:retryFailed */
-	{ ":stats", 40, 0, 40, 1 }, /* /v1/projects/{project}/jobs:stats */
-	{ NULL, 40, 0, 41, 2 }, /* /v1/projects/{project}/registries/{host} */
-	{ NULL, 40, 2, 43, 3 }, /* /v1/projects/{project}/schedules/{name} */
-	{ NULL, 42, 11, 46, 2 }, /* /v1/projects/{project}/stacks/{name} */
-	{ ":pause", 53, 0, 48, 1 }, /* /v1/projects/{project}/schedules/{name}:pause */
-	{ ":resume", 53, 0, 49, 1 }, /* /v1/projects/{project}/schedules/{name}:resume */
-	{ ":adopt", 53, 0, 50, 1 }, /* /v1/projects/{project}/stacks/{name}:adopt */
-	{ ":deploy", 53, 0, 51, 1 }, /* /v1/projects/{project}/stacks/{name}:deploy */
-	{ ":diff", 53, 0, 52, 1 }, /* /v1/projects/{project}/stacks/{name}:diff */
-	{ ":export", 53, 0, 53, 1 }, /* /v1/projects/{project}/stacks/{name}:export */
-	{ ":plan", 53, 0, 54, 1 }, /* /v1/projects/{project}/stacks/{name}:plan */
-	{ ":restart", 53, 0, 55, 1 }, /* /v1/projects/{project}/stacks/{name}:restart */
-	{ ":rollback", 53, 0, 56, 1 }, /* /v1/projects/{project}/stacks/{name}:rollback */
-	{ ":scale", 53, 0, 57, 1 }, /* /v1/projects/{project}/stacks/{name}:scale */
-	{ ":watch", 53, 0, 58, 1 }, /* /v1/projects/{project}/stacks/{name}:watch */
-	{ "jobs", 53, 0, 59, 1 }, /* /v1/projects/{project}/stacks/{stack}/jobs */
-	{ "releases", 53, 0, 60, 1 }, /* /v1/projects/{project}/stacks/{name}/releases */
+	{ "v1", 2, 8, 0, 0 },
+	{ "events", 10, 1, 0, 0 },
+	{ "jobs", 11, 4, 0, 1 }, /* /v1/jobs */
+	{ "me", 15, 0, 1, 1 }, /* /v1/me */
+	{ "projects", 15, 1, 2, 2 }, /* /v1/projects */
+	{ "schedules", 16, 0, 4, 1 }, /* /v1/schedules */
+	{ "stacks", 16, 1, 5, 1 }, /* /v1/stacks */
+	{ "system", 17, 2, 6, 1 }, /* /v1/system */
+	{ "tokens", 19, 1, 7, 2 }, /* /v1/tokens */
+	{ ":watch", 20, 0, 9, 1 }, /* /v1/events:watch */
+	{ ":pause", 20, 0, 10, 1 }, /* /v1/jobs:pause */
+	{ ":resume", 20, 0, 11, 1 }, /* /v1/jobs:resume */
+	{ ":stats", 20, 0, 12, 1 }, /* /v1/jobs:stats */
+	{ NULL, 20, 3, 13, 1 }, /* /v1/jobs/{id} */
+	{ NULL, 23, 6, 14, 3 }, /* /v1/projects/{project} */
+	{ NULL, 29, 7, 17, 2 }, /* /v1/stacks/{id} */
+	{ ":health", 36, 0, 19, 1 }, /* /v1/system:health */
+	{ ":ready", 36, 0, 20, 1 }, /* /v1/system:ready */
+	{ NULL, 36, 0, 21, 1 }, /* /v1/tokens/{id} */
+	{ ":cancel", 36, 0, 22, 1 }, /* /v1/jobs/{id}:cancel */
+	{ ":retry", 36, 0, 23, 1 }, /* /v1/jobs/{id}:retry */
+	{ ":watch", 36, 0, 24, 1 }, /* /v1/jobs/{id}:watch */
+	{ "events", 36, 1, 25, 0 },
+	{ "jobs", 37, 4, 25, 1 }, /* /v1/projects/{project}/jobs */
+	{ "registries", 41, 1, 26, 1 }, /* /v1/projects/{project}/registries */
+	{ "schedules", 42, 1, 27, 2 }, /* /v1/projects/{project}/schedules */
+	{ "stacks", 43, 1, 29, 1 }, /* /v1/projects/{project}/stacks */
+	{ "tokens", 44, 0, 30, 1 }, /* /v1/projects/{project}/tokens */
+	{ ":diff", 44, 0, 31, 1 }, /* /v1/stacks/{id}:diff */
+	{ ":export", 44, 0, 32, 1 }, /* /v1/stacks/{id}:export */
+	{ ":restart", 44, 0, 33, 1 }, /* /v1/stacks/{id}:restart */
+	{ ":rollback", 44, 0, 34, 1 }, /* /v1/stacks/{id}:rollback */
+	{ ":scale", 44, 0, 35, 1 }, /* /v1/stacks/{id}:scale */
+	{ ":watch", 44, 0, 36, 1 }, /* /v1/stacks/{id}:watch */
+	{ "releases", 44, 0, 37, 1 }, /* /v1/stacks/{id}/releases */
+	{ ":watch", 44, 0, 38, 1 }, /* /v1/projects/{project}/events:watch */
+	{ ":pause", 44, 0, 39, 1 }, /* /v1/projects/{project}/jobs:pause */
+	{ ":resume", 44, 0, 40, 1 }, /* /v1/projects/{project}/jobs:resume */
+	{ ":retryFailed", 44, 0, 41, 1 }, /* /v1/projects/{project}/jobs:retryFailed */
+	{ ":stats", 44, 0, 42, 1 }, /* /v1/projects/{project}/jobs:stats */
+	{ NULL, 44, 0, 43, 2 }, /* /v1/projects/{project}/registries/{host} */
+	{ NULL, 44, 2, 45, 3 }, /* /v1/projects/{project}/schedules/{name} */
+	{ NULL, 46, 11, 48, 2 }, /* /v1/projects/{project}/stacks/{name} */
+	{ ":pause", 57, 0, 50, 1 }, /* /v1/projects/{project}/schedules/{name}:pause */
+	{ ":resume", 57, 0, 51, 1 }, /* /v1/projects/{project}/schedules/{name}:resume */
+	{ ":adopt", 57, 0, 52, 1 }, /* /v1/projects/{project}/stacks/{name}:adopt */
+	{ ":deploy", 57, 0, 53, 1 }, /* /v1/projects/{project}/stacks/{name}:deploy */
+	{ ":diff", 57, 0, 54, 1 }, /* /v1/projects/{project}/stacks/{name}:diff */
+	{ ":export", 57, 0, 55, 1 }, /* /v1/projects/{project}/stacks/{name}:export */
+	{ ":plan", 57, 0, 56, 1 }, /* /v1/projects/{project}/stacks/{name}:plan */
+	{ ":restart", 57, 0, 57, 1 }, /* /v1/projects/{project}/stacks/{name}:restart */
+	{ ":rollback", 57, 0, 58, 1 }, /* /v1/projects/{project}/stacks/{name}:rollback */
+	{ ":scale", 57, 0, 59, 1 }, /* /v1/projects/{project}/stacks/{name}:scale */
+	{ ":watch", 57, 0, 60, 1 }, /* /v1/projects/{project}/stacks/{name}:watch */
+	{ "jobs", 57, 0, 61, 1 }, /* /v1/projects/{project}/stacks/{stack}/jobs */
+	{ "releases", 57, 0, 62, 1 }, /* /v1/projects/{project}/stacks/{name}/releases */
 };
 
 const struct rpc_routes skep_v1_routes = { nodes, routes, sizeof(routes) / sizeof(routes[0]) };

@@ -110,7 +110,7 @@ static void everybody_looks(void **state)
 {
 	struct ctx *c = *state;
 	struct listener l[3];
-	static const char *const ids[] = {"a", "b", "b"};
+	static const char *const ids[] = {"a", "b", API_HUB_ANY};
 	for (int i = 0; i < 3; i++) {
 		listener_init(&l[i], c);
 		api_hub_subscribe(c->hub, ids[i], &l[i].sub);
@@ -120,8 +120,13 @@ static void everybody_looks(void **state)
 	turns(c);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(l[i].told, 1);
-		api_hub_unsubscribe(&l[i].sub);
 	}
+	api_hub_publish(c->hub, "nobody's");
+	turns(c);
+	assert_int_equal(l[0].told, 1);
+	assert_int_equal(l[2].told, 2); /* hears of any id */
+	for (int i = 0; i < 3; i++)
+		api_hub_unsubscribe(&l[i].sub);
 }
 
 static void who_has_left_hears_nothing(void **state)

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "crypto/crypto.h"
+#include "db/events.h"
 #include "db/migrate.h"
 #include "db/projects.h"
 #include "db/registries.h"
@@ -51,6 +52,8 @@ struct answer {
 	struct db_look look;
 	struct db_job_stats stats;
 	struct db_schedule schedule, *schedules;
+	struct db_stream_position position;
+	struct db_stream_batch batch;
 	size_t n;
 	bool more;
 	int64_t number;
@@ -307,6 +310,28 @@ static inline void on_events(void *data, const struct status *st, const struct d
 		KEEP(v->kind), KEEP(v->message), KEEP(v->service), KEEP(v->step), KEEP(v->state);
 	}
 	a->n = n;
+}
+static inline void on_position(void *data, const struct status *st, struct db_stream_position at)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	a->position = at;
+}
+static inline void on_batch(void *data, const struct status *st, const struct db_stream_batch *b)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	assert_int_equal(b != NULL, st->code == ST_OK);
+	if (!b)
+		return;
+	a->batch = *b;
+	struct db_stream_event *e = copy(a, b->events, sizeof(*e), b->n);
+	for (size_t i = 0; i < b->n; i++) {
+		KEEP(e[i].project), KEEP(e[i].stack), KEEP(e[i].e.kind), KEEP(e[i].e.message), KEEP(e[i].e.service);
+		KEEP(e[i].e.step), KEEP(e[i].e.state);
+	}
+	a->batch.events = e;
+	a->n = b->n;
 }
 static inline void on_stack(void *data, const struct status *st, const struct db_stack *s)
 {
