@@ -819,6 +819,30 @@ static const char sql_0042_event_stream[] =
 	"    format('select skep_drop_partitions(%L, %L)', 'events', events_keep),\n"
 	"    format('select skep_drop_partitions(%L, %L)', 'audit_log', audit_keep)]);\n"
 	"end $$;\n";
+static const char sql_0050_sealing_keys[] =
+	"-- Which keys seal, the newest last, so that no daemon starts that could not open what the others seal.\n"
+	"create table sealing_keys (\n"
+	"  id text primary key,\n"
+	"  since timestamptz not null default clock_timestamp()\n"
+	");\n"
+	"\n"
+	"-- A daemon that starts holds these keys, and seals with the first. '' = it may; otherwise the key that daemons seal with\n"
+	"-- since latest, which it does not hold. Without a key it only asks. `anew`: that key is lost, the first one takes its place.\n"
+	"create function skep_sealing_key(held text[], anew boolean) returns text language plpgsql as $$\n"
+	"declare\n"
+	"  latest text;\n"
+	"begin\n"
+	"  perform pg_advisory_xact_lock(hashtext('skep_sealing_keys'));\n"
+	"  select k.id into latest from sealing_keys k order by k.since desc limit 1;\n"
+	"  if latest is not null and latest <> all (held) and not anew then\n"
+	"    return latest;\n"
+	"  end if;\n"
+	"  if cardinality(held) > 0 then\n"
+	"    insert into sealing_keys as k (id) values (held[1])\n"
+	"      on conflict (id) do update set since = case when anew then clock_timestamp() else k.since end;\n"
+	"  end if;\n"
+	"  return '';\n"
+	"end $$;\n";
 
 const struct migration skep_migrations[] = {
 	{ "0001_foundation.sql", { sql_0001_foundation, sizeof(sql_0001_foundation) - 1 } },
@@ -832,5 +856,6 @@ const struct migration skep_migrations[] = {
 	{ "0040_schedules.sql", { sql_0040_schedules, sizeof(sql_0040_schedules) - 1 } },
 	{ "0041_chores.sql", { sql_0041_chores, sizeof(sql_0041_chores) - 1 } },
 	{ "0042_event_stream.sql", { sql_0042_event_stream, sizeof(sql_0042_event_stream) - 1 } },
+	{ "0050_sealing_keys.sql", { sql_0050_sealing_keys, sizeof(sql_0050_sealing_keys) - 1 } },
 	{ 0 },
 };

@@ -436,6 +436,53 @@ static struct status check_keys(const struct app *app, const char *const *ids, s
 	return status_ok();
 }
 
+/* What one daemon seals the others must open. */
+static void on_sealing_key(void *data, const struct status *st, const char *const *ids, size_t n)
+{
+	struct app *app = data;
+	struct status why = *st;
+	if (app->draining)
+		return;
+	if (status_is_ok(&why) && n > 0)
+		why = status_err(ST_FAILED_PRECONDITION,
+			"the daemons of this database seal with the key \"%s\", which %s (option key_file) does not hold: copy their key "
+			"file there, or add that key's line to it. Only if it is lost for good: start once with --new_key; what it "
+			"sealed stays closed",
+			ids[0], keyring_path(app->keyring));
+	if (status_is_ok(&why))
+		begin_work(app);
+	else
+		start_failed(app, &why);
+}
+
+static void claim_key(struct app *app)
+{
+	const char *ids[KEYRING_MAX];
+	size_t n = keyring_ids(app->keyring, ids);
+	db_sealing_key(app->pg, ids, n, config_number(app->config, CONFIG_NEW_KEY) != 0, on_sealing_key, app);
+}
+
+static void make_keys(struct app *app)
+{
+	struct status st = keyring_make(app->keyring);
+	if (!status_is_ok(&st)) {
+		start_failed(app, &st);
+		return;
+	}
+	log_info("made the key file; back it up apart from the database, and copy it to where other daemons run", "file",
+		keyring_path(app->keyring), NULL);
+	claim_key(app);
+}
+
+static void on_others(void *data, const struct status *st, const char *const *ids, size_t n)
+{
+	struct app *app = data;
+	if (!status_is_ok(st) || (n > 0 && config_number(app->config, CONFIG_NEW_KEY) == 0))
+		on_sealing_key(data, st, ids, n);
+	else if (!app->draining)
+		make_keys(app);
+}
+
 static void on_sealed_keys(void *data, const struct status *st, const char *const *ids, size_t n)
 {
 	struct app *app = data;
@@ -445,13 +492,9 @@ static void on_sealed_keys(void *data, const struct status *st, const char *cons
 	if (status_is_ok(&why))
 		why = check_keys(app, ids, n);
 	if (status_is_ok(&why))
-		why = keyring_make(app->keyring);
-	if (!status_is_ok(&why)) {
+		db_sealing_key(app->pg, NULL, 0, false, on_others, app);
+	else
 		start_failed(app, &why);
-		return;
-	}
-	log_info("made the key file; back it up apart from the database", "file", keyring_path(app->keyring), NULL);
-	begin_work(app);
 }
 
 static void need_keys(struct app *app)
@@ -459,7 +502,7 @@ static void need_keys(struct app *app)
 	if (keyring_is_empty(app->keyring))
 		db_sealed_keys(app->pg, on_sealed_keys, app);
 	else
-		begin_work(app);
+		claim_key(app);
 }
 
 static void on_migrated(void *data, const struct status *st, unsigned applied)

@@ -47,7 +47,7 @@ static const struct option options[CONFIG_COUNT] = {
 	[CONFIG_KEY_FILE] = {"key_file", "/var/lib/skep/keys", 0, 0, NULL,
 		"the keys that seal texts and secrets; made at the first start, mode 0600; lose it and they are lost", CONFIG_TEXT, false, false},
 	[CONFIG_NEW_KEY] = {"new_key", "false", 0, 1, NULL,
-		"make a new key file although the database holds what a lost one has sealed: for one start, when it is lost for good", CONFIG_BOOL, false, false},
+		"make a new key file although the database holds what a lost one has sealed, or seal with another key than its daemons do: for one start, when theirs is lost for good", CONFIG_BOOL, false, false},
 	[CONFIG_LOG_LEVEL] = {"log_level", "info", 0, 0, "debug|info|warn|error",
 		"what is logged", CONFIG_CHOICE, true, false},
 	[CONFIG_LOG_FORMAT] = {"log_format", "text", 0, 0, "text|json",

@@ -24,6 +24,9 @@ struct status keyring_make(struct keyring *k) __attribute__((warn_unused_result)
 void keyring_destroy(struct keyring *k); /* wipes the keys; NULL is fine */
 bool keyring_is_empty(const struct keyring *k);
 const char *keyring_first_id(const struct keyring *k); /* the key that seals, or ""; borrowed */
+#define KEYRING_MAX 256                                /* keys */
+/* Into ret_ids (KEYRING_MAX), the first one seals; their number. Borrowed. */
+size_t keyring_ids(const struct keyring *k, const char **ret_ids);
 const char *keyring_path(const struct keyring *k);     /* borrowed */
 
 /* AES-256-GCM: version byte 1, key id length and key id, 12-byte random nonce, ciphertext, 16-byte

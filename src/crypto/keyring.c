@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-#define KEYS_MAX      256
+#define KEYS_MAX      KEYRING_MAX
 #define FILE_MAX      ((size_t)65536)
 #define KEY_FILE_MODE 0600
 
@@ -272,6 +272,13 @@ void keyring_destroy(struct keyring *k)
 const char *keyring_first_id(const struct keyring *k)
 {
 	return k->keys[0].id;
+}
+
+size_t keyring_ids(const struct keyring *k, const char **ret_ids)
+{
+	for (size_t i = 0; i < k->len; i++)
+		ret_ids[i] = k->keys[i].id;
+	return k->len;
 }
 
 bool keyring_is_empty(const struct keyring *k)

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "pg/pg.h"
 
-#define READ_MS 60000 /* it looks at every row */
+#define READ_MS 60000 /* one of them looks at every row */
 
 /* A sealed text begins with its version, the length of the key's id, and the id (crypto.h). Of a
  * long one only the beginning is read. Every sealed column stands here. */
@@ -16,6 +16,9 @@ static const struct pg_stmt sealed_keys = {"sealed_keys",
 	HEAD("password", "registries") " union all "
 	HEAD("private_key", "ssl_certificates")
 	") s where octet_length(head) > 2 order by 1 limit 10"};
+/* $1 the keys that are held, $2 the one before is lost */
+static const struct pg_stmt sealing_key = {"sealing_key",
+	"select k from skep_sealing_key($1, $2) k where k <> ''"};
 
 struct asking {
 	void (*done)(void *data, const struct status *st, const char *const *ids, size_t n);
@@ -43,5 +46,18 @@ void db_sealed_keys(struct pg *pg,
 	*a = (struct asking){done, data};
 	struct pg_batch *b = pg_batch_create(pg);
 	pg_add(b, &sealed_keys);
+	pg_run(b, READ_MS, on_ids, a);
+}
+
+void db_sealing_key(struct pg *pg, const char *const *held, size_t n_held, bool anew,
+	void (*done)(void *data, const struct status *st, const char *const *ids, size_t n),
+	void *data)
+{
+	struct asking *a = mem_new(struct asking);
+	*a = (struct asking){done, data};
+	struct pg_batch *b = pg_batch_create(pg);
+	pg_add(b, &sealing_key);
+	pg_bind_text_array(b, held, n_held);
+	pg_bind_bool(b, anew);
 	pg_run(b, READ_MS, on_ids, a);
 }

@@ -139,11 +139,39 @@ def test_lost_keys_are_said(new_daemon, engine):
     skepd.stop()
     skepd.start(new_key='false')  # the file is there now
     skepd.stop()
-    os.rename(key_file + '.lost', key_file)
+    with open(key_file + '.lost', encoding='ascii') as lost, open(key_file, 'a', encoding='ascii') as keys:
+        keys.write(lost.read())  # found again
     skepd.start()
     project.deploy({'app': hello()})
     project.finish()
     skepd.stop()
+
+
+def test_daemons_with_different_key_files(new_daemon):
+    """As on two machines: what one seals the other could not open, so it does not begin, although nothing is sealed yet."""
+    first = new_daemon().start()
+    second = new_daemon(database=first.database)
+    with open(first.options['key_file'], encoding='ascii') as f:
+        line = f.read()
+    for file in ('missing', 'another one'):
+        with pytest.raises((SystemError, AssertionError)):
+            second.start()
+        assert second.end() == 1
+        said = second.log_since_start()
+        for words in (line.split()[0], second.options['key_file'], 'copy their key file there', '--new_key'):
+            assert words in said, file
+        assert os.path.exists(second.options['key_file']) == (file != 'missing')
+        with open(second.options['key_file'], 'w', encoding='ascii') as f:
+            os.fchmod(f.fileno(), 0o600)
+            f.write('k0other ' + '0' * 64 + '\n')
+    with open(second.options['key_file'], 'a', encoding='ascii') as f:
+        f.write(line)  # it opens what the first one seals, and seals with its own
+    second.start()
+    second.stop()
+    first.stop()
+    with pytest.raises((SystemError, AssertionError)):
+        first.start()
+    assert first.end() == 1 and 'k0other' in first.log_since_start()
 
 
 def test_socket_is_taken(new_daemon):

@@ -218,6 +218,32 @@ static void the_keys_of_sealed_rows_are_known(void **state)
 	assert_string_equal(sealed_with(w), "ka kb kc");
 }
 
+static const char *seals(struct world *w, const char *first, const char *second, bool anew)
+{
+	const char *const held[] = {first, second};
+	struct answer a = {.w = w};
+	db_sealing_key(w->pg, held, first ? 2 : 0, anew, on_keys, &a);
+	wait_for(&a);
+	assert_status(&a.st, ST_OK, "");
+	return a.project.name;
+}
+
+/* A new key is first held by all beside the old one, then may seal. */
+static void a_daemon_holds_the_key_that_the_others_seal_with(void **state)
+{
+	struct world *w = *state;
+	psql(w, "delete from sealing_keys");
+	assert_string_equal(seals(w, NULL, NULL, false), "");
+	assert_string_equal(seals(w, "k1", "k0", false), "");
+	assert_string_equal(seals(w, NULL, NULL, false), "k1");
+	assert_string_equal(seals(w, "k2", "k0", false), "k1");
+	assert_string_equal(seals(w, "k2", "k1", false), "");
+	assert_string_equal(seals(w, "k1", "k2", false), "");
+	assert_string_equal(seals(w, "k1", "k0", false), "k2");
+	assert_string_equal(seals(w, "k1", "k0", true), "");
+	assert_string_equal(seals(w, "k2", "k0", false), "k1");
+}
+
 static void nothing_is_sealed_without_a_key(void **state)
 {
 	struct world *w = *state;
@@ -247,6 +273,7 @@ int main(void)
 		TEST(old_releases_are_archived),
 		TEST(a_release_that_a_job_wants_stays),
 		TEST(the_keys_of_sealed_rows_are_known),
+		TEST(a_daemon_holds_the_key_that_the_others_seal_with),
 		TEST(nothing_is_sealed_without_a_key),
 	};
 	return cmocka_run_group_tests_name("housekeeping", tests, world_start, world_stop);
