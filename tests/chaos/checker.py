@@ -95,6 +95,31 @@ def epochs_follow_one_another(h):
                 yield f'job {job}, epoch {epoch}: claimed by {writer}, written by {c.writer} ({c.before} → {c.state})'
 
 
+def stacks_keep_their_order(h):
+    """No job begins while an older one of its stack waits or runs. (Ids sort by their making.)"""
+    open_ = collections.defaultdict(set)
+    for c in h.changes:
+        if c.state in ENDED:
+            open_[c.stack].discard(c.job)
+        elif c.stack:
+            older = [job for job in open_[c.stack] if job < c.job]
+            if c.before == 'pending' and c.state == 'running' and older:
+                yield f'job {c.job} of stack {c.stack} began at {c.at:.3f} before {min(older)}'
+            open_[c.stack].add(c.job)
+
+
+def attempts_are_kept(h):
+    """Of each that did not succeed: it failed, it was cancelled, its daemon was lost."""
+    kept = {(a['job'], a['epoch']): a for a in h.attempts}
+    for c in h.changes:
+        lost = c.is_claim() and c.before == 'running'
+        if not lost and (c.before != 'running' or c.state not in ('failed', 'cancelled')):
+            continue
+        a = kept.get((c.job, c.epoch_before))
+        if not a or not a['error'] or not a['error_code']:
+            yield f'job {c.job}, epoch {c.epoch_before}, {"lost" if lost else c.state}: of this attempt is kept {a}'
+
+
 # -- caps -------------------------------------------------------------------------------------------------------------
 
 def running_changes(h):
@@ -269,9 +294,9 @@ def nothing_went_wrong(h):
     yield from h.wrong
 
 
-ORACLES = (accepted_jobs_are_there, jobs_end_once, no_job_is_invented, epochs_follow_one_another, caps_hold, slots_hold,
-           one_epoch_writes_a_service, swarm_is_as_released, nothing_is_left, events_are_whole, takeovers_are_quick,
-           memory_is_bounded, nothing_went_wrong)
+ORACLES = (accepted_jobs_are_there, jobs_end_once, no_job_is_invented, epochs_follow_one_another, stacks_keep_their_order,
+           attempts_are_kept, caps_hold, slots_hold, one_epoch_writes_a_service, swarm_is_as_released, nothing_is_left,
+           events_are_whole, takeovers_are_quick, memory_is_bounded, nothing_went_wrong)
 
 
 def check(h):

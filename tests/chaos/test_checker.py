@@ -55,6 +55,8 @@ def good():
         watched=[Watched('j1', 0, [(e['sequence'], e['kind'], '') for e in j1], 'SUCCEEDED', 3),
                  Watched('j2', 0, [(e['sequence'], e['kind'], '') for e in j2[:3]], 'FAILED', 1),
                  Watched('j2', 3, [(e['sequence'], e['kind'], '') for e in j2[3:]], 'SUCCEEDED', 1)],
+        attempts=[{'job': 'j1', 'epoch': 1, 'error': 'its daemon was lost', 'error_code': 'UNAVAILABLE'},
+                  {'job': 'j2', 'epoch': 1, 'error': 'no', 'error_code': 'INTERNAL'}],
         writes=[Write(2.4, 'svc', 'a_app', 10, 'j1', 1, 'x'), Write(7, 'svc', 'a_app', 20, 'j1', 2, 'y'),
                 Write(9.15, 'other', 'b_app', 30, 'j2', 1, 'z')],
         kills=[Kill(3, D1, True, 9)], projects={'p1': 1}, slots=2, reserved=1,
@@ -107,6 +109,16 @@ BAD = {
         'the old owner writes': lambda h: replace(h, 'changes', 5, writer=D1),
         'somebody else writes': lambda h: replace(h, 'changes', 3, cancel_only=False),
         'under an old number': lambda h: replace(h, 'changes', 5, epoch=1, epoch_before=1),
+    },
+    'stacks_keep_their_order': {
+        'a newer one first': lambda h: h.changes.insert(1, change(1.5, D1, '', 'pending', 0, 0, 'j0')),
+        'beside the one that runs': lambda h: [setattr(c, 'stack', 's1') for c in h.changes] and
+        replace(h, 'changes', 7, at=7) or h.changes.sort(key=lambda c: c.at),
+    },
+    'attempts_are_kept': {
+        'of a lost daemon': lambda h: h.attempts.pop(0),
+        'of a failure': lambda h: h.attempts.pop(),
+        'without a reason': lambda h: replace(h, 'attempts', 1, error=''),
     },
     'caps_hold': {
         'project': lambda h: replace(h, 'changes', 7, at=7) or h.changes.sort(key=lambda c: c.at),
