@@ -38,8 +38,16 @@ create trigger chaos_record after insert or update of state, epoch, step, owner,
 """
 
 
+def stop_tree(pid):
+    """Stops a process and all below it, itself first, so that no more come: their pids."""
+    send(pid, signal.SIGSTOP)
+    found = tree(pid)
+    for child in found:
+        send(child, signal.SIGSTOP)
+    return found
+
+
 def tree(pid):
-    """A process and all below it."""
     below, found, left = children(), [], [pid]
     while left:
         found.append(left.pop())
@@ -137,15 +145,14 @@ class Cluster:
     # -- what happens to PostgreSQL: its children are of groups of their own -----------------------------------------
 
     def postgres_kill(self):
-        pids = tree(self.postgres.process.pid)
+        pids = stop_tree(self.postgres.process.pid)
         for pid in pids:
             send(pid, signal.SIGKILL)
         self.postgres.kill9()
         eventually('nothing of PostgreSQL is left', lambda: not any(os.path.exists(f'/proc/{p}') for p in pids), 20)
 
     def postgres_pause(self):
-        for pid in tree(self.postgres.process.pid):
-            send(pid, signal.SIGSTOP)
+        stop_tree(self.postgres.process.pid)
 
     def postgres_resume(self):
         for pid in reversed(tree(self.postgres.process.pid)):

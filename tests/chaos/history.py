@@ -101,6 +101,7 @@ class StackEnd:
 
 @dataclasses.dataclass
 class History:
+    is_read: bool = False                                     # the database
     submissions: list = dataclasses.field(default_factory=list)
     watched: list = dataclasses.field(default_factory=list)
     changes: list = dataclasses.field(default_factory=list)   # in the order of their commits
@@ -153,6 +154,7 @@ def read_database(h, postgres):
         order by job_id, job_sequence, seq""")
     h.attempts = rows(postgres, 'select job_id as job, epoch, attempt, owner, step, error, error_code from job_attempts')
     h.audit = rows(postgres, "select method, request_id, coalesce(detail ->> 'job', '') as job, detail -> 'jobs' as jobs from audit_log")
+    h.is_read = True
     h.projects = {row['id']: row['max_running'] for row in rows(postgres, 'select id, max_running from projects')}
 
 

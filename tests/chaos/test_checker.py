@@ -36,6 +36,7 @@ def good():
     j1 = events('j1', 'job.created', 'job.started', 'job.resumed', 'job.ended')
     j2 = events('j2', 'job.created', 'job.started', 'job.ended', 'job.retried', 'job.started', 'job.ended')
     return History(
+        is_read=True,
         submissions=[Submission('r1', 'Deploy', 'alpha', 'a', job='j1', again=['j1'], unknown=1),
                      Submission('r2', 'Scale', 'alpha', 'b', job='j2'),
                      Submission('r3', 'Retry', 'alpha', 'b', about='j2', job='j2'),
@@ -189,6 +190,11 @@ def test_what_is_not_promised_is_not_asked_for(good):
     good.freezes.append((5, 7.9))
     good.logs['d2'].insert(1, (5, 'begins', 'j0', 'remove'))
     assert {name: words for name, words in checker.check(good).items() if words} == {}
+
+
+def test_nothing_is_said_of_an_unread_database(good):
+    good.is_read = False
+    assert all(words for name, words in checker.check(good).items() if name != 'nothing_went_wrong')
 
 
 def test_a_history_can_be_stored(good, tmp_path):
