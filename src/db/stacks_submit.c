@@ -166,24 +166,33 @@ static const struct pg_stmt sql[] = {
 
 	/* ---- both: $1 the new job ---- */
 	/* What waits and would only be done over: older releases by a newer one, everything by a
-	 * remove. */
+	 * remove. One that was handed back in the middle is asked to stop: it takes back what it began,
+	 * which the newer one may never come to do over. */
 	[SUPERSEDE] = {"submit_supersede",
 		"with old as ("
-		"  update deployment_jobs o set state = 'cancelled',"
-		"   error = 'superseded by job ' || n.id, error_code = 'ABORTED',"
-		"   finished_at = clock_timestamp(), last_sequence = o.last_sequence + 1"
+		"  update deployment_jobs o set"
+		"   state = case when o.step = '' then 'cancelled' else o.state end,"
+		"   error = case when o.step = '' then 'superseded by job ' || n.id else o.error end,"
+		"   error_code = case when o.step = '' then 'ABORTED' else o.error_code end,"
+		"   finished_at = case when o.step = '' then clock_timestamp() end,"
+		"   cancel_requested = o.cancel_requested or o.step <> '',"
+		"   run_at = case when o.step = '' then o.run_at else least(o.run_at, clock_timestamp()) end,"
+		"   last_sequence = o.last_sequence + 1"
 		"  from deployment_jobs n"
 		"  where n.id = skep_uuid($1) and o.stack_id = n.stack_id and o.id <> n.id"
-		"  and o.state = 'pending' and (o.kind in ('deploy', 'update', 'rollback')"
+		"  and o.state = 'pending' and (o.step = '' or not o.cancel_requested)"
+		"  and (o.kind in ('deploy', 'update', 'rollback')"
 		"   or o.kind <> 'remove' and n.kind = 'remove') returning o.*),"
 		" release as ("
 		"  update deployments d set state = 'failed', finished_at = old.finished_at"
-		"  from old where d.id = old.deployment_id and d.state = 'pending'),"
+		"  from old where d.id = old.deployment_id and d.state = 'pending'"
+		"  and old.state = 'cancelled'),"
 		" e as ("
 		"  insert into events (project_id, stack_id, job_id, job_sequence, kind, state,"
 		"   message, step, percent)"
-		"  select project_id, stack_id, id, last_sequence, 'job.ended', state,"
-		"   error, step, percent from old)"
+		"  select project_id, stack_id, id, last_sequence,"
+		"   case state when 'cancelled' then 'job.ended' else 'job.cancel_requested' end, state,"
+		"   'superseded by job ' || skep_uuid($1), step, percent from old)"
 		" select pg_notify('skep_events', id::text) from old"},
 	[CREATED] = {"submit_created",
 		"with j as (select * from deployment_jobs where id = skep_uuid($1)),"

@@ -144,26 +144,39 @@ void store_created(struct store *s, struct store_job *j)
 	store_tell_ready(s, j);
 }
 
+static void supersede_one(struct store *s, struct store_job *o, const char *why)
+{
+	if (o->row.step[0]) { /* it takes back what it began */
+		o->row.cancel_requested = true;
+		if (o->row.run_us > store_now_us(s))
+			o->row.run_us = store_now_us(s);
+		store_job_event(s, o, "job.cancel_requested", why);
+		return;
+	}
+	o->row.error = why;
+	o->row.error_code = "ABORTED";
+	store_put_state(s, o, JOB_CANCELLED);
+	struct store_release *r = store_release_find(s, o->row.deployment_id.text);
+	if (r && r->row.state == RELEASE_PENDING) {
+		r->row.state = RELEASE_FAILED;
+		r->row.finished_us = store_now_us(s);
+	}
+	store_job_event(s, o, "job.ended", why);
+}
+
 /* What waits and would only be done over. */
 static void supersede(struct store *s, const struct store_job *n)
 {
+	const char *why = arena_fmt(s->arena, "superseded by job %s", n->row.id.text);
 	for (size_t i = 0; i < s->n_jobs; i++) {
 		struct store_job *o = s->jobs[i];
 		enum job_kind k = o->row.kind;
 		bool done_over = k == JOB_DEPLOY || k == JOB_UPDATE || k == JOB_ROLLBACK ||
 				 (k != JOB_REMOVE && n->row.kind == JOB_REMOVE);
-		if (o == n || o->row.state != JOB_PENDING || !done_over ||
-			strcmp(o->row.stack_id.text, n->row.stack_id.text) != 0)
-			continue;
-		o->row.error = arena_fmt(s->arena, "superseded by job %s", n->row.id.text);
-		o->row.error_code = "ABORTED";
-		store_put_state(s, o, JOB_CANCELLED);
-		struct store_release *r = store_release_find(s, o->row.deployment_id.text);
-		if (r && r->row.state == RELEASE_PENDING) {
-			r->row.state = RELEASE_FAILED;
-			r->row.finished_us = store_now_us(s);
-		}
-		store_job_event(s, o, "job.ended", o->row.error);
+		if (o != n && o->row.state == JOB_PENDING && done_over &&
+			strcmp(o->row.stack_id.text, n->row.stack_id.text) == 0 &&
+			!(o->row.step[0] && o->row.cancel_requested))
+			supersede_one(s, o, why);
 	}
 }
 

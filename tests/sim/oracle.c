@@ -2,7 +2,7 @@
  *
  *	fence       what an older claim of a stack writes to the Engine has no effect once a newer
  *	            one has written the same object
- *	ends        a job ends once, and every job ends (world.c: within half an hour of the last fault)
+ *	ends        a job ends once, and every job ends (world.c: within three hours of the last fault)
  *	one         at most one job of a stack runs
  *	caps        of a project, of a kind in it, of a daemon's places, are never exceeded
  *	truth       when a deploy has succeeded, the Engine holds its release; in the end it holds every
@@ -380,11 +380,14 @@ static void check_end(struct sim *s, const struct store_job *j)
 
 /* ---- the end ---- */
 
-/* Tasks that ran when the job ended have failed since: the Engine has stopped its update. */
-static bool is_paused(const struct sim *s, const char *namespace_)
+/* Tasks that ran when the job ended have failed since: the Engine has stopped its update, or gone
+ * back. */
+static bool is_stopped(const struct sim *s, const char *namespace_)
 {
 	for (size_t i = 0; i < s->swarm->n_services; i++)
-		if (s->swarm->services[i]->update == DOCKER_UPDATE_PAUSED &&
+		if (s->swarm->services[i]->update != DOCKER_UPDATE_NONE &&
+			s->swarm->services[i]->update != DOCKER_UPDATE_UPDATING &&
+			s->swarm->services[i]->update != DOCKER_UPDATE_COMPLETED &&
 			strcmp(label(s->swarm->services[i]->spec, LABEL_NAMESPACE), namespace_) == 0)
 			return true;
 	return false;
@@ -408,7 +411,7 @@ static void check_stack(struct sim *s, struct store_stack *t)
 		sim_fail(s, "stack %s is said to run, but %s", r->namespace_, differs);
 	if (differs && !by_hand && !told)
 		sim_fail(s, "stack %s: %s, and nobody has said why", r->namespace_, differs);
-	if (!differs && active && !told && r->status != STACK_RUNNING && !is_paused(s, r->namespace_))
+	if (!differs && active && !told && r->status != STACK_RUNNING && !is_stopped(s, r->namespace_))
 		sim_fail(s, "stack %s is as its release says, but its status is %s: %s", r->namespace_,
 			stack_status_name(r->status), r->status_message);
 	if (r->status == STACK_DEPLOYING || r->status == STACK_REMOVING)

@@ -29,8 +29,10 @@ static const char *const what_names[ASK_KINDS] = {"deploy", "scale", "restart", 
 
 static const char *image(struct sim *s, struct arena *a)
 {
-	static const char *const bad[] = {"crash", "reject", "sick", "slow", "nonode"};
+	static const char *const bad[] = {"crash", "reject", "sick", "nonode"};
 	struct sim_rng *r = &s->work_rng;
+	if (sim_chance(r, 3)) /* the wait for its end is long */
+		return "slow";
 	if (sim_chance(r, 60))
 		return bad[sim_below(r, sizeof(bad) / sizeof(*bad))];
 	return arena_fmt(a, "app:%u", (unsigned)sim_between(r, 1, 4));

@@ -7,7 +7,7 @@
 #include <string.h>
 #include "base/mem.h"
 
-#define END_MS    (30 * 60 * UINT64_C(1000)) /* behind the last fault: every job has ended */
+#define END_MS    (3 * 3600 * UINT64_C(1000)) /* behind the last fault: every job has ended */
 #define SETTLE_MS (45 * UINT64_C(1000))      /* behind the last job: everybody has seen it */
 #define TURNS_MAX 3000000u
 #define WALL_US   INT64_C(1700000000000000)

@@ -120,6 +120,33 @@ static void the_newest_release_can_be_retried(void **state)
 		"active pending");
 }
 
+/* It was handed back in the middle. The newer one may be cancelled before it runs: then nobody would
+ * take back what was begun. */
+static void a_deploy_that_has_begun_is_asked_to_stop(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	struct db_job j = claim(w, "d1");
+	PUT_OK(put_step(w, &j, "services", NULL));
+	PUT_OK(put_back(w, &j, 60000, true, NULL));
+	for (int i = 0; i < 2; i++)
+		deploy(w, "demo", "web");
+	assert_value(w, "select string_agg(concat_ws(' ', state, case when cancel_requested then 'stop' end), ', '"
+		" order by id) from deployment_jobs", "pending stop, cancelled, pending");
+	assert_value(w, "select string_agg(state::text, ' ' order by number) from deployments", "pending failed pending");
+	assert_value(w, "select string_agg(e.kind, ' ' order by job_sequence) from events e join deployment_jobs j"
+		" on j.id = e.job_id where j.step <> ''",
+		"job.created job.started job.requeued job.cancel_requested");
+	struct db_job first = claim(w, "d2"); /* at once, before the newer one */
+	assert_string_equal(first.id.text, j.id.text);
+	assert_true(first.cancel_requested);
+	PUT_OK(put_back(w, &first, 60000, true, NULL));
+	submit(w, "demo", "web", JOB_REMOVE);
+	assert_value(w, "select string_agg(concat_ws(' ', kind, state), ', ' order by id) from deployment_jobs",
+		"deploy pending, deploy cancelled, deploy cancelled, remove pending");
+}
+
 static void a_running_deploy_is_not_superseded(void **state)
 {
 	struct world *w = *state;
@@ -975,6 +1002,7 @@ int main(void)
 		TEST(an_active_release_makes_it_an_update),
 		TEST(older_pending_deploys_are_superseded),
 		TEST(the_newest_release_can_be_retried),
+		TEST(a_deploy_that_has_begun_is_asked_to_stop),
 		TEST(a_running_deploy_is_not_superseded),
 		TEST(a_rollback_repeats_a_release),
 		TEST(what_cannot_be_gone_back_to_is_refused),
