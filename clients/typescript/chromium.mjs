@@ -1,0 +1,27 @@
+// Runs browser.js in a page of headless Chromium (the distribution's: nothing is downloaded), which talks to Skep like any page:
+//
+//   node chromium.mjs PAGE_URL URL PROJECT STACK COMPOSE_FILE       the token: SKEP_TOKEN; the browser: CHROMIUM (/usr/bin/chromium)
+//
+// The page is answered here, whatever its address: with that of Skep itself it is of the same origin, with another one the daemon's
+// cors_origins must name it.
+import { readFileSync } from "node:fs";
+import { chromium } from "playwright-core";
+
+const [page, url, project, stack, file] = process.argv.slice(2);
+const script = readFileSync(new URL("browser.js", import.meta.url), "utf8");
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+try {
+  const tab = await browser.newPage();
+  await tab.route(page, (route) => route.fulfill({ contentType: "text/html", body: "<!doctype html><title>Skep</title>" }));
+  await tab.goto(page);
+  await tab.addScriptTag({ content: script });
+  const wish = { url, token: process.env.SKEP_TOKEN, project, stack, compose: readFileSync(file, "utf8") };
+  const lines = await tab.evaluate((w) => window.skepDeploy(w), wish);
+  console.log(lines.join("\n"));
+  process.exitCode = lines.at(-1) === "SUCCEEDED" ? 0 : 1;
+} finally {
+  await browser.close();
+}
