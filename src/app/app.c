@@ -190,6 +190,7 @@ static void on_engine(void *data, bool up, const struct status *why)
 	app->docker_up = up;
 	app->docker_why = up ? status_ok() : *why;
 	log_state("docker", up, why);
+	job_worker_hold_off(app->worker, !up);
 }
 
 static void dependencies(void *data, struct api_dependency ret[API_DEPENDENCIES])

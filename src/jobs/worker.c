@@ -22,6 +22,8 @@
 /* The database did not answer: it may be back before anybody tells us. */
 #define AGAIN_MS     500
 #define AGAIN_JITTER 500
+/* A restart of the Engine is shorter: what runs waits for it. */
+#define HANDS_OFF_MS 10000
 
 struct job_worker {
 	struct loop *loop;
@@ -37,13 +39,13 @@ struct job_worker {
 
 	struct list runs;
 	size_t n_runs;
-	struct timer sweep, renewal, grace;
+	struct timer sweep, renewal, grace, hands_off;
 	struct defer leave;
 	struct db_call *turn; /* a look, then a claim */
 	struct db_call *renew;
 	uint64_t claim_started_ms, renew_started_ms;
 	unsigned asked; /* jobs, of the claim under way */
-	bool started, draining, woken_again;
+	bool started, draining, woken_again, held_off;
 	void (*drained)(void *data);
 	void *drained_data;
 };
@@ -106,6 +108,7 @@ static void on_drained(struct defer *d)
 	timer_stop(&w->sweep);
 	timer_stop(&w->renewal);
 	timer_stop(&w->grace);
+	timer_stop(&w->hands_off);
 	w->drained(w->drained_data);
 }
 
@@ -236,8 +239,8 @@ static void on_look(void *data, const struct status *st, const struct db_look *l
 
 static void start_turn(struct job_worker *w)
 {
-	if (w->draining || !w->started || free_places(w) == 0)
-		return; /* the next run that ends wakes us */
+	if (w->draining || !w->started || w->held_off || free_places(w) == 0)
+		return; /* the next run that ends wakes us, or what held us off */
 	if (w->turn) {
 		w->woken_again = true;
 		return;
@@ -296,11 +299,21 @@ static void on_renewal(struct timer *t)
 
 /* ---- public ---- */
 
-static void on_grace(struct timer *t)
+static void hand_all_back(struct job_worker *w)
 {
-	struct job_worker *w = container_of(t, struct job_worker, grace);
 	list_for_each (&w->runs, n)
 		job_run_hand_back(container_of(n, struct job_run, node));
+}
+
+static void on_grace(struct timer *t)
+{
+	hand_all_back(container_of(t, struct job_worker, grace));
+}
+
+static void on_hands_off(struct timer *t)
+{
+	hand_all_back(container_of(t, struct job_worker, hands_off));
+	timer_set(t, HANDS_OFF_MS); /* a claim was under way */
 }
 
 struct job_worker *job_worker_create(const struct job_worker_options *o)
@@ -325,6 +338,7 @@ struct job_worker *job_worker_create(const struct job_worker_options *o)
 	timer_init(&w->sweep, o->loop, on_sweep);
 	timer_init(&w->renewal, o->loop, on_renewal);
 	timer_init(&w->grace, o->loop, on_grace);
+	timer_init(&w->hands_off, o->loop, on_hands_off);
 	defer_init(&w->leave, o->loop, on_drained);
 	return w;
 }
@@ -336,6 +350,7 @@ void job_worker_destroy(struct job_worker *w)
 	timer_stop(&w->sweep);
 	timer_stop(&w->renewal);
 	timer_stop(&w->grace);
+	timer_stop(&w->hands_off);
 	defer_cancel(&w->leave);
 	fair_destroy(w->fair);
 	job_batch_destroy(w->batch);
@@ -351,6 +366,18 @@ void job_worker_start(struct job_worker *w)
 
 void job_worker_wake(struct job_worker *w)
 {
+	start_turn(w);
+}
+
+void job_worker_hold_off(struct job_worker *w, bool off)
+{
+	if (w->held_off == off)
+		return;
+	w->held_off = off;
+	if (off)
+		timer_set(&w->hands_off, HANDS_OFF_MS);
+	else
+		timer_stop(&w->hands_off);
 	start_turn(w);
 }
 

@@ -35,6 +35,9 @@ struct job_worker *job_worker_create(const struct job_worker_options *o);
 void job_worker_destroy(struct job_worker *w);
 void job_worker_start(struct job_worker *w);
 void job_worker_wake(struct job_worker *w);
+/* What jobs work with cannot be reached from here (true), or can again (false, as at the start): no more
+ * claims, and what runs is handed back after 10 s, for a daemon that has a way to it. */
+void job_worker_hold_off(struct job_worker *w, bool off);
 /* The job with this id was asked to stop; if it runs here, it is cancelled. */
 void job_worker_cancel(struct job_worker *w, const char *job_id);
 /* No more claims; runs get grace_ms to end, then are handed back. done fires once, when none is

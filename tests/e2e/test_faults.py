@@ -8,6 +8,7 @@ import threading
 import pytest
 from daemon import Project, hello, number_of, slow, wait_for_answer
 from native_client import Client, RpcError
+from proxy import Proxy
 from servers import Engine, eventually
 
 
@@ -401,3 +402,31 @@ def test_one_of_two_sleeps_longer_than_its_lease(two, engine, postgres):
     ended = awake.wait(job.id)
     assert ended.state == 'CANCELLED' and [e.kind for e in ended.events].count('job.ended') == 1
     assert engine.objects(project.namespace()) == {}
+
+
+def test_one_of_two_loses_its_engine(new_daemon, engine, postgres, tmp_path):
+    """What it runs goes on elsewhere, with no attempt lost, and it begins nothing until it is back."""
+    way = Proxy(str(tmp_path / 'd'), engine.socket)
+    first = new_daemon(docker=f'unix://{way.path}', stall_limit='60s').start()
+    second = new_daemon(database=first.database, key_file=first.options['key_file'], stall_limit='60s')
+    project = Project(first, engine, 'cut-off')
+    job = in_step(first, project, 'converge', {'app': slow()})
+    second.start()
+    before = owner(postgres, first, job)
+    way.close()
+    eventually('ready says which', lambda: 'docker' in first.not_up())
+    for n in range(4):
+        project.deploy({'app': hello()}, stack=f's{n}')
+    eventually('the other one goes on', lambda: owner(postgres, first, job) not in ('', before), 20)
+    assert first.job(job.id).attempt == 1
+    assert first.log().count('job run begins') == 1
+    os.unlink(way.path)
+    way = Proxy(way.path, engine.socket)
+    eventually('connected again', lambda: not first.not_up())
+    second.call('Jobs', 'Cancel', id=job.id)
+    assert first.wait(job.id).state == 'CANCELLED'
+    second.stop()
+    project.finish()
+    assert first.log().count('job run begins') > 1
+    first.stop()
+    way.close()

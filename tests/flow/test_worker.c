@@ -573,6 +573,47 @@ static void and_hands_long_ones_back(void **state)
 	assert_log("see one see two three ");
 }
 
+/* The Engine cannot be reached from this daemon. */
+static void held_off_it_hands_back_what_runs_and_begins_nothing(void **state)
+{
+	struct world *w = *state;
+	struct store_job *j = submit(w);
+	play.slow = "two";
+	play.slow_ms = 60000;
+	struct world_daemon *d = world_start(w);
+	run_until(w, "see one ");
+	job_worker_hold_off(d->worker, true);
+	world_run_ms(w, 9000);
+	assert_int_equal(j->row.state, JOB_RUNNING); /* it may be back soon */
+	world_run_ms(w, 60000);
+	assert_int_equal(j->row.state, JOB_PENDING);
+	assert_int_equal(j->row.attempt, 0);
+	assert_string_equal(j->row.step, "one");
+	play.slow = NULL;
+	job_worker_hold_off(d->worker, false);
+	world_run(w, j);
+	assert_int_equal(j->row.attempt, 1);
+	assert_log("see one see two three ");
+}
+
+static void what_it_ran_goes_on_elsewhere(void **state)
+{
+	struct world *w = *state;
+	struct store_job *j = submit(w);
+	play.slow = "two";
+	play.slow_ms = 60000;
+	struct world_daemon *d = world_start(w);
+	run_until(w, "see one ");
+	world_start(w);
+	world_run_ms(w, 100);
+	play.slow = NULL;
+	job_worker_hold_off(d->worker, true);
+	uint64_t before = loop_now_ms(w->loop);
+	world_run(w, j);
+	assert_int_equal(j->row.epoch, 2);
+	assert_in_range(loop_now_ms(w->loop) - before, 10000, 15100);
+}
+
 static void a_claim_that_answers_while_draining_is_handed_back(void **state)
 {
 	struct world *w = *state;
@@ -666,6 +707,8 @@ int main(void)
 		TEST(and_the_old_run_may_be_slow_to_leave),
 		TEST(draining_lets_short_jobs_end),
 		TEST(and_hands_long_ones_back),
+		TEST(held_off_it_hands_back_what_runs_and_begins_nothing),
+		TEST(what_it_ran_goes_on_elsewhere),
 		TEST(a_claim_that_answers_while_draining_is_handed_back),
 		TEST(an_end_is_written_when_the_database_is_back),
 		TEST(steps_and_events_are_repeated_each_for_itself),
