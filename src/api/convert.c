@@ -7,8 +7,8 @@
 #include "crypto/crypto.h"
 #include "google/protobuf/empty.pb-c.h"
 #include "stacks/converge.h"
-#include "stacks/judge.h"
 #include "stacks/observer.h"
+#include "stacks/picture.h"
 
 #define PAGE_DEFAULT 50
 #define RETRY_MS     1000

@@ -30,6 +30,7 @@
 #include "redis/redis.h"
 #include "rpc/route.h"
 #include "rpc/server.h"
+#include "stacks/lookout.h"
 #include "stacks/observer.h"
 #include "stacks/stacks.h"
 
@@ -53,6 +54,7 @@ struct app {
 	struct job_pulse *pulse;
 	struct job_schedules *schedules;
 	char host[65];
+	struct lookout *lookout;
 	struct observer *observer;
 	struct stacks stacks;
 	struct api_hub *hub;
@@ -281,7 +283,8 @@ static void make_parts(struct app *app)
 	db_pg_limit_jobs(app->db, (struct db_job_limits){.backlog = (unsigned)config_number(c, CONFIG_JOB_BACKLOG),
 		.per_minute = (unsigned)config_number(c, CONFIG_JOB_RATE), .burst = (unsigned)config_number(c, CONFIG_JOB_BURST)});
 	app->wake = job_wake_create(app->redis, on_redis_ready, on_redis_cancel, app);
-	app->stacks = (struct stacks){.docker = app->docker, .clock = clock_system(),
+	app->lookout = lookout_create(app->loop, app->docker);
+	app->stacks = (struct stacks){.docker = app->docker, .lookout = app->lookout, .clock = clock_system(),
 		.stall_ms = (uint64_t)config_number(c, CONFIG_STALL_LIMIT), .hold_ms = (uint64_t)config_number(c, CONFIG_HOLD),
 		.keep_releases = (unsigned)config_number(c, CONFIG_KEEP_RELEASES)};
 	const struct job_worker_options worker = {.loop = app->loop, .db = app->db, .rng = rng_system(), .owner = app->instance.text,
@@ -296,7 +299,7 @@ static void make_parts(struct app *app)
 	app->pulse = job_pulse_create(app->loop, app->db, app->worker, app->instance.text, app->host, SKEP_VERSION);
 	app->schedules = job_schedules_create(app->loop, app->db, rng_system());
 	const struct observer_options observer = {
-		.loop = app->loop, .docker = app->docker, .db = app->db, .on_engine = on_engine, .data = app};
+		.loop = app->loop, .lookout = app->lookout, .docker = app->docker, .db = app->db, .on_engine = on_engine, .data = app};
 	app->observer = observer_create(&observer);
 	app->hub = api_hub_create(app->loop);
 	app->api = (struct api){.loop = app->loop, .db = app->db, .hub = app->hub, .instance = app->instance.text,
@@ -401,6 +404,7 @@ static void begin_work(struct app *app)
 	pg_listen(app->pg, "skep_schedules", on_pg_schedules, app);
 	pg_listen(app->pg, "skep_events", on_pg_news, app);
 	pg_listen(app->pg, "skep_stacks", on_pg_stacks, app);
+	lookout_start(app->lookout);
 	job_worker_start(app->worker);
 	job_pulse_start(app->pulse);
 	job_schedules_start(app->schedules);
@@ -585,11 +589,14 @@ void app_destroy(struct app *app)
 	tls_files_destroy(app->tls);
 	pg_destroy(app->pg);
 	redis_destroy(app->redis);
+	if (app->lookout)
+		lookout_stop(app->lookout);
 	docker_destroy(app->docker);
 	job_pulse_destroy(app->pulse);
 	job_schedules_destroy(app->schedules);
 	job_worker_destroy(app->worker);
 	observer_destroy(app->observer);
+	lookout_destroy(app->lookout);
 	job_wake_destroy(app->wake);
 	if (app->db)
 		db_pg_destroy(app->db);

@@ -163,7 +163,7 @@ static enum flow_next activate(struct flow *f)
 	if (!status_is_ok(&f->st))
 		return FLOW_FAIL;
 	sr->forward.target = &sr->target;
-	if (sr->forward.phase != ROLLOUT_LOOK) {
+	if (!sr->forward.judged_all) {
 		rollout_run(&sr->forward, ROLLOUT_LOOK, on_looked);
 		return FLOW_WAIT;
 	}

@@ -15,9 +15,13 @@ struct tally {
 	const struct docker_task *pending; /* one that the scheduler cannot place */
 	const struct docker_task *orphan;  /* ended, without a successor */
 	const struct docker_task *stuck;   /* one that has not got to run yet */
-	const struct docker_task *crashed; /* the newest failure of a slot that failed too often */
-	int crashes;
+	/* The newest failure of a slot that failed too often, and does not run; that runs now. */
+	struct crash {
+		const struct docker_task *task;
+		int failures;
+	} crash, relapse;
 	uint64_t reached; /* how far all slots are on their way, together */
+	uint64_t who;     /* which tasks run: the sum of their ids' hashes */
 };
 
 /* ---- tasks in order ---- */
@@ -116,22 +120,24 @@ static int64_t written_us(const struct docker_service *s)
 /* Since the service was last written: what an earlier attempt with the same spec left in the
  * history says nothing about this one. Of a service that is to stay, an end with code 0 is a
  * failure too: so end those that fail their health check and take SIGTERM well. */
-static bool is_failure(const struct docker_service *s, const struct docker_task *t, bool job)
+static bool is_failure(const struct converge *c, const struct docker_service *s,
+	const struct docker_task *t, bool job)
 {
-	bool old = s->previous_spec && t->created_us < written_us(s);
+	bool old = (s->previous_spec && t->created_us < written_us(s)) ||
+		   (c->found && t->state_us <= c->found_us);
 	bool bad = t->state == DOCKER_TASK_FAILED || t->state == DOCKER_TASK_REJECTED ||
 		   (t->state == DOCKER_TASK_COMPLETE && !job);
 	return bad && !old && counts(s, t);
 }
 
-static void count_failures(
-	struct tally *y, const struct docker_service *s, const struct docker_task *slot, size_t n)
+static void count_failures(struct crash *crash, bool job, const struct converge *c,
+	const struct docker_service *s, const struct docker_task *slot, size_t n)
 {
 	const struct docker_task *last = NULL;
 	int failures = 0;
 	for (size_t i = 0; i < n; i++) {
 		const struct docker_task *t = &slot[i];
-		if (!is_failure(s, t, y->job))
+		if (!is_failure(c, s, t, job))
 			continue;
 		failures++;
 		if (!last || t->state_us > last->state_us)
@@ -139,10 +145,8 @@ static void count_failures(
 	}
 	int limit = last && last->state == DOCKER_TASK_REJECTED ? CONVERGE_REJECTIONS
 								: CONVERGE_FAILURES;
-	if (failures >= limit && failures > y->crashes) {
-		y->crashes = failures;
-		y->crashed = last;
-	}
+	if (failures >= limit && failures > crash->failures)
+		*crash = (struct crash){last, failures};
 }
 
 /* The tasks of jobs are desired to be complete. */
@@ -167,6 +171,15 @@ static bool is_started_again(const struct docker_service *s)
 	       0;
 }
 
+/* FNV-1a. */
+static uint64_t hash_of(const char *id)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+	for (const char *p = id; *p; p++)
+		h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+	return h;
+}
+
 /* `slot`: the tasks of one slot, of which `t` stands for it. */
 static void tally_slot(struct tally *y, const struct converge *c, const struct converge_look *l,
 	const struct docker_task *t, const struct docker_task *slot, size_t n)
@@ -178,6 +191,8 @@ static void tally_slot(struct tally *y, const struct converge *c, const struct c
 	if (((runs && is_to_run(t)) || ran) && placed) {
 		y->running++;
 		y->reached += DOCKER_TASK_RUNNING;
+		y->who += hash_of(t->id);
+		count_failures(&y->relapse, y->job, c, l->service, slot, n);
 		return;
 	}
 	if (t->state == DOCKER_TASK_COMPLETE &&
@@ -186,7 +201,7 @@ static void tally_slot(struct tally *y, const struct converge *c, const struct c
 		y->reached += DOCKER_TASK_COMPLETE;
 		return;
 	}
-	count_failures(y, l->service, slot, n);
+	count_failures(&y->crash, y->job, c, l->service, slot, n);
 	if (t->state == DOCKER_TASK_PENDING && t->err[0])
 		y->pending = t;
 	if (t->state == DOCKER_TASK_PREPARING)
@@ -315,7 +330,7 @@ static void remember_failure(struct converge *c, const struct converge_look *l)
 	bool job = may_end(c, l->service);
 	for (size_t i = 0; i < l->n_tasks; i++) {
 		const struct docker_task *t = &l->tasks[i];
-		if (is_failure(l->service, t, job) && (!newest || t->state_us > newest->state_us))
+		if (is_failure(c, l->service, t, job) && (!newest || t->state_us > newest->state_us))
 			newest = t;
 	}
 	if (newest)
@@ -423,8 +438,8 @@ static enum converge_verdict judge_missing_tasks(
 	uint64_t now = l->now_ms, limit;
 	/* A global service's tasks are made for the nodes that suit: none is made for the others. */
 	bool nowhere = is_global(l->service) && y->wanted == 0;
-	if (y->crashed)
-		return blame_crash(c, l, y->crashed);
+	if (y->crash.task)
+		return blame_crash(c, l, y->crash.task);
 	if (has_outlasted(c, &c->orphan_since_ms, y->orphan != NULL, now, CONVERGE_ORPHAN_MS))
 		return blame(c, l, y->orphan, CONVERGE_ENDED,
 			"ended, and its restart policy does not start it again");
@@ -452,15 +467,21 @@ uint64_t converge_hold_left(const struct converge *c, uint64_t now_ms)
 	return c->good_until_ms > now_ms ? c->good_until_ms - now_ms : 0;
 }
 
-static enum converge_verdict judge_hold(struct converge *c, const struct converge_look *l, bool job)
+/* A task that failed and was started again between two looks has not held. */
+static enum converge_verdict judge_hold(
+	struct converge *c, const struct converge_look *l, const struct tally *y)
 {
 	uint64_t hold = hold_ms(c, l->service);
-	if (c->good_since_ms == 0)
+	bool relapsed = c->good_since_ms > 0 && c->who != y->who;
+	if (relapsed && y->relapse.task && !y->job)
+		return blame_crash(c, l, y->relapse.task);
+	if (c->good_since_ms == 0 || relapsed)
 		c->good_since_ms = l->now_ms;
+	c->who = y->who;
 	c->good_until_ms = c->good_since_ms + hold;
 	c->orphan_since_ms = c->unschedulable_since_ms = c->progress_ms = 0;
 	c->message[0] = '\0';
-	if (job || c->gate || c->once || l->now_ms - c->good_since_ms >= hold)
+	if (y->job || c->gate || c->once || l->now_ms - c->good_since_ms >= hold)
 		return CONVERGE_DONE;
 	bool whole = hold % 1000 == 0;
 	(void)snprintf(c->message, sizeof(c->message),
@@ -469,11 +490,22 @@ static enum converge_verdict judge_hold(struct converge *c, const struct converg
 	return CONVERGE_HOLD;
 }
 
+static int64_t newest_us(const struct converge_look *l)
+{
+	int64_t newest = 1;
+	for (size_t i = 0; i < l->n_tasks; i++)
+		if (l->tasks[i].state_us > newest)
+			newest = l->tasks[i].state_us;
+	return newest;
+}
+
 static enum converge_verdict judge(struct converge *c, const struct converge_look *l)
 {
 	const struct docker_service *s = l->service;
 	c->failed = (struct converge_task){0};
 	c->cause = CONVERGE_FINE;
+	if (c->found && !c->found_us)
+		c->found_us = newest_us(l);
 	if (!s)
 		return fail(c, CONVERGE_GONE, "the service is gone: somebody else removed it");
 	struct tally y = tally_tasks(c, l);
@@ -485,7 +517,7 @@ static enum converge_verdict judge(struct converge *c, const struct converge_loo
 	bool enough = y.job ? y.completed >= y.wanted : y.running + y.completed == y.wanted;
 	c->completed = y.completed > 0 && y.running == 0;
 	if (enough && s->update.state != DOCKER_UPDATE_UPDATING && (!is_global(s) || y.wanted > 0))
-		return judge_hold(c, l, y.job);
+		return judge_hold(c, l, &y);
 	c->good_since_ms = 0;
 	return judge_missing_tasks(c, l, &y);
 }

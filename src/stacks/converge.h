@@ -52,6 +52,9 @@ struct converge {
 	/* With gate. started: containers that were started are enough, healthy or not yet.
 	 * optional: its failure is no reason not to go on. */
 	bool started, optional;
+	/* It was not written by whoever watches: what failed before the first look is nobody's
+	 * failure now. */
+	bool found;
 	uint64_t stall_ms, hold_ms;
 
 	enum converge_verdict verdict;
@@ -63,6 +66,8 @@ struct converge {
 	/* private */
 	uint64_t good_since_ms, good_until_ms, progress_ms, orphan_since_ms, unschedulable_since_ms,
 		stopped_since_ms, best;
+	uint64_t who;        /* of the tasks that run */
+	int64_t found_us;    /* the newest that was seen in the first look, by the Engine's clock */
 	enum docker_update_state update;
 	struct converge_task last; /* the newest failure that was seen */
 };
@@ -74,7 +79,7 @@ struct converge_look {
 	size_t n_tasks;
 	const struct docker_node *nodes;
 	size_t n_nodes;
-	uint64_t now_ms;
+	uint64_t now_ms; /* of a clock that may stand still while the Engine does not answer; never 0 */
 };
 /* By service, slot and node: the tasks of one slot are neighbours. */
 void converge_sort(struct docker_task *tasks, size_t n);

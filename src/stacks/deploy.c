@@ -263,12 +263,13 @@ static void on_looked(struct stack_run *sr, const struct status *st)
 		flow_step_done(sr->run->flow, st);
 }
 
-/* The last look of `prune` was at what leaves, and a daemon that takes over has seen nothing. */
+/* Where `prune` had to look at what leaves, and where another daemon has seen them converge, they are
+ * looked at once more. */
 static enum flow_next activate(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
 	size_t n;
-	if (sr->forward.phase != ROLLOUT_LOOK)
+	if (!sr->forward.judged_all)
 		return run_phase(f, ROLLOUT_LOOK, on_looked);
 	struct db_service *seen = rollout_services(&sr->forward, sr->run->arena, &n);
 	struct stack_op *op = stack_op_begin(sr, NULL);

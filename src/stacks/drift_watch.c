@@ -8,7 +8,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "loop/loop.h"
-#include "stacks/judge.h"
+#include "stacks/picture.h"
 #include "stacks/planner.h"
 
 #define CHECKS_AT_ONCE 4

@@ -1,146 +1,12 @@
 #include "stacks/judge.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include "base/arena.h"
-#include "base/mem.h"
 #include "stacks/converge.h"
 #include "stacks/drift_watch.h"
+#include "stacks/picture.h"
 
 #define BY_HAND "changed by hand"
-
-/* ---- picture ---- */
-
-struct picture *picture_create(void)
-{
-	struct picture *p = mem_new(struct picture);
-	p->arena = arena_create();
-	return p;
-}
-
-void picture_destroy(struct picture *p)
-{
-	if (!p)
-		return;
-	arena_destroy(p->arena);
-	free(p);
-}
-
-void picture_reset(struct picture *p)
-{
-	arena_reset(p->arena);
-	p->n_services = p->n_tasks = p->n_nodes = 0;
-}
-
-static void free_json(void *j)
-{
-	json_decref(j);
-}
-
-static const json_t *hold_json(struct arena *a, const json_t *j)
-{
-	json_t *held = json_incref((json_t *)(uintptr_t)j);
-	if (held)
-		arena_on_free(a, free_json, held);
-	return held;
-}
-
-static int compare_names(const void *left, const void *right)
-{
-	const struct docker_service *a = left, *b = right;
-	return strcmp(a->name, b->name);
-}
-
-void picture_set_services(struct picture *p, const struct docker_service *s, size_t n)
-{
-	struct arena *a = p->arena;
-	p->services = arena_array(a, struct docker_service, n + 1);
-	for (size_t i = 0; i < n; i++) {
-		struct docker_service *c = &p->services[i];
-		*c = s[i];
-		c->id = arena_strdup(a, s[i].id);
-		c->name = arena_strdup(a, s[i].name);
-		c->image = arena_strdup(a, s[i].image);
-		c->update.message = arena_strdup(a, s[i].update.message);
-		c->spec = hold_json(a, s[i].spec);
-		c->previous_spec = hold_json(a, s[i].previous_spec);
-		c->labels = (struct docker_pairs){0};
-	}
-	p->n_services = n;
-	if (n > 0)
-		qsort(p->services, n, sizeof(*p->services), compare_names);
-}
-
-void picture_set_tasks(struct picture *p, const struct docker_task *t, size_t n)
-{
-	struct arena *a = p->arena;
-	p->tasks = arena_array(a, struct docker_task, n + 1);
-	for (size_t i = 0; i < n; i++) {
-		struct docker_task *c = &p->tasks[i];
-		*c = t[i];
-		c->id = arena_strdup(a, t[i].id);
-		c->service_id = arena_strdup(a, t[i].service_id);
-		c->node_id = arena_strdup(a, t[i].node_id);
-		c->container_id = arena_strdup(a, t[i].container_id);
-		c->message = arena_strdup(a, t[i].message);
-		c->err = arena_strdup(a, t[i].err);
-		c->image = arena_strdup(a, t[i].image);
-		c->spec = NULL;
-	}
-	p->n_tasks = n;
-	converge_sort(p->tasks, n);
-}
-
-static struct docker_pairs copy_pairs(struct arena *a, const struct docker_pairs *p)
-{
-	struct docker_pair *at = arena_array(a, struct docker_pair, p->len + 1);
-	for (size_t i = 0; i < p->len; i++)
-		at[i] = (struct docker_pair){
-			arena_strdup(a, p->at[i].key), arena_strdup(a, p->at[i].value)};
-	return (struct docker_pairs){at, p->len};
-}
-
-void picture_set_nodes(struct picture *p, const struct docker_node *m, size_t n)
-{
-	struct arena *a = p->arena;
-	p->nodes = arena_array(a, struct docker_node, n + 1);
-	for (size_t i = 0; i < n; i++) {
-		struct docker_node *c = &p->nodes[i];
-		*c = m[i];
-		c->id = arena_strdup(a, m[i].id);
-		c->hostname = arena_strdup(a, m[i].hostname);
-		c->addr = arena_strdup(a, m[i].addr);
-		c->engine_version = arena_strdup(a, m[i].engine_version);
-		c->os = arena_strdup(a, m[i].os);
-		c->arch = arena_strdup(a, m[i].arch);
-		c->state_message = arena_strdup(a, m[i].state_message);
-		c->labels = copy_pairs(a, &m[i].labels);
-		c->engine_labels = copy_pairs(a, &m[i].engine_labels);
-		c->plugins = copy_pairs(a, &m[i].plugins);
-		c->generic = copy_pairs(a, &m[i].generic);
-	}
-	p->n_nodes = n;
-}
-
-/* ---- one service ---- */
-
-const struct docker_service *picture_service(const struct picture *p, const char *name)
-{
-	const struct docker_service key = {.name = name};
-	return p->n_services ? bsearch(&key, p->services, p->n_services, sizeof(key), compare_names)
-			     : NULL;
-}
-
-struct converge_look picture_look(const struct picture *p, const char *name)
-{
-	struct converge_look l = {.service = picture_service(p, name),
-		.nodes = p->nodes,
-		.n_nodes = p->n_nodes,
-		.now_ms = 1};
-	if (l.service)
-		l.tasks = converge_tasks(p->tasks, p->n_tasks, l.service->id, &l.n_tasks);
-	return l;
-}
 
 /* Some of the tasks run: people can still use it. */
 static enum service_state state_of(const struct converge *c)
@@ -269,7 +135,7 @@ void judge_stack(struct arena *a, const struct picture *p, const struct db_stack
 			j.services[i].message = s->services[i].message;
 		j.differs |= !same(&j.services[i], &s->services[i]);
 	}
-	j.moving |= s->at_work;
+	j.moving &= !s->at_work; /* whoever is at work tells of it */
 	if (s->at_work && s->status == STACK_REMOVING) /* what is gone now is meant to be gone */
 		j.differs = false;
 	j.differs |= !s->at_work && (j.status != s->status || strcmp(j.message, s->status_message) != 0);

@@ -8,50 +8,46 @@
 #include "loop/loop.h"
 #include "stacks/drift_watch.h"
 #include "stacks/judge.h"
-#include "stacks/release.h"
+#include "stacks/lookout.h"
 
 #define EVENT_MS  100
-#define MOVING_MS 1000
 #define PROMPT_MS 1000 /* at least, between looks that events bring about */
-#define NODES_MS  1400 /* nodes are looked at so often at most, and after events of theirs */
-#define STEADY_MS 1500
+#define STEADY_MS 1700
+#define MOVING_MS 1000
+#define EARLY_MS  900 /* so much earlier a look for others will do */
 #define EMPTY_MS  10000
 #define DOWN_MS   1000
 #define PAGE      200
 /* How long after a change something is expected to go on moving. */
 #define MOVING_FOR_MS 10000
 
+#define LISTS                                                                                      \
+	(LOOKOUT_LIST(PICTURE_SERVICES) | LOOKOUT_LIST(PICTURE_TASKS) | LOOKOUT_LIST(PICTURE_NODES))
+
 struct observer {
 	struct loop *loop;
-	struct docker *docker;
 	struct db *db;
 	struct observer_options options;
-	struct timer next;
-	struct docker_events *events;
+	struct lookout_watcher watcher;
 	struct drift_watch *drift;
 
-	/* The picture. Read into `reading`, then swapped with `picture`: readers never see half of
-	 * one. */
-	struct picture *picture, *reading;
-	unsigned waiting; /* answers still to come of the present pass */
+	bool passing;     /* judging, page by page */
 	unsigned writing; /* db writes under way */
 	struct status st;
-	bool engine_up, engine_known, nudged, moving, stopped, nodes_changed;
-	/* loop time: of the next look, the last one at the nodes, the last one for an event, the
-	 * last change */
-	uint64_t next_ms, nodes_ms, prompt_ms, changed_ms;
+	bool engine_up, engine_known, stopped, moving;
+	bool nudged, doubtful; /* during a pass: look again soon; judge again what is seen */
+	uint64_t next_ms, prompt_ms; /* loop time: of the look that is wished, of the last one for an event */
+	uint64_t changed_ms; /* when the last change was seen */
 	size_t n_stacks;
 	char after[UUID_LEN + 1];
-	struct defer leave;
+	struct defer leave, again;
 	void (*on_stopped)(void *data);
 	void *stopped_data;
 };
 
-static void look_now(struct observer *ob);
-
 static void check_stopped(struct observer *ob)
 {
-	if (ob->stopped && ob->waiting == 0 && ob->writing == 0 && !drift_watch_is_busy(ob->drift))
+	if (ob->stopped && !ob->passing && ob->writing == 0 && !drift_watch_is_busy(ob->drift))
 		defer_post(&ob->leave);
 }
 
@@ -64,10 +60,10 @@ static void on_leave(struct defer *d)
 		done(ob->stopped_data);
 }
 
-static void look_in(struct observer *ob, uint64_t ms)
+static void look_in(struct observer *ob, uint64_t from, uint64_t ms)
 {
 	ob->next_ms = loop_now_ms(ob->loop) + ms;
-	timer_set(&ob->next, ms);
+	lookout_wish(&ob->watcher, LISTS, from, ms);
 }
 
 /* ---- the end of a pass ---- */
@@ -85,14 +81,18 @@ static void engine_is(struct observer *ob, bool up, const struct status *why)
 static void pass_over(struct observer *ob)
 {
 	bool moving = ob->moving && loop_now_ms(ob->loop) - ob->changed_ms < MOVING_FOR_MS;
-	uint64_t ms = ob->n_stacks == 0 ? EMPTY_MS : moving ? MOVING_MS : STEADY_MS;
-	if (!status_is_ok(&ob->st))
-		ms = DOWN_MS;
-	if (ob->nudged)
-		ms = EVENT_MS * 2;
-	ob->nudged = false;
-	if (!ob->stopped)
-		look_in(ob, ms);
+	uint64_t ms = !status_is_ok(&ob->st) ? DOWN_MS
+		      : ob->n_stacks == 0    ? EMPTY_MS
+		      : moving               ? MOVING_MS
+					     : STEADY_MS;
+	bool nudged = ob->nudged, doubtful = ob->doubtful;
+	ob->passing = ob->nudged = ob->doubtful = false;
+	if (!ob->stopped && nudged)
+		look_in(ob, EVENT_MS * 2, EVENT_MS * 2);
+	else if (!ob->stopped && !lookout_is_wished(&ob->watcher)) /* judged again: it is */
+		look_in(ob, ms > EARLY_MS ? ms - EARLY_MS : 0, ms);
+	if (!ob->stopped && doubtful)
+		defer_post(&ob->again);
 	check_stopped(ob);
 }
 
@@ -111,7 +111,6 @@ static void on_watched(
 {
 	struct observer *ob = data;
 	struct arena *a = arena_create();
-	ob->waiting--;
 	if (!status_is_ok(st))
 		ob->st = *st;
 	if (!status_is_ok(st) || ob->stopped)
@@ -120,9 +119,9 @@ static void on_watched(
 		struct judged_stack j;
 		const struct drift_seen *drift;
 		bool known = drift_watch_ask(ob->drift, &stacks[i], &drift);
-		judge_stack(a, ob->picture, &stacks[i], known, drift, &j);
-		ob->moving |= j.moving;
+		judge_stack(a, lookout_picture(ob->options.lookout), &stacks[i], known, drift, &j);
 		ob->n_stacks++;
+		ob->moving |= j.moving;
 		if (!j.differs)
 			continue;
 		ob->changed_ms = loop_now_ms(ob->loop);
@@ -132,7 +131,6 @@ static void on_watched(
 	}
 	if (more) {
 		memcpy(ob->after, stacks[n - 1].id.text, sizeof(ob->after));
-		ob->waiting++;
 		ob->db->stacks->watched(ob->db, ob->after, PAGE, on_watched, ob);
 	} else {
 		pass_over(ob);
@@ -140,115 +138,79 @@ static void on_watched(
 	arena_destroy(a);
 }
 
-/* ---- looking ---- */
-
-static void look_part(struct observer *ob, const struct status *st)
+static void pass(struct observer *ob)
 {
-	if (!status_is_ok(st))
-		ob->st = *st;
-	if (--ob->waiting > 0)
-		return;
-	engine_is(ob, status_is_ok(&ob->st), &ob->st);
-	if (!status_is_ok(&ob->st) || ob->stopped) {
-		pass_over(ob);
-		return;
-	}
-	struct picture *old = ob->picture;
-	ob->picture = ob->reading;
-	ob->reading = old;
+	ob->passing = true;
+	ob->st = status_ok();
 	ob->n_stacks = 0;
 	ob->moving = false;
-	drift_watch_begin(ob->drift, ob->picture);
-	ob->waiting++;
+	drift_watch_begin(ob->drift, lookout_picture(ob->options.lookout));
 	ob->db->stacks->watched(ob->db, "", PAGE, on_watched, ob);
 }
 
-static void on_services(
-	void *data, const struct status *st, const struct docker_service *s, size_t n)
-{
-	struct observer *ob = data;
-	picture_set_services(ob->reading, s, n);
-	look_part(ob, st);
-}
+/* ---- looking ---- */
 
-static void on_tasks(void *data, const struct status *st, const struct docker_task *t, size_t n)
+static void on_look(struct lookout_watcher *w, const struct status *st,
+	const struct lookout_times *times)
 {
-	struct observer *ob = data;
-	picture_set_tasks(ob->reading, t, n);
-	look_part(ob, st);
-}
-
-static void on_nodes(void *data, const struct status *st, const struct docker_node *m, size_t n)
-{
-	struct observer *ob = data;
-	picture_set_nodes(ob->reading, m, n);
-	look_part(ob, st);
-}
-
-static void look_now(struct observer *ob)
-{
-	static const char *const stacked[] = {LABEL_NAMESPACE, NULL};
-	const struct docker_filter services = {.labels = stacked};
-	const struct docker_task_filter tasks = {.labels = stacked};
-	uint64_t now = loop_now_ms(ob->loop);
-	bool nodes = ob->nodes_changed || !ob->nodes_ms || now - ob->nodes_ms >= NODES_MS;
-	picture_reset(ob->reading);
-	ob->st = status_ok();
-	ob->waiting = nodes ? 3 : 2;
-	docker_service_list(ob->docker, &services, 0, on_services, ob);
-	docker_task_list(ob->docker, &tasks, 0, on_tasks, ob);
-	if (!nodes) {
-		picture_set_nodes(ob->reading, ob->picture->nodes, ob->picture->n_nodes);
+	struct observer *ob = container_of(w, struct observer, watcher);
+	(void)times;
+	engine_is(ob, status_is_ok(st), st);
+	if (ob->passing) { /* judging again what was seen before */
+		ob->nudged = true;
 		return;
 	}
-	ob->nodes_changed = false;
-	ob->nodes_ms = now;
-	docker_node_list(ob->docker, 0, on_nodes, ob);
+	ob->st = *st;
+	if (status_is_ok(st))
+		pass(ob);
+	else
+		pass_over(ob);
 }
 
-static void on_next(struct timer *t)
+/* What we found out ourselves: nothing new is to be seen. */
+static void judge_again(struct defer *d)
 {
-	look_now(container_of(t, struct observer, next));
+	struct observer *ob = container_of(d, struct observer, again);
+	if (ob->passing || !ob->engine_up)
+		ob->doubtful = ob->passing;
+	else if (!ob->stopped)
+		pass(ob);
 }
 
-static void look_promptly(struct observer *ob, uint64_t ms)
+/* Never later than it would have been: many events do not put the look off. */
+static void look_soon(struct observer *ob)
 {
-	look_in(ob, ms);
-	ob->prompt_ms = ob->next_ms;
-}
-
-/* Never later than it would have been: many events do not put the look off. 0: what we found out
- * ourselves, and not too often. */
-static void look_soon(struct observer *ob, uint64_t ms)
-{
+	uint64_t now = loop_now_ms(ob->loop), ms = EVENT_MS;
 	if (ob->stopped)
 		return;
-	ob->changed_ms = loop_now_ms(ob->loop);
-	if (ms > 0 && ob->prompt_ms && ob->changed_ms + ms < ob->prompt_ms + PROMPT_MS)
-		ms = ob->prompt_ms + PROMPT_MS - ob->changed_ms;
-	if (ob->waiting > 0)
+	ob->changed_ms = now;
+	if (ob->prompt_ms && now + ms < ob->prompt_ms + PROMPT_MS)
+		ms = ob->prompt_ms + PROMPT_MS - now;
+	if (!lookout_is_wished(&ob->watcher)) { /* a pass is under way */
 		ob->nudged = true;
-	else if (!timer_is_set(&ob->next) || ob->next_ms > ob->changed_ms + ms)
-		look_promptly(ob, ms);
+	} else if (ob->next_ms > now + ms) {
+		look_in(ob, ms, ms);
+		ob->prompt_ms = ob->next_ms;
+	}
 }
 
-static void on_event(void *data, const struct docker_event *e)
+static void on_event(struct lookout_watcher *w, const struct docker_event *e)
 {
-	struct observer *ob = data;
+	struct observer *ob = container_of(w, struct observer, watcher);
 	if (e->type == DOCKER_EVENT_LOST)
 		engine_is(ob, false, e->why);
 	if (e->type == DOCKER_EVENT_NETWORK || e->type == DOCKER_EVENT_SECRET ||
 		e->type == DOCKER_EVENT_CONFIG)
 		drift_watch_doubt(ob->drift, e->name);
-	ob->nodes_changed |= e->type == DOCKER_EVENT_NODE || e->type == DOCKER_EVENT_RESET;
 	if (strncmp(e->action, "exec_", 5) != 0) /* every health check is one */
-		look_soon(ob, EVENT_MS);
+		look_soon(ob);
 }
 
 static void on_drift_known(void *data)
 {
 	struct observer *ob = data;
-	look_soon(ob, 0);
+	if (!ob->stopped)
+		defer_post(&ob->again);
 	check_stopped(ob);
 }
 
@@ -258,21 +220,20 @@ struct observer *observer_create(const struct observer_options *o)
 {
 	struct observer *ob = mem_new(struct observer);
 	ob->loop = o->loop;
-	ob->docker = o->docker;
 	ob->db = o->db;
 	ob->options = *o;
-	ob->picture = picture_create();
-	ob->reading = picture_create();
+	ob->watcher.on_look = on_look;
+	ob->watcher.on_event = on_event;
 	ob->drift = drift_watch_create(o->loop, o->docker, o->db, on_drift_known, ob);
-	timer_init(&ob->next, o->loop, on_next);
 	defer_init(&ob->leave, o->loop, on_leave);
+	defer_init(&ob->again, o->loop, judge_again);
 	return ob;
 }
 
 void observer_start(struct observer *ob)
 {
-	ob->events = docker_events_start(ob->docker, on_event, ob);
-	look_in(ob, 0);
+	lookout_join(ob->options.lookout, &ob->watcher);
+	look_in(ob, 0, 0);
 }
 
 void observer_stop(struct observer *ob, void (*done)(void *data), void *data)
@@ -280,11 +241,8 @@ void observer_stop(struct observer *ob, void (*done)(void *data), void *data)
 	ob->stopped = true;
 	ob->on_stopped = done;
 	ob->stopped_data = data;
-	timer_stop(&ob->next);
+	lookout_leave(&ob->watcher);
 	drift_watch_stop(ob->drift);
-	if (ob->events)
-		docker_events_stop(ob->docker, ob->events);
-	ob->events = NULL;
 	check_stopped(ob);
 }
 
@@ -292,20 +250,19 @@ void observer_destroy(struct observer *ob)
 {
 	if (!ob)
 		return;
-	timer_stop(&ob->next);
+	lookout_leave(&ob->watcher);
 	defer_cancel(&ob->leave);
+	defer_cancel(&ob->again);
 	drift_watch_destroy(ob->drift);
-	picture_destroy(ob->picture);
-	picture_destroy(ob->reading);
 	free(ob);
 }
 
 void observer_nudge(struct observer *ob)
 {
-	look_soon(ob, EVENT_MS);
+	look_soon(ob);
 }
 
 const struct picture *observer_picture(const struct observer *ob)
 {
-	return ob->picture;
+	return lookout_picture(ob->options.lookout);
 }

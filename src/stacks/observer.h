@@ -3,9 +3,9 @@
  * its own clock), it looks at everything that carries a Skep label and writes what differs; so a
  * missed event costs a moment, never the truth.
  *
- * It looks 100 ms after an Engine event or a nudge (of many, once a second), every second while
- * something moves (for 10 s after the last change that it saw: what hangs is not looked at faster),
- * every 1.5 s otherwise (tasks on other nodes make no events here), every 10 s when no stack is
+ * It wants a look (lookout.h) 100 ms after an Engine event or a nudge (of many, once a second), every
+ * second while something moves that no job works on (for 10 s after the last change: what hangs is
+ * not looked at faster), every 1.7 s otherwise (tasks on other nodes make no events here), every 10 s when no stack is
  * deployed.
  *
  * Drift (somebody changed by hand what a release says) is the status `drifted`, and an event
@@ -14,13 +14,15 @@
 #include "db/stacks.h"
 #include "docker/docker.h"
 
+struct lookout;
 struct loop;
 struct observer;
 struct picture;
 
 struct observer_options {
 	struct loop *loop;
-	struct docker *docker;
+	struct lookout *lookout;
+	struct docker *docker; /* for what drift is asked about */
 	struct db *db;
 	/* The Engine answers (again) / does not, and why. May be NULL. */
 	void (*on_engine)(void *data, bool up, const struct status *why);
@@ -35,5 +37,5 @@ void observer_destroy(struct observer *ob);
 /* Something changed in the database (a stack came, went, was activated): look soon. */
 void observer_nudge(struct observer *ob);
 
-/* What was seen last (stacks/judge.h); valid until the loop's next turn. */
+/* What was seen last (stacks/picture.h); valid until the loop's next turn. */
 const struct picture *observer_picture(const struct observer *ob);

@@ -121,8 +121,6 @@ static void phase_done(struct rollout *ro)
 		ro->tries = 0;
 	ro->sr->trouble = status_ok();
 	ro->phases &= ~(unsigned)ro->phase;
-	if (ro->phase == ROLLOUT_CONVERGE)
-		ro->stale = true;
 	next_phase(ro);
 }
 
@@ -180,6 +178,7 @@ void rollout_part(struct rollout *ro, const struct status *st)
 void rollout_init(struct rollout *ro, struct stack_run *sr)
 {
 	*ro = (struct rollout){.sr = sr, .mode = ROLLOUT_RELEASE, .stopped = true};
+	map_init(&ro->written);
 	rollout_watch_init(ro);
 	timer_init(&ro->again, sr->run->loop, on_again);
 }
@@ -188,6 +187,37 @@ void rollout_finish(struct rollout *ro)
 {
 	rollout_stop(ro);
 	rollout_watch_finish(ro);
+	map_finish(&ro->written);
+}
+
+static void *wrote(enum rollout_wrote w)
+{
+	static const enum rollout_wrote values[] = {
+		[ROLLOUT_WROTE_BEFORE] = ROLLOUT_WROTE_BEFORE,
+		[ROLLOUT_WROTE_NOW] = ROLLOUT_WROTE_NOW,
+	};
+	return (void *)(uintptr_t)&values[w];
+}
+
+void rollout_remember(struct rollout *ro, const char *name, enum rollout_wrote w)
+{
+	if (rollout_wrote(ro, name) != ROLLOUT_WROTE_NOW)
+		map_puts(&ro->written, name, wrote(w));
+}
+
+enum rollout_wrote rollout_wrote(const struct rollout *ro, const char *name)
+{
+	const enum rollout_wrote *w = map_gets(&ro->written, name);
+	return w ? *w : ROLLOUT_WROTE_NOT;
+}
+
+/* A rollout that is run again begins anew. */
+static void forget_now(struct rollout *ro)
+{
+	struct str key;
+	void *value;
+	for (size_t it = 0; map_next(&ro->written, &it, &key, &value);)
+		map_put(&ro->written, key, wrote(ROLLOUT_WROTE_BEFORE));
 }
 
 void rollout_run(struct rollout *ro, unsigned phases,
@@ -199,6 +229,8 @@ void rollout_run(struct rollout *ro, unsigned phases,
 	ro->waiting = ro->tries = 0;
 	ro->st = ro->first = status_ok();
 	ro->phase = ro->tried = 0;
+	if (phases & ROLLOUT_SERVICES)
+		forget_now(ro);
 	ro->busy = ro->told = false;
 	ro->busy_rounds = 0;
 	ro->sr->trouble = status_ok();
@@ -209,7 +241,7 @@ void rollout_stop(struct rollout *ro)
 {
 	ro->stopped = true;
 	timer_stop(&ro->again);
-	timer_stop(&ro->poll);
+	rollout_watch_stop(ro);
 	story_stop(ro);
 }
 
@@ -241,7 +273,8 @@ void rollout_give_up(struct rollout *ro, const char *key, const char *why)
 
 const char *rollout_failed_dependency(const struct rollout *ro, const char *key)
 {
-	const struct release_service *s = release_service_find(ro->target, key);
+	const struct release_service *s =
+		ro->n_given_up ? release_service_find(ro->target, key) : NULL;
 	for (size_t i = 0; s && i < s->n_depends; i++)
 		if (!s->depends[i].optional && rollout_given_up(ro, s->depends[i].service))
 			return s->depends[i].service;

@@ -10,14 +10,15 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include "base/map.h"
 #include "base/status.h"
 #include "base/str.h"
 #include "loop/loop.h"
 #include "stacks/converge.h"
+#include "stacks/lookout.h"
 #include "stacks/plan.h"
 
 struct arena;
-struct picture;
 struct release;
 struct stack_run;
 
@@ -63,9 +64,9 @@ struct rollout {
 	struct timer again;
 	void (*next)(struct rollout *ro); /* when nothing is waited for any more */
 	void (*done)(struct stack_run *sr, const struct status *st);
-	/* Names of services that this job has written: they must hold, others need only be well. */
-	const char **written;
-	size_t n_written;
+	/* Services that this job has written (name → enum rollout_wrote): they must hold, others need
+	 * only be well. */
+	struct map written;
 	/* prune: services that were removed, whose tasks may still be there */
 	const char **leaving;
 	size_t n_leaving;
@@ -75,18 +76,25 @@ struct rollout {
 	bool busy; /* something that was to go is still in use */
 	unsigned busy_rounds;
 	/* watch: see rollout_watch.c */
+	struct lookout_watcher watcher;
 	struct converge *watched;
 	size_t n_watched;
-	unsigned looks, look_waiting;
-	bool look_at_all; /* tasks of earlier specs and of removed services too */
+	bool judged_all;  /* watched are all of the target's, as they were seen last */
+	unsigned lists;   /* that are looked at */
+	unsigned looks;   /* since the watching began */
+	unsigned missing, events; /* tasks that the last look missed, and what was heard since */
+	uint64_t watched_ms, answered_ms; /* see count_time */
 	void (*on_seen)(struct rollout *ro);
-	struct status look_st;
-	struct picture *seen, *seen_nodes;
-	struct timer poll;
 	struct story *story; /* being gathered; else NULL */
 	bool told;           /* the story of the failure */
 	struct rollout_given_up *given_up; /* see rollout_carries_on */
 	size_t n_given_up;
+};
+/* What map written holds. */
+enum rollout_wrote {
+	ROLLOUT_WROTE_NOT,
+	ROLLOUT_WROTE_BEFORE, /* before rollout_run, or another daemon has */
+	ROLLOUT_WROTE_NOW,
 };
 struct rollout_given_up {
 	const char *key, *why; /* why: what the Engine refused it with; or NULL */
@@ -124,9 +132,8 @@ struct plan_kept rollout_kept(const struct rollout *ro);
 void rollout_watch(
 	struct rollout *ro, struct converge *watched, size_t n, void (*next)(struct rollout *ro));
 void rollout_watch_all(struct rollout *ro);
-/* Looks at the services, and at all tasks, of the namespace and at the nodes (into seen,
- * seen_nodes); then on_seen. While no Engine answers it tries again; then, or when asked to, after
- * ms. */
+/* Looks at services, nodes and all tasks; then on_seen. While no Engine answers it tries again; then,
+ * or when asked to, after ms. */
 void rollout_look(struct rollout *ro, void (*on_seen)(struct rollout *ro));
 void rollout_look_again(struct rollout *ro, uint64_t ms);
 void rollout_look_once(struct rollout *ro);
@@ -134,7 +141,12 @@ void rollout_look_once(struct rollout *ro);
 void rollout_tell(struct rollout *ro, const char *key, enum service_state state, int running,
 	int wanted, const char *message);
 void rollout_watch_init(struct rollout *ro);
+void rollout_watch_stop(struct rollout *ro);
 void rollout_watch_finish(struct rollout *ro);
+/* What was seen last. */
+const struct picture *rollout_picture(const struct rollout *ro);
+enum rollout_wrote rollout_wrote(const struct rollout *ro, const char *name);
+void rollout_remember(struct rollout *ro, const char *name, enum rollout_wrote w);
 /* A service that fails holds back only those that depend on it; the others go on. */
 bool rollout_carries_on(const struct rollout *ro);
 /* The same write may yet go well when it is tried again. */

@@ -6,7 +6,6 @@
 #include <string.h>
 #include "base/arena.h"
 #include "base/json.h"
-#include "stacks/judge.h"
 #include "stacks/plan.h"
 #include "stacks/stack_run.h"
 
@@ -186,14 +185,6 @@ static void remove_the_rest(struct rollout *ro)
 	rollout_part(ro, &ok);
 }
 
-static bool is_leaving(const struct rollout *ro, const char *service_id)
-{
-	for (size_t i = 0; i < ro->n_leaving; i++)
-		if (strcmp(ro->leaving[i], service_id) == 0)
-			return true;
-	return false;
-}
-
 static bool node_is_down(const struct picture *p, const char *node_id)
 {
 	for (size_t i = 0; i < p->n_nodes; i++)
@@ -205,12 +196,15 @@ static bool node_is_down(const struct picture *p, const char *node_id)
 /* A node that is down cannot say that its tasks have ended; it will end them when it is back. */
 static void on_tasks_seen(struct rollout *ro)
 {
-	const struct picture *p = ro->seen;
+	const struct picture *p = rollout_picture(ro);
 	bool left = false;
-	for (size_t i = 0; i < p->n_tasks; i++) {
-		const struct docker_task *t = &p->tasks[i];
-		left |= is_leaving(ro, t->service_id) && !docker_task_state_ended(t->state) &&
-			!node_is_down(ro->seen_nodes, t->node_id);
+	for (size_t i = 0; i < ro->n_leaving; i++) {
+		size_t n;
+		const struct docker_task *t =
+			converge_tasks(p->tasks, p->n_tasks, ro->leaving[i], &n);
+		for (size_t k = 0; k < n; k++)
+			left |= !docker_task_state_ended(t[k].state) &&
+				!node_is_down(p, t[k].node_id);
 	}
 	if (left)
 		rollout_look_again(ro, LOOK_MS);

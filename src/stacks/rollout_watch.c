@@ -10,39 +10,39 @@
 #include "stacks/stack_run.h"
 #include "stacks/story.h"
 
-/* What moves is looked at often at first, and less often the longer it takes; what only has to stay
- * as it is, now and then, and when that is over. */
-#define LOOK_MS      200
-#define LOOK_MORE_MS 30  /* with each look */
-#define LOOK_MAX_MS  500 /* what crashes and is started again must be seen */
-#define LOOK_HOLD_MS 500
-#define LOOK_AWAY_MS 500
-#define NODES_EVERY  10 /* looks */
+/* What moves is looked at often at first, and less often the longer it takes; and when the Engine's
+ * events say that it may have got there. What happens on other nodes makes no events, and is looked
+ * at more often. What only has to stay as it is, now and then, and when that is over. */
+#define LOOK_MS       200
+#define LOOK_MAX_MS   1500
+#define LOOK_OTHER_MS 500 /* the same where there are other nodes, or no events */
+#define LOOK_EVENT_MS 150 /* a container's event comes before the Swarm knows of its task */
+#define LOOK_HOLD_MS  1700 /* or sooner: so that looks have the same distances */
+#define LOOK_AWAY_MS  500
 
-static void look_now(struct rollout *ro);
+#define LOOK_BASE (LOOKOUT_LIST(PICTURE_SERVICES) | LOOKOUT_LIST(PICTURE_NODES))
 
-/* ---- looking ---- */
+const struct picture *rollout_picture(const struct rollout *ro)
+{
+	return lookout_picture(ro->sr->stacks->lookout);
+}
+
+/* ---- telling ---- */
 
 void rollout_tell(struct rollout *ro, const char *key, enum service_state state, int running,
 	int wanted, const char *message)
 {
 	struct stack_run *sr = ro->sr;
 	struct arena *a = sr->run->arena;
-	struct service_told *told = NULL;
-	for (size_t i = 0; i < sr->n_told && !told; i++)
-		if (strcmp(sr->told[i].key, key) == 0)
-			told = &sr->told[i];
+	struct service_told *told = map_gets(&sr->told, key);
 	if (told && told->state == state && told->running == running && told->wanted == wanted &&
 		strcmp(told->message, message) == 0)
 		return;
 	if (!told) {
-		struct service_told *more = arena_array(a, struct service_told, sr->n_told + 1);
-		if (sr->n_told)
-			memcpy(more, sr->told, sr->n_told * sizeof(*more));
-		sr->told = more;
-		told = &more[sr->n_told++];
+		told = arena_new(a, struct service_told);
+		map_puts(&sr->told, key, told);
 	}
-	*told = (struct service_told){key, arena_strdup(a, message), state, running, wanted};
+	*told = (struct service_told){arena_strdup(a, message), state, running, wanted};
 	job_run_event(sr->run, &(struct db_event){.kind = "service.state",
 				       .service = key,
 				       .message = message,
@@ -51,6 +51,8 @@ void rollout_tell(struct rollout *ro, const char *key, enum service_state state,
 				       .wanted = wanted,
 				       .percent = -1});
 }
+
+/* ---- judging ---- */
 
 /* What was never written is not judged. */
 static bool is_given_up(struct rollout *ro, struct converge *c)
@@ -88,155 +90,216 @@ static void judge_failed(struct converge *c, const struct converge_look *look)
 		*c = now;
 }
 
-static void judge_all(struct rollout *ro)
+/* What one look says of all that are watched. */
+struct outcome {
+	bool waits, holds, fails;
+	uint64_t hold_ms; /* until the first one has held for long enough */
+	unsigned missing; /* tasks that do not run yet */
+};
+
+static void judge_one(struct rollout *ro, struct converge *c, struct outcome *o)
 {
-	bool waits = false, holds = false, fails = false;
-	uint64_t hold_ms = LOOK_HOLD_MS, wait_ms = LOOK_MS + LOOK_MORE_MS * ro->looks;
-	for (size_t i = 0; i < ro->n_watched; i++) {
-		struct converge *c = &ro->watched[i];
-		struct converge_look look = picture_look(ro->seen, c->name);
-		look.nodes = ro->seen_nodes->nodes;
-		look.n_nodes = ro->seen_nodes->n_nodes;
-		look.now_ms = loop_now_ms(ro->sr->run->loop);
-		if (c->verdict == CONVERGE_FAILED || is_given_up(ro, c)) {
-			judge_failed(c, &look);
-			fails |= !c->optional;
-			continue;
-		}
-		enum converge_verdict verdict = converge_judge(c, &look);
-		rollout_tell(ro, c->key, converge_state(c), c->running, c->wanted, c->message);
-		waits |= verdict == CONVERGE_WAIT;
-		holds |= verdict == CONVERGE_HOLD;
-		if (verdict == CONVERGE_HOLD && converge_hold_left(c, look.now_ms) < hold_ms)
-			hold_ms = converge_hold_left(c, look.now_ms);
-		fails |= verdict == CONVERGE_FAILED && !c->optional;
-		if (verdict == CONVERGE_FAILED && c->optional)
-			job_run_say(ro->sr->run, "warning: not waiting for service %s: %s", c->key,
-				c->message);
+	const struct picture *seen = rollout_picture(ro);
+	struct converge_look look = ro->lists & LOOKOUT_LIST(PICTURE_CURRENT)
+					    ? picture_look_current(seen, c->name)
+					    : picture_look(seen, c->name);
+	look.now_ms = ro->watched_ms;
+	if (c->verdict == CONVERGE_FAILED || is_given_up(ro, c)) {
+		judge_failed(c, &look);
+		o->fails |= !c->optional;
+		return;
 	}
-	if (ro->phase == ROLLOUT_LOOK)
-		ro->next(ro);
-	else if ((waits || holds) && (!fails || rollout_carries_on(ro)))
-		timer_set(&ro->poll, !waits                  ? hold_ms
-				     : wait_ms < LOOK_MAX_MS ? wait_ms
-							     : LOOK_MAX_MS);
-	else if (fails && ro->phase == ROLLOUT_SERVICES && rollout_carries_on(ro))
-		give_up_failed(ro);
-	else if (fails)
-		story_tell(ro);
-	else
-		ro->next(ro);
+	enum converge_verdict verdict = converge_judge(c, &look);
+	rollout_tell(ro, c->key, converge_state(c), c->running, c->wanted, c->message);
+	o->waits |= verdict == CONVERGE_WAIT;
+	o->holds |= verdict == CONVERGE_HOLD;
+	if (verdict == CONVERGE_WAIT)
+		o->missing += c->wanted > c->running ? (unsigned)(c->wanted - c->running) : 1;
+	if (verdict == CONVERGE_HOLD && converge_hold_left(c, look.now_ms) < o->hold_ms)
+		o->hold_ms = converge_hold_left(c, look.now_ms);
+	o->fails |= verdict == CONVERGE_FAILED && !c->optional;
+	if (verdict == CONVERGE_FAILED && c->optional)
+		job_run_say(ro->sr->run, "warning: not waiting for service %s: %s", c->key,
+			c->message);
 }
 
-static void look_part(struct rollout *ro, const struct status *st)
+/* Those that are missing may all have been told of while the look was under way. */
+static uint64_t next_look_ms(const struct rollout *ro, const struct outcome *o)
 {
-	if (!status_is_ok(st))
-		ro->look_st = *st;
-	if (--ro->look_waiting > 0)
-		return;
-	if (status_is_ok(&ro->look_st)) {
+	bool alone = rollout_picture(ro)->n_nodes == 1 && lookout_hears(ro->sr->stacks->lookout);
+	uint64_t max = alone ? LOOK_MAX_MS : LOOK_OTHER_MS, ms = LOOK_MS;
+	if (!o->waits)
+		return o->hold_ms / (o->hold_ms / LOOK_HOLD_MS + 1) + 1;
+	for (unsigned i = 1; i < ro->looks && ms < max; i++)
+		ms *= 2;
+	return ro->events >= o->missing ? LOOK_MS : ms < max ? ms : max;
+}
+
+static void look_in(struct rollout *ro, uint64_t ms)
+{
+	lookout_wish(&ro->watcher, ro->lists, 0, ms);
+}
+
+static void is_over(struct rollout *ro)
+{
+	ro->judged_all = ro->phase == ROLLOUT_CONVERGE || ro->phase == ROLLOUT_LOOK;
+	ro->next(ro);
+}
+
+static void judge_all(struct rollout *ro)
+{
+	struct outcome o = {.hold_ms = UINT64_MAX};
+	for (size_t i = 0; i < ro->n_watched; i++)
+		judge_one(ro, &ro->watched[i], &o);
+	if (ro->phase == ROLLOUT_LOOK) {
+		is_over(ro);
+	} else if ((o.waits || o.holds) && (!o.fails || rollout_carries_on(ro))) {
+		look_in(ro, next_look_ms(ro, &o));
+		ro->missing = o.missing;
+		ro->events = 0;
+	} else if (o.fails && ro->phase == ROLLOUT_SERVICES && rollout_carries_on(ro)) {
+		give_up_failed(ro);
+	} else if (o.fails) {
+		story_tell(ro);
+	} else {
+		is_over(ro);
+	}
+}
+
+/* ---- looking ---- */
+
+/* Time goes on only while nobody waits for the Engine's answer: one that takes long to answer is no
+ * service that gets nowhere, and none that has held. */
+static void count_time(struct rollout *ro, const struct lookout_times *times)
+{
+	if (times->begun_ms > ro->answered_ms)
+		ro->watched_ms += times->begun_ms - ro->answered_ms;
+	ro->answered_ms = times->ended_ms;
+}
+
+/* Somebody else has written one of them: which of its tasks are of its present spec, the Engine
+ * knows. */
+static bool needs_current(const struct rollout *ro)
+{
+	for (size_t i = 0; i < ro->n_watched; i++) {
+		const struct docker_service *s =
+			picture_service(rollout_picture(ro), ro->watched[i].name);
+		if (s && !picture_is_first_spec(s))
+			return !(ro->lists & LOOKOUT_LIST(PICTURE_CURRENT));
+	}
+	return false;
+}
+
+static void on_look(struct lookout_watcher *w, const struct status *st,
+	const struct lookout_times *times)
+{
+	struct rollout *ro = container_of(w, struct rollout, watcher);
+	count_time(ro, times);
+	if (status_is_ok(st)) {
 		ro->sr->trouble = status_ok();
-		ro->on_seen(ro);
-	} else if (ro->look_st.code == ST_UNAVAILABLE || ro->look_st.code == ST_DEADLINE_EXCEEDED) {
+		ro->looks++;
+		if (needs_current(ro)) {
+			ro->lists = LOOK_BASE | LOOKOUT_LIST(PICTURE_CURRENT);
+			look_in(ro, 0);
+		} else {
+			ro->on_seen(ro);
+		}
+	} else if (st->code == ST_UNAVAILABLE || st->code == ST_DEADLINE_EXCEEDED) {
 		for (size_t i = 0; i < ro->n_watched; i++)
 			converge_interrupted(&ro->watched[i]);
-		ro->sr->trouble = ro->look_st;
-		timer_set(&ro->poll, LOOK_AWAY_MS);
+		ro->sr->trouble = *st;
+		look_in(ro, LOOK_AWAY_MS);
 	} else {
-		ro->st = ro->look_st;
+		ro->st = *st;
 		rollout_phase_over(ro);
 	}
 }
 
-static void on_services(
-	void *data, const struct status *st, const struct docker_service *s, size_t n)
+static bool is_of_stack(const struct rollout *ro, const struct docker_event *e)
 {
-	struct stack_run *sr;
-	void *rollout;
-	if (!stack_op_end(data, &sr, &rollout))
-		return;
-	struct rollout *ro = rollout;
-	picture_set_services(ro->seen, s, n);
-	look_part(ro, st);
+	const char *name = e->type == DOCKER_EVENT_SERVICE
+				   ? e->name
+				   : docker_pair_get(&e->attributes, "com.docker.swarm.service.name");
+	size_t n = strlen(ro->sr->namespace_);
+	return name && strncmp(name, ro->sr->namespace_, n) == 0 && name[n] == '_';
 }
 
-static void on_tasks(void *data, const struct status *st, const struct docker_task *t, size_t n)
+/* As many as are missing have been started, have become healthy, or have ended: look whether that is
+ * all. The Engine's own updates move on by themselves. */
+static void on_event(struct lookout_watcher *w, const struct docker_event *e)
 {
-	struct stack_run *sr;
-	void *rollout;
-	if (!stack_op_end(data, &sr, &rollout))
+	struct rollout *ro = container_of(w, struct rollout, watcher);
+	bool moves = e->type == DOCKER_EVENT_CONTAINER &&
+		     (strcmp(e->action, "start") == 0 || strcmp(e->action, "die") == 0 ||
+			     strcmp(e->action, "health_status: healthy") == 0);
+	bool updates = e->type == DOCKER_EVENT_SERVICE &&
+		       docker_pair_get(&e->attributes, "updatestate.new");
+	if (!lookout_is_wished(w) || ro->looks == 0 || !(moves || updates) || !is_of_stack(ro, e))
 		return;
-	struct rollout *ro = rollout;
-	picture_set_tasks(ro->seen, t, n);
-	look_part(ro, st);
+	ro->events++;
+	if (ro->events == (ro->missing > 0 ? ro->missing : 1) || updates)
+		lookout_wish(w, ro->lists, LOOK_EVENT_MS, LOOK_EVENT_MS);
 }
 
-static void on_nodes(void *data, const struct status *st, const struct docker_node *m, size_t n)
+static void look_anew(struct rollout *ro, unsigned lists, uint64_t ms)
 {
-	struct stack_run *sr;
-	void *rollout;
-	if (!stack_op_end(data, &sr, &rollout))
-		return;
-	struct rollout *ro = rollout;
-	if (status_is_ok(st)) {
-		picture_reset(ro->seen_nodes);
-		picture_set_nodes(ro->seen_nodes, m, n);
-	}
-	look_part(ro, st);
-}
-
-static void look_now(struct rollout *ro)
-{
-	struct stack_run *sr = ro->sr;
-	const char *labels[] = {NULL, NULL};
-	picture_reset(ro->seen);
-	labels[0] = arena_fmt(ro->seen->arena, "%s=%s", LABEL_NAMESPACE, sr->namespace_);
-	const struct docker_filter services = {.labels = labels};
-	const struct docker_task_filter tasks = {.labels = labels, .up_to_date = !ro->look_at_all};
-	ro->look_st = status_ok();
-	ro->look_waiting = 2;
-	struct stack_op *op = stack_op_begin(sr, ro);
-	op->docker = docker_service_list(sr->docker, &services, 0, on_services, op);
-	op = stack_op_begin(sr, ro);
-	op->docker = docker_task_list(sr->docker, &tasks, 0, on_tasks, op);
-	if (ro->looks++ % NODES_EVERY == 0) {
-		ro->look_waiting++;
-		op = stack_op_begin(sr, ro);
-		op->docker = docker_node_list(sr->docker, 0, on_nodes, op);
-	}
+	ro->looks = ro->missing = ro->events = 0;
+	ro->lists = LOOK_BASE | lists;
+	ro->answered_ms = loop_now_ms(ro->sr->run->loop);
+	ro->watched_ms = 1;
+	lookout_wish_anew(&ro->watcher, ro->lists, ms);
 }
 
 void rollout_look(struct rollout *ro, void (*on_seen)(struct rollout *ro))
 {
 	ro->n_watched = 0;
-	ro->looks = 0;
-	ro->look_at_all = true;
+	ro->judged_all = false;
 	ro->on_seen = on_seen;
-	look_now(ro);
+	look_anew(ro, LOOKOUT_LIST(PICTURE_TASKS), 0);
 }
 
 void rollout_look_again(struct rollout *ro, uint64_t ms)
 {
-	timer_set(&ro->poll, ms);
-}
-
-static void on_poll(struct timer *t)
-{
-	look_now(container_of(t, struct rollout, poll));
+	look_in(ro, ms);
 }
 
 void rollout_watch_init(struct rollout *ro)
 {
-	ro->seen = picture_create();
-	ro->seen_nodes = picture_create();
-	timer_init(&ro->poll, ro->sr->run->loop, on_poll);
+	ro->watcher.on_look = on_look;
+	ro->watcher.on_event = on_event;
+	lookout_join(ro->sr->stacks->lookout, &ro->watcher);
+}
+
+void rollout_watch_stop(struct rollout *ro)
+{
+	lookout_withdraw(&ro->watcher);
 }
 
 void rollout_watch_finish(struct rollout *ro)
 {
-	timer_stop(&ro->poll);
-	picture_destroy(ro->seen);
-	picture_destroy(ro->seen_nodes);
+	lookout_leave(&ro->watcher);
+}
+
+/* No look shows at once what was just written. */
+static bool anything_was_written(const struct rollout *ro)
+{
+	for (size_t i = 0; i < ro->n_watched; i++)
+		if (rollout_wrote(ro, ro->watched[i].name) == ROLLOUT_WROTE_NOW)
+			return true;
+	return false;
+}
+
+/* All their tasks are of their present spec: as far as we know, and needs_current sees more. */
+static bool all_are_new(const struct rollout *ro)
+{
+	for (size_t i = 0; i < ro->n_watched; i++) {
+		const char *name = ro->watched[i].name;
+		const struct world_service *was = world_service_find(&ro->sr->world, name);
+		if (was && (was->previous_spec || was->update != DOCKER_UPDATE_NONE ||
+				   rollout_wrote(ro, name) == ROLLOUT_WROTE_NOW))
+			return false;
+	}
+	return true;
 }
 
 void rollout_watch(
@@ -246,17 +309,19 @@ void rollout_watch(
 	for (size_t i = 0; i < n; i++) {
 		watched[i].stall_ms = ro->sr->stall_ms;
 		watched[i].hold_ms = settings->hold_ms;
+		watched[i].found = !watched[i].once &&
+				   rollout_wrote(ro, watched[i].name) != ROLLOUT_WROTE_NOW;
 	}
 	ro->watched = watched;
 	ro->n_watched = n;
 	ro->next = next;
-	ro->looks = 0;
-	ro->look_at_all = false;
+	ro->judged_all = false;
 	ro->on_seen = judge_all;
 	if (n == 0)
-		next(ro);
+		is_over(ro);
 	else
-		look_now(ro);
+		look_anew(ro, all_are_new(ro) ? LOOKOUT_LIST(PICTURE_TASKS) : LOOKOUT_LIST(PICTURE_CURRENT),
+			anything_was_written(ro) ? LOOK_MS : 0);
 }
 
 static bool someone_awaits_end(const struct release *r, const char *key)
@@ -274,10 +339,8 @@ static bool someone_awaits_end(const struct release *r, const char *key)
 static bool is_unchanged(const struct rollout *ro, const char *name)
 {
 	const struct world_service *seen = world_service_find(&ro->sr->world, name);
-	for (size_t i = 0; i < ro->n_written; i++)
-		if (strcmp(ro->written[i], name) == 0)
-			return false;
-	return seen && strcmp(seen->label_job, ro->sr->run->job->id.text) != 0;
+	return seen && rollout_wrote(ro, name) == ROLLOUT_WROTE_NOT &&
+	       strcmp(seen->label_job, ro->sr->run->job->id.text) != 0;
 }
 
 static void watch_all(struct rollout *ro, bool once)
@@ -359,7 +422,7 @@ struct db_service *rollout_services(struct rollout *ro, struct arena *a, size_t 
 	for (size_t i = 0; i < ro->n_watched; i++) {
 		const struct converge *c = &ro->watched[i];
 		const struct release_service *s = release_service_find(ro->target, c->key);
-		const struct docker_service *seen = picture_service(ro->seen, c->name);
+		const struct docker_service *seen = picture_service(rollout_picture(ro), c->name);
 		if (s && seen)
 			out[(*ret_n)++] = service_of(a, s, seen, c);
 	}

@@ -284,15 +284,6 @@ static void on_replaced(void *data, const struct status *st)
 	rollout_part(m->ro, status_is_ok(st) ? &again : st);
 }
 
-static void remember_written(struct rollout *ro, const char *name)
-{
-	const char **more = arena_array(ro->sr->run->arena, const char *, ro->n_written + 1);
-	if (ro->n_written)
-		memcpy(more, ro->written, ro->n_written * sizeof(*more));
-	more[ro->n_written++] = name;
-	ro->written = more;
-}
-
 /* Services that only their spec before, or the stored one, can be written to. */
 static const char *wrong_service(
 	struct rollout *ro, const struct release_service *s, const struct world_service *seen)
@@ -363,7 +354,7 @@ static void write_service(struct rollout *ro, const struct release_service *s)
 		return;
 	}
 	if (body || by_us)
-		remember_written(ro, s->object.name);
+		rollout_remember(ro, s->object.name, body ? ROLLOUT_WROTE_NOW : ROLLOUT_WROTE_BEFORE);
 	if (body)
 		write_body(ro, s, seen, &p, body);
 	else

@@ -27,6 +27,7 @@ void stack_run_begin(struct job_run *run)
 	sr->stall_ms = stacks->stall_ms;
 	sr->deployment_id = run->job->deployment_id.text;
 	list_init(&sr->ops);
+	map_init(&sr->told);
 	timer_init(&sr->retry, run->loop, on_retry);
 	world_init(&sr->world, stacks->docker);
 	rollout_init(&sr->forward, sr);
@@ -78,6 +79,7 @@ void stack_run_end(struct job_run *run)
 	rollout_finish(&sr->forward);
 	rollout_finish(&sr->back);
 	world_finish(&sr->world);
+	map_finish(&sr->told);
 }
 
 /* ---- operations ---- */

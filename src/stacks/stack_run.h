@@ -40,11 +40,10 @@ struct stack_run {
 	bool went_back_again;      /* the way back is tried twice */
 	bool unrestored;           /* stack_restore has begun and has not succeeded */
 	struct status restore_st;  /* why not */
-	struct service_told *told; /* what watchers know of each service: see rollout_tell */
-	size_t n_told;
+	struct map told; /* key → struct service_told: what watchers know; see rollout_tell */
 };
 struct service_told {
-	const char *key, *message;
+	const char *message;
 	enum service_state state;
 	int running, wanted;
 };

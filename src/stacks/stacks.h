@@ -6,9 +6,11 @@
 struct clock;
 struct docker;
 struct job_kind_def;
+struct lookout;
 
 struct stacks {
 	struct docker *docker;     /* borrowed */
+	struct lookout *lookout;   /* borrowed */
 	const struct clock *clock; /* borrowed */
 	uint64_t stall_ms; /* converging without any progress for so long is a failure; default
 			      60,000 */

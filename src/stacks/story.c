@@ -5,7 +5,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "stacks/hints.h"
-#include "stacks/judge.h"
+#include "stacks/picture.h"
 #include "stacks/placement.h"
 #include "stacks/rollout.h"
 #include "stacks/stack_run.h"
@@ -135,7 +135,7 @@ static void explain_nodes(struct story *s)
 		.n_services = s->all->n_services};
 	for (size_t i = 0; i < s->n; i++) {
 		struct chapter *h = &s->chapters[i];
-		const struct docker_service *service = picture_service(ro->seen, h->c->name);
+		const struct docker_service *service = picture_service(rollout_picture(ro), h->c->name);
 		if (h->c->cause != CONVERGE_UNSCHEDULABLE || !service)
 			continue;
 		h->nodes = arena_array(s->arena, const char *, w.n_nodes + 1);
@@ -323,7 +323,7 @@ static void ask_about_everybody(struct story *s)
 
 static void ask_about_image(struct chapter *h)
 {
-	const struct docker_service *service = picture_service(h->story->ro->seen, h->c->name);
+	const struct docker_service *service = picture_service(rollout_picture(h->story->ro), h->c->name);
 	if (!service || !strstr(h->c->failed.err, "No such image"))
 		return;
 	struct stack_run *sr = h->story->ro->sr;
@@ -351,7 +351,7 @@ static void ask(struct story *s)
 	bool homeless = false;
 	for (size_t i = 0; i < s->n; i++) {
 		struct chapter *h = &s->chapters[i];
-		h->checked = has_check(picture_service(s->ro->seen, h->c->name));
+		h->checked = has_check(picture_service(rollout_picture(s->ro), h->c->name));
 		h->unhealthy = h->checked && h->c->cause == CONVERGE_ENDS;
 		homeless |= h->c->cause == CONVERGE_UNSCHEDULABLE;
 		if (i >= DETAILED)

@@ -144,6 +144,12 @@ static bool is_elsewhere(const struct world_reading *rd, const struct docker_pai
 	return project && strcmp(project, own ? own : "") != 0;
 }
 
+static int compare_names(const void *left, const void *right)
+{
+	const struct world_service *a = left, *b = right;
+	return strcmp(a->name, b->name);
+}
+
 static void on_services(
 	void *data, const struct status *st, const struct docker_service *s, size_t n)
 {
@@ -170,6 +176,8 @@ static void on_services(
 		};
 	}
 	w->n_services = n;
+	if (n > 0)
+		qsort(w->services, n, sizeof(*w->services), compare_names);
 	part_done(rd, st);
 }
 
@@ -327,10 +335,10 @@ void world_add(
 
 const struct world_service *world_service_find(const struct world *w, const char *name)
 {
-	for (size_t i = 0; i < w->n_services; i++)
-		if (strcmp(w->services[i].name, name) == 0)
-			return &w->services[i];
-	return NULL;
+	const struct world_service key = {.name = name};
+	return w->n_services
+		       ? bsearch(&key, w->services, w->n_services, sizeof(key), compare_names)
+		       : NULL;
 }
 
 const struct world_object *world_find(

@@ -36,7 +36,7 @@ struct world_object { /* network, secret, config */
 };
 struct world {
 	struct arena *arena;
-	struct world_service *services;
+	struct world_service *services; /* in order of their names */
 	struct world_object *networks, *secrets, *configs;
 	size_t n_services, n_networks, n_secrets, n_configs;
 	/* Set before world_read: the stack was adopted, so that what carries its namespace and no

@@ -14,7 +14,7 @@ from servers import Server, binary, eventually
 
 ENDED = ('SUCCEEDED', 'FAILED', 'CANCELLED')
 # Limits that let a test see the end of things soon.
-OPTIONS = {'hold': '200ms', 'stall_limit': '5s', 'job_lease': '1s', 'drain_grace': '3s', 'postgres_pool': '3'}
+OPTIONS = {'hold': '200ms', 'stall_limit': '10s', 'job_lease': '1s', 'drain_grace': '3s', 'postgres_pool': '3'}
 
 
 def name_of(enum, number, module='stacks'):

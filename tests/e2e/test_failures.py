@@ -4,7 +4,6 @@ import pytest
 
 from daemon import Project, hello, number_of, wait_for_answer
 from native_client import RpcError
-from servers import eventually
 
 def check(*test, **more):
     return {'test': list(test), 'interval': '200ms', 'timeout': '2s', 'retries': 1, **more}
@@ -61,7 +60,7 @@ def story(skepd, engine):
     services['holder'] = hello(port)
     services['port']['depends_on'] = ['holder']
     services['behind'] = hello(depends_on={'ill': {'condition': 'service_healthy'}})
-    ended = project.deploy(services, expect='FAILED', on_failure=number_of('ON_FAILURE_CONTINUE'),
+    ended = project.deploy(services, expect='FAILED', on_failure=number_of('ON_FAILURE_CONTINUE'), stall_seconds=5,
                            top={'configs': {'junk': {'content': 'no program'}}})
     yield project, ended, bad
     project.finish()
@@ -171,7 +170,6 @@ def test_way_back_that_fails_too(project, engine):
     assert project.status() == 'DEGRADED'
     assert stack.message.endswith('next: mend that, then skep stack rollback web --to 1')
     engine.load_image('hello', 'localhost/fading:1', ENTRYPOINT='["/hello"]')
-    eventually('the Engine tries again by itself', lambda: engine.running(project.namespace()).get('app'))
     back(project, release=1)
     assert project.status() == 'RUNNING' and project.stack().message == ''
     engine.call('DELETE', '/images/localhost/fading:1?force=1')

@@ -192,7 +192,7 @@ def test_failing_health_check_on_first_deploy(project, engine):
 
 def test_unschedulable(project, engine):
     there_is_none = {'deploy': {'placement': {'constraints': ['node.labels.colour == blue']}}}
-    ended = project.deploy({'app': hello(**there_is_none)}, expect='FAILED')
+    ended = project.deploy({'app': hello(**there_is_none)}, expect='FAILED', stall_seconds=5)
     assert 'cannot be scheduled' in ended.job.error and 'no suitable node' in ended.job.error
     assert engine.objects(project.namespace()) == {}
 

@@ -157,6 +157,10 @@ void world_drain(struct world *w, struct world_daemon *d, uint64_t grace_ms)
 		world_turn(w);
 	assert_true(d->drained);
 	job_worker_destroy(d->worker);
+	lookout_stop(d->lookout);
+	while (!list_empty(&d->docker.front.calls)) /* the look that was under way */
+		world_turn(w);
+	lookout_destroy(d->lookout);
 	d->gone = true;
 }
 
@@ -187,7 +191,10 @@ struct world_daemon *world_start(struct world *w)
 	d->docker.logs_hang = w->logs_hang;
 	d->docker.container = w->container;
 	fake_db_init(&d->db, &w->script, NULL, w->store);
+	d->lookout = lookout_create(w->loop, &d->docker.base);
+	lookout_start(d->lookout);
 	d->stacks = (struct stacks){.docker = &d->docker.base,
+		.lookout = d->lookout,
 		.clock = clock_system(),
 		.stall_ms = STALL_MS,
 		.hold_ms = HOLD_MS,

@@ -5,6 +5,7 @@
 #include "fake_db.h"
 #include "fake_docker.h"
 #include "jobs/worker.h"
+#include "stacks/lookout.h"
 #include "stacks/stacks.h"
 
 #define WORLD_DAEMONS 4
@@ -13,6 +14,7 @@ struct world_daemon {
 	struct fake_docker docker;
 	struct fake_db db;
 	struct stacks stacks;
+	struct lookout *lookout;
 	struct job_worker *worker;
 	bool dead, drained, gone;
 };

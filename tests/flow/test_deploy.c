@@ -55,10 +55,41 @@ static void writes_in_this_order(void **state)
 	world_destroy(w);
 }
 
+static struct store_job *deploy_tardy(struct world *w)
+{
+	struct store_job *j = world_deploy(
+		w, "services: {web: {image: 'tardy:1'}}\n", ON_FAILURE_ROLLBACK, 1);
+	world_start(w);
+	return j;
+}
+
+/* Of 25 s in which nothing moves, more than the limit of 20 were waits for the Engine's answers. */
+static void an_engine_that_answers_late_is_no_stall(void **state)
+{
+	(void)state;
+	struct world *w = world_create();
+	struct store_job *j = deploy_tardy(w);
+	world_run(w, j);
+	assert_int_equal(j->row.state, JOB_FAILED);
+	assert_non_null(strstr(j->row.error, "no progress for 20 s"));
+	world_destroy(w);
+	w = world_create();
+	w->script.at = 1;
+	w->script.last = UINT32_MAX;
+	w->script.fault = FAULT_SLOW;
+	w->script.only = "docker task_list";
+	j = deploy_tardy(w);
+	world_run(w, j);
+	assert_string_equal(j->row.error, "");
+	assert_int_equal(j->row.state, JOB_SUCCEEDED);
+	world_destroy(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(writes_in_this_order),
+		cmocka_unit_test(an_engine_that_answers_late_is_no_stall),
 	};
 	static const struct scenario *const scenarios[] = {&deploy, NULL};
 	return sweep_main("deploy", tests, sizeof(tests) / sizeof(tests[0]), scenarios);

@@ -8,8 +8,9 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include "fake_world.h"
-#include "stacks/judge.h"
+#include "stacks/lookout.h"
 #include "stacks/observer.h"
+#include "stacks/picture.h"
 
 static const char *const shop = "services:\n"
 				"  db:\n"
@@ -22,6 +23,7 @@ struct ctx {
 	struct world *w;
 	struct fake_docker docker;
 	struct fake_db db;
+	struct lookout *lookout;
 	struct observer *observer;
 	unsigned ups, downs;
 	char why[sizeof(((struct status *)NULL)->message)];
@@ -48,12 +50,15 @@ static int setup(void **state)
 	world_prepare(c->w, shop);
 	fake_docker_init(&c->docker, &c->w->script, NULL, c->w->swarm);
 	fake_db_init(&c->db, &c->w->script, NULL, c->w->store);
+	c->lookout = lookout_create(c->w->loop, &c->docker.base);
 	const struct observer_options o = {.loop = c->w->loop,
+		.lookout = c->lookout,
 		.docker = &c->docker.base,
 		.db = &c->db.base,
 		.on_engine = on_engine,
 		.data = c};
 	c->observer = observer_create(&o);
+	lookout_start(c->lookout);
 	observer_start(c->observer);
 	world_run_ms(c->w, 15000); /* until all is quiet, */
 	while (!list_empty(&c->docker.front.calls) || !list_empty(&c->db.front.calls))
@@ -70,6 +75,10 @@ static int teardown(void **state)
 	while (!c->stopped)
 		world_turn(c->w);
 	observer_destroy(c->observer);
+	lookout_stop(c->lookout);
+	while (!list_empty(&c->docker.front.calls))
+		world_turn(c->w);
+	lookout_destroy(c->lookout);
 	world_destroy(c->w);
 	free(c);
 	return 0;

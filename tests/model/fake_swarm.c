@@ -9,6 +9,7 @@
 #include "loop/loop.h"
 #include "stacks/release.h"
 
+#define LATE_MS    25000
 #define STEP_MS    100 /* new → preparing → running */
 #define CRASH_MS   100
 #define ONCE_MS    300
@@ -131,8 +132,10 @@ static bool task_step(const struct swarm *w, struct swarm_task *t, uint64_t now)
 		return move(t, now, STEP_MS, DOCKER_TASK_PREPARING, "", -1);
 	if (t->state == DOCKER_TASK_PREPARING && strstr(t->image, "reject"))
 		return move(t, now, STEP_MS, DOCKER_TASK_REJECTED, "No such image", -1);
-	if (t->state == DOCKER_TASK_PREPARING && strstr(t->image, "sick"))
+	if (t->state == DOCKER_TASK_PREPARING && (strstr(t->image, "sick") || strstr(t->image, "tardy")))
 		return move(t, now, STEP_MS, DOCKER_TASK_STARTING, "", -1);
+	if (t->state == DOCKER_TASK_STARTING && strstr(t->image, "tardy"))
+		return move(t, now, LATE_MS, DOCKER_TASK_RUNNING, "", -1);
 	if (t->state == DOCKER_TASK_PREPARING && !strstr(t->image, "slow"))
 		return move(t, now, STEP_MS, DOCKER_TASK_RUNNING, "", -1);
 	if (t->state == DOCKER_TASK_RUNNING && crashes)

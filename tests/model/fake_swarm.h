@@ -7,6 +7,7 @@
  *	once    runs for 300 ms, then is complete
  *	nonode  no node suits
  *	sick    starts, and never becomes healthy
+ *	tardy   starts, and becomes healthy after 25 s
  *	slow    never gets further than preparing
  *	other   runs after 200 ms, and stays so
  *

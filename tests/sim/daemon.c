@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "jobs/pulse.h"
 #include "jobs/wake.h"
+#include "stacks/lookout.h"
 #include "stacks/observer.h"
 
 #define STALL_MS 10000
@@ -44,7 +45,9 @@ static void make_parts(struct sim_daemon *d)
 {
 	struct sim *s = d->sim;
 	d->wake = job_wake_create(&d->redis.base, on_redis_ready, on_redis_cancel, d);
+	d->lookout = lookout_create(d->loop, &d->docker.base);
 	d->stacks = (struct stacks){.docker = &d->docker.base,
+		.lookout = d->lookout,
 		.clock = &s->clock,
 		.stall_ms = STALL_MS,
 		.hold_ms = HOLD_MS,
@@ -62,7 +65,7 @@ static void make_parts(struct sim_daemon *d)
 	d->worker = job_worker_create(&worker);
 	d->pulse = job_pulse_create(d->loop, &d->db.base, d->worker, d->id.text, d->name, "sim");
 	const struct observer_options observer = {
-		.loop = d->loop, .docker = &d->docker.base, .db = &d->db.base};
+		.loop = d->loop, .lookout = d->lookout, .docker = &d->docker.base, .db = &d->db.base};
 	d->observer = observer_create(&observer);
 }
 
@@ -86,6 +89,7 @@ struct sim_daemon *sim_daemon_start(struct sim *s, unsigned place)
 	make_fronts(d);
 	make_parts(d);
 	sim_trace(s, d->name, "starts at place %u as %s", place, d->id.text);
+	lookout_start(d->lookout);
 	job_worker_start(d->worker);
 	job_pulse_start(d->pulse);
 	if (!s->flood)
@@ -127,6 +131,7 @@ static void destroy_parts(struct sim_daemon *d)
 	job_pulse_destroy(d->pulse);
 	job_worker_destroy(d->worker);
 	observer_destroy(d->observer);
+	lookout_destroy(d->lookout);
 	job_wake_destroy(d->wake);
 	loop_destroy(d->loop);
 	d->loop = NULL;

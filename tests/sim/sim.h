@@ -63,6 +63,7 @@ struct sim_daemon {
 	struct stacks stacks;
 	struct job_wake *wake;
 	struct job_worker *worker;
+	struct lookout *lookout;
 	struct observer *observer;
 	struct job_pulse *pulse;
 	struct list messages; /* on their way to it */

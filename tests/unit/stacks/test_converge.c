@@ -156,6 +156,29 @@ static void a_relapse_starts_the_hold_anew(void **state)
 	free_json(s.spec);
 }
 
+/* It failed and runs again, all between two looks. */
+static void a_relapse_that_nobody_saw_starts_the_hold_anew(void **state)
+{
+	struct scene s = scene_of(DOCKER_REPLICATED, 1);
+	(void)state;
+	struct docker_task *t = run(&s, 1);
+	assert_int_equal(look(&s), CONVERGE_HOLD);
+	t->state = DOCKER_TASK_FAILED;
+	t->desired_state = DOCKER_TASK_SHUTDOWN;
+	t = run(&s, 1);
+	assert_int_equal(look_after(&s, 4000), CONVERGE_HOLD);
+	assert_int_equal(look_after(&s, 4000), CONVERGE_HOLD);
+	crash(&s, 1, "boom", 1);
+	assert_int_equal(look_after(&s, 500), CONVERGE_HOLD);
+	crash(&s, 1, "boom", 1);
+	t->state = DOCKER_TASK_FAILED;
+	t->desired_state = DOCKER_TASK_SHUTDOWN;
+	run(&s, 1);
+	assert_int_equal(look_after(&s, 100), CONVERGE_FAILED);
+	assert_int_equal(s.c.cause, CONVERGE_CRASHES);
+	free_json(s.spec);
+}
+
 static void the_services_monitor_is_how_long_it_holds(void **state)
 {
 	struct scene s = scene_of(DOCKER_REPLICATED, 1);
@@ -344,6 +367,26 @@ static void what_failed_before_the_last_write_does_not_count(void **state)
 	assert_int_equal(look(&s), CONVERGE_WAIT);
 	for (int i = 0; i < 3; i++)
 		crash(&s, 1, "boom", 1);
+	assert_int_equal(look_after(&s, 200), CONVERGE_FAILED);
+	free_json(s.spec);
+}
+
+/* Nobody has written it now: the cause may be mended since. */
+static void what_failed_before_it_was_found_does_not_count(void **state)
+{
+	struct scene s = scene_of(DOCKER_REPLICATED, 1);
+	(void)state;
+	s.c.found = true;
+	for (int i = 0; i < 4; i++)
+		crash(&s, 1, "boom", 1);
+	s.now += 1000;
+	struct docker_task *t = add(&s, 1, "n1", DOCKER_TASK_RUNNING, DOCKER_TASK_PREPARING);
+	t->state_us = s.tasks[0].state_us;
+	assert_int_equal(look(&s), CONVERGE_WAIT);
+	for (int i = 0; i < 2; i++)
+		crash(&s, 1, "boom", 1);
+	assert_int_equal(look_after(&s, 200), CONVERGE_WAIT);
+	crash(&s, 1, "boom", 1);
 	assert_int_equal(look_after(&s, 200), CONVERGE_FAILED);
 	free_json(s.spec);
 }
@@ -679,6 +722,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(replicas_run_then_hold),
 		cmocka_unit_test(a_relapse_starts_the_hold_anew),
+		cmocka_unit_test(a_relapse_that_nobody_saw_starts_the_hold_anew),
 		cmocka_unit_test(the_services_monitor_is_how_long_it_holds),
 		cmocka_unit_test(a_gate_does_not_hold),
 		cmocka_unit_test(none_wanted_is_none_running),
@@ -692,6 +736,7 @@ int main(void)
 		cmocka_unit_test(a_crash_loop),
 		cmocka_unit_test(failures_of_several_slots_are_no_loop),
 		cmocka_unit_test(what_failed_before_the_last_write_does_not_count),
+		cmocka_unit_test(what_failed_before_it_was_found_does_not_count),
 		cmocka_unit_test(what_failed_since_the_update_began_counts),
 		cmocka_unit_test(rejections_are_believed_sooner),
 		cmocka_unit_test(ending_well_again_and_again_is_failing_too),

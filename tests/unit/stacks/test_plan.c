@@ -123,9 +123,17 @@ static const struct plan_action *find(const struct plan *p, const char *key)
 	return NULL;
 }
 
+static int compare_names(const void *left, const void *right)
+{
+	const struct world_service *a = left, *b = right;
+	return strcmp(a->name, b->name);
+}
+
 static struct plan plan_of(struct fixture *f)
 {
 	struct plan p;
+	if (f->w.n_services > 1) /* as world_read puts them */
+		qsort(f->w.services, f->w.n_services, sizeof(*f->w.services), compare_names);
 	plan_make(f->a, &f->w, &f->r, &f->kept, &p);
 	return p;
 }
@@ -403,7 +411,7 @@ static void test_fingerprint_of_what_goes(void **state)
 		.id = "o", .name = "shop_old", .spec = f->w.services[0].spec, .ours = true};
 	const char *with = fingerprint_of(f);
 	expect_moved(f, without, ST_ABORTED, "service shop_old is new");
-	f->w.n_services--;
+	f->w.services[0] = f->w.services[--f->w.n_services]; /* in order of their names */
 	expect_moved(f, with, ST_ABORTED, "what was to be removed is gone");
 }
 

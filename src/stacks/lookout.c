@@ -1,0 +1,371 @@
+#include "stacks/lookout.h"
+
+#include <stdlib.h>
+#include "base/mem.h"
+#include "loop/loop.h"
+#include "stacks/release.h"
+
+/* So old may services and nodes be of which no event has told. */
+#define QUIET_MS 5000
+/* After a look that took long: so many times as long nothing is asked. */
+#define REST_FACTOR 3
+#define REST_MAX_MS 3000
+
+/* One look. It outlives a lookout that is stopped: the last of its requests frees it. */
+struct look {
+	struct lookout *lookout; /* NULL: given up */
+	unsigned lists; /* that watchers get: those that are read, and those that stand as they are */
+	unsigned waiting;
+	uint64_t number; /* the first one is 1 */
+	struct lookout_times times;
+	struct status st;
+	struct request {
+		struct look *look;
+		enum picture_list list;
+		struct docker_call *call; /* NULL: not under way */
+	} requests[PICTURE_LISTS];
+};
+struct lookout {
+	struct loop *loop;
+	struct docker *docker;
+	struct picture *picture;
+	struct list watchers;
+	struct timer next;
+	struct docker_events *events;
+	bool hears, stopped;
+	struct look *look; /* under way; NULL: none */
+	uint64_t looks, n_events; /* so far */
+	uint64_t rest_until_ms;
+	unsigned known;   /* lists that were read, and nothing has been heard since */
+	uint64_t read_ms[PICTURE_LISTS];
+};
+
+static void schedule(struct lookout *lo);
+
+/* ---- the answer ---- */
+
+static bool is_answered_by(const struct lookout_watcher *w, const struct look *k)
+{
+	return w->lists && (w->lists & ~k->lists) == 0 && w->looks_then < k->number &&
+	       w->from_ms <= k->times.begun_ms;
+}
+
+/* Any of them may leave, and wish again: each time the list is gone through from its beginning. */
+static void answer(struct lookout *lo, const struct look *k)
+{
+	bool more = true;
+	while (more) {
+		more = false;
+		list_for_each (&lo->watchers, n) {
+			struct lookout_watcher *w = container_of(n, struct lookout_watcher, node);
+			if (!is_answered_by(w, k))
+				continue;
+			w->lists = 0;
+			w->on_look(w, &k->st, &k->times);
+			more = true;
+			break;
+		}
+	}
+}
+
+static void look_over(struct look *k)
+{
+	struct lookout *lo = k->lookout;
+	if (lo) {
+		uint64_t rest;
+		lo->look = NULL;
+		k->times.ended_ms = loop_now_ms(lo->loop);
+		rest = (k->times.ended_ms - k->times.begun_ms) * REST_FACTOR;
+		lo->rest_until_ms = k->times.ended_ms + (rest < REST_MAX_MS ? rest : REST_MAX_MS);
+		answer(lo, k);
+		schedule(lo);
+	}
+	free(k);
+}
+
+/* First thing in every completion: the picture to put the answer into; NULL: none. */
+static struct picture *answered(struct request *q, const struct status *st)
+{
+	struct look *k = q->look;
+	struct lookout *lo = k->lookout;
+	q->call = NULL;
+	if (!lo)
+		return NULL;
+	if (status_is_ok(st))
+		return lo->picture;
+	lo->known &= ~LOOKOUT_LIST(q->list);
+	if (status_is_ok(&k->st))
+		k->st = *st;
+	return NULL;
+}
+
+/* Last thing. */
+static void part_over(struct look *k)
+{
+	if (--k->waiting == 0)
+		look_over(k);
+}
+
+static void on_services(
+	void *data, const struct status *st, const struct docker_service *s, size_t n)
+{
+	struct request *q = data;
+	struct picture *p = answered(q, st);
+	if (p)
+		picture_set_services(p, s, n);
+	part_over(q->look);
+}
+
+static void on_tasks(void *data, const struct status *st, const struct docker_task *t, size_t n)
+{
+	struct request *q = data;
+	struct picture *p = answered(q, st);
+	if (p)
+		picture_set_tasks(p, t, n);
+	part_over(q->look);
+}
+
+static void on_current(void *data, const struct status *st, const struct docker_task *t, size_t n)
+{
+	struct request *q = data;
+	struct picture *p = answered(q, st);
+	if (p)
+		picture_set_current(p, t, n);
+	part_over(q->look);
+}
+
+static void on_nodes(void *data, const struct status *st, const struct docker_node *m, size_t n)
+{
+	struct request *q = data;
+	struct picture *p = answered(q, st);
+	if (p)
+		picture_set_nodes(p, m, n);
+	part_over(q->look);
+}
+
+/* ---- looking ---- */
+
+static bool must_be_read(const struct lookout *lo, enum picture_list list)
+{
+	bool quiet = list == PICTURE_SERVICES || list == PICTURE_NODES;
+	return !quiet || !lo->hears || !(lo->known & LOOKOUT_LIST(list)) ||
+	       loop_now_ms(lo->loop) - lo->read_ms[list] >= QUIET_MS;
+}
+
+static struct docker_call *ask(struct lookout *lo, struct request *q)
+{
+	static const char *const stacked[] = {LABEL_NAMESPACE, NULL};
+	static const struct docker_filter services = {.labels = stacked};
+	static const struct docker_task_filter tasks = {.labels = stacked},
+					       current = {.labels = stacked, .up_to_date = true};
+	switch (q->list) {
+	case PICTURE_SERVICES:
+		return docker_service_list(lo->docker, &services, 0, on_services, q);
+	case PICTURE_TASKS:
+		return docker_task_list(lo->docker, &tasks, 0, on_tasks, q);
+	case PICTURE_CURRENT:
+		return docker_task_list(lo->docker, &current, 0, on_current, q);
+	case PICTURE_NODES:
+		return docker_node_list(lo->docker, 0, on_nodes, q);
+	case PICTURE_LISTS:
+		break;
+	}
+	return NULL;
+}
+
+/* Everything that somebody wants now. */
+static unsigned wanted_lists(const struct lookout *lo)
+{
+	uint64_t now = loop_now_ms(lo->loop);
+	unsigned lists = 0;
+	list_for_each (&lo->watchers, n) {
+		const struct lookout_watcher *w = container_of(n, struct lookout_watcher, node);
+		if (w->from_ms <= now)
+			lists |= w->lists;
+	}
+	return lists;
+}
+
+static void look_now(struct lookout *lo)
+{
+	struct look *k = mem_new(struct look);
+	k->lookout = lo;
+	k->number = ++lo->looks;
+	k->lists = wanted_lists(lo);
+	k->times.begun_ms = loop_now_ms(lo->loop);
+	lo->look = k;
+	k->waiting = 1;
+	for (unsigned i = 0; i < PICTURE_LISTS; i++) {
+		struct request *q = &k->requests[i];
+		*q = (struct request){.look = k, .list = (enum picture_list)i};
+		if (!(k->lists & LOOKOUT_LIST(i)) || !must_be_read(lo, q->list))
+			continue;
+		k->waiting++;
+		lo->known |= LOOKOUT_LIST(i);
+		lo->read_ms[i] = k->times.begun_ms;
+		q->call = ask(lo, q);
+	}
+	part_over(k);
+}
+
+static void on_next(struct timer *t)
+{
+	struct lookout *lo = container_of(t, struct lookout, next);
+	if (!lo->look)
+		look_now(lo);
+}
+
+/* The timer stands at the nearest wish. */
+static void schedule(struct lookout *lo)
+{
+	uint64_t now = loop_now_ms(lo->loop), at = UINT64_MAX;
+	timer_stop(&lo->next);
+	if (lo->look || lo->stopped)
+		return;
+	list_for_each (&lo->watchers, n) {
+		const struct lookout_watcher *w = container_of(n, struct lookout_watcher, node);
+		uint64_t by = w->urgent || w->by_ms > lo->rest_until_ms ? w->by_ms
+									: lo->rest_until_ms;
+		if (w->lists && by < at)
+			at = by;
+	}
+	if (at != UINT64_MAX)
+		timer_set(&lo->next, at > now ? at - now : 0);
+}
+
+/* ---- events ---- */
+
+static void doubt(struct lookout *lo, unsigned lists)
+{
+	lo->known &= ~lists;
+}
+
+static void on_event(void *data, const struct docker_event *e)
+{
+	struct lookout *lo = data;
+	bool more = true;
+	lo->n_events++;
+	if (e->type == DOCKER_EVENT_RESET || e->type == DOCKER_EVENT_LOST) {
+		lo->hears = e->type == DOCKER_EVENT_RESET;
+		doubt(lo, LOOKOUT_LIST(PICTURE_SERVICES) | LOOKOUT_LIST(PICTURE_NODES));
+	}
+	if (e->type == DOCKER_EVENT_SERVICE)
+		doubt(lo, LOOKOUT_LIST(PICTURE_SERVICES));
+	if (e->type == DOCKER_EVENT_NODE)
+		doubt(lo, LOOKOUT_LIST(PICTURE_NODES));
+	while (more && !lo->stopped) {
+		more = false;
+		list_for_each (&lo->watchers, n) {
+			struct lookout_watcher *w = container_of(n, struct lookout_watcher, node);
+			if (!w->on_event || w->event == lo->n_events)
+				continue;
+			w->event = lo->n_events;
+			w->on_event(w, e);
+			more = true;
+			break;
+		}
+	}
+}
+
+/* ---- watchers ---- */
+
+void lookout_join(struct lookout *lo, struct lookout_watcher *w)
+{
+	w->lookout = lo;
+	w->lists = 0;
+	w->event = lo->n_events;
+	list_push(&lo->watchers, &w->node);
+}
+
+void lookout_leave(struct lookout_watcher *w)
+{
+	if (!w->lookout)
+		return;
+	lookout_withdraw(w);
+	list_remove(&w->node);
+	w->lookout = NULL;
+}
+
+static void wish(struct lookout_watcher *w, unsigned lists, uint64_t from, uint64_t by, bool urgent)
+{
+	struct lookout *lo = w->lookout;
+	uint64_t now = loop_now_ms(lo->loop);
+	w->lists = lists;
+	w->from_ms = now + from;
+	w->by_ms = now + (by > from ? by : from);
+	w->looks_then = lo->looks;
+	w->urgent = urgent;
+	schedule(lo);
+}
+
+void lookout_wish(struct lookout_watcher *w, unsigned lists, uint64_t from, uint64_t by)
+{
+	wish(w, lists, from, by, false);
+}
+
+void lookout_wish_anew(struct lookout_watcher *w, unsigned lists, uint64_t ms)
+{
+	doubt(w->lookout, lists);
+	wish(w, lists, ms, ms, true);
+}
+
+void lookout_withdraw(struct lookout_watcher *w)
+{
+	w->lists = 0;
+	if (w->lookout)
+		schedule(w->lookout);
+}
+
+const struct picture *lookout_picture(const struct lookout *lo)
+{
+	return lo->picture;
+}
+
+bool lookout_hears(const struct lookout *lo)
+{
+	return lo->hears;
+}
+
+/* ---- life ---- */
+
+struct lookout *lookout_create(struct loop *l, struct docker *d)
+{
+	struct lookout *lo = mem_new(struct lookout);
+	lo->loop = l;
+	lo->docker = d;
+	lo->picture = picture_create();
+	list_init(&lo->watchers);
+	timer_init(&lo->next, l, on_next);
+	return lo;
+}
+
+void lookout_start(struct lookout *lo)
+{
+	lo->events = docker_events_start(lo->docker, on_event, lo);
+}
+
+void lookout_stop(struct lookout *lo)
+{
+	struct look *k = lo->look;
+	lo->stopped = true;
+	timer_stop(&lo->next);
+	if (lo->events)
+		docker_events_stop(lo->docker, lo->events);
+	lo->events = NULL;
+	lo->look = NULL;
+	if (!k)
+		return;
+	k->lookout = NULL;
+	for (size_t i = 0; i < PICTURE_LISTS; i++)
+		if (k->requests[i].call)
+			docker_cancel(lo->docker, k->requests[i].call);
+}
+
+void lookout_destroy(struct lookout *lo)
+{
+	if (!lo)
+		return;
+	lookout_stop(lo);
+	picture_destroy(lo->picture);
+	free(lo);
+}
