@@ -1,5 +1,6 @@
 """What the benchmarks share: the test bed's servers, a count of the Engine's requests, the machine, the results."""
 
+import collections
 import json
 import os
 import platform
@@ -20,14 +21,14 @@ from servers import Engine, Postgres, Redis  # noqa: E402
 
 __all__ = ['Bed', 'Counter', 'build_dir', 'machine', 'save', 'cpu_seconds']
 
-REQUEST = re.compile(rb'(?:^|\n)(?:GET|POST|HEAD|PUT|DELETE) /\S+ HTTP/1\.1\r\n')
+REQUEST = re.compile(rb'(?:^|\n)(GET|POST|HEAD|PUT|DELETE) (?:/v[\d.]+)?/([\w]+)\S* HTTP/1\.1\r\n')
 
 
 class Counter:
-    """A unix-socket proxy in front of the Engine that counts requests."""
+    """A unix-socket proxy in front of the Engine that counts requests, by method and first word of the path ("GET tasks")."""
 
     def __init__(self, target, path):
-        self.target, self.requests = target, 0
+        self.target, self.kinds = target, collections.Counter()
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
         self.listener.listen(128)
@@ -46,7 +47,7 @@ class Counter:
         try:
             while data := source.recv(1 << 18):
                 if count:
-                    self.requests += len(REQUEST.findall(data))
+                    self.kinds.update(f'{method.decode()} {noun.decode()}' for method, noun in REQUEST.findall(data))
                 to.sendall(data)
         except OSError:
             pass
