@@ -44,6 +44,11 @@ def text(words):
     return re.sub(r'`([^`]+)`', r'<code>\1</code>', html.escape(words, quote=False))
 
 
+def plain(schema):
+    """Without its null, which says nothing."""
+    return {**schema, 'type': schema['type'][0]} if isinstance(schema.get('type'), list) else schema
+
+
 class Page:
     def __init__(self, document):
         self.document = document
@@ -63,6 +68,9 @@ class Page:
         if '$ref' in schema:
             name = schema['$ref'].rsplit('/', 1)[-1]
             return f'<a href="#{name}">{name}</a>'
+        if 'anyOf' in schema:
+            return ' or '.join(self.type_of(s) for s in schema['anyOf'] if s.get('type') != 'null')
+        schema = plain(schema)
         if schema.get('type') == 'array':
             return 'list of ' + self.type_of(schema['items'])
         if isinstance(schema.get('additionalProperties'), dict):
@@ -91,6 +99,7 @@ class Page:
         return found
 
     def row(self, name, schema, required, about):
+        schema = plain(schema)
         words = ', '.join([self.type_of(schema), *self.bounds(schema.get('items', schema) if schema.get('type') == 'array' else schema),
                            *(self.bounds(schema) if schema.get('type') == 'array' else [])])
         example = schema.get('examples', [None])[0]

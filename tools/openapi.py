@@ -16,9 +16,9 @@ UINT32 = {Field.TYPE_UINT32, Field.TYPE_FIXED32}
 INT64 = {Field.TYPE_INT64, Field.TYPE_SINT64, Field.TYPE_SFIXED64}
 UINT64 = {Field.TYPE_UINT64, Field.TYPE_FIXED64}
 ROLES = ['', 'viewer', 'deployer', 'owner', 'admin']
-# google.rpc.Code → HTTP, as src/rpc/connect.c has it.
+# google.rpc.Code → HTTP, as src/rpc/rest.c has it.
 STATUS = {'CANCELLED': 499, 'UNKNOWN': 500, 'INVALID_ARGUMENT': 400, 'DEADLINE_EXCEEDED': 504, 'NOT_FOUND': 404, 'ALREADY_EXISTS': 409,
-          'PERMISSION_DENIED': 403, 'RESOURCE_EXHAUSTED': 429, 'FAILED_PRECONDITION': 400, 'ABORTED': 409, 'OUT_OF_RANGE': 400,
+          'PERMISSION_DENIED': 403, 'RESOURCE_EXHAUSTED': 429, 'FAILED_PRECONDITION': 409, 'ABORTED': 409, 'OUT_OF_RANGE': 400,
           'UNIMPLEMENTED': 501, 'INTERNAL': 500, 'UNAVAILABLE': 503, 'DATA_LOSS': 500, 'UNAUTHENTICATED': 401}
 COMMON = {
     400: 'INVALID_ARGUMENT: something in the path, query or body; `details` say which field, what is wrong with it, and what would be right',
@@ -26,6 +26,7 @@ COMMON = {
     403: 'PERMISSION_DENIED: the caller\'s role is too small',
     404: 'NOT_FOUND: it does not exist, or not for this caller',
     406: 'What the request accepts does not exist',
+    409: 'FAILED_PRECONDITION, ALREADY_EXISTS, ABORTED: the request is fine, but not as things are; or the same key came with another request',
     412: '`if-match` names another version than the present one',
     413: 'The body is larger than max_message',
     415: 'The body is not application/json',
@@ -195,9 +196,19 @@ class Schemas:
             schema[bounds[1]] = rules.max_items
         return self.describe(schema, owner, field)
 
+    def member(self, owner, field, is_request):
+        """In a body null says the same as nothing, as proto3's JSON has it."""
+        schema = self.field(owner, field, is_request)
+        if not is_request or self.rules(field).required or not schema:
+            return schema
+        if '$ref' in schema:
+            about = {'description': schema['description']} if 'description' in schema else {}
+            return {'anyOf': [{'$ref': schema['$ref']}, {'type': 'null'}], **about}
+        return {**schema, 'type': [schema['type'], 'null']}
+
     def object(self, message, is_request, without=()):
         fields = [f for f in message.fields if f.name not in without]
-        schema = {'type': 'object', 'properties': {f.json_name: self.field(message.full_name, f, is_request) for f in fields}}
+        schema = {'type': 'object', 'properties': {f.json_name: self.member(message.full_name, f, is_request) for f in fields}}
         about = sentence(self.comments.of(message.full_name))
         if about:
             schema['description'] = about
@@ -312,8 +323,9 @@ class Document:
             schema = self.schemas.made[schema['$ref'].rsplit('/', 1)[-1]]
         if 'examples' in schema:
             return schema['examples'][0]
-        if 'enum' in schema:
-            return None
+        if 'enum' in schema or 'anyOf' in schema:
+            return self.example(schema['anyOf'][0], depth) if 'anyOf' in schema else None
+        schema = {**schema, 'type': schema['type'][0] if isinstance(schema.get('type'), list) else schema.get('type')}
         if schema.get('type') == 'array' and depth < 4:
             inner = self.example(schema['items'], depth + 1)
             return [inner] if inner is not None else None
@@ -348,6 +360,7 @@ class Document:
         common |= {401} if not method.anonymous else set()
         common |= {403} if not method.anonymous and method.role > 1 else set()
         common |= {404} if binding.variables or method.text_field(method.input_message, 'project') else set()
+        common |= {409} if binding.verb != 'GET' else set()
         common |= {412} if method.text_field(method.input_message, 'etag') else set()
         common |= {413, 415} if binding.body else set()
         for failure in method.fails:
@@ -413,9 +426,9 @@ def header(name, text, **schema):
 
 PARAMETERS = {
     'IdempotencyKey': header('Idempotency-Key', 'The same key within 24 hours gives the first answer again.', maxLength=128, pattern='^[!-~]*$'),
-    'IfMatch': header('If-Match', 'An ETag: only this version is changed.', pattern='^("[!#-~]{1,64}"|\\*)$'),
-    'IfNoneMatch': header('If-None-Match', 'An ETag: 304 when it is still this version.', pattern='^"[!#-~]{1,64}"$'),
-    'LastEventId': header('Last-Event-ID', 'The `id` of the last event that was seen: the stream goes on behind it.', pattern='^[0-9]{1,18}$'),
+    'IfMatch': header('If-Match', 'An ETag: only this version is changed.', maxLength=66),
+    'IfNoneMatch': header('If-None-Match', 'An ETag: 304 when it is still this version.'),
+    'LastEventId': header('Last-Event-ID', 'The `id` of the last event that was seen: the stream goes on behind it.', pattern='^[0-9.]{0,37}$'),
 }
 
 

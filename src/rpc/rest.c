@@ -204,10 +204,16 @@ static void rest_end(struct http_exchange *x)
 
 /* ---- the answer ---- */
 
+/* As Connect has it, but for what the state of the world forbids: the request itself is fine. */
+static unsigned status_of(enum st_code code)
+{
+	return code == ST_FAILED_PRECONDITION ? 409 : connect_http_status(code);
+}
+
 static void rest_fail(struct http_exchange *x, const struct rest *r, const struct status *st,
 	const struct rpc_details *details)
 {
-	unsigned status = connect_http_status(st->code);
+	unsigned status = status_of(st->code);
 	if (r->status)
 		status = r->status;
 	else if (st->code == ST_ABORTED && r->if_match)
@@ -329,7 +335,7 @@ static void stream_finish(struct rpc_call *call, const ProtobufCMessage *reply,
 	start(x);
 	if (st->code != ST_OK) {
 		buf_adds(out, r->is_sse ? "event: error\ndata: " : "{\"error\":");
-		rest_put_problem(out, connect_http_status(st->code), st, details);
+		rest_put_problem(out, status_of(st->code), st, details);
 		buf_adds(out, r->is_sse ? "\n\n" : "}\n");
 	} else if (r->is_sse) {
 		buf_adds(out, "event: end\ndata: {}\n\n"); /* or EventSource would come again */

@@ -102,10 +102,11 @@ static struct status take_if_match(
 	struct str etag = http_header(call->exchange, "if-match");
 	if (etag.len == 0 || str_is(etag, "*"))
 		return status_ok();
-	if (unquote(etag).ptr == etag.ptr || memchr(etag.ptr + 1, '"', etag.len - 2))
+	etag = unquote(etag);
+	if (etag.len == 0 || memchr(etag.ptr, '"', etag.len))
 		return status_err(ST_INVALID_ARGUMENT,
 			"if-match is one ETag as it came, in double quotes, or *");
-	return pbjson_set(a, call->method->input, message, STR("etag"), unquote(etag));
+	return pbjson_set(a, call->method->input, message, STR("etag"), etag);
 }
 
 static struct status take_headers(

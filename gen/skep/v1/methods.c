@@ -12,7 +12,7 @@ const struct rpc_method skep_v1_methods[] = {
 	{ "/skep.v1.Auth/ListTokens", &skep_v1_msg_list_tokens_request, &skep_v1_msg_list_tokens_response, .role = RPC_ROLE_OWNER, .no_side_effects = true, .handler = api_auth_list_tokens },
 	{ "/skep.v1.Auth/RevokeToken", &skep_v1_msg_revoke_token_request, &google_protobuf_msg_empty, .role = RPC_ROLE_OWNER, .handler = api_auth_revoke_token },
 	{ "/skep.v1.Auth/WhoAmI", &google_protobuf_msg_empty, &skep_v1_msg_caller, .role = RPC_ROLE_VIEWER, .no_side_effects = true, .handler = api_auth_who_am_i },
-	{ "/skep.v1.Events/Watch", &skep_v1_msg_watch_events_request, &skep_v1_msg_watch_events_response, .role = RPC_ROLE_VIEWER, .no_side_effects = true, .server_streaming = true, .handler = api_events_watch },
+	{ "/skep.v1.Events/Watch", &skep_v1_msg_watch_events_request, &skep_v1_msg_watch_events_response, .role = RPC_ROLE_VIEWER, .no_side_effects = true, .server_streaming = true, .resume_from = "token", .resume_at = "token", .handler = api_events_watch },
 	{ "/skep.v1.Jobs/Cancel", &skep_v1_msg_cancel_job_request, &skep_v1_msg_job, .role = RPC_ROLE_DEPLOYER, .takes_request_id = true, .handler = api_jobs_cancel },
 	{ "/skep.v1.Jobs/Get", &skep_v1_msg_get_job_request, &skep_v1_msg_job, .role = RPC_ROLE_VIEWER, .no_side_effects = true, .handler = api_jobs_get },
 	{ "/skep.v1.Jobs/List", &skep_v1_msg_list_jobs_request, &skep_v1_msg_list_jobs_response, .role = RPC_ROLE_VIEWER, .no_side_effects = true, .handler = api_jobs_list },
