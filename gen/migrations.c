@@ -819,6 +819,11 @@ static const char sql_0042_event_stream[] =
 	"    format('select skep_drop_partitions(%L, %L)', 'events', events_keep),\n"
 	"    format('select skep_drop_partitions(%L, %L)', 'audit_log', audit_keep)]);\n"
 	"end $$;\n";
+static const char sql_0043_job_times[] =
+	"-- The smallest UUIDv7 of a moment: ids sort by the time they were made, so an id stands for when.\n"
+	"create function skep_uuid_floor(t timestamptz) returns uuid language sql immutable parallel safe as $$\n"
+	"  select (lpad(to_hex(greatest(0, floor(extract(epoch from t) * 1000))::bigint), 12, '0') || '00000000000000000000')::uuid\n"
+	"$$;\n";
 static const char sql_0050_sealing_keys[] =
 	"-- Which keys seal, the newest last, so that no daemon starts that could not open what the others seal.\n"
 	"create table sealing_keys (\n"
@@ -856,6 +861,7 @@ const struct migration skep_migrations[] = {
 	{ "0040_schedules.sql", { sql_0040_schedules, sizeof(sql_0040_schedules) - 1 } },
 	{ "0041_chores.sql", { sql_0041_chores, sizeof(sql_0041_chores) - 1 } },
 	{ "0042_event_stream.sql", { sql_0042_event_stream, sizeof(sql_0042_event_stream) - 1 } },
+	{ "0043_job_times.sql", { sql_0043_job_times, sizeof(sql_0043_job_times) - 1 } },
 	{ "0050_sealing_keys.sql", { sql_0050_sealing_keys, sizeof(sql_0050_sealing_keys) - 1 } },
 	{ 0 },
 };

@@ -183,6 +183,8 @@ Skep__V1__Job *api_job(struct arena *a, const struct db_job *j)
 	m->run_at = api_time(a, j->run_us);
 	m->started_at = api_time(a, j->started_us);
 	m->finished_at = api_time(a, j->finished_us);
+	if (j->state == JOB_RUNNING)
+		m->daemon = api_text(a, j->owner);
 	m->last_sequence = j->last_sequence;
 	m->warnings = arena_array(a, char *, j->n_warnings + 1);
 	for (size_t i = 0; i < j->n_warnings; i++)

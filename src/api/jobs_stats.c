@@ -111,7 +111,13 @@ static void on_stats(void *data, const struct status *st, const struct db_job_st
 		m.pauses[m.n_pauses++] = pause_of(a, &s->pauses[i]);
 	for (size_t i = 0; i < s->n_daemons; i++)
 		m.daemons[m.n_daemons++] = daemon_of(a, &s->daemons[i]);
+	m.running = arena_array(a, Skep__V1__Job *, s->n_running_jobs + 1);
+	for (size_t i = 0; i < s->n_running_jobs; i++)
+		m.running[m.n_running++] = api_job(a, &s->running_jobs[i]);
+	m.slots = (int32_t)s->slots;
 	m.ended_last_minute = (int32_t)s->ended;
+	m.failed_last_minute = (int32_t)s->failed;
+	m.submitted_last_minute = (int32_t)s->submitted;
 	rpc_call_reply(call, &m.base);
 }
 

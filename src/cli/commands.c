@@ -148,6 +148,12 @@ static const struct cli_option schedule_create_options[] = {
 	{0},
 };
 static const struct cli_option schedule_update_options[] = {SCHEDULE_OPTIONS, {0}};
+static const struct cli_option top_options[] = {
+	ALL_PROJECTS,
+	{"once", 0, NULL, "print it once", NULL, NAMES_NONE, false},
+	{"interval", 'i', "TIME", "how often: 500ms to 1h (default 1s)", NULL, NAMES_NONE, false},
+	{0},
+};
 static const struct cli_option events_options[] = {
 	{"since", 0, "TIME", "from then on: 10m, 2h, or 2026-03-01T12:00:00Z (default 1h; with -f: now)", NULL, NAMES_NONE, false},
 	{"follow", 'f', NULL, "go on with what happens from now on, until Ctrl-C", NULL, NAMES_NONE, false},
@@ -360,6 +366,9 @@ static const struct cli_command commands[] = {
 		.example = "skep events --since 10m --kind job.ended\n"
 			   "skep events -f -A",
 		.run = cmd_events},
+	{.path = "top", .args = "", .options = top_options, .help = "Show live what waits, what runs, and the daemons",
+		.about = "Drawn anew each second on a terminal; q or Ctrl-C ends it. Elsewhere, with --once or -o json: once.",
+		.example = "skep top -A", .run = cmd_top},
 	{.path = "whoami", .args = "", .help = "Show who skepd takes you for", .example = "skep whoami", .run = cmd_whoami},
 	{.path = "ready", .args = "", .help = "Show whether skepd can use the servers it needs",
 		.about = "Exits with 1 when it cannot.", .example = "skep ready && skep stack ls", .run = cmd_ready},

@@ -56,6 +56,8 @@ int cmd_schedule_update(struct cli *c);
 int cmd_schedule_pause(struct cli *c);
 int cmd_schedule_resume(struct cli *c);
 int cmd_schedule_rm(struct cli *c);
+/* cmd_top.c */
+int cmd_top(struct cli *c);
 /* cmd_events.c */
 int cmd_events(struct cli *c);
 /* cmd_token.c */

@@ -2,11 +2,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include "cli/progress.h"
+#include "cli/text.h"
 #include "loop/loop.h"
 
 #define FRAME_MS 100
 
-static void size_of_terminal(const struct cli *c, unsigned *ret_columns, unsigned *ret_rows)
+void screen_size(const struct cli *c, unsigned *ret_columns, unsigned *ret_rows)
 {
 	struct winsize w = {0};
 	*ret_columns = c->host->columns;
@@ -30,6 +31,31 @@ static void add_wiped(struct buf *b, struct str picture)
 	}
 }
 
+static void add_line(struct screen *s, struct buf *b, struct str line, unsigned columns, const char *look)
+{
+	buf_adds(b, look);
+	text_cut(b, line, columns, s->c->utf8);
+	buf_fmt(b, "%s\x1b[K\n", *look ? "\x1b[0m" : "");
+	s->lines++;
+}
+
+void screen_show(struct screen *s, struct buf *text, const char *foot)
+{
+	struct cli *c = s->c;
+	struct buf b = {0};
+	struct str rest = buf_str(text);
+	unsigned columns, rows;
+	screen_size(c, &columns, &rows);
+	if (s->lines > 0)
+		buf_fmt(&b, "\r\x1b[%uA", s->lines);
+	s->lines = 0;
+	while (rest.len && s->lines + 3 < rows) /* the foot, and the line that the cursor is left on */
+		add_line(s, &b, str_cut(&rest, '\n'), columns - 1, s->lines == 0 && c->color ? "\x1b[1m" : "");
+	add_line(s, &b, str_of(foot), columns - 1, c->color ? "\x1b[2m" : "");
+	buf_adds(&b, "\x1b[J");
+	cli_write(c, &b);
+}
+
 void screen_draw(struct screen *s, const struct progress *p, uint64_t elapsed_ms, const char *trouble, bool now)
 {
 	struct cli *c = s->c;
@@ -39,7 +65,7 @@ void screen_draw(struct screen *s, const struct progress *p, uint64_t elapsed_ms
 		return;
 	struct progress_look look = {.color = c->color, .utf8 = c->utf8, .elapsed_ms = elapsed_ms,
 		.frame = s->frame++, .trouble = trouble};
-	size_of_terminal(c, &look.columns, &look.rows);
+	screen_size(c, &look.columns, &look.rows);
 	look.columns--; /* a full line would wrap before its rest is wiped */
 	if (s->lines > 0)
 		buf_fmt(&b, "\r\x1b[%uA", s->lines);

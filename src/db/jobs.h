@@ -74,9 +74,10 @@ struct db_job_stats {
 	const struct db_queue_stats *queues;
 	const struct db_pause *pauses;
 	const struct db_daemon *daemons; /* none for a scope of one project */
-	size_t n_waiting, n_queues, n_pauses, n_daemons;
+	const struct db_job *running_jobs; /* longest first */
+	size_t n_waiting, n_queues, n_pauses, n_daemons, n_running_jobs;
 	unsigned slots, running; /* of the daemons that are alive, and all running jobs */
-	unsigned ended;          /* in the last minute, in scope */
+	unsigned ended, failed, submitted; /* in the last minute, in scope */
 };
 
 /* What could be started of one kind in one project. */
@@ -198,7 +199,7 @@ struct db_job_ops {
 	 * kind (0 = any): as by `retry`. At most 500. */
 	struct db_call *(*retry_failed)(struct db *db, const struct db_scope *s, const char *project,
 		const char *stack, enum job_kind kind, db_jobs_done done, void *data);
-	/* priorities: by kind, of JOB_KINDS; at most `limit` waiting ones. */
+	/* priorities: by kind, of JOB_KINDS; at most `limit` waiting ones, and running ones. */
 	struct db_call *(*stats)(struct db *db, const struct db_scope *s, const char *project,
 		const unsigned *priorities, unsigned limit, db_job_stats_done done, void *data);
 	/* Either a project ("" = none) or a kind (0 = none). Pausing again changes the reason. */

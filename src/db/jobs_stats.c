@@ -3,7 +3,7 @@
 /* The project asked for; null: all. */
 #define ONLY "(select skep_project_or_all($1, $2))"
 
-enum { PLACES, WAITING, QUEUES, PAUSES, DAEMONS, PAUSE_PROJECT, PAUSE_KIND, RESUME_PROJECT, RESUME_KIND,
+enum { PLACES, WAITING, QUEUES, PAUSES, DAEMONS, RUNNING, PAUSE_PROJECT, PAUSE_KIND, RESUME_PROJECT, RESUME_KIND,
 	NEW_TURN, WAKE, AUDIT, ALIVE, FORGET, GONE };
 static const struct pg_stmt sql[] = {
 	/* ---- stats: $1 project, $2 scope ---- */
@@ -12,7 +12,11 @@ static const struct pg_stmt sql[] = {
 		"   where seen_at > now() - interval '10 seconds'),"
 		"  (select count(*)::integer from deployment_jobs where state = 'running'),"
 		"  (select count(*)::integer from deployment_jobs"
-		"   where finished_at > now() - interval '1 minute' and (" ONLY " is null or project_id = " ONLY "))"},
+		"   where finished_at > now() - interval '1 minute' and (" ONLY " is null or project_id = " ONLY ")),"
+		"  (select count(*)::integer from deployment_jobs where state = 'failed'"
+		"   and finished_at > now() - interval '1 minute' and (" ONLY " is null or project_id = " ONLY ")),"
+		"  (select count(*)::integer from deployment_jobs"
+		"   where id >= skep_uuid_floor(now() - interval '1 minute') and (" ONLY " is null or project_id = " ONLY "))"},
 	/* $3 limit, $4 kinds, $5 their priorities */
 	[WAITING] = {"job_waiting",
 		"with busy as materialized (select project_id, kind, count(*)::integer as n"
@@ -54,6 +58,11 @@ static const struct pg_stmt sql[] = {
 		"select id, host, version, slots, running, skep_us(started_at), skep_us(seen_at),"
 		"  seen_at > now() - interval '10 seconds'"
 		" from daemons where " ONLY " is null order by started_at, id"},
+
+	/* $3 limit */
+	[RUNNING] = {"job_running",
+		JOB_COLUMNS_FROM "where j.state = 'running' and (" ONLY " is null or j.project_id = " ONLY ")"
+		" order by j.started_at, j.id limit $3"},
 
 	/* ---- pause: $1 project, $2 scope, or $1 kind ---- */
 	[PAUSE_PROJECT] = {"job_pause_project",
@@ -154,6 +163,15 @@ static void read_daemons(struct db_call *c, const struct pg_results *r, struct d
 	}
 }
 
+static void read_running(struct db_call *c, const struct pg_results *r, struct db_job_stats *s)
+{
+	struct db_job *list = arena_array(c->arena, struct db_job, (size_t)pg_rows(r, 5));
+	s->n_running_jobs = (size_t)pg_rows(r, 5);
+	s->running_jobs = list;
+	for (size_t i = 0; i < s->n_running_jobs; i++)
+		job_read(c, r, 5, (int)i, &list[i]);
+}
+
 static void deliver_stats(struct db_call *c, const struct status *st, const struct pg_results *r)
 {
 	struct db_job_stats s = {0};
@@ -162,10 +180,13 @@ static void deliver_stats(struct db_call *c, const struct status *st, const stru
 		s.slots = (unsigned)next_int(&at);
 		s.running = (unsigned)next_int(&at);
 		s.ended = (unsigned)next_int(&at);
+		s.failed = (unsigned)next_int(&at);
+		s.submitted = (unsigned)next_int(&at);
 		read_waiting(c, r, &s);
 		read_queues(c, r, &s);
 		read_pauses(c, r, &s);
 		read_daemons(c, r, &s);
+		read_running(c, r, &s);
 	}
 	c->done.job_stats(c->data, st, &s);
 }
@@ -197,6 +218,8 @@ struct db_call *job_stats(struct db *db, const struct db_scope *s, const char *p
 	add_stats(c, &sql[QUEUES], s, project);
 	add_stats(c, &sql[PAUSES], s, project);
 	add_stats(c, &sql[DAEMONS], s, project);
+	add_stats(c, &sql[RUNNING], s, project);
+	pg_bind_i64(c->batch, limit);
 	return call_run(c, deliver_stats);
 }
 

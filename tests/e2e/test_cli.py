@@ -245,6 +245,25 @@ def test_progress_on_a_terminal(cli):
             assert re.search(r'\x1b\[\d*[AFJK]', text), 'drawn in place'
 
 
+def test_top(cli, skepd, project):
+    """Live on a terminal until q; once elsewhere."""
+    skepd.call('Jobs', 'Pause', project=project.name, reason='quiet')
+    job = project.submit({'app': hello()}).job
+    pid, fd, text = cli.on_terminal('top', until='\x1b[J')
+    assert '1 waiting' in text and job.id in text
+    os.write(fd, b'q')
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    os.close(fd)
+    for words in (['top'], ['top', '--once']):
+        told = cli.ok(*words)
+        assert 'the project is paused: quiet' in told and '\x1b' not in told
+    assert json.loads(cli.ok('top', '-o', 'json'))['totalWaiting'] == 1
+    assert cli.ok('top', '-q').split() == [job.id]
+    assert 'expected a time' in cli.refused(2, 'top', '--interval', '1ms')
+    skepd.call('Jobs', 'Resume', project=project.name)
+    skepd.wait(job.id)
+
+
 # -- errors -------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize('words, said', [

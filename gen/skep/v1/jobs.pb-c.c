@@ -907,7 +907,7 @@ void   skep__v1__resume_jobs_request__free_unpacked
   assert(message->base.descriptor == &skep__v1__resume_jobs_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor skep__v1__job__field_descriptors[24] =
+static const ProtobufCFieldDescriptor skep__v1__job__field_descriptors[25] =
 {
   {
     "id",
@@ -1197,12 +1197,25 @@ static const ProtobufCFieldDescriptor skep__v1__job__field_descriptors[24] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "daemon",
+    25,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Job, daemon),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__job__field_indices_by_name[] = {
   7,   /* field[7] = attempt */
   23,   /* field[23] = attempts */
   15,   /* field[15] = cancel_requested */
   16,   /* field[16] = created_at */
+  24,   /* field[24] = daemon */
   12,   /* field[12] = error */
   13,   /* field[13] = error_code */
   22,   /* field[22] = failures */
@@ -1227,7 +1240,7 @@ static const unsigned skep__v1__job__field_indices_by_name[] = {
 static const ProtobufCIntRange skep__v1__job__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 24 }
+  { 0, 25 }
 };
 const ProtobufCMessageDescriptor skep__v1__job__descriptor =
 {
@@ -1237,7 +1250,7 @@ const ProtobufCMessageDescriptor skep__v1__job__descriptor =
   "Skep__V1__Job",
   "skep.v1",
   sizeof(Skep__V1__Job),
-  24,
+  25,
   skep__v1__job__field_descriptors,
   skep__v1__job__field_indices_by_name,
   1,  skep__v1__job__number_ranges,
@@ -2476,7 +2489,7 @@ const ProtobufCMessageDescriptor skep__v1__daemon__descriptor =
   (ProtobufCMessageInit) skep__v1__daemon__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor skep__v1__job_stats__field_descriptors[7] =
+static const ProtobufCFieldDescriptor skep__v1__job_stats__field_descriptors[11] =
 {
   {
     "waiting",
@@ -2562,12 +2575,64 @@ static const ProtobufCFieldDescriptor skep__v1__job_stats__field_descriptors[7] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "failed_last_minute",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobStats, failed_last_minute),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "submitted_last_minute",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobStats, submitted_last_minute),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "running",
+    10,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Skep__V1__JobStats, n_running),
+    offsetof(Skep__V1__JobStats, running),
+    &skep__v1__job__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "slots",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__JobStats, slots),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__job_stats__field_indices_by_name[] = {
   3,   /* field[3] = daemons */
   6,   /* field[6] = ended_last_minute */
+  7,   /* field[7] = failed_last_minute */
   2,   /* field[2] = pauses */
   1,   /* field[1] = queues */
+  9,   /* field[9] = running */
+  10,   /* field[10] = slots */
+  8,   /* field[8] = submitted_last_minute */
   5,   /* field[5] = total_running */
   4,   /* field[4] = total_waiting */
   0,   /* field[0] = waiting */
@@ -2575,7 +2640,7 @@ static const unsigned skep__v1__job_stats__field_indices_by_name[] = {
 static const ProtobufCIntRange skep__v1__job_stats__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor skep__v1__job_stats__descriptor =
 {
@@ -2585,7 +2650,7 @@ const ProtobufCMessageDescriptor skep__v1__job_stats__descriptor =
   "Skep__V1__JobStats",
   "skep.v1",
   sizeof(Skep__V1__JobStats),
-  7,
+  11,
   skep__v1__job_stats__field_descriptors,
   skep__v1__job_stats__field_indices_by_name,
   1,  skep__v1__job_stats__number_ranges,

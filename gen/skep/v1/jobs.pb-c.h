@@ -108,10 +108,11 @@ struct  Skep__V1__Job
   Skep__V1__ServiceFailure **failures;
   size_t n_attempts;
   Skep__V1__JobAttempt **attempts;
+  char *daemon;
 };
 #define SKEP__V1__JOB__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__job__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, SKEP__V1__JOB_KIND__JOB_KIND_UNSPECIFIED, SKEP__V1__JOB_STATE__JOB_STATE_UNSPECIFIED, 0, 0, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, NULL, NULL, NULL, NULL, 0, 0,NULL, 0,NULL, 0,NULL }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, SKEP__V1__JOB_KIND__JOB_KIND_UNSPECIFIED, SKEP__V1__JOB_STATE__JOB_STATE_UNSPECIFIED, 0, 0, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, NULL, NULL, NULL, NULL, 0, 0,NULL, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string }
 
 
 struct  Skep__V1__ServiceFailure
@@ -341,10 +342,15 @@ struct  Skep__V1__JobStats
   int32_t total_waiting;
   int32_t total_running;
   int32_t ended_last_minute;
+  int32_t failed_last_minute;
+  int32_t submitted_last_minute;
+  size_t n_running;
+  Skep__V1__Job **running;
+  int32_t slots;
 };
 #define SKEP__V1__JOB_STATS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__job_stats__descriptor) \
-    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, 0, 0 }
+    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, 0, 0, 0, 0, 0,NULL, 0 }
 
 
 struct  Skep__V1__PauseJobsRequest

@@ -362,8 +362,9 @@ static const struct rpc_field skep_v1_msg_job_fields[] = {
 	{ .name = "warnings", .json_name = "warnings" },
 	{ .name = "failures", .json_name = "failures", .message = &skep_v1_msg_service_failure },
 	{ .name = "attempts", .json_name = "attempts", .message = &skep_v1_msg_job_attempt },
+	{ .name = "daemon", .json_name = "daemon" },
 };
-const struct rpc_message skep_v1_msg_job = { &skep__v1__job__descriptor, skep_v1_msg_job_fields, 24, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_job = { &skep__v1__job__descriptor, skep_v1_msg_job_fields, 25, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_service_failure_fields[] = {
 	{ .name = "service", .json_name = "service" },
@@ -501,8 +502,12 @@ static const struct rpc_field skep_v1_msg_job_stats_fields[] = {
 	{ .name = "total_waiting", .json_name = "totalWaiting" },
 	{ .name = "total_running", .json_name = "totalRunning" },
 	{ .name = "ended_last_minute", .json_name = "endedLastMinute" },
+	{ .name = "failed_last_minute", .json_name = "failedLastMinute" },
+	{ .name = "submitted_last_minute", .json_name = "submittedLastMinute" },
+	{ .name = "running", .json_name = "running", .message = &skep_v1_msg_job },
+	{ .name = "slots", .json_name = "slots" },
 };
-const struct rpc_message skep_v1_msg_job_stats = { &skep__v1__job_stats__descriptor, skep_v1_msg_job_stats_fields, 7, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_job_stats = { &skep__v1__job_stats__descriptor, skep_v1_msg_job_stats_fields, 11, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_pause_jobs_request_fields[] = {
 	{ .name = "project", .json_name = "project", .max_len = 64 },

@@ -125,6 +125,30 @@ static void the_last_failed_job_of_each_stack_runs_again(void **state)
 	assert_value(w, "select count(*) from events where kind = 'job.retried'", "2");
 }
 
+static void numbers_of_the_last_minute(void **state)
+{
+	struct world *w = *state;
+	struct uuid demo = make_project(w, "demo"), other = make_project(w, "other");
+	running_stack(w, "demo", "fine");
+	deploy(w, "demo", "a");
+	struct db_job j = claim(w, "d1");
+	finish(w, &j, JOB_FAILED);
+	deploy(w, "demo", "b");
+	j = claim(w, "d7");
+	deploy(w, "demo", "c");
+	psql(w, "update deployment_jobs set id = skep_uuid_floor(now() - interval '61 seconds') where stack_name = 'c'");
+	struct db_scope mine = scope_of(&demo), theirs = scope_of(&other);
+	struct db_job_stats s = stats(w, &mine, "");
+	assert_int_equal(s.submitted, 3);
+	assert_int_equal(s.ended, 2);
+	assert_int_equal(s.failed, 1);
+	assert_int_equal(s.n_running_jobs, 1);
+	assert_string_equal(s.running_jobs[0].id.text, j.id.text);
+	assert_string_equal(s.running_jobs[0].owner, "d7");
+	s = stats(w, &theirs, "");
+	assert_int_equal(s.submitted + s.ended + s.failed + (unsigned)s.n_running_jobs, 0);
+}
+
 static void daemons_say_that_they_live(void **state)
 {
 	struct world *w = *state;
@@ -162,6 +186,7 @@ int main(void)
 		TEST(every_waiting_job_is_explained),
 		TEST(what_is_paused_waits),
 		TEST(the_last_failed_job_of_each_stack_runs_again),
+		TEST(numbers_of_the_last_minute),
 		TEST(daemons_say_that_they_live),
 	};
 	return cmocka_run_group_tests(tests, world_start, world_stop);

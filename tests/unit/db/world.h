@@ -405,6 +405,10 @@ static inline void on_stats(void *data, const struct status *st, const struct db
 		KEEP(p[i].project), KEEP(p[i].reason), KEEP(p[i].paused_by);
 	for (size_t i = 0; i < s->n_daemons; i++)
 		KEEP(d[i].host), KEEP(d[i].version);
+	struct db_job *r = copy(a, s->running_jobs, sizeof(*r), s->n_running_jobs);
+	for (size_t i = 0; i < s->n_running_jobs; i++)
+		keep_job(a, &r[i]);
+	a->stats.running_jobs = r;
 	a->stats.waiting = w;
 	a->stats.queues = q;
 	a->stats.pauses = p;
