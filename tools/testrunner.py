@@ -17,6 +17,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VAR = os.path.join(ROOT, 'var', 'test')
 JOBS = os.cpu_count() or 1
 FUZZ_SECONDS = 30
+SIM_SEEDS = 2400
+SIM_MODEL_SECONDS = 20
 DIFFERENTIAL_SECONDS = 80
 DIFFERENTIAL_SEED = 36000000
 CHAOS_MINUTES = 3  # of faults; start and end take another one
@@ -308,6 +310,31 @@ def part_differential():
     return count + (Count(passed=1) if status == 0 else Count(skipped=1) if status == 77 else Count(failed=1))
 
 
+def part_sim():
+    """Several daemons in virtual time (tests/sim): the kept seeds, and fresh ones, which the log names; and the model of
+    PostgreSQL that they stand on beside the real one."""
+    count = build('release', 'skepd', 'skep', 'bench_rpc')
+    if not built['release']:
+        return count
+    count += check('build-sim', 'cmake', '--build', 'build/release', '--target', 'sim', 'sim_differential', '-j', str(JOBS))
+    if count.failed:
+        return count
+
+    def run(name, *command):
+        return check('sim-' + name, 'build/release/tests/' + command[0], *command[1:])
+
+    shares = [['seeds-%d' % i, 'sim', '--seeds', str(SIM_SEEDS // JOBS)] for i in range(JOBS)]
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        todo = [['kept', 'sim', '--kept', 'tests/sim/seeds'],
+                ['model', 'sim_differential', '--seconds', str(SIM_MODEL_SECONDS)], *shares]
+        return sum(pool.map(lambda words: run(*words), todo), count)
+
+
+def part_mutations():
+    """tests/sim must find each bug that is planted: for the night, it builds the simulation once a bug."""
+    return check('mutations', '/usr/bin/python3', 'tests/sim/mutations/run.py', limit=5400)
+
+
 def part_conformance():
     """connectconformance against tests/conformance/server.c: its own count. Skipped where tools/setup has not made the runner."""
     folder = os.path.join(os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'skep/conformance-v1.0.7')
@@ -372,8 +399,9 @@ def part_chaos():
 
 
 FAST = ['layers', 'fast']
-ALL = ['layers', 'generated', 'proto', 'tools', 'asan', 'release', 'clang', 'tidy', 'fuzz', 'differential', 'conformance', 'protobuf',
+ALL = ['layers', 'generated', 'proto', 'tools', 'asan', 'release', 'sim', 'clang', 'tidy', 'fuzz', 'differential', 'conformance', 'protobuf',
        'e2e', 'chaos']
+NIGHT = ['mutations']  # by --only alone
 
 
 # What went well has no place where the words of a failure are looked for.
@@ -419,12 +447,12 @@ def main():
     parser.add_argument('--list', action='store_true', help='name the parts')
     arguments = parser.parse_args()
     if arguments.list:
-        print('\n'.join(sorted({*FAST, *ALL})))
+        print('\n'.join(sorted({*FAST, *ALL, *NIGHT})))
         return 0
     parts = arguments.only.split(',') if arguments.only else FAST if arguments.fast else ALL
-    unknown = [p for p in parts if p not in {*FAST, *ALL}]
+    unknown = [p for p in parts if p not in {*FAST, *ALL, *NIGHT}]
     if unknown:
-        parser.error(f'no part {", ".join(unknown)}; there are: {", ".join(sorted({*FAST, *ALL}))}')
+        parser.error(f'no part {", ".join(unknown)}; there are: {", ".join(sorted({*FAST, *ALL, *NIGHT}))}')
 
     os.chdir(ROOT)
     shutil.rmtree(VAR, ignore_errors=True)

@@ -9,8 +9,8 @@ static struct status get_effect(struct fake_call *c)
 {
 	const struct fake_args *g = fake_args(c);
 	struct store_job *j = NULL;
-	struct status st =
-		fake_job_result(c, store_job_get(g->store, &g->scope, g->id, &j), j);
+	struct status st = store_job_get(g->store, &g->scope, g->id, &j);
+	st = fake_job_result(c, st, j);
 	if (status_is_ok(&st))
 		((struct db_job *)c->result)->attempts = store_attempts(j, c->arena);
 	return st;

@@ -262,6 +262,8 @@ static void put_events(struct store *s, struct store_job *j, const struct db_job
 	if (w->again && has_last(j, w->events, w->n_events))
 		return;
 	put_progress(s, j, w->events, w->n_events);
+	if (w->state == JOB_SUCCEEDED) /* it is one write */
+		j->row.percent = 100;
 	for (size_t i = 0; i < w->n_events; i++) {
 		struct db_event e = w->events[i];
 		e.percent = e.percent > 0 ? e.percent : j->row.percent;
