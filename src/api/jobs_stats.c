@@ -27,7 +27,7 @@ static char *why_of(struct arena *a, const struct db_job_stats *s, const struct 
 		return arena_fmt(a, "%u jobs of kind %s run in the project: no more may at a time", w->kind_running, kind);
 	case WAIT_PLACES:
 		if (s->slots == 0)
-			return api_text(a, "no daemon has been heard of for 10 seconds");
+			return api_text(a, "no daemon can run it: none has been heard of for 10 seconds, or none reaches its Engine");
 		return arena_fmt(a, "all places are taken: %u jobs run, the daemons have %u places", s->running, s->slots);
 	case WAIT_TURN:
 		break;

@@ -89,7 +89,7 @@ static const struct pg_stmt sql[] = {
 	/* ---- daemons ---- */
 	[ALIVE] = {"daemon_alive",
 		"insert into daemons (id, host, version, slots, running) values ($1, $2, $3, $4, $5)"
-		" on conflict (id) do update set running = excluded.running, seen_at = clock_timestamp()"},
+		" on conflict (id) do update set slots = excluded.slots, running = excluded.running, seen_at = clock_timestamp()"},
 	[FORGET] = {"daemon_forget", "delete from daemons where seen_at < now() - interval '1 hour'"},
 	[GONE] = {"daemon_gone", "delete from daemons where id = skep_uuid($1)"},
 };

@@ -34,6 +34,7 @@ static void on_timer(struct timer *t)
 {
 	struct job_pulse *p = container_of(t, struct job_pulse, timer);
 	p->daemon.running = (unsigned)job_worker_running(p->worker);
+	p->daemon.slots = job_worker_slots(p->worker);
 	if (!p->call)
 		p->call = p->db->jobs->alive(p->db, &p->daemon, on_said, p);
 	timer_set(t, PULSE_MS);
@@ -48,7 +49,6 @@ struct job_pulse *job_pulse_create(struct loop *l, struct db *db, const struct j
 	(void)uuid_parse(id, &p->daemon.id);
 	p->daemon.host = host;
 	p->daemon.version = version;
-	p->daemon.slots = job_worker_slots(worker);
 	timer_init(&p->timer, l, on_timer);
 	return p;
 }

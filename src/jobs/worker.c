@@ -399,7 +399,7 @@ void job_worker_drain(struct job_worker *w, uint64_t grace_ms, void (*done)(void
 
 unsigned job_worker_slots(const struct job_worker *w)
 {
-	return w->places.total;
+	return w->held_off ? 0 : w->places.total;
 }
 
 size_t job_worker_running(const struct job_worker *w)

@@ -44,5 +44,5 @@ void job_worker_cancel(struct job_worker *w, const char *job_id);
  * left. */
 void job_worker_drain(
 	struct job_worker *w, uint64_t grace_ms, void (*done)(void *data), void *data);
-unsigned job_worker_slots(const struct job_worker *w);
+unsigned job_worker_slots(const struct job_worker *w); /* 0 while it is held off */
 size_t job_worker_running(const struct job_worker *w);

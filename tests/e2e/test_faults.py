@@ -404,6 +404,12 @@ def test_one_of_two_sleeps_longer_than_its_lease(two, engine, postgres):
     assert engine.objects(project.namespace()) == {}
 
 
+def places(skepd, other):
+    """All daemons, once the other one has no places."""
+    daemons = skepd.call('Jobs', 'Stats').daemons
+    return daemons if [d for d in daemons if d.id == other.call('System', 'Info').instance and d.slots == 0] else None
+
+
 def test_one_of_two_loses_its_engine(new_daemon, engine, postgres, tmp_path):
     """What it runs goes on elsewhere, with no attempt lost, and it begins nothing until it is back."""
     way = Proxy(str(tmp_path / 'd'), engine.socket)
@@ -420,6 +426,8 @@ def test_one_of_two_loses_its_engine(new_daemon, engine, postgres, tmp_path):
     eventually('the other one goes on', lambda: owner(postgres, first, job) not in ('', before), 20)
     assert first.job(job.id).attempt == 1
     assert first.log().count('job run begins') == 1
+    slots = {d.id: d.slots for d in eventually('it says that it has no places', lambda: places(second, first))}
+    assert slots[second.call('System', 'Info').instance] == 16
     os.unlink(way.path)
     way = Proxy(way.path, engine.socket)
     eventually('connected again', lambda: not first.not_up())
