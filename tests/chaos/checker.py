@@ -238,12 +238,21 @@ def nothing_is_left(h):
 
 def events_are_whole(h):
     """In the database, and for each watcher."""
-    events = {job: {e['sequence']: e for e in found} for job, found in by_job(h.events).items()}
+    events_of = by_job(h.events)
+    events = {job: {e['sequence']: e for e in found} for job, found in events_of.items()}
     count = collections.Counter(e['job'] for e in h.events)
     for j in h.jobs:
         has = events.get(j['id'], {})
         if count[j['id']] != len(has) or sorted(has) != list(range(1, j['last_sequence'] + 1)):
             yield f'job {j["id"]}: {count[j["id"]]} events, the last is {j["last_sequence"]}, in the database {sorted(has)}'
+        told = set()
+        for e in sorted(events_of[j['id']], key=lambda e: e['sequence']):
+            if e['kind'] in ('job.started', 'job.resumed'):
+                told.clear()
+            elif e['kind'] in ('job.step', 'job.undo'):  # a run takes each step once
+                if (e['kind'], e['step']) in told:
+                    yield f'job {j["id"]} tells twice of {e["kind"]} {e["step"]}: event {e["sequence"]}'
+                told.add((e['kind'], e['step']))
     for w in h.watched:
         got = [e[0] for e in w.events]
         has = events.get(w.job, {})

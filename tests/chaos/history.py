@@ -150,7 +150,7 @@ def read_database(h, postgres):
         select j.id, p.name as project, j.stack_name as stack, j.kind, j.state, j.epoch, j.attempt, j.last_sequence, j.created_by,
           j.error, j.takeovers from deployment_jobs j join projects p on p.id = j.project_id""")
     h.events = rows(postgres, """
-        select job_id as job, job_sequence as sequence, kind, message, state from events where job_id is not null
+        select job_id as job, job_sequence as sequence, kind, message, state, step from events where job_id is not null
         order by job_id, job_sequence, seq""")
     h.attempts = rows(postgres, 'select job_id as job, epoch, attempt, owner, step, error, error_code from job_attempts')
     h.audit = rows(postgres, "select method, request_id, coalesce(detail ->> 'job', '') as job, detail -> 'jobs' as jobs from audit_log")

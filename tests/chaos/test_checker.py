@@ -22,7 +22,7 @@ def change(at, writer, before, state, epoch_before, epoch, job='j1', stack='s1',
 
 
 def events(job, *kinds):
-    return [{'job': job, 'sequence': n, 'kind': kind, 'message': '', 'state': ''} for n, kind in enumerate(kinds, 1)]
+    return [{'job': job, 'sequence': n, 'kind': kind, 'message': '', 'state': '', 'step': ''} for n, kind in enumerate(kinds, 1)]
 
 
 def row(job, state, epoch, last, kind='deploy', project='alpha', stack='a'):
@@ -149,6 +149,7 @@ BAD = {
     'events_are_whole': {
         'one is missing in the database': lambda h: h.events.pop(1),
         'one is there twice': lambda h: double(h, 'events', 1),
+        'one step is told twice': lambda h: [replace(h, 'events', n, kind='job.step', step='x') for n in (5, 6)],
         'a watcher misses one': lambda h: h.watched[0].events.pop(1),
         'a watcher sees one twice': lambda h: double(h.watched[0], 'events', 1),
         'a watcher misses the first': lambda h: h.watched[0].events.pop(0),
