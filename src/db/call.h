@@ -73,6 +73,7 @@ struct db_call {
 		db_release_done release;
 		db_releases_done releases;
 		db_release_objects_done release_objects;
+		db_reserved_done reserved;
 		db_look_done look;
 		db_writes_done writes;
 		db_job_stats_done job_stats;

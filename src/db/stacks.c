@@ -261,6 +261,7 @@ const struct db_stack_ops db_pg_stacks = {
 	.load_release = stack_load_release,
 	.store_source = stack_store_source,
 	.good_releases = stack_good_releases,
+	.reserved = stack_reserved,
 	.store_rendered = stack_store_rendered,
 	.set_status = stack_set_status,
 	.activate = stack_activate,

@@ -63,6 +63,13 @@ typedef void (*db_stack_done)(void *data, const struct status *st, const struct 
 typedef void (*db_stacks_done)(void *data, const struct status *st, const struct db_stack *s,
 	size_t n, bool more);
 typedef void (*db_release_done)(void *data, const struct status *st, const struct db_release *r);
+/* A name that lies in another stack's namespace. */
+struct db_reserved {
+	const char *name;
+	const char *stack; /* of the same project; "" = another project's, which is nobody's business */
+};
+typedef void (*db_reserved_done)(
+	void *data, const struct status *st, const struct db_reserved *r, size_t n);
 typedef void (*db_release_objects_done)(void *data, const struct status *st,
 	const struct db_release_objects *r, size_t n);
 typedef void (*db_releases_done)(void *data, const struct status *st, const struct db_release *r,
@@ -146,6 +153,10 @@ struct db_stack_ops {
 	 * first. */
 	struct db_call *(*good_releases)(struct db *db, const char *project_id,
 		const char *stack_id, unsigned limit, db_release_objects_done done, void *data);
+	/* Which of these names of the Engine's lie in the namespace (<namespace>_…) of a stack that
+	 * has another one than this. */
+	struct db_call *(*reserved)(struct db *db, const char *project_id, const char *namespace_,
+		const char *const *names, size_t n_names, db_reserved_done done, void *data);
 	/* Stores what was rendered (fenced by the job's epoch: ABORTED). */
 	struct db_call *(*store_rendered)(struct db *db, const struct db_job *job,
 		const char *deployment_id, const struct db_rendered *r, db_done done, void *data);

@@ -4,6 +4,7 @@
 enum {
 	LOAD,
 	GOOD,
+	RESERVED,
 	NEED_RELEASE,
 	SOURCE,
 	RENDERED,
@@ -81,6 +82,14 @@ static const struct pg_stmt sql[] = {
 		" where s.id = skep_uuid($1) and not exists (select from deployment_jobs j"
 		"  where j.stack_id = s.id and j.state = 'pending')"},
 	[NOTIFY] = {"stack_notify", "select pg_notify('skep_stacks', skep_uuid($1)::text)"},
+
+	/* $1 project, $2 its own namespace, $3 names. Where it lies in two, the stranger decides. */
+	[RESERVED] = {"flow_reserved",
+		"select distinct on (n.name) n.name,"
+		"  case when o.project_id = skep_uuid($1) then o.name else '' end"
+		" from unnest($3::text[]) as n (name)"
+		" join orchestration_stacks o on starts_with(n.name, o.namespace || '_')"
+		" where o.namespace <> $2 order by n.name, o.project_id = skep_uuid($1)"},
 
 	/* ---- networks: $1 stack, $2 names, $3 the Engine's names ---- */
 	[RELEASE_NETWORKS] = {"networks_release",
@@ -183,6 +192,30 @@ struct db_call *stack_good_releases(struct db *db, const char *project_id, const
 	call_bind(c, stack_id);
 	pg_bind_i64(c->batch, limit);
 	return call_run(c, deliver_good);
+}
+
+static void deliver_reserved(struct db_call *c, const struct status *st, const struct pg_results *r)
+{
+	size_t n = r ? (size_t)pg_rows(r, 0) : 0;
+	struct db_reserved *list = arena_array(c->arena, struct db_reserved, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		struct cursor at = {c, r, 0, (int)i, 0};
+		list[i].name = next_text(&at);
+		list[i].stack = next_text(&at);
+	}
+	c->done.reserved(c->data, st, list, n);
+}
+
+struct db_call *stack_reserved(struct db *db, const char *project_id, const char *namespace_,
+	const char *const *names, size_t n_names, db_reserved_done done, void *data)
+{
+	struct db_call *c = db_call_create(db, data);
+	c->done.reserved = done;
+	call_add(c, &sql[RESERVED]);
+	call_bind_id(c, project_id);
+	call_bind(c, namespace_);
+	pg_bind_text_array(c->batch, names, n_names);
+	return call_run(c, deliver_reserved);
 }
 
 /* ---- writes of a job ---- */

@@ -21,6 +21,8 @@ struct db_call *stack_store_rendered(struct db *db, const struct db_job *job,
 	const char *deployment_id, const struct db_rendered *r, db_done done, void *data);
 struct db_call *stack_good_releases(struct db *db, const char *project_id, const char *stack_id,
 	unsigned limit, db_release_objects_done done, void *data);
+struct db_call *stack_reserved(struct db *db, const char *project_id, const char *namespace_,
+	const char *const *names, size_t n_names, db_reserved_done done, void *data);
 struct db_call *stack_set_status(struct db *db, const struct db_job *job, enum stack_status status,
 	const char *message, db_done done, void *data);
 struct db_call *stack_activate(struct db *db, const struct db_job *job, const char *deployment_id,

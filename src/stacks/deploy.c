@@ -7,6 +7,7 @@
 #include "stacks/fingerprint.h"
 #include "stacks/images.h"
 #include "stacks/plan.h"
+#include "stacks/reserved.h"
 #include "stacks/stack_run.h"
 
 /* ---- prelude ---- */
@@ -69,6 +70,33 @@ static enum flow_next load_good(struct flow *f)
 	struct stack_op *op = stack_op_begin(sr, NULL);
 	op->db = sr->db->stacks->good_releases(
 		sr->db, j->project_id.text, j->stack_id.text, keep, on_good, op);
+	return FLOW_WAIT;
+}
+
+static void on_reserved(
+	void *data, const struct status *st, const struct db_reserved *r, size_t n)
+{
+	struct stack_run *sr;
+	if (!stack_op_end(data, &sr, NULL))
+		return;
+	if (status_is_ok(st)) {
+		sr->world.reserved = reserved_copy(sr->run->arena, r, n);
+		sr->world.n_reserved = n;
+	}
+	stack_step_done(sr, st);
+}
+
+static enum flow_next check_names(struct flow *f)
+{
+	struct stack_run *sr = stack_run_of(f);
+	size_t n;
+	const char *const *names =
+		reserved_candidates(sr->run->arena, sr->namespace_, &sr->target, &n);
+	if (n == 0)
+		return FLOW_NEXT;
+	struct stack_op *op = stack_op_begin(sr, NULL);
+	op->db = sr->db->stacks->reserved(sr->db, sr->run->job->project_id.text, sr->namespace_,
+		names, n, on_reserved, op);
 	return FLOW_WAIT;
 }
 
@@ -282,6 +310,7 @@ static const struct flow_step deploy_prelude[] = {
 	{"load_stack", stack_load_stack, NULL, 60},
 	{"load_release", load_release, NULL, 60},
 	{"load_good", load_good, NULL, 60},
+	{"check_names", check_names, NULL, 60},
 	{"look", stack_look, NULL, 120},
 	{"images", resolve_images, NULL, 120},
 	{"check_plan", check_plan, NULL, 0},

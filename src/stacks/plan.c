@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/arena.h"
 #include "base/json.h"
+#include "stacks/reserved.h"
 
 const char *plan_verdict_name(enum plan_verdict v)
 {
@@ -75,6 +76,27 @@ bool plan_is_sensitive(const struct compose_change *c)
 	       strcmp(c->path, "Data") == 0;
 }
 
+/* What would be made must not lie in another stack's namespace. */
+static void create_named(struct arena *a, const struct world *w, struct plan_action *p)
+{
+	const char *word = compose_kind_name(p->kind);
+	const struct db_reserved *r = reserved_find(w, p->name);
+	if (!r)
+		create(a, p);
+	else if (r->stack[0])
+		decide(p, PLAN_REFUSE,
+			arena_fmt(a,
+				"%s \"%s\" cannot be made: the name lies in the namespace of stack "
+				"%s: give it another name",
+				word, p->name, r->stack));
+	else
+		decide(p, PLAN_REFUSE,
+			arena_fmt(a,
+				"%s \"%s\" cannot be made: the name lies in the namespace of "
+				"another project's stack: give it another name",
+				word, p->name));
+}
+
 /* ---- networks ---- */
 
 static bool is_predefined_network(const char *name)
@@ -86,12 +108,13 @@ static bool is_predefined_network(const char *name)
 	return strncmp(name, "container:", 10) == 0;
 }
 
-static void plan_external_network(
-	struct arena *a, const struct world_object *seen, struct plan_action *p)
+static void plan_external_network(struct arena *a, const struct world *w,
+	const struct world_object *seen, struct plan_action *p)
 {
 	if (is_predefined_network(p->name))
 		return;
-	if (!seen || seen->elsewhere)
+	const struct db_reserved *r = reserved_find(w, p->name);
+	if (!seen || seen->elsewhere || (r && !r->stack[0]))
 		decide(p, PLAN_REFUSE,
 			arena_fmt(a,
 				"network \"%s\" is declared as external, but could not be found. "
@@ -161,9 +184,9 @@ void plan_network(struct arena *a, const struct world *w, const struct release_o
 	begin(p, COMPOSE_NETWORK, o);
 	see_object(p, seen);
 	if (o->external) {
-		plan_external_network(a, seen, p);
+		plan_external_network(a, w, seen, p);
 	} else if (!seen) {
-		create(a, p);
+		create_named(a, w, p);
 	} else if (!seen->ours) {
 		decide(p, PLAN_REFUSE,
 			arena_fmt(a,
@@ -194,10 +217,11 @@ void plan_object(struct arena *a, const struct world *w, enum compose_kind kind,
 						  : world_find(w->configs, w->n_configs, o->name);
 	begin(p, kind, o);
 	see_object(p, seen);
-	if (o->external && (!seen || seen->elsewhere))
+	const struct db_reserved *r = o->external ? reserved_find(w, o->name) : NULL;
+	if (o->external && (!seen || seen->elsewhere || (r && !r->stack[0])))
 		decide(p, PLAN_REFUSE, arena_fmt(a, "%s not found: %s", word, o->name));
 	else if (!o->external && !seen)
-		create(a, p);
+		create_named(a, w, p);
 	else if (!o->external && !seen->ours)
 		decide(p, PLAN_REFUSE,
 			arena_fmt(a,
@@ -308,6 +332,16 @@ void plan_service(struct arena *a, const struct world *w, const struct release_s
 				"service %s exists and is not this stack's: remove it, or give the "
 				"stack another namespace",
 				o->name));
+		return;
+	}
+	const char *volume = reserved_volume(w, o->body);
+	if (volume) {
+		decide(p, PLAN_REFUSE,
+			arena_fmt(a,
+				"service %s mounts volume \"%s\", and that name lies in the "
+				"namespace of another project's stack: give the volume another "
+				"name",
+				o->key, volume));
 		return;
 	}
 	json_t *body = own_copy(a, o->body);

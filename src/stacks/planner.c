@@ -6,6 +6,7 @@
 #include "flow/flow.h"
 #include "stacks/fingerprint.h"
 #include "stacks/images.h"
+#include "stacks/reserved.h"
 
 struct planner {
 	struct flow flow;
@@ -219,6 +220,31 @@ static enum flow_next look(struct flow *f)
 	return FLOW_WAIT;
 }
 
+static void on_reserved(
+	void *data, const struct status *st, const struct db_reserved *r, size_t n)
+{
+	struct planner *pl = data;
+	if (status_is_ok(st)) {
+		pl->world.reserved = reserved_copy(pl->in.arena, r, n);
+		pl->world.n_reserved = n;
+	}
+	flow_step_done(&pl->flow, st);
+}
+
+/* As a deploy does it. */
+static enum flow_next check_names(struct flow *f)
+{
+	struct planner *pl = planner_of(f);
+	size_t n;
+	const char *const *names =
+		reserved_candidates(pl->in.arena, pl->result.namespace_, &pl->release, &n);
+	if (n == 0)
+		return FLOW_NEXT;
+	pl->in.db->stacks->reserved(pl->in.db, pl->project_id, pl->result.namespace_, names, n,
+		on_reserved, pl);
+	return FLOW_WAIT;
+}
+
 static void on_registries(
 	void *data, const struct status *st, const struct db_registry *r, size_t n, bool more)
 {
@@ -299,6 +325,7 @@ static const struct flow_step plan_steps[] = {
 	{"keep_names", keep_names, NULL, 0},
 	{"load_registries", load_registries, NULL, 0},
 	{"load_good", load_good, NULL, 0},
+	{"check_names", check_names, NULL, 0},
 	{"look", look, NULL, 0},
 	{"images", resolve_images, NULL, 0},
 	{"decide", decide, NULL, 0},

@@ -11,6 +11,7 @@
 #include "docker/docker.h"
 
 struct arena;
+struct db_reserved;
 struct world_reading;
 
 struct world_service {
@@ -42,6 +43,9 @@ struct world {
 	/* Set before world_read: the stack was adopted, so that what carries its namespace and no
 	 * stack's label is ours too. */
 	bool adopted;
+	/* Set before a plan is made: names that lie in other stacks' namespaces (reserved.h); borrowed. */
+	const struct db_reserved *reserved;
+	size_t n_reserved;
 	unsigned api; /* minor of the Engine's API 1.x; 0: not known */
 	const char *project_id; /* set before world_read: whose we are; borrowed */
 	/* private */

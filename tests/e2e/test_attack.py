@@ -132,6 +132,25 @@ def test_names_of_others_are_taken(project, victim, engine):
     assert engine.objects(victim.namespace()) == theirs and versions(engine, victim) == before
 
 
+def test_names_that_others_will_want(project, victim, engine):
+    """<namespace>_… is the stack's own: nobody takes a name away that its next deploy needs, nor gets at its volumes."""
+    wanted = victim.namespace() + '_more'
+    for kind, value in {'networks': {}, 'secrets': {'environment': 'K'}, 'configs': {'content': 'mine'}}.items():
+        services, top = {'app': hello(**{kind: ['x']})}, {kind: {'x': {'name': wanted, **value}}}
+        plan = planned(project, services, top=top, variables={'K': 'mine'})
+        job = project.deploy(services, top=top, variables={'K': 'mine'}, expect='FAILED').job
+        assert job.error == action(plan, 'x').reason and 'lies in the namespace of another project' in job.error
+    for volume in {'name': wanted}, {'name': wanted, 'external': True}:
+        job = project.deploy({'app': hello(volumes=['data:/data'])}, top={'volumes': {'data': volume}}, expect='FAILED').job
+        assert f'mounts volume "{wanted}"' in job.error
+    engine.call('POST', '/networks/create', {'Name': wanted, 'Driver': 'overlay'})  # as of a stack that was adopted: no label
+    job = project.deploy({'app': hello(networks=['x'])}, top={'networks': {'x': {'name': wanted, 'external': True}}}, expect='FAILED').job
+    assert 'could not be found' in job.error
+    engine.call('DELETE', f'/networks/{wanted}')
+    assert not any(engine.objects(project.namespace()).values())
+    victim.deploy({'app': hello(networks=['more'], volumes=['more:/data'])}, top={'networks': {'more': {}}, 'volumes': {'more': {}}})
+
+
 def test_labels_that_are_skeps(project, victim, engine):
     stack = victim.stack()
     forged = {'skep.stack': stack.id, 'skep.project': victim.id, 'skep.job': 'x', 'skep.epoch': '99', 'skep.scale': '1'}

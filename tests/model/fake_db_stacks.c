@@ -185,6 +185,39 @@ static struct db_call *good_releases(struct db *db, const char *project_id, cons
 	return fake_handle(c);
 }
 
+static struct status reserved_effect(struct fake_call *c)
+{
+	const struct fake_args *g = fake_args(c);
+	struct db_reserved *list = arena_array(c->arena, struct db_reserved, g->n + 1);
+	for (size_t i = 0; i < g->n; i++)
+		if (store_reserved(g->store, g->project, g->text, g->names[i], &list[c->n].stack))
+			list[c->n++].name = g->names[i];
+	c->result = list;
+	return status_ok();
+}
+
+static void deliver_reserved(struct fake_call *c, const struct status *st)
+{
+	bool ok = status_is_ok(st);
+	((db_reserved_done)c->done)(c->data, st, ok ? c->result : NULL, ok ? c->n : 0);
+}
+
+static struct db_call *reserved(struct db *db, const char *project_id, const char *namespace_,
+	const char *const *names, size_t n, db_reserved_done done, void *data)
+{
+	struct fake_call *c = fake_db_call(db, NULL, DONE(done), data);
+	struct fake_args *g = fake_args(c);
+	const char **copy = arena_array(c->arena, const char *, n + 1);
+	for (size_t i = 0; i < n; i++)
+		copy[i] = arena_strdup(c->arena, names[i]);
+	g->project = arena_strdup(c->arena, project_id);
+	g->text = arena_strdup(c->arena, namespace_);
+	g->names = copy;
+	g->n = n;
+	fake_call_start(c, 0, reserved_effect, deliver_reserved, "reserved");
+	return fake_handle(c);
+}
+
 /* ---- fenced writes ---- */
 
 static struct fake_call *fenced(struct db *db, const struct db_job *job, const char *deployment_id,
@@ -393,6 +426,7 @@ const struct db_stack_ops fake_stack_ops = {
 	.load_release = load_release,
 	.store_source = store_source_,
 	.good_releases = good_releases,
+	.reserved = reserved,
 	.store_rendered = store_rendered_,
 	.set_status = set_status,
 	.activate = activate,

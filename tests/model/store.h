@@ -139,6 +139,9 @@ struct status store_rollback(struct store *s, const struct db_scope *scope,
 	const struct db_stack_rollback *r, struct store_job **ret_job) MUST_USE;
 struct status store_submit(struct store *s, const struct db_scope *scope,
 	const struct db_stack_job *j, struct store_job **ret_job) MUST_USE;
+/* False: the name lies in the namespace of no stack but this one's. *ret_stack: "" = another project's. */
+bool store_reserved(const struct store *s, const char *project_id, const char *namespace_,
+	const char *name, const char **ret_stack);
 struct status store_check_namespace(struct store *s, const struct db_scope *scope,
 	const char *project, const char *name, const char *namespace_) MUST_USE;
 struct status store_stack_ref(struct store *s, const struct db_scope *scope,

@@ -252,6 +252,22 @@ struct status store_check_namespace(struct store *s, const struct db_scope *scop
 		namespace_of(s, p, name, namespace_));
 }
 
+bool store_reserved(const struct store *s, const char *project_id, const char *namespace_,
+	const char *name, const char **ret_stack)
+{
+	bool found = false;
+	for (size_t i = 0; i < s->n_stacks; i++) {
+		const struct db_stack *o = &s->stacks[i]->row;
+		if (strcmp(o->namespace_, namespace_) == 0 || !starts_with_name(name, o->namespace_))
+			continue;
+		bool foreign = strcmp(o->project_id.text, project_id) != 0;
+		if (!found || foreign)
+			*ret_stack = foreign ? "" : o->name;
+		found = true;
+	}
+	return found;
+}
+
 /* ---- deploy ---- */
 
 static struct store_stack *stack_add(struct store *s, const struct store_project *p,

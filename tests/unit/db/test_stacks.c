@@ -320,6 +320,21 @@ static void namespaces_do_not_collide(void **state)
 	assert_status(&st, ST_OK, "");
 }
 
+static void names_in_the_namespaces_of_others_are_told(void **state)
+{
+	struct world *w = *state;
+	static const char *const names[] = {"ours-web_x", "ours-api_x", "theirs-web_x", "theirs-webx", "theirs_x"};
+	make_project(w, "ours"), make_project(w, "theirs");
+	deploy(w, "ours", "web"), deploy(w, "ours", "api"), deploy(w, "theirs", "web");
+	const struct db_project project = RUN_OK(w, w->db->projects->get(w->db, &admin, "ours", on_project, &a)).project;
+	struct answer told = RUN_OK(w, STACKS->reserved(w->db, project.id.text, "ours-web", names, 5, on_reserved, &a));
+	assert_int_equal(told.n, 2);
+	assert_string_equal(told.reserved[0].name, "ours-api_x");
+	assert_string_equal(told.reserved[0].stack, "api");
+	assert_string_equal(told.reserved[1].name, "theirs-web_x");
+	assert_string_equal(told.reserved[1].stack, "");
+}
+
 static void a_namespace_is_fixed_by_the_first_deploy(void **state)
 {
 	struct world *w = *state;
@@ -1008,6 +1023,7 @@ int main(void)
 		TEST(what_cannot_be_gone_back_to_is_refused),
 		TEST(what_was_left_half_done_goes_back_to_the_good_one),
 		TEST(namespaces_do_not_collide),
+		TEST(names_in_the_namespaces_of_others_are_told),
 		TEST(a_namespace_is_fixed_by_the_first_deploy),
 		TEST(names_must_fit),
 		TEST(a_request_id_makes_it_safe_to_send_twice),

@@ -49,6 +49,7 @@ struct answer {
 	struct db_release release, *releases;
 	struct db_event *events;
 	struct db_release_objects *release_objects;
+	struct db_reserved *reserved;
 	struct db_look look;
 	struct db_job_stats stats;
 	struct db_schedule schedule, *schedules;
@@ -276,6 +277,18 @@ static inline void on_release_objects(void *data, const struct status *st,
 	a->release_objects = copy(a, r, sizeof *r, n);
 	for (size_t i = 0; i < n; i++)
 		keep_texts(a, &a->release_objects[i].objects, r[i].n_objects);
+	a->n = n;
+}
+static inline void on_reserved(
+	void *data, const struct status *st, const struct db_reserved *r, size_t n)
+{
+	struct answer *a = data;
+	begin_answer(a, st);
+	a->reserved = copy(a, r, sizeof *r, n);
+	for (size_t i = 0; i < n; i++) {
+		a->reserved[i].name = arena_strdup(a->w->arena, r[i].name);
+		a->reserved[i].stack = arena_strdup(a->w->arena, r[i].stack);
+	}
 	a->n = n;
 }
 static inline void on_job(void *data, const struct status *st, const struct db_job *j)

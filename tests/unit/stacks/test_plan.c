@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "stacks/drift.h"
 #include "stacks/fingerprint.h"
+#include "stacks/reserved.h"
 
 static const char *const text = "services:\n"
 				"  web:\n"
@@ -326,6 +327,40 @@ static void test_external(void **state)
 	expect(f, "n", PLAN_KEEP, "");
 }
 
+/* The Engine has one name space for all. */
+static void test_reserved(void **state)
+{
+	static const struct db_reserved others[] = {{"b_n", ""}, {"b_s", ""}, {"c_c", "c"}, {"b_v", ""}};
+	struct fixture *f = *state;
+	size_t n;
+	f->r = render(f->a,
+		"services: {web: {image: a, networks: [n], secrets: [s], configs: [c], volumes: ['vv:/v', 'ww:/w']}}\n"
+		"networks: {n: {name: b_n}}\n"
+		"secrets: {s: {name: b_s, external: true}}\n"
+		"configs: {c: {name: c_c, content: x}}\n"
+		"volumes: {vv: {name: b_v}, ww: {}}\n",
+		labels.stack_id);
+	const char *const *names = reserved_candidates(f->a, "shop", &f->r, &n);
+	assert_int_equal(n, 4); /* shop_ww is its own */
+	assert_string_equal(names[3], "b_v");
+	f->w.secrets = arena_array(f->a, struct world_object, 1);
+	f->w.secrets[0] = (struct world_object){.id = "x", .name = "b_s", .scope = "swarm", .content = ""};
+	f->w.n_secrets = 1;
+	expect(f, "n", PLAN_CREATE, "");
+	expect(f, "s", PLAN_KEEP, "");
+	expect(f, "web", PLAN_CREATE, "");
+	f->w.reserved = others;
+	f->w.n_reserved = 4;
+	expect(f, "n", PLAN_REFUSE, "in the namespace of another project's stack: give it another name");
+	expect(f, "s", PLAN_REFUSE, "secret not found: b_s");
+	expect(f, "c", PLAN_REFUSE, "in the namespace of stack c: give it another name");
+	expect(f, "web", PLAN_REFUSE, "mounts volume \"b_v\"");
+	f->w.networks = arena_array(f->a, struct world_object, 1);
+	f->w.networks[0] = (struct world_object){.id = "y", .name = "b_n", .scope = "swarm", .content = "", .ours = true};
+	f->w.n_networks = 1;
+	expect(f, "n", PLAN_KEEP, ""); /* made before that stack came */
+}
+
 static void test_remove(void **state)
 {
 	struct fixture *f = *state;
@@ -508,6 +543,7 @@ int main(void)
 		TEST(test_another_projects),
 		TEST(test_old_engine),
 		TEST(test_external),
+		TEST(test_reserved),
 		TEST(test_remove),
 		TEST(test_kept),
 		TEST(test_fingerprint),
