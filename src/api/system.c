@@ -5,6 +5,7 @@
 #include "api/convert.h"
 #include "base/arena.h"
 #include "google/protobuf/empty.pb-c.h"
+#include "rpc/server.h"
 #include "skep/v1/system.pb-c.h"
 
 void api_system_info(struct rpc_call *call, const ProtobufCMessage *request)
@@ -56,6 +57,26 @@ void api_system_ready(struct rpc_call *call, const ProtobufCMessage *request)
 		/* The words name hosts, users and files: anybody may ask. */
 		d->message = api_text(a, seen[i].up ? "" : admin ? seen[i].why.message : "not reachable");
 		reply.dependencies[reply.n_dependencies++] = d;
+	}
+	rpc_call_reply(call, &reply.base);
+}
+
+void api_system_counters(struct rpc_call *call, const ProtobufCMessage *request)
+{
+	const char *counters = (const void *)rpc_call_counters(call);
+	struct arena *a = rpc_call_arena(call);
+	(void)request;
+	Skep__V1__CountersResponse reply = SKEP__V1__COUNTERS_RESPONSE__INIT;
+	reply.counters = arena_array(a, Skep__V1__Counter *, rpc_counter_count);
+	for (size_t i = 0; i < rpc_counter_count; i++) {
+		const struct rpc_counter *from = &rpc_counter_table[i];
+		Skep__V1__Counter *c = arena_new(a, Skep__V1__Counter);
+		skep__v1__counter__init(c);
+		c->name = api_text(a, from->name);
+		c->help = api_text(a, from->help);
+		c->gauge = from->is_gauge;
+		memcpy(&c->value, counters + from->offset, sizeof(c->value));
+		reply.counters[reply.n_counters++] = c;
 	}
 	rpc_call_reply(call, &reply.base);
 }

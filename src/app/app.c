@@ -234,6 +234,9 @@ static struct rpc_limits limits_of(const struct config *c)
 		.controls_per_s = (unsigned)config_number(c, CONFIG_HTTP2_CONTROLS),
 		.ping_interval_ms = (uint64_t)config_number(c, CONFIG_HTTP2_PING_INTERVAL),
 		.handshake_ms = (uint64_t)config_number(c, CONFIG_HANDSHAKE_TIMEOUT),
+		.max_per_address = (unsigned)config_number(c, CONFIG_MAX_PER_ADDRESS),
+		.token_per_s = (unsigned)config_number(c, CONFIG_TOKEN_RATE),
+		.token_at_once = (unsigned)config_number(c, CONFIG_TOKEN_BURST),
 		.sse_heartbeat_ms = (uint64_t)config_number(c, CONFIG_SSE_HEARTBEAT),
 	};
 }

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "rpc/call_impl.h"
+#include "rpc/rate.h"
 #include "rpc/dispatch.h"
 #include "rpc/server_impl.h"
 
@@ -18,6 +19,7 @@ struct rpc_token {
 	struct rpc_caller caller;
 	uint64_t fresh_until; /* loop time */
 	int64_t expires_us;   /* wall clock; 0 = never */
+	struct rate calls;    /* that it has opened */
 	struct str text;      /* behind it */
 };
 
@@ -164,11 +166,30 @@ static void wait_for(struct rpc_call *call, struct rpc_token *t)
 	list_push(&t->waiting, &call->token_node);
 }
 
+/* False: it has opened too many calls lately, and this one was refused. */
+static bool may_call(struct rpc_token *t, struct rpc_call *call)
+{
+	struct rpc_server *s = t->server;
+	const struct rpc_limits *l = &s->o.limits;
+	struct rpc_details details = {0};
+	if (!l->token_per_s || rate_take(&t->calls, l->token_per_s, l->token_at_once,
+				       loop_now_ms(s->o.loop), &details.retry_ms))
+		return true;
+	struct status st = status_err(ST_RESOURCE_EXHAUSTED,
+		"this token has opened too many calls: %u a second are allowed, and %u at once",
+		l->token_per_s, l->token_at_once);
+	server_limit(s, RPC_LIMIT_TOKEN);
+	call_abort(call, &st, &details);
+	return false;
+}
+
 enum auth_answer auth_ask(struct rpc_call *call, struct str bearer)
 {
 	struct rpc_server *s = call->server;
 	struct rpc_token *t = map_get(&s->tokens, bearer);
 	if (t && is_fresh(t)) {
+		if (!may_call(t, call))
+			return AUTH_REFUSED;
 		let_in(t, call);
 		return AUTH_KNOWN;
 	}
@@ -195,8 +216,11 @@ static void resolve(struct rpc_call *call, const struct status *st, struct rpc_t
 		call->state = CALL_READY; /* nobody has it now */
 		call_abort(call, st, NULL);
 	} else {
-		let_in(t, call);
-		dispatch_authorised(call);
+		call->state = CALL_READY;
+		if (may_call(t, call)) {
+			let_in(t, call);
+			dispatch_authorised(call);
+		}
 	}
 	call_leave(call);
 }

@@ -272,6 +272,7 @@ static void keep(struct rpc_call *call, struct str payload)
 		s->counters.received + payload.len > s->o.limits.max_buffered_total) {
 		struct status st = status_err(ST_RESOURCE_EXHAUSTED,
 			"too many long messages are waiting; try again later");
+		server_limit(s, RPC_LIMIT_BUFFERED_TOTAL);
 		call_abort(call, &st, NULL);
 		return;
 	}

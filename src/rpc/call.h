@@ -21,6 +21,7 @@
 
 struct arena;
 struct rpc_call;
+struct rpc_counters;
 
 #define RPC_NAME_MAX 127
 struct rpc_caller {
@@ -51,6 +52,8 @@ bool rpc_call_metadata_at(
 #define RPC_METADATA_MAX 32
 void rpc_call_set_header(struct rpc_call *call, const char *name, const char *value);
 void rpc_call_set_trailer(struct rpc_call *call, const char *name, const char *value);
+/* What the server that it came by has counted (rpc/server.h). */
+const struct rpc_counters *rpc_call_counters(const struct rpc_call *call);
 bool rpc_call_is_cancelled(const struct rpc_call *call);
 /* Whether the request, or the message that on_message has in its hands, came compressed. */
 bool rpc_call_was_compressed(const struct rpc_call *call);

@@ -80,6 +80,11 @@ bool rpc_call_was_compressed(const struct rpc_call *call)
 	return call->compressed;
 }
 
+const struct rpc_counters *rpc_call_counters(const struct rpc_call *call)
+{
+	return &call->server->counters;
+}
+
 bool rpc_call_is_cancelled(const struct rpc_call *call)
 {
 	return call->gone;

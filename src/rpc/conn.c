@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/transport.h"
+#include "rpc/address.h"
 #include "rpc/auth.h"
 #include "rpc/call_impl.h"
 #include "rpc/h1.h"
@@ -139,6 +140,8 @@ static void close_with(struct rpc_conn *c, const struct status *why, bool send_r
 	count_input(c);
 	c->server->counters.closed++;
 	c->server->counters.connections--;
+	address_leave(c->server, c->address);
+	c->address = NULL;
 	timer_stop(&c->timer);
 	defer_cancel(&c->settle);
 	defer_cancel(&c->again);
@@ -233,31 +236,45 @@ static uint64_t frame_due(const struct rpc_conn *c)
 	return c->partial_ms + c->server->o.limits.frame_ms + c->partial_need / FRAME_RATE * 1000;
 }
 
+/* False: nothing is. */
+static bool is_late(struct rpc_conn *c, const struct rpc_limits *l, uint64_t now, struct status *ret_st)
+{
+	enum rpc_limit limit = RPC_LIMIT_HANDSHAKE;
+	if (!c->spoke && c->accepted_ms + l->handshake_ms <= now) {
+		*ret_st = status_err(ST_DEADLINE_EXCEEDED, "no whole frame came within %llu ms",
+			(unsigned long long)l->handshake_ms);
+	} else if (c->partial_ms && frame_due(c) <= now) {
+		limit = RPC_LIMIT_FRAME;
+		*ret_st = status_err(ST_DEADLINE_EXCEEDED, "a frame took longer than %llu ms to come",
+			(unsigned long long)(frame_due(c) - c->partial_ms));
+	} else if (c->waits && c->taken_ms + l->stall_ms <= now) {
+		limit = RPC_LIMIT_STALL;
+		*ret_st = status_err(ST_DEADLINE_EXCEEDED, "the peer has read nothing for %llu ms",
+			(unsigned long long)l->stall_ms);
+	} else if (is_idle(c) && c->last_frame_ms + l->idle_ms <= now) {
+		limit = RPC_LIMIT_IDLE;
+		*ret_st = status_err(ST_UNAVAILABLE, "idle for %llu ms", (unsigned long long)l->idle_ms);
+	} else {
+		return false;
+	}
+	server_limit(c->server, limit);
+	return true;
+}
+
 /* Nothing re-arms the timer per frame: when it fires it looks at what has happened since. */
 static void on_timer(struct timer *t)
 {
 	struct rpc_conn *c = container_of(t, struct rpc_conn, timer);
 	const struct rpc_limits *l = &c->server->o.limits;
 	uint64_t now = loop_now_ms(c->server->o.loop);
-	struct status st = status_ok();
+	struct status st;
 	uint64_t due = now + l->idle_ms;
 
 	if (c->waits && transport_taken(c->transport) != c->taken) {
 		c->taken = transport_taken(c->transport);
 		c->taken_ms = now;
 	}
-	if (!c->spoke && c->accepted_ms + l->handshake_ms <= now)
-		st = status_err(ST_DEADLINE_EXCEEDED, "no whole frame came within %llu ms",
-			(unsigned long long)l->handshake_ms);
-	else if (c->partial_ms && frame_due(c) <= now)
-		st = status_err(ST_DEADLINE_EXCEEDED, "a frame took longer than %llu ms to come",
-			(unsigned long long)(frame_due(c) - c->partial_ms));
-	else if (c->waits && c->taken_ms + l->stall_ms <= now)
-		st = status_err(ST_DEADLINE_EXCEEDED, "the peer has read nothing for %llu ms",
-			(unsigned long long)l->stall_ms);
-	else if (is_idle(c) && c->last_frame_ms + l->idle_ms <= now)
-		st = status_err(ST_UNAVAILABLE, "idle for %llu ms", (unsigned long long)l->idle_ms);
-	if (!status_is_ok(&st)) {
+	if (is_late(c, l, now, &st)) {
 		if (c->waits)
 			conn_close(c, &st);
 		else
@@ -315,6 +332,7 @@ static bool has_room(struct rpc_conn *c)
 		return true;
 	struct status st = status_err(ST_RESOURCE_EXHAUSTED,
 		"too many long messages are being sent at a time; try again later");
+	server_limit(c->server, RPC_LIMIT_BUFFERED_TOTAL);
 	conn_fail(c, &st);
 	return false;
 }
@@ -474,6 +492,9 @@ static void on_flush(void *data)
 	struct rpc_conn *c = data;
 	count_traffic(c);
 	if (holds_too_much(c)) {
+		server_limit(c->server, c->buffered > c->server->o.limits.max_buffered_hard
+						? RPC_LIMIT_BUFFERED
+						: RPC_LIMIT_BUFFERED_TOTAL);
 		struct status st = status_err(ST_RESOURCE_EXHAUSTED,
 			"the peer does not read: %zu bytes wait to be sent", c->buffered);
 		conn_close(c, &st);
@@ -522,6 +543,7 @@ void conn_create(struct rpc_server *s, struct transport *t)
 	list_push(&s->conns, &c->node);
 	list_push(&s->silent, &c->silent);
 	s->counters.connections++;
+	c->address = address_enter(s, transport_peer(t));
 	timer_init_named(&c->timer, s->o.loop, on_timer, "rpc_conn_timer");
 	defer_init_named(&c->settle, s->o.loop, on_settle, "rpc_conn_settle");
 	defer_init_named(&c->again, s->o.loop, on_again, "rpc_conn_again");

@@ -15,6 +15,7 @@
 /* AUTH_CERTIFICATE and a token's id. */
 #define RPC_CERTIFICATE_MAX 63
 
+struct rpc_address;
 struct rpc_conn;
 struct rpc_server;
 struct transport;
@@ -62,6 +63,7 @@ struct rpc_conn {
 	unsigned n_exchanges;  /* HTTP: whose responses are not out; a call ends before */
 	size_t queued;         /* HTTP/2: output that waits for the peer's window */
 	size_t collected;      /* HTTP: request bodies that are not complete */
+	struct rpc_address *address; /* that it comes from; NULL: by no network */
 	struct rpc_caller trusted; /* role NONE: no trust by peer credentials */
 	char certificate[RPC_CERTIFICATE_MAX + 1]; /* what auth asks about when a call brings no token; "" = nothing */
 	size_t buffered;           /* what of its output the server's counters know of … */

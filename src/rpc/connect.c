@@ -195,6 +195,8 @@ static void deliver(struct http_exchange *x, struct str body)
 	else if (s->envelopes.gzip_in && body.len > 0)
 		st = gzip_unpack(&plain, body, max);
 	x->call->compressed = plain.len > 0;
+	if (st.code == ST_RESOURCE_EXHAUSTED)
+		server_limit(x->conn->server, RPC_LIMIT_MESSAGE);
 	if (!status_is_ok(&st))
 		call_abort(x->call, &st, NULL);
 	else

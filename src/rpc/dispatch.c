@@ -121,19 +121,22 @@ void dispatch_authorised(struct rpc_call *call)
 /* True: refused, and *ret_st says why. */
 static bool is_refused(const struct rpc_call *call, struct status *ret_st)
 {
-	const struct rpc_server *s = call->server;
-	if (call->conn->refusing)
+	struct rpc_server *s = call->server;
+	if (call->conn->refusing) {
 		*ret_st = status_err(
 			ST_UNAVAILABLE, "this connection takes no more calls; open another one");
-	else if (call->conn->n_unfinished > s->o.limits.max_streams)
+	} else if (call->conn->n_unfinished > s->o.limits.max_streams) {
+		server_limit(s, RPC_LIMIT_STREAMS);
 		*ret_st = status_err(ST_RESOURCE_EXHAUSTED,
 			"%u calls are open on this connection, which is its limit",
 			s->o.limits.max_streams);
-	else if (s->counters.open_calls > s->o.limits.max_calls)
+	} else if (s->counters.open_calls > s->o.limits.max_calls) {
+		server_limit(s, RPC_LIMIT_CALLS);
 		*ret_st = status_err(
 			ST_RESOURCE_EXHAUSTED, "too many calls are open; try again later");
-	else
+	} else {
 		return false;
+	}
 	return true;
 }
 

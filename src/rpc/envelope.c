@@ -28,6 +28,13 @@ static void refuse(struct http_exchange *x, struct status st)
 	call_abort(x->call, &st, NULL);
 }
 
+static void refuse_long(struct http_exchange *x, size_t len, size_t max)
+{
+	server_limit(x->conn->server, RPC_LIMIT_MESSAGE);
+	refuse(x, status_err(ST_RESOURCE_EXHAUSTED,
+			  "the message has %zu bytes; at most %zu are allowed", len, max));
+}
+
 /* False: the message's header breaks a rule, and the call was aborted. */
 static bool check_head(struct http_exchange *x, const struct envelope_state *s, const char *head)
 {
@@ -39,8 +46,7 @@ static bool check_head(struct http_exchange *x, const struct envelope_state *s, 
 		refuse(x, status_err(ST_INTERNAL, "a message is marked as compressed, but the "
 						  "header names no encoding"));
 	else if (len > max)
-		refuse(x, status_err(ST_RESOURCE_EXHAUSTED,
-				  "the message has %zu bytes; at most %zu are allowed", len, max));
+		refuse_long(x, len, max);
 	else
 		return true;
 	return false;
@@ -54,6 +60,8 @@ static void deliver(struct http_exchange *x, const char *head, bool end)
 	if (head[0]) {
 		st = gzip_unpack(&plain, payload, x->conn->server->o.limits.max_message);
 		payload = buf_str(&plain);
+		if (st.code == ST_RESOURCE_EXHAUSTED)
+			server_limit(x->conn->server, RPC_LIMIT_MESSAGE);
 	}
 	x->call->compressed = head[0] != 0;
 	if (status_is_ok(&st))

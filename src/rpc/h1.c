@@ -353,6 +353,7 @@ static size_t take_head(struct h1 *h, const char *bytes, size_t len)
 		return len;
 	}
 	if (h->head.len > 2 * h->conn->server->o.limits.max_header + 1024) {
+		server_limit(h->conn->server, RPC_LIMIT_HEADER);
 		fail(h, 431, "the header is too long");
 		return len;
 	}

@@ -385,14 +385,17 @@ static bool is_allowed(struct h2 *h, const char *bytes, size_t len)
 	case H2_FINE:
 		return true;
 	case H2_TOO_MANY_PINGS: /* the words that gRPC's clients know */
+		server_limit(c->server, RPC_LIMIT_PINGS);
 		st = status_err(ST_RESOURCE_EXHAUSTED, "too_many_pings");
 		break;
 	case H2_TOO_MANY_RESETS:
+		server_limit(c->server, RPC_LIMIT_RESETS);
 		st = status_err(ST_RESOURCE_EXHAUSTED,
 			"too many streams were opened and taken back (%u/s are allowed)",
 			l->resets_per_s);
 		break;
 	case H2_TOO_MANY_CONTROLS:
+		server_limit(c->server, RPC_LIMIT_CONTROLS);
 		st = status_err(ST_RESOURCE_EXHAUSTED,
 			"too many frames that carry nothing (%u/s are allowed)", l->controls_per_s);
 		break;

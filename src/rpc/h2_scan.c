@@ -18,14 +18,9 @@ enum {
 #define FLAG_END_HEADERS 0x04u
 #define STRIKES_MAX      2
 
-/* False: it overflows. */
-static bool pour(struct h2_bucket *b, unsigned per_s, uint64_t now_ms)
+static bool pour(struct rate *r, unsigned per_s, uint64_t now_ms)
 {
-	uint64_t now = now_ms * 1000, cost = 1000000 / per_s;
-	if (b->due_us < now)
-		b->due_us = now;
-	b->due_us += cost;
-	return b->due_us - now <= (uint64_t)H2_BURST * 1000000;
+	return rate_take(r, per_s, H2_BURST * per_s, now_ms, NULL);
 }
 
 static enum h2_breach on_ping(struct h2_scan *s, const struct h2_rates *r, uint64_t now_ms)

@@ -5,13 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "rpc/rate.h"
+
 #define H2_PREFACE ((size_t)24)
 #define H2_HEAD    ((size_t)9)
 #define H2_BURST   10 /* seconds' worth of a rate that may come at once */
-
-struct h2_bucket {
-	uint64_t due_us; /* when all that came would have been allowed: GCRA */
-};
 
 struct h2_scan {
 	size_t preface; /* bytes of it that have come */
@@ -19,7 +17,7 @@ struct h2_scan {
 	size_t n_head;
 	size_t left, length; /* of the present frame's payload */
 	bool in_block;       /* a header block goes on in CONTINUATION */
-	struct h2_bucket resets, controls;
+	struct rate resets, controls;
 	uint64_t last_ping_ms; /* 0: none since the server has sent data */
 	unsigned strikes;
 };

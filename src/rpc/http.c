@@ -257,6 +257,7 @@ void http_begin(struct http_exchange *x)
 {
 	unsigned status;
 	if (x->too_large) {
+		server_limit(x->conn->server, RPC_LIMIT_HEADER);
 		http_refuse(x, 431,
 			"the header is longer than %zu bytes or has more than %d fields",
 			x->conn->server->o.limits.max_header, HTTP_FIELDS_MAX);
@@ -316,6 +317,7 @@ void http_body(struct http_exchange *x, struct str bytes)
 		if (is_too_much(x) && x->call) {
 			struct status st = status_err(ST_RESOURCE_EXHAUSTED,
 				"too many long messages are being sent at a time; try again later");
+			server_limit(x->conn->server, RPC_LIMIT_BUFFERED_TOTAL);
 			call_abort(x->call, &st, NULL);
 		} else {
 			x->protocol->body(x);
@@ -362,6 +364,7 @@ static void on_body_late(struct http_exchange *x, uint64_t now)
 	if (due > now) {
 		timer_set(&x->timer, due - now);
 	} else if (x->call) {
+		server_limit(x->conn->server, RPC_LIMIT_FRAME);
 		struct status st = status_err(ST_DEADLINE_EXCEEDED,
 			"the request took longer than %llu ms to come",
 			(unsigned long long)(due - x->since_ms));
@@ -383,6 +386,8 @@ static void on_timer(struct timer *t)
 		x->stalled = x->taken; /* a transport that is stuck is the connection's matter */
 		timer_set(&x->timer, stall_ms);
 	} else {
+		if (!x->done)
+			server_limit(x->conn->server, RPC_LIMIT_STALL);
 		x->ops->reset(x);
 	}
 }
@@ -572,6 +577,7 @@ bool http_has_room(struct rpc_call *call, size_t more)
 		return true;
 	struct status st = status_err(
 		ST_RESOURCE_EXHAUSTED, "the client takes the messages of this stream too slowly");
+	server_limit(call->server, RPC_LIMIT_BUFFERED);
 	call_abort(call, &st, NULL);
 	return false;
 }

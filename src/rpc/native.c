@@ -8,6 +8,7 @@
 #include "rpc/codec.h"
 #include "rpc/dispatch.h"
 #include "rpc/frame.h"
+#include "rpc/rate.h"
 #include "rpc/server_impl.h"
 
 #define BUCKETS        64             /* numbers rise by one, so neighbours spread well */
@@ -15,6 +16,7 @@
 #define METADATA_MAX   64
 #define FRAME_PEEK     ((size_t)16) /* enough for the call's number */
 #define SKIPPED_FRAMES 16 /* a longer one than so many times the limit ends the connection */
+#define RATE_SECONDS   10 /* worth of a rate may come at once */
 #define GRANT_FROM     (FRAME_FIRST_CREDIT / 4)
 
 struct native {
@@ -22,6 +24,7 @@ struct native {
 	size_t skip;                /* bytes left of a frame that was refused for its length … */
 	size_t skip_frame;          /* … of so many */
 	struct list calls[BUCKETS]; /* rpc_call.id_node */
+	struct rate resets, controls;
 };
 
 static const struct rpc_protocol native_protocol;
@@ -88,19 +91,22 @@ static void copy_metadata(struct rpc_call *call, const struct frame *f)
 }
 
 /* True: refused, and *ret_st says why. (Left alone otherwise: a status is large.) */
-static bool is_too_large(const struct rpc_conn *c, const struct frame *f, struct status *ret_st)
+static bool is_too_large(struct rpc_conn *c, const struct frame *f, struct status *ret_st)
 {
 	const struct rpc_limits *l = &c->server->o.limits;
-	if (f->payload.len > l->max_message)
+	if (f->payload.len > l->max_message) {
+		server_limit(c->server, RPC_LIMIT_MESSAGE);
 		*ret_st = status_err(ST_RESOURCE_EXHAUSTED,
 			"the message has %zu bytes; at most %zu are allowed", f->payload.len,
 			l->max_message);
-	else if (f->n_metadata > METADATA_MAX || f->metadata_len > l->max_metadata)
+	} else if (f->n_metadata > METADATA_MAX || f->metadata_len > l->max_metadata) {
+		server_limit(c->server, RPC_LIMIT_METADATA);
 		*ret_st = status_err(ST_RESOURCE_EXHAUSTED,
 			"the metadata has %u entries and %zu bytes; at most %d and %zu are allowed",
 			f->n_metadata, f->metadata_len, METADATA_MAX, l->max_metadata);
-	else
+	} else {
 		return false;
+	}
 	return true;
 }
 
@@ -149,6 +155,19 @@ static void on_data(struct rpc_conn *c, struct rpc_call *call, const struct fram
 	call_receive(call, f->has_payload, f->payload, f->end);
 }
 
+/* What costs its sender little, at its rate. False: the connection was ended. */
+static bool may_go_on(struct rpc_conn *c, struct rate *r, unsigned per_s, enum rpc_limit limit,
+	const char *what)
+{
+	if (rate_take(r, per_s, RATE_SECONDS * per_s, loop_now_ms(c->server->o.loop), NULL))
+		return true;
+	struct status st = status_err(ST_RESOURCE_EXHAUSTED, "%s (%u/s are allowed)", what, per_s);
+	server_limit(c->server, limit);
+	c->server->counters.abuses++;
+	conn_fail(c, &st);
+	return false;
+}
+
 static void flush_queue(struct rpc_call *call);
 
 static void on_credit(struct rpc_call *call, const struct frame *f)
@@ -177,6 +196,8 @@ static void on_call_frame(struct rpc_conn *c, struct native *n, const struct fra
 	} else {
 		struct status st = status_err(ST_CANCELLED, "cancelled by the client");
 		call_abort(call, &st, NULL);
+		may_go_on(c, &n->resets, c->server->o.limits.resets_per_s, RPC_LIMIT_RESETS,
+			"too many calls were opened and taken back");
 	}
 }
 
@@ -208,7 +229,8 @@ static void on_frame(struct rpc_conn *c, struct native *n, struct str bytes)
 		broke_rules(c, "a finish frame from the client");
 		return;
 	case FRAME_PING:
-		if (!f.ack) {
+		if (!f.ack && may_go_on(c, &n->controls, c->server->o.limits.controls_per_s,
+				      RPC_LIMIT_CONTROLS, "too many pings")) {
 			frame_put_ping(transport_out(c->transport), f.number, true);
 			transport_commit(c->transport);
 		}
@@ -228,6 +250,7 @@ static void on_long_frame(struct rpc_conn *c, struct native *n, size_t len, stru
 	struct rpc_call *call = find_call(n, id);
 	struct status st = status_err(ST_RESOURCE_EXHAUSTED,
 		"the frame has %zu bytes; messages of at most %zu are allowed", len, max);
+	server_limit(c->server, RPC_LIMIT_MESSAGE);
 	conn_spoke(c);
 	if (id == 0 || len / SKIPPED_FRAMES > max) {
 		conn_fail(c, &st);

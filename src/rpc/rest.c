@@ -103,6 +103,7 @@ static bool check_body(struct http_exchange *x, struct rest *r)
 		rest_refuse(x, 415, ST_INVALID_ARGUMENT,
 			"the encoding of the body is not known here; gzip and identity are");
 	} else if (str_to_u64(http_header(x, "content-length"), &length) && length > max) {
+		server_limit(x->conn->server, RPC_LIMIT_MESSAGE);
 		rest_refuse(x, 413, ST_RESOURCE_EXHAUSTED,
 			"the body has more than %zu bytes, which is the limit", max);
 	} else {
@@ -152,6 +153,8 @@ static void deliver(struct http_exchange *x, struct str body)
 		st = gzip_unpack(&plain, body, max);
 		r->status = st.code == ST_RESOURCE_EXHAUSTED ? 413 : 0;
 	}
+	if (st.code == ST_RESOURCE_EXHAUSTED)
+		server_limit(x->conn->server, RPC_LIMIT_MESSAGE);
 	if (!status_is_ok(&st))
 		call_abort(x->call, &st, NULL);
 	else

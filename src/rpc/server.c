@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "net/listener.h"
 #include "net/transport.h"
+#include "rpc/address.h"
 #include "rpc/auth.h"
 #include "rpc/call_impl.h"
 #include "rpc/conn.h"
@@ -44,6 +45,10 @@ static void set_defaults(struct rpc_limits *l)
 	OR_DEFAULT(max_message);
 	OR_DEFAULT(max_metadata);
 	OR_DEFAULT(max_connections);
+	if (!l->max_per_address)
+		l->max_per_address = l->max_connections;
+	if (!l->token_at_once)
+		l->token_at_once = 2 * l->token_per_s;
 	OR_DEFAULT(max_streams);
 	OR_DEFAULT(max_calls);
 	OR_DEFAULT(max_buffered);
@@ -108,6 +113,7 @@ void server_unref(struct rpc_server *s)
 	}
 	http_forget_free(s);
 	page_forget(s);
+	map_finish(&s->addresses);
 	free(s);
 }
 
@@ -161,6 +167,7 @@ struct rpc_server *rpc_server_create(const struct rpc_server_options *o)
 	list_init(&s->dead_calls);
 	list_init(&s->free_calls);
 	list_init(&s->free_exchanges);
+	map_init(&s->addresses);
 	map_init(&s->tokens);
 	defer_init_named(&s->reap, o->loop, on_reap, "rpc_server_reap");
 	timer_init_named(&s->grace, o->loop, on_grace, "rpc_server_grace");
@@ -201,6 +208,7 @@ static bool make_room(struct rpc_server *s)
 		ST_RESOURCE_EXHAUSTED, "too many connections, and this one has said nothing");
 	if (s->counters.connections < s->o.limits.max_connections)
 		return true;
+	server_limit(s, RPC_LIMIT_CONNECTIONS);
 	if (list_empty(&s->silent))
 		return false;
 	conn_fail(container_of(s->silent.next, struct rpc_conn, silent), &why);
@@ -210,15 +218,24 @@ static bool make_room(struct rpc_server *s)
 static void on_accept(void *data, struct transport *t)
 {
 	struct rpc_server *s = data;
+	const struct rpc_limits *l = &s->o.limits;
 	bool room = make_room(s);
 	s->counters.accepted++;
 	conn_create(s, t);
-	if (room)
+	struct rpc_conn *c = container_of(s->conns.prev, struct rpc_conn, node);
+	bool crowded = address_count(c->address) > l->max_per_address;
+	if (room && !crowded)
 		return;
-	struct status why = status_err(ST_RESOURCE_EXHAUSTED,
-		"too many connections (%u); try again later", s->o.limits.max_connections);
+	struct status why = crowded ? status_err(ST_RESOURCE_EXHAUSTED,
+					      "too many connections from your address (%u); use those you have",
+					      l->max_per_address)
+				    : status_err(ST_RESOURCE_EXHAUSTED,
+					      "too many connections (%u); try again later",
+					      l->max_connections);
+	if (crowded)
+		server_limit(s, RPC_LIMIT_ADDRESS);
 	s->counters.refused++;
-	conn_fail(container_of(s->conns.prev, struct rpc_conn, node), &why);
+	conn_fail(c, &why);
 }
 
 static struct status add_listener(struct rpc_server *s, const struct status *st, struct listener *l)

@@ -30,6 +30,7 @@ struct rpc_limits {
 	unsigned max_connections; /* 4096; one more makes room by closing the oldest that has said
 				     nothing, or is refused; besides, a quarter more (and 16)
 				     may linger while their last words go out */
+	unsigned max_per_address; /* of them from one network address: as many as of all */
 	unsigned max_streams;     /* calls open at once on a connection: 256 */
 	unsigned max_calls;       /* calls whose handlers have not ended, in all: 16384 */
 	size_t max_buffered; /* bytes waiting to be sent on a connection: reading pauses: 1 MiB */
@@ -44,11 +45,14 @@ struct rpc_limits {
 	/* HTTP */
 	size_t max_header;         /* bytes of a request's header, as RFC 9113 §6.5.2 counts: 32 KiB */
 	unsigned resets_per_s;     /* streams that a client opens and takes back: 100; ten times as many
-				      at once */
-	unsigned controls_per_s;   /* PING, SETTINGS, PRIORITY, empty DATA and unknown frames: the same */
+				      at once. Native calls too */
+	unsigned controls_per_s;   /* PING, SETTINGS, PRIORITY, empty DATA and unknown frames: the same.
+				      Native pings too */
 	uint64_t ping_interval_ms; /* pings may come so often without data in between; more than two
 				      too early end the connection: 5 min */
 	uint64_t sse_heartbeat_ms; /* an event stream says something so often: 15 s */
+	unsigned token_per_s;    /* calls that one token may open; 0 = no limit … */
+	unsigned token_at_once;  /* … and at once: twice as many */
 	uint64_t auth_cache_ms; /* how long an accepted token is not asked about again: 10 s (for open streams
 				   half of it) */
 };
@@ -108,6 +112,28 @@ void rpc_server_drain(
 void rpc_token_answer(struct rpc_token *token, const struct status *st,
 	const struct rpc_caller *caller, int64_t expires_us);
 
+/* What a peer may run into. */
+enum rpc_limit {
+	RPC_LIMIT_MESSAGE,
+	RPC_LIMIT_METADATA,
+	RPC_LIMIT_HEADER,
+	RPC_LIMIT_CONNECTIONS,
+	RPC_LIMIT_ADDRESS,
+	RPC_LIMIT_STREAMS,
+	RPC_LIMIT_CALLS,
+	RPC_LIMIT_BUFFERED,
+	RPC_LIMIT_BUFFERED_TOTAL,
+	RPC_LIMIT_HANDSHAKE,
+	RPC_LIMIT_FRAME,
+	RPC_LIMIT_IDLE,
+	RPC_LIMIT_STALL,
+	RPC_LIMIT_RESETS,
+	RPC_LIMIT_CONTROLS,
+	RPC_LIMIT_PINGS,
+	RPC_LIMIT_TOKEN,
+	RPC_LIMITS
+};
+
 struct rpc_counters {
 	uint64_t accepted, refused, closed; /* connections */
 	uint64_t calls, failed;             /* calls opened; ended with another status than OK */
@@ -115,5 +141,14 @@ struct rpc_counters {
 	uint64_t abuses; /* connections ended for a rate limit */
 	uint64_t connections, open_calls, buffered, received; /* now; bytes sent and not taken, and
 								 of what has come and waits */
+	uint64_t limits[RPC_LIMITS]; /* how often each was reached */
 };
+/* Their names, for whoever shows them. */
+struct rpc_counter {
+	const char *name, *help;
+	size_t offset;  /* of the uint64_t in struct rpc_counters */
+	bool is_gauge; /* goes down too */
+};
+extern const struct rpc_counter rpc_counter_table[];
+extern const size_t rpc_counter_count;
 const struct rpc_counters *rpc_server_counters(const struct rpc_server *s);

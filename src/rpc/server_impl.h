@@ -25,6 +25,7 @@ struct rpc_server {
 	struct list free_exchanges;
 	unsigned n_free_exchanges;
 	struct buf *packed_pages; /* page.c's, one a page; NULL: none was asked for */
+	struct map addresses; /* struct rpc_address by its text */
 	struct map tokens; /* struct rpc_token by the token's text */
 	struct rpc_counters counters;
 	time_t date_at; /* when `date`, the header's line of HTTP/1.1, was written */
@@ -39,3 +40,8 @@ struct rpc_server {
 };
 
 void server_unref(struct rpc_server *s);
+/* Somebody ran into it. */
+static inline void server_limit(struct rpc_server *s, enum rpc_limit limit)
+{
+	s->counters.limits[limit]++;
+}

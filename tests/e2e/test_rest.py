@@ -124,6 +124,13 @@ def test_what_is_there_for_all(curl, skepd):
     assert curl('GET', '/v1/system', token=None)[2]['version']
 
 
+def test_counters_are_for_administrators(curl):
+    found = {c['name']: int(c.get('value', 0)) for c in curl('GET', '/v1/system:counters')[2]['counters']}
+    assert found['accepted'] > 0 and found['bytes_in'] > 0 and found['limit_token_rate'] == 0
+    viewer = curl('POST', '/v1/tokens', {'name': 'viewer', 'role': 'ROLE_VIEWER'})[2]['secret']
+    assert curl('GET', '/v1/system:counters', token=viewer)[0] == 403
+
+
 def test_every_path_is_served(curl):
     """The document's paths, filled in with what does not exist: each is found, and says so in JSON."""
     document = curl('GET', '/openapi.json')[2]

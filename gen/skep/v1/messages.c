@@ -991,6 +991,19 @@ static const struct rpc_field skep_v1_msg_export_stack_response_variables_entry_
 };
 const struct rpc_message skep_v1_msg_export_stack_response_variables_entry = { &skep__v1__export_stack_response__variables_entry__descriptor, skep_v1_msg_export_stack_response_variables_entry_fields, 2, RPC_WKT_NONE };
 
+static const struct rpc_field skep_v1_msg_counter_fields[] = {
+	{ .name = "name", .json_name = "name" },
+	{ .name = "value", .json_name = "value" },
+	{ .name = "gauge", .json_name = "gauge" },
+	{ .name = "help", .json_name = "help" },
+};
+const struct rpc_message skep_v1_msg_counter = { &skep__v1__counter__descriptor, skep_v1_msg_counter_fields, 4, RPC_WKT_NONE };
+
+static const struct rpc_field skep_v1_msg_counters_response_fields[] = {
+	{ .name = "counters", .json_name = "counters", .message = &skep_v1_msg_counter },
+};
+const struct rpc_message skep_v1_msg_counters_response = { &skep__v1__counters_response__descriptor, skep_v1_msg_counters_response_fields, 1, RPC_WKT_NONE };
+
 static const struct rpc_field skep_v1_msg_system_info_fields[] = {
 	{ .name = "version", .json_name = "version" },
 	{ .name = "instance", .json_name = "instance" },
@@ -1115,6 +1128,8 @@ const struct rpc_message *const skep_v1_messages[] = {
 	&skep_v1_msg_caller,
 	&skep_v1_msg_cancel_job_request,
 	&skep_v1_msg_compose_file,
+	&skep_v1_msg_counter,
+	&skep_v1_msg_counters_response,
 	&skep_v1_msg_create_project_request,
 	&skep_v1_msg_create_schedule_request,
 	&skep_v1_msg_create_schedule_request_replicas_entry,

@@ -124,6 +124,8 @@ extern const struct rpc_message skep_v1_msg_adopt_stack_request; /* skep.v1.Adop
 extern const struct rpc_message skep_v1_msg_export_stack_request; /* skep.v1.ExportStackRequest */
 extern const struct rpc_message skep_v1_msg_export_stack_response; /* skep.v1.ExportStackResponse */
 extern const struct rpc_message skep_v1_msg_export_stack_response_variables_entry; /* skep.v1.ExportStackResponse.VariablesEntry */
+extern const struct rpc_message skep_v1_msg_counter; /* skep.v1.Counter */
+extern const struct rpc_message skep_v1_msg_counters_response; /* skep.v1.CountersResponse */
 extern const struct rpc_message skep_v1_msg_system_info; /* skep.v1.SystemInfo */
 extern const struct rpc_message skep_v1_msg_ready_response; /* skep.v1.ReadyResponse */
 extern const struct rpc_message skep_v1_msg_dependency; /* skep.v1.Dependency */

@@ -50,6 +50,7 @@ const struct rpc_method skep_v1_methods[] = {
 	{ "/skep.v1.Stacks/Rollback", &skep_v1_msg_rollback_stack_request, &skep_v1_msg_job, .role = RPC_ROLE_DEPLOYER, .takes_request_id = true, .handler = api_stacks_rollback },
 	{ "/skep.v1.Stacks/Scale", &skep_v1_msg_scale_stack_request, &skep_v1_msg_job, .role = RPC_ROLE_DEPLOYER, .takes_request_id = true, .handler = api_stacks_scale },
 	{ "/skep.v1.Stacks/Watch", &skep_v1_msg_get_stack_request, &skep_v1_msg_stack, .role = RPC_ROLE_VIEWER, .no_side_effects = true, .server_streaming = true, .handler = api_stacks_watch },
+	{ "/skep.v1.System/Counters", &google_protobuf_msg_empty, &skep_v1_msg_counters_response, .role = RPC_ROLE_ADMIN, .no_side_effects = true, .handler = api_system_counters },
 	{ "/skep.v1.System/Health", &google_protobuf_msg_empty, &google_protobuf_msg_empty, .role = RPC_ROLE_NONE, .anonymous = true, .no_side_effects = true, .handler = api_system_health },
 	{ "/skep.v1.System/Info", &google_protobuf_msg_empty, &skep_v1_msg_system_info, .role = RPC_ROLE_NONE, .anonymous = true, .no_side_effects = true, .handler = api_system_info },
 	{ "/skep.v1.System/Ready", &google_protobuf_msg_empty, &skep_v1_msg_ready_response, .role = RPC_ROLE_NONE, .anonymous = true, .no_side_effects = true, .handler = api_system_ready },

@@ -49,6 +49,7 @@ void api_stacks_restart(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_rollback(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_scale(struct rpc_call *call, const ProtobufCMessage *request);
 void api_stacks_watch(struct rpc_call *call, const ProtobufCMessage *request);
+void api_system_counters(struct rpc_call *call, const ProtobufCMessage *request);
 void api_system_health(struct rpc_call *call, const ProtobufCMessage *request);
 void api_system_info(struct rpc_call *call, const ProtobufCMessage *request);
 void api_system_ready(struct rpc_call *call, const ProtobufCMessage *request);

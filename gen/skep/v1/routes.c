@@ -19,7 +19,7 @@ static const struct rpc_route routes[] = {
 	{ "POST", &skep_v1_methods[19], "*", NULL, 0 }, /* /skep.v1.Projects/Create */
 	{ "GET", &skep_v1_methods[30], NULL, NULL, 0 }, /* /skep.v1.Schedules/List */
 	{ "GET", &skep_v1_methods[39], NULL, NULL, 0 }, /* /skep.v1.Stacks/List */
-	{ "GET", &skep_v1_methods[48], NULL, NULL, 0 }, /* /skep.v1.System/Info */
+	{ "GET", &skep_v1_methods[49], NULL, NULL, 0 }, /* /skep.v1.System/Info */
 	{ "GET", &skep_v1_methods[6], NULL, NULL, 0 }, /* /skep.v1.Auth/ListTokens */
 	{ "POST", &skep_v1_methods[5], "*", NULL, 0 }, /* /skep.v1.Auth/CreateToken */
 	{ "GET", &skep_v1_methods[9], NULL, NULL, 0 }, /* /skep.v1.Events/Watch */
@@ -32,8 +32,9 @@ static const struct rpc_route routes[] = {
 	{ "PATCH", &skep_v1_methods[23], "*", route_fields + 3, 1 }, /* /skep.v1.Projects/Update */
 	{ "DELETE", &skep_v1_methods[42], NULL, route_fields + 4, 1 }, /* /skep.v1.Stacks/Remove */
 	{ "GET", &skep_v1_methods[38], NULL, route_fields + 5, 1 }, /* /skep.v1.Stacks/Get */
-	{ "GET", &skep_v1_methods[47], NULL, NULL, 0 }, /* /skep.v1.System/Health */
-	{ "GET", &skep_v1_methods[49], NULL, NULL, 0 }, /* /skep.v1.System/Ready */
+	{ "GET", &skep_v1_methods[47], NULL, NULL, 0 }, /* /skep.v1.System/Counters */
+	{ "GET", &skep_v1_methods[48], NULL, NULL, 0 }, /* /skep.v1.System/Health */
+	{ "GET", &skep_v1_methods[50], NULL, NULL, 0 }, /* /skep.v1.System/Ready */
 	{ "DELETE", &skep_v1_methods[7], NULL, route_fields + 6, 1 }, /* /skep.v1.Auth/RevokeToken */
 	{ "POST", &skep_v1_methods[10], "*", route_fields + 7, 1 }, /* /skep.v1.Jobs/Cancel */
 	{ "POST", &skep_v1_methods[15], "*", route_fields + 8, 1 }, /* /skep.v1.Jobs/Retry */
@@ -87,55 +88,56 @@ static const struct rpc_route_node nodes[] = {
 	{ "projects", 15, 1, 2, 2 }, /* /v1/projects */
 	{ "schedules", 16, 0, 4, 1 }, /* /v1/schedules */
 	{ "stacks", 16, 1, 5, 1 }, /* /v1/stacks */
-	{ "system", 17, 2, 6, 1 }, /* /v1/system */
-	{ "tokens", 19, 1, 7, 2 }, /* /v1/tokens */
-	{ ":watch", 20, 0, 9, 1 }, /* /v1/events:watch */
-	{ ":pause", 20, 0, 10, 1 }, /* /v1/jobs:pause */
-	{ ":resume", 20, 0, 11, 1 }, /* /v1/jobs:resume */
-	{ ":stats", 20, 0, 12, 1 }, /* /v1/jobs:stats */
-	{ NULL, 20, 3, 13, 1 }, /* /v1/jobs/{id} */
-	{ NULL, 23, 6, 14, 3 }, /* /v1/projects/{project} */
-	{ NULL, 29, 7, 17, 2 }, /* /v1/stacks/{id} */
-	{ ":health", 36, 0, 19, 1 }, /* /v1/system:health */
-	{ ":ready", 36, 0, 20, 1 }, /* /v1/system:ready */
-	{ NULL, 36, 0, 21, 1 }, /* /v1/tokens/{id} */
-	{ ":cancel", 36, 0, 22, 1 }, /* /v1/jobs/{id}:cancel */
-	{ ":retry", 36, 0, 23, 1 }, /* /v1/jobs/{id}:retry */
-	{ ":watch", 36, 0, 24, 1 }, /* /v1/jobs/{id}:watch */
-	{ "events", 36, 1, 25, 0 },
-	{ "jobs", 37, 4, 25, 1 }, /* /v1/projects/{project}/jobs */
-	{ "registries", 41, 1, 26, 1 }, /* /v1/projects/{project}/registries */
-	{ "schedules", 42, 1, 27, 2 }, /* /v1/projects/{project}/schedules */
-	{ "stacks", 43, 1, 29, 1 }, /* /v1/projects/{project}/stacks */
-	{ "tokens", 44, 0, 30, 1 }, /* /v1/projects/{project}/tokens */
-	{ ":diff", 44, 0, 31, 1 }, /* /v1/stacks/{id}:diff */
-	{ ":export", 44, 0, 32, 1 }, /* /v1/stacks/{id}:export */
-	{ ":restart", 44, 0, 33, 1 }, /* /v1/stacks/{id}:restart */
-	{ ":rollback", 44, 0, 34, 1 }, /* /v1/stacks/{id}:rollback */
-	{ ":scale", 44, 0, 35, 1 }, /* /v1/stacks/{id}:scale */
-	{ ":watch", 44, 0, 36, 1 }, /* /v1/stacks/{id}:watch */
-	{ "releases", 44, 0, 37, 1 }, /* /v1/stacks/{id}/releases */
-	{ ":watch", 44, 0, 38, 1 }, /* /v1/projects/{project}/events:watch */
-	{ ":pause", 44, 0, 39, 1 }, /* /v1/projects/{project}/jobs:pause */
-	{ ":resume", 44, 0, 40, 1 }, /* /v1/projects/{project}/jobs:resume */
-	{ ":retryFailed", 44, 0, 41, 1 }, /* /v1/projects/{project}/jobs:retryFailed */
-	{ ":stats", 44, 0, 42, 1 }, /* /v1/projects/{project}/jobs:stats */
-	{ NULL, 44, 0, 43, 2 }, /* /v1/projects/{project}/registries/{host} */
-	{ NULL, 44, 2, 45, 3 }, /* /v1/projects/{project}/schedules/{name} */
-	{ NULL, 46, 11, 48, 2 }, /* /v1/projects/{project}/stacks/{name} */
-	{ ":pause", 57, 0, 50, 1 }, /* /v1/projects/{project}/schedules/{name}:pause */
-	{ ":resume", 57, 0, 51, 1 }, /* /v1/projects/{project}/schedules/{name}:resume */
-	{ ":adopt", 57, 0, 52, 1 }, /* /v1/projects/{project}/stacks/{name}:adopt */
-	{ ":deploy", 57, 0, 53, 1 }, /* /v1/projects/{project}/stacks/{name}:deploy */
-	{ ":diff", 57, 0, 54, 1 }, /* /v1/projects/{project}/stacks/{name}:diff */
-	{ ":export", 57, 0, 55, 1 }, /* /v1/projects/{project}/stacks/{name}:export */
-	{ ":plan", 57, 0, 56, 1 }, /* /v1/projects/{project}/stacks/{name}:plan */
-	{ ":restart", 57, 0, 57, 1 }, /* /v1/projects/{project}/stacks/{name}:restart */
-	{ ":rollback", 57, 0, 58, 1 }, /* /v1/projects/{project}/stacks/{name}:rollback */
-	{ ":scale", 57, 0, 59, 1 }, /* /v1/projects/{project}/stacks/{name}:scale */
-	{ ":watch", 57, 0, 60, 1 }, /* /v1/projects/{project}/stacks/{name}:watch */
-	{ "jobs", 57, 0, 61, 1 }, /* /v1/projects/{project}/stacks/{stack}/jobs */
-	{ "releases", 57, 0, 62, 1 }, /* /v1/projects/{project}/stacks/{name}/releases */
+	{ "system", 17, 3, 6, 1 }, /* /v1/system */
+	{ "tokens", 20, 1, 7, 2 }, /* /v1/tokens */
+	{ ":watch", 21, 0, 9, 1 }, /* /v1/events:watch */
+	{ ":pause", 21, 0, 10, 1 }, /* /v1/jobs:pause */
+	{ ":resume", 21, 0, 11, 1 }, /* /v1/jobs:resume */
+	{ ":stats", 21, 0, 12, 1 }, /* /v1/jobs:stats */
+	{ NULL, 21, 3, 13, 1 }, /* /v1/jobs/{id} */
+	{ NULL, 24, 6, 14, 3 }, /* /v1/projects/{project} */
+	{ NULL, 30, 7, 17, 2 }, /* /v1/stacks/{id} */
+	{ ":counters", 37, 0, 19, 1 }, /* /v1/system:counters */
+	{ ":health", 37, 0, 20, 1 }, /* /v1/system:health */
+	{ ":ready", 37, 0, 21, 1 }, /* /v1/system:ready */
+	{ NULL, 37, 0, 22, 1 }, /* /v1/tokens/{id} */
+	{ ":cancel", 37, 0, 23, 1 }, /* /v1/jobs/{id}:cancel */
+	{ ":retry", 37, 0, 24, 1 }, /* /v1/jobs/{id}:retry */
+	{ ":watch", 37, 0, 25, 1 }, /* /v1/jobs/{id}:watch */
+	{ "events", 37, 1, 26, 0 },
+	{ "jobs", 38, 4, 26, 1 }, /* /v1/projects/{project}/jobs */
+	{ "registries", 42, 1, 27, 1 }, /* /v1/projects/{project}/registries */
+	{ "schedules", 43, 1, 28, 2 }, /* /v1/projects/{project}/schedules */
+	{ "stacks", 44, 1, 30, 1 }, /* /v1/projects/{project}/stacks */
+	{ "tokens", 45, 0, 31, 1 }, /* /v1/projects/{project}/tokens */
+	{ ":diff", 45, 0, 32, 1 }, /* /v1/stacks/{id}:diff */
+	{ ":export", 45, 0, 33, 1 }, /* /v1/stacks/{id}:export */
+	{ ":restart", 45, 0, 34, 1 }, /* /v1/stacks/{id}:restart */
+	{ ":rollback", 45, 0, 35, 1 }, /* /v1/stacks/{id}:rollback */
+	{ ":scale", 45, 0, 36, 1 }, /* /v1/stacks/{id}:scale */
+	{ ":watch", 45, 0, 37, 1 }, /* /v1/stacks/{id}:watch */
+	{ "releases", 45, 0, 38, 1 }, /* /v1/stacks/{id}/releases */
+	{ ":watch", 45, 0, 39, 1 }, /* /v1/projects/{project}/events:watch */
+	{ ":pause", 45, 0, 40, 1 }, /* /v1/projects/{project}/jobs:pause */
+	{ ":resume", 45, 0, 41, 1 }, /* /v1/projects/{project}/jobs:resume */
+	{ ":retryFailed", 45, 0, 42, 1 }, /* /v1/projects/{project}/jobs:retryFailed */
+	{ ":stats", 45, 0, 43, 1 }, /* /v1/projects/{project}/jobs:stats */
+	{ NULL, 45, 0, 44, 2 }, /* /v1/projects/{project}/registries/{host} */
+	{ NULL, 45, 2, 46, 3 }, /* /v1/projects/{project}/schedules/{name} */
+	{ NULL, 47, 11, 49, 2 }, /* /v1/projects/{project}/stacks/{name} */
+	{ ":pause", 58, 0, 51, 1 }, /* /v1/projects/{project}/schedules/{name}:pause */
+	{ ":resume", 58, 0, 52, 1 }, /* /v1/projects/{project}/schedules/{name}:resume */
+	{ ":adopt", 58, 0, 53, 1 }, /* /v1/projects/{project}/stacks/{name}:adopt */
+	{ ":deploy", 58, 0, 54, 1 }, /* /v1/projects/{project}/stacks/{name}:deploy */
+	{ ":diff", 58, 0, 55, 1 }, /* /v1/projects/{project}/stacks/{name}:diff */
+	{ ":export", 58, 0, 56, 1 }, /* /v1/projects/{project}/stacks/{name}:export */
+	{ ":plan", 58, 0, 57, 1 }, /* /v1/projects/{project}/stacks/{name}:plan */
+	{ ":restart", 58, 0, 58, 1 }, /* /v1/projects/{project}/stacks/{name}:restart */
+	{ ":rollback", 58, 0, 59, 1 }, /* /v1/projects/{project}/stacks/{name}:rollback */
+	{ ":scale", 58, 0, 60, 1 }, /* /v1/projects/{project}/stacks/{name}:scale */
+	{ ":watch", 58, 0, 61, 1 }, /* /v1/projects/{project}/stacks/{name}:watch */
+	{ "jobs", 58, 0, 62, 1 }, /* /v1/projects/{project}/stacks/{stack}/jobs */
+	{ "releases", 58, 0, 63, 1 }, /* /v1/projects/{project}/stacks/{name}/releases */
 };
 
 const struct rpc_routes skep_v1_routes = { nodes, routes, sizeof(routes) / sizeof(routes[0]) };

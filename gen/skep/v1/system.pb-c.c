@@ -7,6 +7,96 @@
 #endif
 
 #include "skep/v1/system.pb-c.h"
+void   skep__v1__counter__init
+                     (Skep__V1__Counter         *message)
+{
+  static const Skep__V1__Counter init_value = SKEP__V1__COUNTER__INIT;
+  *message = init_value;
+}
+size_t skep__v1__counter__get_packed_size
+                     (const Skep__V1__Counter *message)
+{
+  assert(message->base.descriptor == &skep__v1__counter__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__counter__pack
+                     (const Skep__V1__Counter *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__counter__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__counter__pack_to_buffer
+                     (const Skep__V1__Counter *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__counter__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__Counter *
+       skep__v1__counter__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__Counter *)
+     protobuf_c_message_unpack (&skep__v1__counter__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__counter__free_unpacked
+                     (Skep__V1__Counter *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__counter__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   skep__v1__counters_response__init
+                     (Skep__V1__CountersResponse         *message)
+{
+  static const Skep__V1__CountersResponse init_value = SKEP__V1__COUNTERS_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t skep__v1__counters_response__get_packed_size
+                     (const Skep__V1__CountersResponse *message)
+{
+  assert(message->base.descriptor == &skep__v1__counters_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t skep__v1__counters_response__pack
+                     (const Skep__V1__CountersResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &skep__v1__counters_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t skep__v1__counters_response__pack_to_buffer
+                     (const Skep__V1__CountersResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &skep__v1__counters_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Skep__V1__CountersResponse *
+       skep__v1__counters_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Skep__V1__CountersResponse *)
+     protobuf_c_message_unpack (&skep__v1__counters_response__descriptor,
+                                allocator, len, data);
+}
+void   skep__v1__counters_response__free_unpacked
+                     (Skep__V1__CountersResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &skep__v1__counters_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   skep__v1__system_info__init
                      (Skep__V1__SystemInfo         *message)
 {
@@ -142,6 +232,121 @@ void   skep__v1__dependency__free_unpacked
   assert(message->base.descriptor == &skep__v1__dependency__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+static const ProtobufCFieldDescriptor skep__v1__counter__field_descriptors[4] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Counter, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "value",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Counter, value),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "gauge",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Counter, gauge),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "help",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__Counter, help),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__counter__field_indices_by_name[] = {
+  2,   /* field[2] = gauge */
+  3,   /* field[3] = help */
+  0,   /* field[0] = name */
+  1,   /* field[1] = value */
+};
+static const ProtobufCIntRange skep__v1__counter__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor skep__v1__counter__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.Counter",
+  "Counter",
+  "Skep__V1__Counter",
+  "skep.v1",
+  sizeof(Skep__V1__Counter),
+  4,
+  skep__v1__counter__field_descriptors,
+  skep__v1__counter__field_indices_by_name,
+  1,  skep__v1__counter__number_ranges,
+  (ProtobufCMessageInit) skep__v1__counter__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor skep__v1__counters_response__field_descriptors[1] =
+{
+  {
+    "counters",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Skep__V1__CountersResponse, n_counters),
+    offsetof(Skep__V1__CountersResponse, counters),
+    &skep__v1__counter__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned skep__v1__counters_response__field_indices_by_name[] = {
+  0,   /* field[0] = counters */
+};
+static const ProtobufCIntRange skep__v1__counters_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor skep__v1__counters_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "skep.v1.CountersResponse",
+  "CountersResponse",
+  "Skep__V1__CountersResponse",
+  "skep.v1",
+  sizeof(Skep__V1__CountersResponse),
+  1,
+  skep__v1__counters_response__field_descriptors,
+  skep__v1__counters_response__field_indices_by_name,
+  1,  skep__v1__counters_response__number_ranges,
+  (ProtobufCMessageInit) skep__v1__counters_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor skep__v1__system_info__field_descriptors[3] =
 {
   {

@@ -18,6 +18,8 @@ PROTOBUF_C__BEGIN_DECLS
 #include "google/protobuf/timestamp.pb-c.h"
 #include "skep/v1/options.pb-c.h"
 
+typedef struct Skep__V1__Counter Skep__V1__Counter;
+typedef struct Skep__V1__CountersResponse Skep__V1__CountersResponse;
 typedef struct Skep__V1__SystemInfo Skep__V1__SystemInfo;
 typedef struct Skep__V1__ReadyResponse Skep__V1__ReadyResponse;
 typedef struct Skep__V1__Dependency Skep__V1__Dependency;
@@ -27,6 +29,30 @@ typedef struct Skep__V1__Dependency Skep__V1__Dependency;
 
 
 /* --- messages --- */
+
+struct  Skep__V1__Counter
+{
+  ProtobufCMessage base;
+  char *name;
+  uint64_t value;
+  protobuf_c_boolean gauge;
+  char *help;
+};
+#define SKEP__V1__COUNTER__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__counter__descriptor) \
+    , (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string }
+
+
+struct  Skep__V1__CountersResponse
+{
+  ProtobufCMessage base;
+  size_t n_counters;
+  Skep__V1__Counter **counters;
+};
+#define SKEP__V1__COUNTERS_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&skep__v1__counters_response__descriptor) \
+    , 0,NULL }
+
 
 struct  Skep__V1__SystemInfo
 {
@@ -64,6 +90,44 @@ struct  Skep__V1__Dependency
     , (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string }
 
 
+/* Skep__V1__Counter methods */
+void   skep__v1__counter__init
+                     (Skep__V1__Counter         *message);
+size_t skep__v1__counter__get_packed_size
+                     (const Skep__V1__Counter   *message);
+size_t skep__v1__counter__pack
+                     (const Skep__V1__Counter   *message,
+                      uint8_t             *out);
+size_t skep__v1__counter__pack_to_buffer
+                     (const Skep__V1__Counter   *message,
+                      ProtobufCBuffer     *buffer);
+Skep__V1__Counter *
+       skep__v1__counter__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   skep__v1__counter__free_unpacked
+                     (Skep__V1__Counter *message,
+                      ProtobufCAllocator *allocator);
+/* Skep__V1__CountersResponse methods */
+void   skep__v1__counters_response__init
+                     (Skep__V1__CountersResponse         *message);
+size_t skep__v1__counters_response__get_packed_size
+                     (const Skep__V1__CountersResponse   *message);
+size_t skep__v1__counters_response__pack
+                     (const Skep__V1__CountersResponse   *message,
+                      uint8_t             *out);
+size_t skep__v1__counters_response__pack_to_buffer
+                     (const Skep__V1__CountersResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Skep__V1__CountersResponse *
+       skep__v1__counters_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   skep__v1__counters_response__free_unpacked
+                     (Skep__V1__CountersResponse *message,
+                      ProtobufCAllocator *allocator);
 /* Skep__V1__SystemInfo methods */
 void   skep__v1__system_info__init
                      (Skep__V1__SystemInfo         *message);
@@ -123,6 +187,12 @@ void   skep__v1__dependency__free_unpacked
                       ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
+typedef void (*Skep__V1__Counter_Closure)
+                 (const Skep__V1__Counter *message,
+                  void *closure_data);
+typedef void (*Skep__V1__CountersResponse_Closure)
+                 (const Skep__V1__CountersResponse *message,
+                  void *closure_data);
 typedef void (*Skep__V1__SystemInfo_Closure)
                  (const Skep__V1__SystemInfo *message,
                   void *closure_data);
@@ -138,6 +208,8 @@ typedef void (*Skep__V1__Dependency_Closure)
 
 /* --- descriptors --- */
 
+extern const ProtobufCMessageDescriptor skep__v1__counter__descriptor;
+extern const ProtobufCMessageDescriptor skep__v1__counters_response__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__system_info__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__ready_response__descriptor;
 extern const ProtobufCMessageDescriptor skep__v1__dependency__descriptor;

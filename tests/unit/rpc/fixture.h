@@ -266,6 +266,12 @@ static inline void world_destroy(struct world *w)
 	while (!(condition))                                                                       \
 	loop_turn((w)->loop)
 
+/* So often somebody has run into it. */
+static inline void assert_limit(const struct world *w, enum rpc_limit limit, uint64_t n)
+{
+	assert_int_equal(rpc_server_counters(w->server)->limits[limit], n);
+}
+
 /* ---- the raw peer ---- */
 
 struct peer {

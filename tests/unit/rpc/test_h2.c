@@ -451,6 +451,7 @@ static void reset_streams_count_until_their_handlers_end(void **state)
 	h2_send(&t.h, RST_STREAM, 0, 1, STR("\0\0\0\x08"));
 	h2_unary(&t.h, 3, "/t.T/Echo", 1);
 	h2_expect_status(&t.h, 3, ST_RESOURCE_EXHAUSTED, "1 calls are open");
+	assert_limit(t.w, RPC_LIMIT_STREAMS, 1);
 	stop(&t);
 }
 
@@ -465,6 +466,7 @@ static void rapid_reset_ends_the_connection(void **state)
 	}
 	h2_expect_goaway(&t.h, NGHTTP2_ENHANCE_YOUR_CALM, "taken back");
 	assert_int_equal(rpc_server_counters(t.w->server)->abuses, 1);
+	assert_limit(t.w, RPC_LIMIT_RESETS, 1);
 	stop(&t);
 }
 
@@ -483,6 +485,7 @@ static void pings_are_answered_but_not_too_many(void **state)
 	for (int i = 0; i < 4; i++)
 		h2_send(&t.h, PING, 0, 0, STR("12345678"));
 	h2_expect_goaway(&t.h, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_pings");
+	assert_limit(t.w, RPC_LIMIT_PINGS, 1);
 	stop(&t);
 }
 
@@ -507,6 +510,7 @@ static void frames_that_carry_nothing_are_limited(void **state)
 			h2_send(&t.h, floods[i].type, floods[i].flags, floods[i].stream,
 				floods[i].payload);
 		h2_expect_goaway(&t.h, NGHTTP2_ENHANCE_YOUR_CALM, "carry nothing");
+		assert_limit(t.w, RPC_LIMIT_CONTROLS, 1);
 		stop(&t);
 	}
 }
@@ -549,6 +553,7 @@ static void headers_are_limited(void **state)
 	h2_unary(&t.h, 5, "/t.T/Echo", 5);
 	h2_expect_reply(&t.h, 5, 5);
 	free(big);
+	assert_true(rpc_server_counters(t.w->server)->limits[RPC_LIMIT_HEADER] > 0);
 	stop(&t);
 }
 

@@ -1,6 +1,8 @@
 /* Peers that trickle, say nothing, read nothing or are too many: bounded, closed with
  * words, and nobody else notices. */
 #include "fixture.h"
+#include <arpa/inet.h>
+#include <netinet/in.h>
 
 static void put_source(struct buf *b, uint64_t call, int64_t count, int32_t size, uint32_t credit)
 {
@@ -23,6 +25,7 @@ static void silent_connection_is_closed(void **state)
 	(void)state;
 	peer_connect(&p, w);
 	peer_expect_goaway(&p, ST_DEADLINE_EXCEEDED, "no whole frame came within 30 ms");
+	assert_limit(w, RPC_LIMIT_HANDSHAKE, 1);
 	peer_close(&p);
 	world_destroy(w);
 }
@@ -57,6 +60,7 @@ static void trickled_frame_is_cut(void **state)
 		peer_expect_reply(&q, n, 5);
 	}
 	peer_expect_goaway(&p, ST_DEADLINE_EXCEEDED, "a frame took longer than 30 ms");
+	assert_limit(w, RPC_LIMIT_FRAME, 1);
 	peer_close(&p);
 	peer_close(&q);
 	world_destroy(w);
@@ -114,6 +118,7 @@ static void idle_connection_is_closed_but_not_with_a_call(void **state)
 	peer_expect_reply(&p, 1, 1);
 	peer_expect_goaway(&p, ST_UNAVAILABLE, "idle for 30 ms");
 	assert_false(q.closed);
+	assert_limit(w, RPC_LIMIT_IDLE, 1);
 	peer_close(&p);
 	peer_close(&q);
 	WAIT(w, w->hanging == 0);
@@ -139,6 +144,7 @@ static void too_many_are_refused_and_the_silent_make_room(void **state)
 	peer_call(&p, 2, "/t.T/Echo", 2);
 	peer_expect_reply(&p, 2, 2);
 	assert_int_equal(rpc_server_counters(w->server)->refused, 1);
+	assert_limit(w, RPC_LIMIT_CONNECTIONS, 2);
 	peer_close(&p);
 	peer_close(&silent);
 	peer_close(&r);
@@ -219,6 +225,7 @@ static void peer_that_reads_nothing_is_closed(void **state)
 		peer_expect_reply(&q, n, 5);
 	}
 	assert_int_equal(rpc_server_counters(w->server)->buffered, 0);
+	assert_limit(w, RPC_LIMIT_STALL, 1);
 	transport_resume(p.t);
 	WAIT(w, p.closed);
 	peer_close(&p);
@@ -266,6 +273,7 @@ static void hard_limit_closes(void **state)
 	peer_send_buf(&p, &b);
 	WAIT(w, rpc_server_counters(w->server)->connections == 0);
 	assert_int_equal(rpc_server_counters(w->server)->buffered, 0);
+	assert_limit(w, RPC_LIMIT_BUFFERED, 1);
 	peer_close(&p);
 	world_destroy(w);
 }
@@ -290,6 +298,7 @@ static void long_halves_are_bounded_in_all(void **state)
 	peer_call(&other, 1, "/t.T/Echo", 7); /* a short one finds room */
 	peer_expect_reply(&other, 1, 7);
 	assert_int_equal(rpc_server_counters(w->server)->received, 3 * sizeof(half));
+	assert_limit(w, RPC_LIMIT_BUFFERED_TOTAL, 1);
 	for (size_t i = 0; i < 3; i++)
 		peer_close(&p[i]);
 	WAIT(w, rpc_server_counters(w->server)->received == 0);
@@ -348,6 +357,110 @@ static void greedy_handler_loses_its_call(void **state)
 	world_destroy(w);
 }
 
+static int dial(unsigned port)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	return fd;
+}
+
+/* … and when one goes there is room for another. */
+static void one_address_has_so_many(void **state)
+{
+	struct rpc_limits l = {.max_per_address = 2};
+	struct world *w = world_create(&l, false);
+	char bytes[512];
+	unsigned port;
+	int fds[3];
+	(void)state;
+	struct status st = rpc_server_listen_tcp(w->server, "127.0.0.1", 0, &port);
+	assert_int_equal(st.code, ST_OK);
+	for (size_t i = 0; i < 3; i++)
+		fds[i] = dial(port);
+	WAIT(w, rpc_server_counters(w->server)->closed == 1);
+	assert_limit(w, RPC_LIMIT_ADDRESS, 1);
+	struct peer p; /* a unix socket has no address */
+	peer_connect(&p, w);
+	peer_call(&p, 1, "/t.T/Echo", 1);
+	peer_expect_reply(&p, 1, 1);
+	ssize_t n = recv(fds[2], bytes, sizeof(bytes), 0);
+	assert_true(n > 0 && memmem(bytes, (size_t)n, "from your address (2)", 21));
+	close(fds[0]);
+	WAIT(w, rpc_server_counters(w->server)->closed == 2);
+	fds[0] = dial(port);
+	WAIT(w, rpc_server_counters(w->server)->accepted == 5);
+	assert_int_equal(rpc_server_counters(w->server)->closed, 2);
+	for (size_t i = 0; i < 3; i++)
+		close(fds[i]);
+	peer_close(&p);
+	world_destroy(w);
+}
+
+static void flood(struct world *w, bool is_ping, enum rpc_limit limit, const char *words)
+{
+	struct peer p;
+	struct buf b = {0};
+	Skep__V1__Event e = SKEP__V1__EVENT__INIT;
+	peer_connect(&p, w);
+	for (uint64_t i = 1; i <= 60; i++) {
+		if (!is_ping)
+			put_open(&b, i, "/t.T/Hang", &e.base, true, NULL);
+		if (is_ping)
+			frame_put_ping(&b, i, false);
+		else
+			frame_put_cancel(&b, i);
+	}
+	peer_send_buf(&p, &b);
+	WAIT(w, p.closed);
+	assert_non_null(memmem(p.in.ptr, p.in.len, words, strlen(words)));
+	assert_limit(w, limit, 1);
+	peer_close(&p);
+}
+
+static void native_floods_end_the_connection(void **state)
+{
+	struct rpc_limits l = {.resets_per_s = 5, .controls_per_s = 5};
+	struct world *w = world_create(&l, false);
+	(void)state;
+	flood(w, true, RPC_LIMIT_CONTROLS, "too many pings (5/s are allowed)");
+	flood(w, false, RPC_LIMIT_RESETS, "opened and taken back (5/s are allowed)");
+	assert_int_equal(rpc_server_counters(w->server)->abuses, 2);
+	WAIT(w, w->hanging == 0);
+	world_destroy(w);
+}
+
+static void calls_in_all_are_limited(void **state)
+{
+	struct rpc_limits l = {.max_calls = 2};
+	struct world *w = world_create(&l, false);
+	struct peer p, q;
+	(void)state;
+	peer_connect(&p, w);
+	peer_connect(&q, w);
+	peer_call(&p, 1, "/t.T/Hang", 0);
+	peer_call(&p, 2, "/t.T/Hang", 0);
+	WAIT(w, w->hanging == 2);
+	peer_call(&q, 1, "/t.T/Echo", 0);
+	peer_expect_finish(&q, 1, ST_RESOURCE_EXHAUSTED, "too many calls are open");
+	assert_limit(w, RPC_LIMIT_CALLS, 1);
+	peer_close(&p);
+	peer_close(&q);
+	WAIT(w, w->hanging == 0);
+	world_destroy(w);
+}
+
+static void counters_have_names(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < rpc_counter_count; i++)
+		for (size_t j = 0; j < i; j++) {
+			assert_int_not_equal(rpc_counter_table[i].offset, rpc_counter_table[j].offset);
+			assert_string_not_equal(rpc_counter_table[i].name, rpc_counter_table[j].name);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -366,6 +479,10 @@ int main(void)
 		cmocka_unit_test(long_halves_are_bounded_in_all),
 		cmocka_unit_test(long_messages_are_bounded_while_the_caller_is_asked_for),
 		cmocka_unit_test(greedy_handler_loses_its_call),
+		cmocka_unit_test(one_address_has_so_many),
+		cmocka_unit_test(native_floods_end_the_connection),
+		cmocka_unit_test(calls_in_all_are_limited),
+		cmocka_unit_test(counters_have_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

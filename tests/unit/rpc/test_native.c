@@ -531,6 +531,7 @@ static void metadata_is_limited(void **state)
 	put_open(&b, 1, "/t.T/Echo", NULL, true, text);
 	peer_send_buf(&p, &b);
 	peer_expect_finish(&p, 1, ST_RESOURCE_EXHAUSTED, "metadata");
+	assert_limit(w, RPC_LIMIT_METADATA, 1);
 	peer_close(&p);
 	world_destroy(w);
 }

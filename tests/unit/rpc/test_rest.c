@@ -198,6 +198,7 @@ static void long_bodies_are_refused(void **state)
 	buf_fmt(&b, "%zx\r\n%s\r\n0\r\n\r\n", strlen(text), text);
 	peer_send_buf(&t.p, &b);
 	expect(&t, 413, "more than 2000 bytes");
+	assert_limit(t.w, RPC_LIMIT_MESSAGE, 2);
 	stop(&t);
 }
 
@@ -260,6 +261,35 @@ static void token_is_asked_for_first(void **state)
 	WAIT(t.w, t.w->asked == 1);
 	rpc_token_answer(t.w->asking, &ok, &viewer, 0);
 	expect(&t, 200, "{\"name\":\"x\",\"number\":3}");
+	stop(&t);
+}
+
+/* A token opens three at once, then one each 100 ms. */
+static void tokens_have_a_rate(void **state)
+{
+	static const char viewer[] = "authorization: Bearer viewer\r\n";
+	struct pair t;
+	(void)state;
+	begin_with(&t, (struct rpc_server_options){.no_peer_admin = true,
+			       .limits = {.token_per_s = 10, .token_at_once = 3}});
+	for (unsigned i = 0; i < 3; i++) {
+		ask(&t, "GET", "/v1/things:sum", viewer, "");
+		expect(&t, 200, "{}");
+	}
+	refused(&t, "GET", "/v1/things:sum", viewer, "", 429, "\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\"");
+	assert_non_null(in_head(&t, "retry-after: 1"));
+	assert_non_null(strstr(buf_str(&t.body).ptr, "10 a second are allowed, and 3 at once"));
+	post(&t, "/skep.test.v1.Rest/Sum", "application/json", viewer, "{}");
+	expect(&t, 429, "resource_exhausted");
+	assert_non_null(in_head(&t, "retry-after: 1"));
+	assert_limit(t.w, RPC_LIMIT_TOKEN, 2);
+	ask(&t, "GET", "/v1/things/web", "", ""); /* nobody's token */
+	expect(&t, 200, "web");
+	do { /* and there is room again */
+		ask(&t, "GET", "/v1/things:sum", viewer, "");
+		response(&t);
+	} while (t.status == 429);
+	assert_int_equal(t.status, 200);
 	stop(&t);
 }
 
@@ -524,6 +554,7 @@ int main(void)
 		cmocka_unit_test(paths_and_verbs),
 		cmocka_unit_test(who_may),
 		cmocka_unit_test(token_is_asked_for_first),
+		cmocka_unit_test(tokens_have_a_rate),
 		cmocka_unit_test(versions),
 		cmocka_unit_test(idempotency_key_is_the_request_id),
 		cmocka_unit_test(failures_have_their_status),
