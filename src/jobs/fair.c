@@ -94,18 +94,31 @@ static void make_lanes(struct fair *f, const struct fair_places *p, const struct
 	f->n = len;
 }
 
-static bool can_start(const struct pick *p, const struct lane *l, size_t at)
+/* It has a job to start, were there places here. */
+static bool wants(const struct pick *p, const struct lane *l, size_t at)
 {
 	const struct db_queue *q = &p->queues[at];
 	const struct job_rule *rule = job_rule_of(q->kind);
 	unsigned picked = p->picks[at].n;
-	if (picked >= q->waiting || l->room == 0 || p->free == 0)
-		return false;
-	if (!rule->is_short && p->free_for_long == 0)
+	if (picked >= q->waiting || l->room == 0)
 		return false;
 	if (rule->in_project && q->kind_running + picked >= rule->in_project)
 		return false;
 	return !rule->here || p->here[q->kind] < rule->here;
+}
+
+static bool can_start(const struct pick *p, const struct lane *l, size_t at)
+{
+	bool is_short = job_rule_of(p->queues[at].kind)->is_short;
+	return p->free > 0 && (is_short || p->free_for_long > 0) && wants(p, l, at);
+}
+
+static bool wants_anything(const struct pick *p, const struct lane *l)
+{
+	for (size_t i = l->first; i < l->first + l->n; i++)
+		if (wants(p, l, i))
+			return true;
+	return false;
 }
 
 static bool goes_first(const struct db_queue *a, const struct db_queue *b)
@@ -137,7 +150,7 @@ static void take(struct pick *p, struct lane *l, size_t at)
 	l->points -= (int)rule->cost;
 }
 
-/* True: it would go on, were there places. */
+/* True: its turn is not over, it would go on, were there places (of which some are kept for short jobs). */
 static bool take_turn(struct pick *p, struct lane *l)
 {
 	size_t at = next_of(p, l);
@@ -148,9 +161,12 @@ static bool take_turn(struct pick *p, struct lane *l)
 		take(p, l, at);
 		at = next_of(p, l);
 	}
-	if (at == SIZE_MAX && l->points > 0 && p->free > 0)
-		l->points = 0; /* nothing is left, or it is at a cap */
-	return l->n > 0 && l->points > 0 && p->free == 0;
+	if (at != SIZE_MAX || l->points <= 0)
+		return false;
+	if (wants_anything(p, l))
+		return true;
+	l->points = 0; /* nothing is left, or it is at a cap */
+	return false;
 }
 
 static bool anything_left(const struct pick *p)
@@ -170,14 +186,22 @@ static void take_turns(struct pick *p)
 	if (at == f->n || strcmp(f->lanes[at].project_id.text, f->at.text) != 0)
 		f->in_turn = false;
 	at = f->n ? at % f->n : 0;
-	while (anything_left(p)) {
-		for (size_t i = 0; i < f->n && p->free > 0; i++) {
-			f->in_turn = take_turn(p, &f->lanes[at]);
-			if (!f->in_turn)
-				at = (at + 1) % f->n;
-		}
+	size_t stopped = SIZE_MAX; /* the first one whose turn is not over: it goes on next time */
+	bool left = anything_left(p);
+	if (!left)
+		return;
+	while (left) {
+		unsigned free_before = p->free;
+		if (take_turn(p, &f->lanes[at]) && stopped == SIZE_MAX)
+			stopped = at;
+		at = (at + 1) % f->n;
+		if (p->free != free_before)
+			left = anything_left(p);
 	}
-	f->at = f->n ? f->lanes[at].project_id : (struct uuid){""};
+	if (stopped != SIZE_MAX)
+		at = stopped;
+	f->in_turn = stopped != SIZE_MAX;
+	f->at = f->lanes[at].project_id;
 }
 
 size_t fair_pick(struct fair *f, const struct fair_places *places, unsigned taken,

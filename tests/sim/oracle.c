@@ -97,8 +97,10 @@ static void on_job(void *data, const struct store_job *j, enum job_state before)
 			job_state_name(before), job_state_name(now));
 	if (now == JOB_RUNNING) {
 		note_claim(s, j);
-		if (before == JOB_PENDING)
+		if (before == JOB_PENDING) {
 			check_caps(s, j);
+			sim_flood_started(s, j);
+		}
 	}
 	if (!job_state_is_end(now))
 		return;

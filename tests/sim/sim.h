@@ -69,7 +69,7 @@ struct sim_daemon {
 	struct list messages; /* on their way to it */
 	struct sim_claim *held;
 	size_t n_held;
-	unsigned here[JOB_KINDS], taken_over; /* of fair.c: what runs now */
+	unsigned here[JOB_KINDS]; /* of fair.c: what runs now */
 	bool to_kill;         /* as soon as its turn is over */
 	bool dead, draining, worker_drained, observer_stopped, gone;
 	uint64_t stopped_until; /* 0 = it runs */
@@ -137,7 +137,11 @@ struct sim {
 
 	/* of this run */
 	struct sim_faults faults;
-	bool flood; /* the work of fair.c in place of stacks */
+	bool flood;    /* the work of fair.c in place of stacks */
+	bool one_cost; /* and all of it costs the same */
+	struct timer visitor;
+	unsigned passed[SIM_PROJECTS]; /* jobs of others that began while one waited */
+	size_t daemons_then[SIM_PROJECTS];
 	unsigned lease_ms, slots, reserved, max_running, keep_releases;
 	uint64_t chaos_ms; /* faults stop then */
 	bool quiet;        /* they have */
@@ -222,6 +226,7 @@ void sim_work_stop(struct sim *s);
 
 /* ---- fair.c: many quick jobs of a few projects ---- */
 void sim_flood_init(struct sim *s);
+void sim_flood_started(struct sim *s, const struct store_job *j);
 extern const struct job_kind_def *const sim_flood_kinds[];
 
 /* ---- oracle.c ---- */

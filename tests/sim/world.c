@@ -270,6 +270,8 @@ bool sim_run(struct sim *s)
 static void stop_timers(struct sim *s)
 {
 	timer_stop(&s->event);
+	if (s->flood)
+		timer_stop(&s->visitor);
 	for (size_t i = 0; i < s->n_requests; i++)
 		timer_stop(&s->requests[i].timer);
 	for (size_t i = 0; i < s->n_watchers; i++)

@@ -271,6 +271,27 @@ static void some_places_are_kept_for_short_jobs(void **state)
 	assert_int_equal(turn(p), 1);
 }
 
+/* Places come free one by one, and behind each there are free ones that only short jobs may have. */
+static void nobody_waits_behind_a_flood_beside_kept_places(void **state)
+{
+	struct play *p = *state;
+	struct db_queue *flood = add(p, 1, JOB_SCALE, 100000), *two = add(p, 2, JOB_SCALE, 100),
+			*three = add(p, 3, JOB_SCALE, 100);
+	unsigned of_two = 0, of_three = 0;
+	p->places.reserved = 2;
+	three->weight = 2;
+	assert_int_equal(turn(p), 8);
+	for (int i = 0; i < 40; i++) {
+		p->places.here[JOB_SCALE]--;
+		assert_int_equal(turn(p), 1);
+		assert_true(picked(p, flood) + picked(p, two) + picked(p, three) == 1);
+		of_two += picked(p, two);
+		of_three += picked(p, three);
+	}
+	assert_int_equal(of_two, 10);
+	assert_int_equal(of_three, 20);
+}
+
 static void inside_a_project_priority_then_age(void **state)
 {
 	struct play *p = *state;
@@ -347,6 +368,7 @@ int main(void)
 		TEST(a_project_has_its_cap),
 		TEST(a_kind_has_its_caps),
 		TEST(some_places_are_kept_for_short_jobs),
+		TEST(nobody_waits_behind_a_flood_beside_kept_places),
 		TEST(inside_a_project_priority_then_age),
 		TEST(what_is_taken_over_takes_places),
 		TEST(why_a_job_waits),
