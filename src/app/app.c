@@ -20,6 +20,7 @@
 #include "db/sealed.h"
 #include "docker/docker.h"
 #include "docker/engine.h"
+#include "jobs/instance.h"
 #include "jobs/pulse.h"
 #include "jobs/schedules.h"
 #include "jobs/wake.h"
@@ -50,6 +51,7 @@ struct app {
 	struct docker *docker;
 	struct db *db;
 	struct job_wake *wake;
+	struct job_instance *redis_instance;
 	struct job_worker *worker;
 	struct job_pulse *pulse;
 	struct job_schedules *schedules;
@@ -110,6 +112,14 @@ static void on_redis_cancel(void *data, const char *job_id)
 {
 	struct app *app = data;
 	job_worker_cancel(app->worker, job_id);
+}
+
+/* What it held is gone: hints, and they are in PostgreSQL too. */
+static void on_redis_replaced(void *data)
+{
+	struct app *app = data;
+	log_warn("Redis was emptied, or is another one; PostgreSQL has everything", NULL);
+	job_worker_wake(app->worker);
 }
 
 static void on_pg_jobs(void *data, const char *channel, const char *payload)
@@ -285,6 +295,7 @@ static void make_parts(struct app *app)
 	app->db = db_pg_create(app->pg, app->keyring, clock_system(), rng_system());
 	db_pg_limit_jobs(app->db, (struct db_job_limits){.backlog = (unsigned)config_number(c, CONFIG_JOB_BACKLOG),
 		.per_minute = (unsigned)config_number(c, CONFIG_JOB_RATE), .burst = (unsigned)config_number(c, CONFIG_JOB_BURST)});
+	app->redis_instance = job_instance_create(app->loop, app->redis, rng_system(), on_redis_replaced, app);
 	app->wake = job_wake_create(app->redis, on_redis_ready, on_redis_cancel, app);
 	app->lookout = lookout_create(app->loop, app->docker);
 	app->stacks = (struct stacks){.docker = app->docker, .lookout = app->lookout, .clock = clock_system(),
@@ -411,6 +422,7 @@ static void begin_work(struct app *app)
 	job_worker_start(app->worker);
 	job_pulse_start(app->pulse);
 	job_schedules_start(app->schedules);
+	job_instance_start(app->redis_instance);
 	observer_start(app->observer);
 	timer_set(&app->housekeep, FIRST_HOUSEKEEP_MS);
 	log_info("ready", "version", SKEP_VERSION, "instance", app->instance.text, NULL);
@@ -579,6 +591,7 @@ void app_drain(struct app *app)
 	job_worker_drain(app->worker, grace, part_drained, app);
 	observer_stop(app->observer, part_drained, app);
 	job_schedules_stop(app->schedules, part_drained, app);
+	job_instance_stop(app->redis_instance);
 }
 
 void app_destroy(struct app *app)
@@ -601,6 +614,7 @@ void app_destroy(struct app *app)
 	observer_destroy(app->observer);
 	lookout_destroy(app->lookout);
 	job_wake_destroy(app->wake);
+	job_instance_destroy(app->redis_instance);
 	if (app->db)
 		db_pg_destroy(app->db);
 	api_hub_destroy(app->hub);

@@ -41,7 +41,7 @@ static const struct option options[CONFIG_COUNT] = {
 	[CONFIG_POSTGRES_POOL] = {"postgres_pool", "4", 1, 64, NULL,
 		"connections to PostgreSQL at most", CONFIG_NUMBER, false, false},
 	[CONFIG_REDIS] = {"redis", "redis://127.0.0.1:6379", 0, 0, NULL,
-		"wakes the workers: redis://[:password@]host:port[/db] or unix:///path; empty: only PostgreSQL wakes them", CONFIG_REDIS_URL, false, true},
+		"wakes the workers: redis://[:password@]host:port[/db] or unix:///path; several between commas, for fail-over: the first that is there and no replica is used; empty: only PostgreSQL wakes them", CONFIG_REDIS_URL, false, true},
 	[CONFIG_DOCKER] = {"docker", "unix:///var/run/docker.sock", 0, 0, NULL,
 		"a manager's Engine: unix:///path or tcp://host:port", CONFIG_DOCKER_HOST, false, false},
 	[CONFIG_KEY_FILE] = {"key_file", "/var/lib/skep/keys", 0, 0, NULL,
@@ -206,7 +206,7 @@ bool config_next_listen(struct arena *a, struct str *list, struct config_listen 
 /* NULL: it is fine; else what it should be. Whether anybody answers there is seen at start. */
 static const char *parse_address(struct arena *a, enum config_type type, struct str text)
 {
-	struct redis_url url;
+	struct redis_urls urls;
 	struct status st;
 	if (type == CONFIG_DOCKER_HOST)
 		return str_starts(text, "unix:///") || str_starts(text, "tcp://") || str_starts(text, "http://")
@@ -214,8 +214,8 @@ static const char *parse_address(struct arena *a, enum config_type type, struct 
 	if (text.len == 0)
 		return NULL;
 	if (type == CONFIG_REDIS_URL) {
-		st = redis_url_parse(a, str_dup(a, text), &url);
-		return status_is_ok(&st) ? NULL : "redis://[:password@]host:port[/db] or unix:///path";
+		st = redis_urls_parse(a, str_dup(a, text), &urls);
+		return status_is_ok(&st) ? NULL : "redis://[:password@]host:port[/db] or unix:///path, several between commas";
 	}
 	struct config_listen one;
 	bool bad;

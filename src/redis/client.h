@@ -10,12 +10,13 @@ struct redis_client {
 	struct redis base;
 	struct loop *loop;
 	struct arena *arena; /* the URL's texts */
-	struct redis_url url;
+	struct redis_urls urls;
 	struct redis_options o;
 	struct redis_conn conn;
 	struct list sent; /* commands in the order of their answers */
 	size_t nsent;
 	struct timer oldest; /* looks at the first of `sent` now and then */
+	struct timer role;   /* is it still no replica? */
 	struct list refused; /* commands that were never sent, until done is called */
 	enum { REDIS_TOLD_NOTHING, REDIS_TOLD_DOWN, REDIS_TOLD_UP } told;
 	struct status why;             /* of being down */

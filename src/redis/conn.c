@@ -133,6 +133,14 @@ struct status redis_reply_status(const redisReply *reply)
 	return status_err(ST_INTERNAL, "Redis: " STR_FMT, STR_ARG(words));
 }
 
+struct status redis_reply_role(const redisReply *reply)
+{
+	const redisReply *role = reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 ? reply->element[0] : NULL;
+	if (role && role->str && str_is(str_make(role->str, role->len), "master"))
+		return status_ok();
+	return status_err(ST_UNAVAILABLE, "it is a replica: name the one that it follows");
+}
+
 static struct status failure(const struct redis_conn *c, const char *words)
 {
 	if (c->url->path)
@@ -167,9 +175,16 @@ static void on_greeted(redisAsyncContext *ac, void *r, void *data)
 		return;
 	}
 	struct status st = redis_reply_status(reply);
+	if (last && status_is_ok(&st))
+		st = redis_reply_role(reply);
+	if (last && st.code == ST_PERMISSION_DENIED) /* a user who may not ask: then nobody can tell */
+		st = status_ok();
 	if (!status_is_ok(&st)) {
-		redis_conn_fail(c, &st);
+		struct status why = failure(c, strncmp(st.message, "Redis: ", 7) == 0 ? st.message + 7 : st.message);
+		why.code = st.code;
+		redis_conn_fail(c, &why);
 	} else if (last) {
+		c->tried = 0;
 		c->state = REDIS_CONN_UP;
 		timer_stop(&c->timer);
 		backoff_reset(&c->backoff);
@@ -177,7 +192,7 @@ static void on_greeted(redisAsyncContext *ac, void *r, void *data)
 	}
 }
 
-/* The PING tells what a connection that was accepted is worth: NOAUTH, LOADING. */
+/* ROLE tells what a connection that was accepted is worth: NOAUTH, LOADING, a replica. */
 static void greet(struct redis_conn *c)
 {
 	static const bool last = true;
@@ -189,7 +204,7 @@ static void greet(struct redis_conn *c)
 		redisAsyncCommand(c->ac, on_greeted, NULL, "AUTH %s", u->password);
 	if (u->db)
 		redisAsyncCommand(c->ac, on_greeted, NULL, "SELECT %d", u->db);
-	redisAsyncCommand(c->ac, on_greeted, (void *)(uintptr_t)&last, "PING");
+	redisAsyncCommand(c->ac, on_greeted, (void *)(uintptr_t)&last, "ROLE");
 }
 
 static void on_connect(const redisAsyncContext *ac, int status)
@@ -303,7 +318,11 @@ static void on_failing(struct defer *d)
 		return;
 	}
 	c->state = REDIS_CONN_WAITING;
-	timer_set(&c->timer, backoff_next(&c->backoff));
+	c->url = c->url + 1 < c->urls->list + c->urls->n ? c->url + 1 : c->urls->list;
+	bool round = ++c->tried >= c->urls->n;
+	if (round)
+		c->tried = 0;
+	timer_set(&c->timer, round ? backoff_next(&c->backoff) : 0);
 	c->ops->on_down(c, &why);
 }
 
@@ -330,10 +349,10 @@ void redis_conn_start(struct redis_conn *c)
 	timer_set(&c->timer, 0);
 }
 
-void redis_conn_init(struct redis_conn *c, struct loop *l, const struct redis_url *url,
+void redis_conn_init(struct redis_conn *c, struct loop *l, const struct redis_urls *urls,
 	const struct redis_conn_ops *ops)
 {
-	*c = (struct redis_conn){.loop = l, .url = url, .ops = ops};
+	*c = (struct redis_conn){.loop = l, .urls = urls, .url = urls->list, .ops = ops};
 	c->backoff = (struct backoff){.first = 50, .max = 2000};
 	timer_init(&c->timer, l, on_timer);
 	defer_init(&c->defer, l, on_failing);

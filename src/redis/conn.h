@@ -1,5 +1,6 @@
-/* conn: one Redis connection on the loop: look-up, connect, AUTH, SELECT, PING, loss, and the next
- * attempt after the back-off, for as long as it lives. The commands (redis.c) and the subscriber
+/* conn: one Redis connection on the loop: look-up, connect, AUTH, SELECT, ROLE, loss, and the next
+ * attempt, at the next of its servers and after each round of them with back-off, for as long as it lives.
+ * A replica is not used. The commands (redis.c) and the subscriber
  * stand on it. Embedded in its owner.
  *
  *	WAITING ─▶ RESOLVING ─▶ CONNECTING ─▶ GREETING ─▶ UP
@@ -35,7 +36,9 @@ struct redis_conn_ops {
 
 struct redis_conn {
 	struct loop *loop;
-	const struct redis_url *url; /* borrowed */
+	const struct redis_urls *urls; /* borrowed */
+	const struct redis_url *url;   /* the one of them that is tried or used */
+	size_t tried;                  /* of this round */
 	const struct redis_conn_ops *ops;
 	enum redis_conn_state state;
 	redisAsyncContext *ac; /* NULL unless CONNECTING, GREETING, UP, FAILING */
@@ -48,7 +51,7 @@ struct redis_conn {
 	bool unreached; /* it failed before the server took the connection */
 };
 
-void redis_conn_init(struct redis_conn *c, struct loop *l, const struct redis_url *url,
+void redis_conn_init(struct redis_conn *c, struct loop *l, const struct redis_urls *urls,
 	const struct redis_conn_ops *ops);
 void redis_conn_start(struct redis_conn *c);
 /* For good, at once, without on_down; pending callbacks are called with NULL. */
@@ -62,5 +65,7 @@ static inline bool redis_conn_is_up(const struct redis_conn *c)
 	return c->state == REDIS_CONN_UP;
 }
 
+/* What ROLE answered: UNAVAILABLE for a replica. */
+struct status redis_reply_role(const redisReply *reply);
 /* An error reply as a status. */
 struct status redis_reply_status(const redisReply *reply);

@@ -6,6 +6,7 @@
 #include "redis/subscribe.h"
 
 #define ANSWER_MS 2000
+#define ROLE_MS   5000
 #define ARGV_FEW  16
 
 struct command {
@@ -25,6 +26,12 @@ struct refused {
 	void *data;
 };
 
+struct str redis_reply_text(const struct redisReply *reply)
+{
+	bool text = reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS;
+	return text ? str_make(reply->str, reply->len) : str_of("");
+}
+
 /* ---- state ---- */
 
 bool redis_is_up(const struct redis *r)
@@ -42,6 +49,7 @@ static void on_up(struct redis_conn *c)
 	struct redis_client *r = container_of(c, struct redis_client, conn);
 	struct status ok = status_ok();
 	r->told = REDIS_TOLD_UP;
+	timer_set(&r->role, ROLE_MS);
 	if (r->o.on_state)
 		r->o.on_state(r->o.data, true, &ok);
 }
@@ -179,6 +187,28 @@ static void command(
 		timer_set(&r->oldest, ANSWER_MS);
 }
 
+/* ---- the role: a server that becomes a replica keeps its clients, and what they publish reaches few ---- */
+
+static void on_role(void *data, const struct status *st, const redisReply *reply)
+{
+	struct redis_client *r = data;
+	struct status why = status_is_ok(st) ? redis_reply_role(reply) : status_ok();
+	if (status_is_ok(&why))
+		return;
+	redis_conn_fail(&r->conn, &why);
+	subscriber_leave(r->subscriber, &why);
+}
+
+static void on_role_time(struct timer *t)
+{
+	struct redis_client *r = container_of(t, struct redis_client, role);
+	const struct str argv[] = {STR("ROLE")};
+	if (!redis_is_up(&r->base))
+		return;
+	redis_command(&r->base, on_role, r, 1, argv);
+	timer_set(t, ROLE_MS);
+}
+
 /* ---- life ---- */
 
 struct redis *redis_create(struct loop *l, const struct redis_options *o, struct status *ret_st)
@@ -188,7 +218,7 @@ struct redis *redis_create(struct loop *l, const struct redis_options *o, struct
 	struct redis_client *r = mem_new(struct redis_client);
 	r->base.ops = &table;
 	r->arena = arena_create();
-	*ret_st = redis_url_parse(r->arena, o->url, &r->url);
+	*ret_st = redis_urls_parse(r->arena, o->url, &r->urls);
 	if (!status_is_ok(ret_st)) {
 		arena_destroy(r->arena);
 		free(r);
@@ -201,7 +231,8 @@ struct redis *redis_create(struct loop *l, const struct redis_options *o, struct
 	list_init(&r->sent);
 	list_init(&r->refused);
 	timer_init(&r->oldest, l, on_oldest);
-	redis_conn_init(&r->conn, l, &r->url, &ops);
+	timer_init(&r->role, l, on_role_time);
+	redis_conn_init(&r->conn, l, &r->urls, &ops);
 	redis_conn_start(&r->conn);
 	return &r->base;
 }
@@ -217,6 +248,7 @@ void redis_destroy(struct redis *base)
 	while ((n = list_pop(&r->refused)) != NULL)
 		refused_end(container_of(n, struct refused, node));
 	timer_stop(&r->oldest);
+	timer_stop(&r->role);
 	subscriber_destroy(r->subscriber);
 	arena_destroy(r->arena);
 	free(r);

@@ -3,7 +3,7 @@
  * it.
  *
  * Commands go over one connection, subscriptions over another that is made when first needed. Host
- * names are resolved on the work queue. Making a connection, AUTH, SELECT and a PING included, has
+ * names are resolved on the work queue. Making a connection, AUTH, SELECT and ROLE included, has
  * 3 s. Commands made in one turn go out together and are answered in order; one that is not
  * answered within 2 s takes the connection down, and all that wait behind it. So: no blocking
  * commands.
@@ -28,6 +28,8 @@ struct redisReply;
  * time: DEADLINE_EXCEEDED; it may have run. */
 typedef void (*redis_done)(void *data, const struct status *st, const struct redisReply *reply);
 typedef void (*redis_on_message)(void *data, const char *channel, struct str payload);
+/* Of a text reply; "" for one of another type. */
+struct str redis_reply_text(const struct redisReply *reply);
 /* A table of operations, so that tests and the simulation can hand in their own. */
 struct redis_ops {
 	void (*command)(struct redis *r, redis_done done, void *data, size_t argc,
@@ -41,7 +43,8 @@ struct redis {
 
 struct redis_options {
 	/* redis://[[user]:password@]host[:port][/db] or unix://[[user]:password@]/path[?db=n], with
-	 * %XX for what would be misread; copied */
+	 * %XX for what would be misread; several between commas: the first that is there and no
+	 * replica is used, and asked for its role every 5 s; copied */
 	const char *url;
 	/* Connected (again; data may have been lost meanwhile) / lost, or the very first attempt
 	 * failed (later ones are not told: redis_last_error knows). May be NULL. */

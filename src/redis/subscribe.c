@@ -82,9 +82,15 @@ static struct subscriber *subscriber_create(struct redis_client *r)
 	static const struct redis_conn_ops ops = {on_up, on_down};
 	struct subscriber *s = mem_new(struct subscriber);
 	list_init(&s->channels);
-	redis_conn_init(&s->conn, r->loop, &r->url, &ops);
+	redis_conn_init(&s->conn, r->loop, &r->urls, &ops);
 	redis_conn_start(&s->conn);
 	return s;
+}
+
+void subscriber_leave(struct subscriber *s, const struct status *why)
+{
+	if (s)
+		redis_conn_fail(&s->conn, why);
 }
 
 void subscriber_destroy(struct subscriber *s)

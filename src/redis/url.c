@@ -150,3 +150,19 @@ struct status redis_url_parse(struct arena *a, const char *text, struct redis_ur
 		*ret_url = url;
 	return st;
 }
+
+struct status redis_urls_parse(struct arena *a, const char *text, struct redis_urls *ret_urls)
+{
+	struct redis_urls urls = {.n = 0};
+	struct str rest = str_of(text);
+	do {
+		struct str one = str_trim(str_cut(&rest, ','));
+		if (urls.n == REDIS_URLS_MAX)
+			return status_err(ST_INVALID_ARGUMENT, "more than %d Redis URLs", REDIS_URLS_MAX);
+		struct status st = redis_url_parse(a, str_dup(a, one), &urls.list[urls.n++]);
+		if (!status_is_ok(&st))
+			return st;
+	} while (rest.ptr);
+	*ret_urls = urls;
+	return status_ok();
+}
