@@ -223,8 +223,8 @@ struct db_job_ops {
 	 * "job.started" or "job.resumed". */
 	struct db_call *(*claim)(
 		struct db *db, const struct db_claim *claim, db_jobs_done done, void *data);
-	/* Extends the leases of this owner's jobs (ids and epochs pairwise). done gets those that
-	 * are still ours, with cancel_requested. */
+	/* Extends the leases of this owner's jobs (ids and epochs pairwise) that have not ended. done
+	 * gets those, with cancel_requested. */
 	struct db_call *(*renew)(struct db *db, const char *owner, const struct uuid *ids,
 		const int *epochs, size_t n, unsigned lease_ms, db_jobs_done done, void *data);
 	/* What runs have to write, at most one write a job and DB_WRITES_MAX of them, in one

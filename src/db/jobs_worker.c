@@ -2,14 +2,17 @@
 
 enum { RENEW };
 static const struct pg_stmt sql[] = {
-	/* $1 owner, $2 ids, $3 epochs, $4 lease in ms */
+	/* $1 owner, $2 ids, $3 epochs, $4 lease in ms. Behind the end of a lease its owner has given the
+	 * job up: a renewal that comes late, from a server that stood still, would only keep it from the
+	 * others. */
 	[RENEW] = {"job_renew",
 		"with j as ("
 		"  update deployment_jobs j"
 		"  set lease_until = clock_timestamp() + $4::bigint * interval '1 ms'"
 		"  from unnest($2::uuid[], $3::integer[]) as mine (id, epoch)"
 		"  where j.id = mine.id and j.epoch = mine.epoch"
-		"  and j.state = 'running' and j.owner = $1 returning j.*)"
+		"  and j.state = 'running' and j.owner = $1 and j.lease_until > clock_timestamp()"
+		"  returning j.*)"
 		" select " JOB_COLUMNS " from j join projects p on p.id = j.project_id"},
 };
 

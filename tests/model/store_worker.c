@@ -179,7 +179,7 @@ void store_renew(struct store *s, struct arena *a, const char *owner, const stru
 	for (size_t i = 0; i < n; i++) {
 		struct store_job *j = store_job_find(s, ids[i].text);
 		if (!j || j->row.state != JOB_RUNNING || j->row.epoch != epochs[i] ||
-			strcmp(j->row.owner, owner) != 0)
+			strcmp(j->row.owner, owner) != 0 || j->lease_us <= store_now_us(s))
 			continue;
 		j->lease_us = store_now_us(s) + (int64_t)lease_ms * 1000;
 		(*ret_jobs)[(*ret_n)++] = store_job_row(j, a);

@@ -344,6 +344,20 @@ static void renew_extends_and_tells_of_cancel(void **state)
 		0);
 }
 
+/* Who asked for it gave the job up before: it only kept the others from it. */
+static void a_lease_that_has_ended_is_not_renewed(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "a");
+	struct answer mine = claim_all(w, "d1", 10, 60000);
+	const struct uuid id = mine.jobs[0].id;
+	const int epoch = mine.jobs[0].epoch;
+	psql(w, "update deployment_jobs set lease_until = now() - interval '1 ms'");
+	assert_int_equal(RUN_OK(w, JOBS->renew(w->db, "d1", &id, &epoch, 1, 60000, on_jobs, &a)).n, 0);
+	assert_value(w, "select lease_until < now() from deployment_jobs", "t");
+}
+
 /* ---- progress ---- */
 
 static void events_are_numbered_without_gaps(void **state)
@@ -734,6 +748,7 @@ int main(void)
 		TEST(a_project_may_submit_so_fast),
 		TEST(a_dead_daemons_job_is_taken_over),
 		TEST(renew_extends_and_tells_of_cancel),
+		TEST(a_lease_that_has_ended_is_not_renewed),
 		TEST(events_are_numbered_without_gaps),
 		TEST(a_failure_is_kept_while_it_is_taken_back),
 		TEST(a_repeated_progress_is_appended_once),
