@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "loop/loop.h"
 #include "rpc/server.h"
+#include "skep/test/v1/methods.h"
+#include "skep/test/v1/rest.pb-c.h"
 #include "skep/v1/common.pb-c.h"
 #include "skep/v1/messages.h"
 
@@ -72,6 +74,47 @@ static void on_source(struct rpc_call *call, const ProtobufCMessage *request)
 	on_writable(call);
 }
 
+/* The methods of tests/proto/skep/test/v1/rest.proto, which have paths. */
+#define GIVES_BACK(name)                                                                           \
+	void name(struct rpc_call *call, const ProtobufCMessage *request)                          \
+	{                                                                                          \
+		rpc_call_reply(call, request);                                                     \
+	}
+GIVES_BACK(api_rest_do)
+GIVES_BACK(api_rest_get)
+GIVES_BACK(api_rest_list)
+GIVES_BACK(api_rest_part)
+GIVES_BACK(api_rest_put)
+GIVES_BACK(api_rest_sum)
+
+void api_rest_drop(struct rpc_call *call, const ProtobufCMessage *request)
+{
+	Google__Protobuf__Empty nothing = GOOGLE__PROTOBUF__EMPTY__INIT;
+	(void)request;
+	rpc_call_reply(call, &nothing.base);
+}
+
+void api_rest_fail(struct rpc_call *call, const ProtobufCMessage *request)
+{
+	const Skep__Test__V1__Thing *q = (const void *)request;
+	const struct rpc_violation v = {q->name, q->etag};
+	struct status st = status_err(ST_NOT_FOUND, "%s", q->name);
+	rpc_call_fail_fields(call, &st, &v, 1);
+}
+
+void api_rest_count(struct rpc_call *call, const ProtobufCMessage *request)
+{
+	const Skep__Test__V1__Thing *q = (const void *)request;
+	Skep__Test__V1__Thing thing = SKEP__TEST__V1__THING__INIT;
+	Skep__Test__V1__Counted m = SKEP__TEST__V1__COUNTED__INIT;
+	struct status st = status_ok();
+	m.thing = &thing;
+	thing.name = q->name;
+	for (thing.number64 = q->number64 & 0xff; thing.number64 < (q->number & 0xff); thing.number64++)
+		(void)rpc_call_send(call, &m.base);
+	rpc_call_finish(call, &st);
+}
+
 static void authenticate(void *context, struct rpc_token *token, struct str bearer)
 {
 	struct rpc_caller caller = {.role = (enum rpc_role)(bearer.len % 5), .name = "fuzz"};
@@ -93,6 +136,9 @@ static const struct rpc_method methods[] = {
 	{"/s", E, E, .role = RPC_ROLE_VIEWER, .server_streaming = true, .handler = on_source},
 };
 
+#define OWN (sizeof(methods) / sizeof(methods[0]))
+#define REST_MAX 16
+static struct rpc_method all_methods[OWN + REST_MAX];
 static struct loop *loop;
 static struct rpc_server *server;
 
@@ -105,9 +151,15 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argv;
 	log_configure(LOG_ERROR, LOG_KEY_VALUE);
 	loop = loop_create();
+	assert(skep_test_v1_method_count <= REST_MAX);
+	memcpy(all_methods, methods, sizeof(methods));
+	memcpy(all_methods + OWN, skep_test_v1_methods,
+		skep_test_v1_method_count * sizeof(all_methods[0])); /* "/s…", behind "/s" */
 	struct rpc_server_options o = {.loop = loop,
-		.methods = methods,
-		.n_methods = sizeof(methods) / sizeof(methods[0]),
+		.methods = all_methods,
+		.n_methods = OWN + skep_test_v1_method_count,
+		.routes = &skep_test_v1_routes,
+		.cors_origins = "https://f",
 		.authenticate = authenticate,
 		.limits = {.max_message = 2000,
 			.max_metadata = 300,
