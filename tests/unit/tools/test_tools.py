@@ -297,12 +297,12 @@ BUF = os.path.join(os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.ca
 @pytest.mark.skipif(not os.path.exists(BUF), reason='no buf: tools/setup --with clients')
 @pytest.mark.parametrize('old, new, words', [
     (None, None, None),
-    ('string step = 10;', '', 'field "10" with name "step" on message "Job" was deleted'),
-    ('string step = 10;', 'bytes step = 10;', 'Field "10" with name "step" on message "Job" changed type'),
-    ('string step = 10;', 'string stage = 10;', 'changed name from "step" to "stage"'),
+    ('string error = 13;', '', 'field "13" with name "error" on message "Job" was deleted'),
+    ('string error = 13;', 'bytes error = 13;', 'Field "13" with name "error" on message "Job" changed type'),
+    ('string error = 13;', 'string cause = 13;', 'changed name from "error" to "cause"'),
     ('JOB_STATE_PENDING = 1', 'JOB_STATE_WAITING = 1', 'changed name from "JOB_STATE_PENDING" to "JOB_STATE_WAITING"'),
     ('rpc Retry(', 'rpc Again(', 'RPC "Retry" on service "Jobs" was deleted'),
-    ('string step = 10;', 'string step = 10; string badName = 99;', 'Field name "badName" should be lower_snake_case'),
+    ('string error = 13;', 'string error = 13; string badName = 99;', 'Field name "badName" should be lower_snake_case'),
     ('JOB_KIND_ADOPT = 11;', 'JOB_KIND_ADOPT = 11; ADOPTED = 99;', 'should be prefixed with "JOB_KIND_"'),
 ])
 def test_proto_is_clean_and_breaks_nothing_released(tmp_path, old, new, words):
