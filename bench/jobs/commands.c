@@ -1,0 +1,190 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "../rpc/histogram.h"
+#include "base/clock.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "bench.h"
+#include "jobs/submit.h"
+#include "jobs/wake.h"
+#include "jobs/worker.h"
+
+#define PAYLOAD \
+	"{\"text\": \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" \
+	"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}"
+
+/* What the one command of this process holds. */
+static struct {
+	struct bench *b;
+	struct job_submit *submit;
+	unsigned n, rate, sent, answered, ended;
+	uint64_t began;
+	struct timer tick;
+	struct map due; /* job id → when it was due, ns */
+	struct histogram took;
+} run;
+
+static void fail(const char *what, const struct status *st)
+{
+	(void)fprintf(stderr, "bench_jobs: %s: %s\n", what, st->message);
+	exit(1);
+}
+
+static struct db_new_job new_job(void)
+{
+	return (struct db_new_job){.id = uuid_v7(clock_system(), rng_system()), .project_id = run.b->o.project.text,
+		.kind = JOB_SCALE, .params = STR(PAYLOAD), .by = "bench", .max_attempts = 3};
+}
+
+/* ---- add ---- */
+
+static void on_added(void *data, const struct status *st);
+
+static void add_next(void)
+{
+	struct db_new_job j = new_job();
+	run.sent++;
+	job_submit_add(run.submit, &j, on_added, NULL);
+}
+
+static void on_added(void *data, const struct status *st)
+{
+	(void)data;
+	if (!status_is_ok(st))
+		fail("add", st);
+	run.answered++;
+	if (run.sent < run.n)
+		add_next();
+	else if (run.answered == run.n)
+		loop_stop(run.b->loop);
+}
+
+void bench_add(struct bench *b, unsigned n, unsigned flight)
+{
+	run.b = b;
+	run.n = n;
+	run.submit = job_submit_create(b->loop, b->db);
+	run.began = now_ns();
+	for (unsigned i = 0; i < flight && i < n; i++)
+		add_next();
+}
+
+/* ---- add to done, at a rate ---- */
+
+static void on_done(struct bench *b, const struct uuid *id)
+{
+	uint64_t *due = map_gets(&run.due, id->text);
+	if (!due)
+		return;
+	histogram_add(&run.took, now_ns() - *due);
+	map_removes(&run.due, id->text);
+	free(due);
+	if (++run.ended == run.n)
+		loop_stop(b->loop);
+}
+
+/* As api does: this daemon's worker at once, the others by Redis. */
+static void on_submitted(void *data, const struct status *st)
+{
+	struct uuid *id = data;
+	if (!status_is_ok(st))
+		fail("add", st);
+	job_worker_wake(run.b->worker);
+	job_wake_ready(run.b->wake, id->text);
+	free(id);
+}
+
+static void on_tick(struct timer *t)
+{
+	for (; run.sent < run.n; run.sent++) {
+		uint64_t due = run.began + (uint64_t)run.sent * 1000000000U / run.rate;
+		if (due > now_ns())
+			break;
+		struct db_new_job j = new_job();
+		uint64_t *at = mem_new(uint64_t);
+		*at = due;
+		map_puts(&run.due, j.id.text, at);
+		struct uuid *id = mem_new(struct uuid);
+		*id = j.id;
+		job_submit_add(run.submit, &j, on_submitted, id);
+	}
+	if (run.sent < run.n)
+		timer_set(t, 1);
+}
+
+void bench_latency(struct bench *b, unsigned n, unsigned rate)
+{
+	run.b = b;
+	run.n = n;
+	run.rate = rate;
+	run.submit = job_submit_create(b->loop, b->db);
+	map_init(&run.due);
+	b->on_ended = on_done;
+	bench_start_worker(b);
+	timer_init(&run.tick, b->loop, on_tick);
+	run.began = now_ns() + 500000000U;
+	timer_set(&run.tick, 500);
+}
+
+/* ---- pages of the list ---- */
+
+static void on_page(void *data, const struct status *st, const struct db_job *j, size_t n, bool more);
+
+static const struct {
+	const char *stack;
+	unsigned states;
+	bool everywhere;
+} pages[] = {{"", 0, false}, {"", 0, true}, {"", 1u << JOB_FAILED, false}, {"", 1u << JOB_PENDING | 1u << JOB_RUNNING, false},
+	{"", 1u << JOB_FAILED, true}, {"stack-7", 0, false}, {"stack-7", 1u << JOB_FAILED, false}, {"nothing", 0, false}};
+
+static void ask(void)
+{
+	size_t k = run.sent++ % (sizeof(pages) / sizeof(pages[0]));
+	const struct db_scope scope = {.project_id = "", .actor = "bench", .method = "", .request_id = ""};
+	const struct db_job_filter filter = {pages[k].everywhere ? "" : run.b->o.project.text, pages[k].stack, pages[k].states};
+	const struct db_page page = {50, ""};
+	run.b->db->jobs->list(run.b->db, &scope, &filter, &page, on_page, (void *)k);
+	run.began = now_ns();
+}
+
+static void on_page(void *data, const struct status *st, const struct db_job *j, size_t n, bool more)
+{
+	(void)j;
+	(void)more;
+	if (!status_is_ok(st))
+		fail("list", st);
+	size_t k = (size_t)data;
+	if (run.sent > run.n - sizeof(pages) / sizeof(pages[0]))
+		(void)fprintf(stderr, "list stack=\"%s\" states=%u%s: %zu rows, %.2f ms\n", pages[k].stack, pages[k].states,
+			pages[k].everywhere ? " everywhere" : "", n, (double)(now_ns() - run.began) / 1e6);
+	if (run.sent < run.n)
+		ask();
+	else
+		loop_stop(run.b->loop);
+}
+
+void bench_list(struct bench *b, unsigned n)
+{
+	run.b = b;
+	run.n = n;
+	ask();
+}
+
+/* ---- results ---- */
+
+void bench_print(struct bench *b, double seconds, unsigned long rss_kib, double cpu_s);
+void bench_print(struct bench *b, double seconds, unsigned long rss_kib, double cpu_s)
+{
+	uint64_t n = run.answered ? run.answered : b->ended;
+	if (run.began && run.answered)
+		seconds = (double)(now_ns() - run.began) / 1e9;
+	printf("{\"n\": %llu, \"seconds\": %.3f, \"rate\": %.0f, \"rss_mib\": %.1f, \"cpu_s\": %.2f, \"stalls\": %llu",
+		(unsigned long long)n, seconds, (double)n / seconds, (double)rss_kib / 1024, cpu_s,
+		(unsigned long long)loop_stalls(b->loop));
+	if (run.took.total)
+		printf(", \"p50_ms\": %.2f, \"p99_ms\": %.2f", (double)histogram_at(&run.took, 50) / 1e6,
+			(double)histogram_at(&run.took, 99) / 1e6);
+	timed_print();
+	printf("}\n");
+}
