@@ -663,6 +663,35 @@ static const char sql_0011_daemons[] =
 	"create function skep_project_or_all(ref text, scope uuid) returns uuid language sql stable as $$\n"
 	"  select case when ref = '' then scope else skep_project(ref, scope) end\n"
 	"$$;\n";
+static const char sql_0030_job_paths[] =
+	"-- Ways to a job that stay as short when millions have ended. Each claim and each end writes one entry in every index\n"
+	"-- that holds the row: so those that are about stacks hold only jobs of stacks.\n"
+	"\n"
+	"-- What has not ended, of a stack: what blocks a job, and what a submission looks at.\n"
+	"create index deployment_jobs_open on deployment_jobs (stack_id, id)\n"
+	"  where state in ('pending', 'running') and stack_id is not null;\n"
+	"drop index deployment_jobs_waiting;\n"
+	"\n"
+	"-- A queue is read along deployment_jobs_queues; this one would lead past everybody else's jobs.\n"
+	"drop index deployment_jobs_ready;\n"
+	"\n"
+	"drop index deployment_jobs_one_running;\n"
+	"create unique index deployment_jobs_one_running on deployment_jobs (stack_id)\n"
+	"  where state = 'running' and stack_id is not null;\n"
+	"drop index deployment_jobs_by_stack;\n"
+	"create index deployment_jobs_by_stack on deployment_jobs (stack_id, id desc) where stack_id is not null;\n"
+	"drop index deployment_jobs_by_deployment;\n"
+	"create index deployment_jobs_by_deployment on deployment_jobs (deployment_id) where deployment_id is not null;\n"
+	"\n"
+	"-- Pages of the list, filtered by state: merged from one walk a state.\n"
+	"drop index deployment_jobs_by_project;\n"
+	"create index deployment_jobs_by_project on deployment_jobs (project_id, state, id);\n"
+	"create index deployment_jobs_by_name on deployment_jobs (project_id, stack_name, state, id) where stack_name <> '';\n"
+	"create index deployment_jobs_by_state on deployment_jobs (state, id);\n"
+	"\n"
+	"-- A queue: most of what is updated is dead soon after.\n"
+	"alter table deployment_jobs set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 10000,\n"
+	"  autovacuum_analyze_scale_factor = 0.05, autovacuum_analyze_threshold = 5000);\n";
 static const char sql_0040_schedules[] =
 	"-- Schedules: what is done to a stack again and again. When each is due next stands in its row, worked out by whoever\n"
 	"-- wrote the row last (src/jobs/timetable): the database only compares.\n"
@@ -858,6 +887,7 @@ const struct migration skep_migrations[] = {
 	{ "0006_housekeeping.sql", { sql_0006_housekeeping, sizeof(sql_0006_housekeeping) - 1 } },
 	{ "0010_fair_jobs.sql", { sql_0010_fair_jobs, sizeof(sql_0010_fair_jobs) - 1 } },
 	{ "0011_daemons.sql", { sql_0011_daemons, sizeof(sql_0011_daemons) - 1 } },
+	{ "0030_job_paths.sql", { sql_0030_job_paths, sizeof(sql_0030_job_paths) - 1 } },
 	{ "0040_schedules.sql", { sql_0040_schedules, sizeof(sql_0040_schedules) - 1 } },
 	{ "0041_chores.sql", { sql_0041_chores, sizeof(sql_0041_chores) - 1 } },
 	{ "0042_event_stream.sql", { sql_0042_event_stream, sizeof(sql_0042_event_stream) - 1 } },

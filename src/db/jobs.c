@@ -19,7 +19,15 @@
 	"  insert into events (project_id, stack_id, job_id, job_sequence, kind, state)" \
 	"  select project_id, stack_id, id, last_sequence, 'job.retried', state from j)"
 
-enum { GET, LIST_PROJECT, LIST_ALL, EVENTS, LOCK, LOCK_STACK, NOT_ENDED, CANCEL, NOTIFY_CANCEL,
+/* The first rows of `walks`, each of which finds jobs `where`, newest first. */
+#define LIST_OF(walks, where, before, rows) \
+	"select " JOB_COLUMNS " from (select x.* from " walks " cross join lateral (" \
+	"  select j.* from deployment_jobs j where " where \
+	"  and j.id < coalesce(" before "::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')" \
+	"  order by j.id desc limit " rows ") x order by x.id desc limit " rows ") j" \
+	" join projects p on p.id = j.project_id order by j.id desc"
+
+enum { GET, LIST_ALL, LIST_PROJECT, LIST_STACK, EVENTS, LOCK, LOCK_STACK, NOT_ENDED, CANCEL, NOTIFY_CANCEL,
 	CAN_RETRY, RETRY, LOCK_STACKS, RETRY_FAILED, AUDIT };
 static const struct pg_stmt sql[] = {
 	/* $1 id, $2 scope */
@@ -31,18 +39,22 @@ static const struct pg_stmt sql[] = {
 		"  from job_attempts t where t.job_id = j.id)"
 		" from deployment_jobs j join projects p on p.id = j.project_id"
 		" where j.id = skep_job($1, $2)"},
-	/* $1 project, $2 scope, $3 stack's name or id, $4 states, $5 before, $6 rows. A removed
-	 * stack's jobs keep its name. */
-	[LIST_PROJECT] = {"job_list_project",
-		JOB_COLUMNS_FROM "where j.project_id = skep_project($1, $2)"
-		" and ($3 = '' or j.stack_name = $3 or j.stack_id = skep_uuid($3))"
-		" and (cardinality($4::job_state[]) = 0 or j.state = any ($4))"
-		" and ($5::uuid is null or j.id < $5) order by j.id desc limit $6"},
-	[LIST_ALL] = {"job_list_all",
-		JOB_COLUMNS_FROM "where"
-		" ($1 = '' or j.stack_name = $1 or j.stack_id = skep_uuid($1))"
-		" and (cardinality($2::job_state[]) = 0 or j.state = any ($2))"
-		" and ($3::uuid is null or j.id < $3) order by j.id desc limit $4"},
+	/* A page is merged from a walk for each state, each along an index of its own, so that it is as soon there
+	 * whatever was found by the way. $1 states, $2 before, $3 rows. */
+	[LIST_ALL] = {"job_list_all", LIST_OF("unnest($1::job_state[]) as w (state)",
+		"j.state = w.state", "$2", "$3")},
+	/* $4 project, $5 scope */
+	[LIST_PROJECT] = {"job_list_project", LIST_OF("unnest($1::job_state[]) as w (state)",
+		"j.project_id = (select skep_project($4, $5)) and j.state = w.state", "$2", "$3")},
+	/* $4 project, $5 scope, $6 stack's name or id. A removed stack's jobs keep its name. */
+	[LIST_STACK] = {"job_list_stack", LIST_OF(
+		"(select s.state, p.id as project_id, coalesce((select name from orchestration_stacks"
+		"   where id = skep_uuid($6)), $6) as name"
+		"  from unnest($1::job_state[]) as s (state) cross join projects p"
+		"  where (select skep_project_or_all($4, $5)) is null"
+		"  or p.id = (select skep_project_or_all($4, $5))) w",
+		"j.project_id = w.project_id and j.stack_name = w.name and j.stack_name <> ''"
+		" and j.state = w.state and (skep_uuid($6) is null or j.stack_id = skep_uuid($6))", "$2", "$3")},
 	[EVENTS] = {"job_events",
 		"select e.job_sequence, skep_us(e.created_at), e.kind, e.message, e.service,"
 		"  e.step, e.state, e.percent, e.running, e.wanted"
@@ -298,12 +310,13 @@ static struct db_call *get(struct db *db, const struct db_scope *s, const char *
 	return call_run(c, deliver_whole);
 }
 
+/* No state is every state. */
 static void bind_states(struct db_call *c, unsigned states)
 {
 	const char *names[JOB_CANCELLED];
 	size_t n = 0;
 	for (int i = JOB_PENDING; i <= JOB_CANCELLED; i++)
-		if (states & 1u << i)
+		if (!states || states & 1u << i)
 			names[n++] = state_names[i];
 	pg_bind_text_array(c->batch, names, n);
 }
@@ -312,14 +325,17 @@ static struct db_call *list(struct db *db, const struct db_scope *s, const struc
 	const struct db_page *page, db_jobs_done done, void *data)
 {
 	struct db_call *c = db_call_create(db, data);
+	bool all = !f->project[0] && !s->project_id[0];
 	c->done.jobs = done;
-	if (f->project[0] || s->project_id[0])
-		add(c, &sql[LIST_PROJECT], f->project, s);
-	else
-		call_add(c, &sql[LIST_ALL]);
-	call_bind(c, f->stack);
+	call_add(c, &sql[f->stack[0] ? LIST_STACK : all ? LIST_ALL : LIST_PROJECT]);
 	bind_states(c, f->states);
 	call_bind_page(c, page);
+	if (f->stack[0] || !all) {
+		call_bind(c, f->project);
+		call_bind_scope(c, s);
+	}
+	if (f->stack[0])
+		call_bind(c, f->stack);
 	return call_run(c, jobs_deliver);
 }
 

@@ -9,29 +9,36 @@
 	"select from deployment_jobs o where o.stack_id = j.stack_id" \
 	" and (o.state = 'running' or o.state = 'pending' and o.id < j.id)))"
 
+/* The queues that are not empty: found by hopping over the index from one to the next, however many jobs each
+ * holds. */
+#define HEADS \
+	"heads as (" \
+	" (select project_id, kind from deployment_jobs where state = 'pending'" \
+	"  order by project_id, kind limit 1)" \
+	" union all" \
+	" select n.project_id, n.kind from heads h cross join lateral (" \
+	"  select j.project_id, j.kind from deployment_jobs j where j.state = 'pending'" \
+	"  and (j.project_id, j.kind) > (h.project_id, h.kind)" \
+	"  order by j.project_id, j.kind limit 1) n)"
+
 enum { LOOK, QUEUES, CLAIM };
 static const struct pg_stmt sql[] = {
 	/* The turn is read first: what changes from here on is noticed by the claim. */
 	[LOOK] = {"job_look",
-		"select turn, (select count(*) from deployment_jobs"
+		"with recursive " HEADS
+		" select turn, (select count(*) from deployment_jobs"
 		"   where state = 'running' and lease_until < now()),"
 		"  (select ceil(greatest(0, extract(epoch from x.at - clock_timestamp()) * 1000))::bigint"
 		"   from (select least("
 		"     (select min(lease_until) from deployment_jobs where state = 'running'),"
-		"     (select min(run_at) from deployment_jobs"
-		"      where state = 'pending' and run_at > now())) as at) x where x.at is not null)"
+		"     (select min(n.run_at) from heads h cross join lateral ("
+		"       select j.run_at from deployment_jobs j where j.state = 'pending'"
+		"       and j.project_id = h.project_id and j.kind = h.kind and j.run_at > now()"
+		"       order by j.run_at limit 1) n)) as at) x where x.at is not null)"
 		" from job_turn"},
-	/* $1 limit. The heads are found by hopping over the index from queue to queue, however many
-	 * jobs each holds. */
+	/* $1 limit */
 	[QUEUES] = {"job_queues",
-		"with recursive heads as ("
-		" (select project_id, kind from deployment_jobs where state = 'pending'"
-		"  order by project_id, kind limit 1)"
-		" union all"
-		" select n.project_id, n.kind from heads h cross join lateral ("
-		"  select j.project_id, j.kind from deployment_jobs j where j.state = 'pending'"
-		"  and (j.project_id, j.kind) > (h.project_id, h.kind)"
-		"  order by j.project_id, j.kind limit 1) n),"
+		"with recursive " HEADS ","
 		" busy as materialized (select project_id, kind, count(*) as n from deployment_jobs"
 		"  where state = 'running' group by 1, 2)"
 		" select h.project_id, h.kind, r.n, skep_us(r.oldest),"
@@ -54,7 +61,7 @@ static const struct pg_stmt sql[] = {
 		"  update job_turn set turn = turn + 1"
 		"  where turn = $4 and cardinality($5::uuid[]) > 0 returning turn),"
 		" expired as materialized ("
-		"  select * from deployment_jobs"
+		"  select id, epoch, attempt, owner, step, claimed_at from deployment_jobs"
 		"  where state = 'running' and lease_until < now()"
 		"  order by lease_until limit $3 for no key update skip locked),"
 		" lost as ("
@@ -71,17 +78,16 @@ static const struct pg_stmt sql[] = {
 		"   and j.project_id = pick.project_id and j.kind = pick.kind and j.run_at <= now()"
 		"   and " UNBLOCKED
 		"   order by j.run_at, j.id limit pick.n for no key update skip locked) r),"
-		" picked as ("
-		"  select id, true as resumed, 1 as taken_over from expired"
-		"  union all"
-		"  select id, step <> '', 0 from ready join deployment_jobs using (id)),"
+		/* by an array: a join would be planned for as many rows as a queue may have */
 		" j as ("
 		"  update deployment_jobs j set state = 'running', epoch = epoch + 1, owner = $1,"
 		"   lease_until = clock_timestamp() + $2::bigint * interval '1 ms',"
-		"   attempt = attempt + 1 - p.taken_over, takeovers = takeovers + p.taken_over,"
+		"   attempt = attempt + (state = 'pending')::integer,"
+		"   takeovers = takeovers + (state = 'running')::integer,"
 		"   started_at = coalesce(started_at, clock_timestamp()),"
 		"   claimed_at = clock_timestamp(), last_sequence = last_sequence + 1"
-		"  from picked p where j.id = p.id returning j.*, p.resumed),"
+		"  where j.id = any (array(select id from expired union all select id from ready))"
+		"  returning j.*, step <> '' or id in (select id from expired) as resumed),"
 		" e as (" EVENT_OF_J("case when resumed then 'job.resumed' else 'job.started' end",
 			"format('attempt %s of %s', attempt, max_attempts)") "),"
 		" told as materialized ("

@@ -8,8 +8,14 @@
 #define CONNECT_TIMEOUT_S 10
 #define OPTIONS_MAX       80 /* libpq 15 has 41 */
 
-/* Rows are read as text: these decide how times look. The user's own options come later and win. */
-#define SESSION "-c datestyle=iso -c timezone=utc"
+/* Rows are read as text: the first two decide how times look. Statements are planned once a connection, for any
+ * parameters: planned anew for each run, as PostgreSQL would choose where it hopes to gain by it, the larger ones
+ * cost more in planning than in running. What there is an index for is found by it, however few rows there were when
+ * it was planned; and nothing here runs so long that compiling it (jit) could pay. The user's own options come later
+ * and win. */
+#define SESSION \
+	"-c datestyle=iso -c timezone=utc -c plan_cache_mode=force_generic_plan" \
+	" -c enable_seqscan=off -c random_page_cost=1.1 -c jit=off"
 
 struct host {
 	const char *name;

@@ -11,7 +11,8 @@
  * with UNAVAILABLE and the server's or system's words. A batch whose connection was lost after
  * sending: UNAVAILABLE with pg_was_sent: it may or may not have been committed; the caller reads
  * again by id. Host names are resolved on the work queue, never by libpq (but for a service
- * file's). Sessions speak UTF-8, ISO dates and UTC.
+ * file's). Sessions speak UTF-8, ISO dates and UTC, and plan a statement once, for any parameters and by
+ * index: how it is found must not depend on whether a parameter is empty.
  *
  * A batch that was given up (deadline, pg_cancel) while the server works on it keeps those behind
  * it waiting for a second; then the server is asked to cancel it. Others that the request hits are
