@@ -3,7 +3,7 @@ so (`mend`), and what it broke stays broken, as in a network.
 
     refuse      new connections are closed at once
     cut         each connection passes N more bytes of one direction, then breaks, in the middle of whatever that was
-    lose_reply  the next request of each connection is passed on, its reply is not, and the connection breaks
+    lose_reply  of each connection one of the next requests is passed on, its reply is not, and the connection breaks
     stall       nothing passes, in either direction; then everything does. To who has gone away meanwhile nothing is passed on.
     half_open   one direction is swallowed without a word; the connections break when the fault ends
 """
@@ -16,20 +16,20 @@ FAULTS = ('refuse', 'cut', 'lose_reply', 'stall', 'half_open')
 
 
 class Fault:
-    """direction: 'ask' (to the server) or 'answer'; n: bytes, for `cut`."""
+    """direction: 'ask' (to the server) or 'answer'; n: bytes, for `cut`; requests that are answered first, for `lose_reply`."""
 
     def __init__(self, kind, direction='ask', n=0):
         self.kind, self.direction, self.n, self.over = kind, direction, n, threading.Event()
 
     def __str__(self):
-        return {'cut': f'cut after {self.n} B of each {self.direction}', 'half_open': f'half_open, each {self.direction} is lost'
+        return {'lose_reply': f'lose_reply behind {self.n}', 'cut': f'cut after {self.n} B of each {self.direction}', 'half_open': f'half_open, each {self.direction} is lost'
                 }.get(self.kind, self.kind)
 
 
 class FaultLink(Link):
     def __init__(self, proxy, client):
         super().__init__(proxy, client)
-        self.passed, self.fault, self.asked = {'ask': 0, 'answer': 0}, None, False
+        self.passed, self.fault, self.asked = {'ask': 0, 'answer': 0}, None, 0
 
     def pump(self, source, to, check):
         direction = 'ask' if source is self.client else 'answer'
@@ -45,7 +45,7 @@ class FaultLink(Link):
         """False: the connection breaks."""
         fault = self.proxy.fault
         if fault is not self.fault:
-            self.fault, self.passed, self.asked = fault, {'ask': 0, 'answer': 0}, False
+            self.fault, self.passed, self.asked = fault, {'ask': 0, 'answer': 0}, 0
         if not fault:
             to.sendall(data)
             return True
@@ -63,8 +63,8 @@ class FaultLink(Link):
             return False
         elif fault.kind == 'lose_reply':
             if direction == 'ask':
-                self.asked = True
-            elif self.asked:
+                self.asked += 1
+            elif self.asked > fault.n:
                 return False
         to.sendall(data)
         return True

@@ -38,9 +38,9 @@ class Event:
 
 
 def draw_fault(rng):
-    kind = rng.choice(FAULTS)
-    n = rng.choice((0, 1, 7, 100, 1000, 20000))
-    return Fault(kind, rng.choice(('ask', 'answer')), n + rng.randrange(50))
+    kind = rng.choices(FAULTS, (1, 2, 4, 2, 2))[0]  # a lost reply is over soon
+    n = rng.choice((0, 1, 7, 100, 1000, 20000)) + rng.randrange(50)
+    return Fault(kind, rng.choice(('ask', 'answer')), rng.randrange(12) if kind == 'lose_reply' else n)
 
 
 def draw(rng, at):
