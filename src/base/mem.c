@@ -1,4 +1,5 @@
 #include "base/mem.h"
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,4 +48,11 @@ void *mem_realloc_array(void *p, size_t size, size_t n)
 char *mem_strdup(const char *s)
 {
 	return s ? checked(strdup(s)) : NULL;
+}
+
+void mem_give_back(void)
+{
+#if defined(__GLIBC__)
+	(void)malloc_trim(0);
+#endif
 }

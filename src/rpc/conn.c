@@ -99,6 +99,8 @@ static void count_traffic(struct rpc_conn *c)
 	n->bytes_in += in - c->bytes_in;
 	n->bytes_out += out - c->bytes_out;
 	n->buffered += buffered - c->buffered;
+	if (n->buffered > c->server->peak_buffered)
+		c->server->peak_buffered = n->buffered;
 	c->bytes_in = in;
 	c->bytes_out = out;
 	c->buffered = buffered;

@@ -15,6 +15,7 @@
 
 #define WINDOW        ((size_t)64 * 1024)  /* of a body, that the call has not used up */
 #define PIPELINED_MAX ((size_t)64 * 1024)  /* requests behind the present one */
+#define AT_ONCE       64                   /* pipelined requests; then others have their turn */
 #define DROPPED_MAX   ((size_t)256 * 1024) /* of a body that nobody wants; then it is closed */
 
 struct h1 {
@@ -32,6 +33,7 @@ struct h1 {
 	bool last;    /* no further request on this connection */
 	bool chunked; /* the response is */
 	bool failed;  /* the request is broken, and is answered */
+	bool more;    /* of what is pipelined, when the others had their turn */
 };
 
 static const struct http_ops h1_ops;
@@ -394,18 +396,24 @@ static void forget(struct h1 *h)
 	h->held = 0;
 }
 
+/* Answered at once: what comes behind it needs no turn of the loop. */
+static bool is_answered(const struct h1 *h)
+{
+	return !h->conn->refusing && h->x && h->x->done && h->x->in_ended && !h->last;
+}
+
 static size_t h1_feed(struct rpc_conn *c, const char *bytes, size_t len)
 {
 	struct h1 *h = c->wire_state;
-	size_t pos = 0;
-	while (pos < len && !is_waiting(h) && h->held < WINDOW && !c->closing &&
+	size_t pos = 0, n = 0;
+	while (pos < len && n < AT_ONCE && !is_waiting(h) && h->held < WINDOW && !c->closing &&
 		!transport_is_pressed(c->transport)) {
 		pos += step(h, bytes + pos, len - pos);
-		/* Answered at once: what comes behind it needs no turn of the loop. */
-		if (!c->closing && !c->refusing && h->x && h->x->done && h->x->in_ended && !h->last) {
-			defer_cancel(&h->next);
-			forget(h);
-		}
+		if (c->closing || !is_answered(h))
+			continue;
+		defer_cancel(&h->next);
+		forget(h);
+		n++;
 	}
 	if (c->closing)
 		return len;
@@ -414,11 +422,25 @@ static size_t h1_feed(struct rpc_conn *c, const char *bytes, size_t len)
 		h->x->in_ended = h->last = true;
 		defer_post(&h->next);
 	}
-	if (h->held >= WINDOW || (is_waiting(h) && len - pos > PIPELINED_MAX))
+	if (n == AT_ONCE && pos < len) {
+		h->more = true;
+		defer_post(&h->next);
+	}
+	if (h->more || h->held >= WINDOW || (is_waiting(h) && len - pos > PIPELINED_MAX))
 		conn_pause(c);
 	bool in_head = !h->in_body && (h->x || h->head.len > 0);
 	c->partial_need = in_head || drops ? 1 : 0;
 	return h->failed ? len : pos;
+}
+
+/* The rest of a request that is answered is dropped as it comes. It has as long as a message has, or the connection would be neither
+ * used nor idle for ever. */
+static void expect_rest(struct http_exchange *x)
+{
+	if (timer_is_set(&x->timer))
+		return;
+	x->stalled = x->taken;
+	timer_set(&x->timer, x->conn->server->o.limits.frame_ms);
 }
 
 static void on_next(struct defer *d)
@@ -426,10 +448,18 @@ static void on_next(struct defer *d)
 	struct h1 *h = container_of(d, struct h1, next);
 	struct rpc_conn *c = h->conn;
 	struct status ok = status_ok();
-	if (c->closing || !h->x || !h->x->done)
+	if (c->closing)
 		return;
-	if (!h->x->in_ended && !h->last)
-		return; /* the rest of the request is dropped as it comes */
+	if (h->more) {
+		h->more = false;
+		conn_resume(c);
+	}
+	if (!h->x || !h->x->done)
+		return;
+	if (!h->x->in_ended && !h->last) {
+		expect_rest(h->x);
+		return;
+	}
 	forget(h);
 	if (h->last || c->refusing)
 		conn_finish(c, &ok);

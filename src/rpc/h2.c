@@ -49,7 +49,8 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 	return 0;
 }
 
-/* HPACK may make much of little: what is over the limit is dropped. */
+/* HPACK may make much of little: what is over the limit is dropped, and what is far over it ends the stream, since nghttp2 would look
+ * at each byte of what is named a thousand times. */
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
 	size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *data)
 {
@@ -57,8 +58,13 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	struct str n = {(const char *)name, name_len}, v = {(const char *)value, value_len};
 	(void)session;
 	(void)flags;
-	if (!x || x->too_large || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
-		return 0; /* trailers of a request say nothing to us */
+	if (!x)
+		return 0;
+	/* trailers of a request say nothing to us */
+	if (x->too_large || frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+		x->fields_len += n.len + v.len;
+		return x->fields_len > 2 * x->conn->server->o.limits.max_header ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : 0;
+	}
 	if (n.len == 0 || n.ptr[0] != ':') {
 		(void)http_add_field(x, n, v);
 		return 0;

@@ -15,6 +15,10 @@
 #include "rpc/page.h"
 #include "rpc/server_impl.h"
 
+#define CROWD       64                /* connections */
+#define CROWD_BYTES ((size_t)4 << 20) /* that waited for them */
+#define TRIM_MS     3000              /* what lingers is gone by then */
+
 static const struct rpc_limits default_limits = {
 	.max_message = (size_t)4 << 20,
 	.max_metadata = (size_t)16 << 10,
@@ -79,6 +83,26 @@ static void tell_drained(struct rpc_server *s)
 	done(s->drained_data);
 }
 
+/* When a crowd has gone its memory is for others again. */
+static void on_trim(struct timer *t)
+{
+	struct rpc_server *s = container_of(t, struct rpc_server, trim);
+	s->peak = s->counters.connections;
+	s->peak_buffered = s->counters.buffered;
+	mem_give_back();
+}
+
+static void notice_crowd(struct rpc_server *s)
+{
+	const struct rpc_counters *n = &s->counters;
+	bool fewer = s->peak >= CROWD && n->connections <= s->peak / 2;
+	bool less = s->peak_buffered >= CROWD_BYTES && n->buffered <= s->peak_buffered / 2;
+	if (n->connections > s->peak)
+		s->peak = n->connections;
+	else if ((fewer || less) && !timer_is_set(&s->trim))
+		timer_set(&s->trim, TRIM_MS);
+}
+
 static void reap(struct rpc_server *s)
 {
 	struct list *node;
@@ -87,6 +111,8 @@ static void reap(struct rpc_server *s)
 		call_release(container_of(node, struct rpc_call, conn_node));
 	while ((node = list_pop(&s->dead_conns)))
 		conn_free(container_of(node, struct rpc_conn, node));
+	if (!s->destroyed)
+		notice_crowd(s);
 	server_unref(s);
 }
 
@@ -171,6 +197,7 @@ struct rpc_server *rpc_server_create(const struct rpc_server_options *o)
 	map_init(&s->tokens);
 	defer_init_named(&s->reap, o->loop, on_reap, "rpc_server_reap");
 	timer_init_named(&s->grace, o->loop, on_grace, "rpc_server_grace");
+	timer_init_named(&s->trim, o->loop, on_trim, "rpc_server_trim");
 	return s;
 }
 
@@ -184,6 +211,7 @@ void rpc_server_destroy(struct rpc_server *s)
 	s->draining = true;
 	s->destroyed = true;
 	timer_stop(&s->grace);
+	timer_stop(&s->trim);
 	auth_stop(s);
 	stop_listening(s);
 	while (!list_empty(&s->conns))
@@ -222,6 +250,7 @@ static void on_accept(void *data, struct transport *t)
 	bool room = make_room(s);
 	s->counters.accepted++;
 	conn_create(s, t);
+	notice_crowd(s);
 	struct rpc_conn *c = container_of(s->conns.prev, struct rpc_conn, node);
 	bool crowded = address_count(c->address) > l->max_per_address;
 	if (room && !crowded)

@@ -30,6 +30,9 @@ struct rpc_server {
 	struct rpc_counters counters;
 	time_t date_at; /* when `date`, the header's line of HTTP/1.1, was written */
 	char date[48];
+	/* since memory was last given back: the most connections, and bytes that waited for clients */
+	uint64_t peak, peak_buffered;
+	struct timer trim;
 	unsigned refs;    /* the owner, each call, each question about a token */
 	unsigned entered; /* handlers and guards of calls that are on the stack */
 	bool destroyed;
