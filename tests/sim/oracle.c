@@ -362,6 +362,33 @@ static const char *compare(struct sim *s, struct arena *a, const char *namespace
 	return NULL;
 }
 
+/* How many of its tasks run as its spec is now. */
+static int64_t running_tasks(const struct swarm *w, const struct swarm_service *v)
+{
+	int64_t n = 0;
+	for (size_t i = 0; i < w->n_tasks; i++) {
+		const struct swarm_task *t = w->tasks[i];
+		n += strcmp(t->service_id, v->id) == 0 && t->state == DOCKER_TASK_RUNNING &&
+		     t->desired == DOCKER_TASK_RUNNING &&
+		     json_equal(t->template, json_object_get(v->spec, "TaskTemplate"));
+	}
+	return n;
+}
+
+static void check_running(struct sim *s, const struct store_job *j, const char *namespace_)
+{
+	swarm_advance(s->swarm);
+	for (size_t i = 0; i < s->swarm->n_services; i++) {
+		const struct swarm_service *v = s->swarm->services[i];
+		int64_t wanted = json_int(v->spec, "Mode.Replicated.Replicas", 1);
+		if (strcmp(label(v->spec, LABEL_NAMESPACE), namespace_) == 0 &&
+			running_tasks(s->swarm, v) != wanted)
+			sim_fail(s, "job %s has succeeded, but %lld of %lld tasks of service %s run",
+				j->row.id.text, (long long)running_tasks(s->swarm, v),
+				(long long)wanted, json_text(v->spec, "Name", ""));
+	}
+}
+
 /* When it has succeeded, it is so. */
 static void check_end(struct sim *s, const struct store_job *j)
 {
@@ -375,6 +402,7 @@ static void check_end(struct sim *s, const struct store_job *j)
 	const char *differs = compare(s, a, t->row.namespace_, r);
 	if (differs)
 		sim_fail(s, "job %s has succeeded, but %s", j->row.id.text, differs);
+	check_running(s, j, t->row.namespace_);
 	if (strcmp(t->row.active_deployment_id.text, r->row.id.text) != 0)
 		sim_fail(s, "job %s has succeeded, but its release is not active", j->row.id.text);
 	arena_destroy(a);
