@@ -257,21 +257,22 @@ static void unary_finish(struct rpc_call *call, const ProtobufCMessage *reply,
 {
 	struct http_exchange *x = http_detach(call);
 	const struct rest *r = x->state;
+	const struct rpc_method *m = r->route->method;
 	grpc_put_metadata(x, call->headers, call->n_headers, http_add_header);
-	if (call->method && call->method->no_side_effects)
+	if (m->no_side_effects)
 		http_add_header(x, "vary", STR("accept, accept-encoding, authorization"));
 	if (!reply) {
 		rest_fail(x, r, st, details);
 		return;
 	}
-	if (is_known(x, call->method, reply)) {
+	if (is_known(x, m, reply)) {
 		http_respond(x, 304);
-	} else if (call->method->output->wkt == RPC_WKT_EMPTY) {
+	} else if (m->output->wkt == RPC_WKT_EMPTY) {
 		http_respond(x, 204);
 	} else {
 		http_respond(x, 200);
 		http_add_header(x, "content-type", STR(JSON));
-		codec_json.pack(http_out(x), call->method->output, reply);
+		codec_json.pack(http_out(x), m->output, reply);
 		if (r->gzip_out)
 			http_compress(x);
 	}
