@@ -4,9 +4,8 @@
 
 #include "base/arena.h"
 #include "base/json.h"
-#include "stacks/fingerprint.h"
 #include "stacks/images.h"
-#include "stacks/plan.h"
+#include "stacks/plan_work.h"
 #include "stacks/reserved.h"
 #include "stacks/stack_run.h"
 
@@ -144,15 +143,25 @@ static enum flow_next resolve_images(struct flow *f)
 	return FLOW_WAIT;
 }
 
-/* What cannot be done, all of it; NULL: everything can. */
-static const char *refusals(struct arena *a, const struct plan *p)
+static void on_checked(void *data, const struct status *st, const struct plan_work *w)
 {
-	const char *text = NULL;
-	for (size_t i = 0; i < p->n; i++)
-		if (p->actions[i].verdict == PLAN_REFUSE)
-			text = text ? arena_fmt(a, "%s\n%s", text, p->actions[i].reason)
-				    : p->actions[i].reason;
-	return text;
+	struct stack_run *sr;
+	if (!stack_op_end(data, &sr, NULL))
+		return;
+	struct status result = *st;
+	if (status_is_ok(st) && !status_is_ok(&w->given_st)) {
+		result = w->given_st;
+		job_run_try_no_more(sr->run);
+	} else if (status_is_ok(st) && w->refusals) {
+		result = status_err(ST_FAILED_PRECONDITION, "%s", w->refusals);
+		job_run_story(sr->run, w->refusals, NULL);
+	} else if (status_is_ok(st)) {
+		plan_unknown_fields(sr->run->arena, &sr->world, &sr->target, say, sr);
+	}
+	if (result.code == ST_UNAVAILABLE)
+		stack_step_done(sr, &result); /* it may pass */
+	else
+		flow_step_done(sr->run->flow, &result);
 }
 
 /* Before the first write: is what would be done now what was planned, and can it be done? Behind
@@ -162,30 +171,20 @@ static enum flow_next check_plan(struct flow *f)
 	struct stack_run *sr = stack_run_of(f);
 	struct arena *a = sr->run->arena;
 	json_t *params;
-	struct plan p;
 	if (sr->run->job->step[0])
 		return FLOW_NEXT;
 	f->st = json_parse(sr->run->job->params, &params);
 	if (!status_is_ok(&f->st))
 		return FLOW_FAIL;
-	const char *given = arena_strdup(a, json_text(params, "plan_fingerprint", ""));
+	struct plan_kept *kept = arena_new(a, struct plan_kept);
+	*kept = rollout_kept(&sr->forward);
+	const struct plan_work_input in = {.world = &sr->world,
+		.release = &sr->target,
+		.kept = kept,
+		.given = json_text(params, "plan_fingerprint", "")};
+	plan_work(sr->run->loop, a, &in, on_checked, stack_op_begin(sr, NULL));
 	json_decref(params);
-	const struct plan_kept kept = rollout_kept(&sr->forward);
-	plan_make(a, &sr->world, &sr->target, &kept, &p);
-	if (given[0])
-		f->st = fingerprint_check(a, given, &p);
-	if (!status_is_ok(&f->st)) {
-		job_run_try_no_more(sr->run);
-		return FLOW_FAIL;
-	}
-	const char *refused = refusals(a, &p);
-	if (!refused) {
-		plan_unknown_fields(a, &sr->world, &sr->target, say, sr);
-		return FLOW_NEXT;
-	}
-	f->st = status_err(ST_FAILED_PRECONDITION, "%s", refused);
-	job_run_story(sr->run, refused, NULL);
-	return FLOW_FAIL;
+	return FLOW_WAIT;
 }
 
 /* ---- steps ---- */
@@ -313,7 +312,7 @@ static const struct flow_step deploy_prelude[] = {
 	{"check_names", check_names, NULL, 60},
 	{"look", stack_look, NULL, 120},
 	{"images", resolve_images, NULL, 120},
-	{"check_plan", check_plan, NULL, 0},
+	{"check_plan", check_plan, NULL, 120},
 	{0},
 };
 static const struct flow_step deploy_steps[] = {

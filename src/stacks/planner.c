@@ -4,8 +4,8 @@
 #include "base/arena.h"
 #include "db/registries.h"
 #include "flow/flow.h"
-#include "stacks/fingerprint.h"
 #include "stacks/images.h"
+#include "stacks/plan_work.h"
 #include "stacks/reserved.h"
 
 struct planner {
@@ -301,20 +301,32 @@ static enum flow_next resolve_images(struct flow *f)
 	return FLOW_WAIT;
 }
 
+static void on_decided(void *data, const struct status *st, const struct plan_work *w)
+{
+	struct planner *pl = data;
+	pl->result.plan = w->plan;
+	pl->result.fingerprint = w->fingerprint;
+	pl->result.drifts = w->drifts;
+	flow_step_done(&pl->flow, st);
+}
+
 static enum flow_next decide(struct flow *f)
 {
 	struct planner *pl = planner_of(f);
-	plan_make(pl->in.arena, &pl->world, &pl->release, &pl->kept, &pl->result.plan);
+	const struct plan_work_input in = {
+		.world = &pl->world, .release = &pl->release, .kept = &pl->kept};
 	plan_unknown_fields(pl->in.arena, &pl->world, &pl->release, say, pl);
-	pl->result.fingerprint = fingerprint_make(pl->in.arena, &pl->result.plan);
-	return FLOW_NEXT;
+	plan_work(pl->in.loop, pl->in.arena, &in, on_decided, pl);
+	return FLOW_WAIT;
 }
 
 static enum flow_next compare(struct flow *f)
 {
 	struct planner *pl = planner_of(f);
-	drift_make(pl->in.arena, &pl->world, &pl->release, &pl->result.drifts);
-	return FLOW_NEXT;
+	const struct plan_work_input in = {
+		.world = &pl->world, .release = &pl->release, .drifts = true};
+	plan_work(pl->in.loop, pl->in.arena, &in, on_decided, pl);
+	return FLOW_WAIT;
 }
 
 static const struct flow_step plan_steps[] = {
