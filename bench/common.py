@@ -19,7 +19,7 @@ os.environ.setdefault('SKEP_BIN_DIR', f'{ROOT}/build/release')
 import native_client  # noqa: E402
 from servers import Engine, Postgres, Redis  # noqa: E402
 
-__all__ = ['Bed', 'Counter', 'build_dir', 'machine', 'save', 'cpu_seconds']
+__all__ = ['Bed', 'Counter', 'build_dir', 'load', 'machine', 'save', 'cpu_seconds']
 
 REQUEST = re.compile(rb'(?:^|\n)(GET|POST|HEAD|PUT|DELETE) (?:/v[\d.]+)?/([\w]+)\S* HTTP/1\.1\r\n')
 
@@ -100,6 +100,15 @@ def cpu_seconds(pid):
     with open(f'/proc/{pid}/stat', encoding='ascii') as f:
         fields = f.read().rsplit(')', 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
+def load(name):
+    """The results that were saved last."""
+    try:
+        with open(f'{ROOT}/bench/results/{name}.json', encoding='utf-8') as f:
+            return json.load(f)['results']
+    except FileNotFoundError:
+        return []
 
 
 def save(name, command, results):

@@ -155,9 +155,9 @@ static void on_checked(void *data, const struct status *st, const struct plan_wo
 	} else if (status_is_ok(st) && w->refusals) {
 		result = status_err(ST_FAILED_PRECONDITION, "%s", w->refusals);
 		job_run_story(sr->run, w->refusals, NULL);
-	} else if (status_is_ok(st)) {
-		plan_unknown_fields(sr->run->arena, &sr->world, &sr->target, say, sr);
 	}
+	for (size_t i = 0; status_is_ok(&result) && i < w->n_said; i++)
+		say(sr, w->said[i]);
 	if (result.code == ST_UNAVAILABLE)
 		stack_step_done(sr, &result); /* it may pass */
 	else

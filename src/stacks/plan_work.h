@@ -18,6 +18,8 @@ struct plan_work {
 	const char *fingerprint;
 	struct status given_st; /* fingerprint_check */
 	const char *refusals;   /* what cannot be done, all of it, a line each; NULL: everything can */
+	const char **said; /* plan_unknown_fields */
+	size_t n_said;
 	struct drifts drifts;
 };
 /* done fires once, later. The result lives as long as the arena; UNAVAILABLE: the pool has too much

@@ -304,6 +304,8 @@ static enum flow_next resolve_images(struct flow *f)
 static void on_decided(void *data, const struct status *st, const struct plan_work *w)
 {
 	struct planner *pl = data;
+	for (size_t i = 0; i < w->n_said; i++)
+		say(pl, w->said[i]);
 	pl->result.plan = w->plan;
 	pl->result.fingerprint = w->fingerprint;
 	pl->result.drifts = w->drifts;
@@ -315,7 +317,6 @@ static enum flow_next decide(struct flow *f)
 	struct planner *pl = planner_of(f);
 	const struct plan_work_input in = {
 		.world = &pl->world, .release = &pl->release, .kept = &pl->kept};
-	plan_unknown_fields(pl->in.arena, &pl->world, &pl->release, say, pl);
 	plan_work(pl->in.loop, pl->in.arena, &in, on_decided, pl);
 	return FLOW_WAIT;
 }
@@ -383,7 +384,7 @@ static void start(const struct planner_input *in, const struct flow_step *steps,
 		.done = done,
 		.data = data};
 	pl->result.world = &pl->world;
-	world_init(&pl->world, in->docker);
+	world_init(&pl->world, in->loop, in->docker);
 	arena_on_free(in->arena, release_world, &pl->world);
 	flow_init(&pl->flow, in->loop, steps, &ops, pl);
 	flow_start(&pl->flow, NULL, false);

@@ -2,9 +2,11 @@
 
 #include "base/arena.h"
 #include "loop/loop.h"
+#include "stacks/arena_leave.h"
 
 /* In its own arena. While the pool has it, the loop's thread touches only `dropped`. */
 struct build {
+	struct loop *loop;
 	struct arena *arena;
 	struct release_build_input in;
 	struct release_labels labels;
@@ -96,7 +98,7 @@ static void on_owner_gone(void *data)
 	if (b->under_way)
 		b->dropped = true;
 	else
-		arena_destroy(b->arena);
+		arena_leave(b->loop, b->arena);
 }
 
 static void on_made(void *data, const struct status *st)
@@ -104,7 +106,7 @@ static void on_made(void *data, const struct status *st)
 	struct build *b = data;
 	b->under_way = false;
 	if (b->dropped) {
-		arena_destroy(b->arena);
+		arena_leave(b->loop, b->arena);
 		return;
 	}
 	struct status result = b->st;
@@ -119,6 +121,7 @@ void release_build(struct loop *l, struct arena *a, const struct release_build_i
 {
 	struct arena *own = arena_create();
 	struct build *b = arena_new(own, struct build);
+	b->loop = l;
 	b->arena = own;
 	b->under_way = true;
 	b->done = done;

@@ -175,12 +175,18 @@ void rollout_part(struct rollout *ro, const struct status *st)
 		rollout_phase_over(ro);
 }
 
+static void on_more(struct defer *d)
+{
+	rollout_write_more(container_of(d, struct rollout, more));
+}
+
 void rollout_init(struct rollout *ro, struct stack_run *sr)
 {
 	*ro = (struct rollout){.sr = sr, .mode = ROLLOUT_RELEASE, .stopped = true};
 	map_init(&ro->written);
 	rollout_watch_init(ro);
 	timer_init(&ro->again, sr->run->loop, on_again);
+	defer_init(&ro->more, sr->run->loop, on_more);
 }
 
 void rollout_finish(struct rollout *ro)
@@ -241,6 +247,7 @@ void rollout_stop(struct rollout *ro)
 {
 	ro->stopped = true;
 	timer_stop(&ro->again);
+	defer_cancel(&ro->more);
 	rollout_watch_stop(ro);
 	story_stop(ro);
 }

@@ -62,6 +62,9 @@ struct rollout {
 	bool stopped;
 	struct status st, first; /* first: the failure in spite of which the rest is done */
 	struct timer again;
+	struct defer more; /* services of the level that are still to be written */
+	size_t written_to; /* the next one */
+	struct arena *bodies; /* of those that are written now; NULL: none are */
 	void (*next)(struct rollout *ro); /* when nothing is waited for any more */
 	void (*done)(struct stack_run *sr, const struct status *st);
 	/* Services that this job has written (name → enum rollout_wrote): they must hold, others need
@@ -124,6 +127,7 @@ void rollout_phase_over(struct rollout *ro);
 void rollout_write_networks(struct rollout *ro);
 void rollout_write_objects(struct rollout *ro);
 void rollout_write_services(struct rollout *ro);
+void rollout_write_more(struct rollout *ro); /* services of the present level */
 void rollout_prune(struct rollout *ro);
 /* Releases whose secrets and configs stay. */
 struct plan_kept rollout_kept(const struct rollout *ro);

@@ -418,10 +418,14 @@ static struct db_service service_of(struct arena *a, const struct release_servic
 struct db_service *rollout_services(struct rollout *ro, struct arena *a, size_t *ret_n)
 {
 	struct db_service *out = arena_array(a, struct db_service, ro->n_watched + 1);
+	const struct release *r = ro->target;
+	size_t at = 0;
 	*ret_n = 0;
 	for (size_t i = 0; i < ro->n_watched; i++) {
 		const struct converge *c = &ro->watched[i];
-		const struct release_service *s = release_service_find(ro->target, c->key);
+		while (at < r->n_services && r->services[at].object.key != c->key)
+			at++; /* watched in the target's order */
+		const struct release_service *s = at < r->n_services ? &r->services[at] : NULL;
 		const struct docker_service *seen = picture_service(rollout_picture(ro), c->name);
 		if (s && seen)
 			out[(*ret_n)++] = service_of(a, s, seen, c);

@@ -9,6 +9,8 @@
 #include "stacks/plan.h"
 #include "stacks/stack_run.h"
 
+#define AT_ONCE 16
+
 static void refuse(struct rollout *ro, const char *reason)
 {
 	struct status st = status_err(ST_FAILED_PRECONDITION, "%s", reason);
@@ -143,7 +145,7 @@ static void free_json(void *j)
 static json_t *own_copy(struct rollout *ro, const json_t *j)
 {
 	json_t *copy = json_deep_copy(j);
-	arena_on_free(ro->sr->run->arena, free_json, copy);
+	arena_on_free(ro->bodies, free_json, copy);
 	return copy;
 }
 
@@ -221,7 +223,7 @@ static json_t *body_for(struct rollout *ro, const struct release_service *s,
 		return NULL; /* wrong_service has refused it */
 	switch (ro->mode) {
 	case ROLLOUT_RELEASE:
-		plan_service(ro->sr->run->arena, &ro->sr->world, s, ret);
+		plan_service(ro->bodies, &ro->sr->world, s, ret);
 		return ret->body;
 	case ROLLOUT_RESTART:
 		if (is_written_by_us(ro, seen))
@@ -402,19 +404,36 @@ static void open_gate(struct rollout *ro)
 	rollout_watch(ro, gate, n, next_level);
 }
 
+/* A few a turn: a level may have thousands. */
+void rollout_write_more(struct rollout *ro)
+{
+	const struct release *r = ro->target;
+	size_t end = ro->written_to + AT_ONCE;
+	ro->bodies = arena_create();
+	for (; ro->written_to < r->n_services && ro->written_to < end && !ro->stopped;
+		ro->written_to++) {
+		const struct release_service *s = &r->services[ro->written_to];
+		bool now = ro->mode != ROLLOUT_RELEASE || s->level == ro->level;
+		if (now && rollout_includes(ro, s->object.key))
+			write_service(ro, s);
+	}
+	arena_destroy(ro->bodies);
+	ro->bodies = NULL;
+	if (ro->written_to < r->n_services && !ro->stopped) {
+		defer_post(&ro->more);
+		return;
+	}
+	struct status ok = status_ok();
+	rollout_part(ro, &ok);
+}
+
 static void write_level(struct rollout *ro)
 {
 	ro->next = ro->mode == ROLLOUT_RELEASE && ro->level + 1 < ro->target->n_levels ? open_gate
 										       : next_level;
 	rollout_await(ro);
-	for (size_t i = 0; i < ro->target->n_services && !ro->stopped; i++) {
-		const struct release_service *s = &ro->target->services[i];
-		bool now = ro->mode != ROLLOUT_RELEASE || s->level == ro->level;
-		if (now && rollout_includes(ro, s->object.key))
-			write_service(ro, s);
-	}
-	struct status ok = status_ok();
-	rollout_part(ro, &ok);
+	ro->written_to = 0;
+	rollout_write_more(ro);
 }
 
 static void next_level(struct rollout *ro)

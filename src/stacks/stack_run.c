@@ -29,7 +29,7 @@ void stack_run_begin(struct job_run *run)
 	list_init(&sr->ops);
 	map_init(&sr->told);
 	timer_init(&sr->retry, run->loop, on_retry);
-	world_init(&sr->world, stacks->docker);
+	world_init(&sr->world, run->loop, stacks->docker);
 	rollout_init(&sr->forward, sr);
 	rollout_init(&sr->back, sr);
 	run->state = sr;

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "stacks/arena_leave.h"
 #include "stacks/release.h"
 
 /* One read. It outlives its world where that is given up: the last of its requests frees it. */
@@ -25,15 +26,15 @@ struct request {
 	struct docker_call *call;
 };
 
-void world_init(struct world *w, struct docker *d)
+void world_init(struct world *w, struct loop *l, struct docker *d)
 {
-	*w = (struct world){.arena = arena_create(), .docker = d};
+	*w = (struct world){.arena = arena_create(), .loop = l, .docker = d};
 }
 
 void world_finish(struct world *w)
 {
 	world_stop(w);
-	arena_destroy(w->arena);
+	arena_leave(w->loop, w->arena);
 	w->arena = NULL;
 }
 
@@ -105,17 +106,8 @@ static void free_json(void *j)
 	json_decref(j);
 }
 
-static json_t *keep_json(struct arena *a, const json_t *j)
-{
-	if (!j)
-		return NULL;
-	json_t *kept = json_deep_copy(j);
-	arena_on_free(a, free_json, kept);
-	return kept;
-}
-
-/* For what nobody changes. */
-static const json_t *hold_json(struct arena *a, const json_t *j)
+/* Nobody changes what the Engine has answered. */
+static json_t *hold_json(struct arena *a, const json_t *j)
 {
 	json_t *held = json_incref((json_t *)(uintptr_t)j);
 	if (held)
@@ -166,8 +158,8 @@ static void on_services(
 			.id = arena_strdup(a, s[i].id),
 			.name = arena_strdup(a, s[i].name),
 			.version = s[i].version,
-			.spec = keep_json(a, s[i].spec),
-			.previous_spec = keep_json(a, s[i].previous_spec),
+			.spec = hold_json(a, s[i].spec),
+			.previous_spec = hold_json(a, s[i].previous_spec),
 			.ours = is_ours(rd, &s[i].labels),
 			.label_stack = label(a, &s[i].labels, LABEL_STACK),
 			.label_job = label(a, &s[i].labels, LABEL_JOB),
@@ -306,7 +298,8 @@ void world_read(struct world *w, const char *namespace_, const char *stack_id,
 		.data = data};
 	list_init(&rd->requests);
 	w->reading = rd;
-	arena_reset(w->arena);
+	arena_leave(w->loop, w->arena);
+	w->arena = arena_create();
 	labels[0] = arena_fmt(w->arena, "%s=%s", LABEL_NAMESPACE, namespace_);
 	w->n_services = w->n_networks = w->n_secrets = w->n_configs = 0;
 	struct request *q = ask(rd);

@@ -12,12 +12,13 @@
 
 struct arena;
 struct db_reserved;
+struct loop;
 struct world_reading;
 
 struct world_service {
 	const char *id, *name;
 	uint64_t version;
-	json_t *spec, *previous_spec; /* as stored; previous may be NULL */
+	json_t *spec, *previous_spec; /* as stored, not to be changed; previous may be NULL */
 	const char *label_job;
 	int label_epoch;
 	bool ours; /* carries our stack's label, see also world.adopted: nothing else is ever
@@ -49,11 +50,12 @@ struct world {
 	unsigned api; /* minor of the Engine's API 1.x; 0: not known */
 	const char *project_id; /* set before world_read: whose we are; borrowed */
 	/* private */
+	struct loop *loop;
 	struct docker *docker;
 	struct world_reading *reading; /* under way; NULL: none */
 };
 
-void world_init(struct world *w, struct docker *d);
+void world_init(struct world *w, struct loop *l, struct docker *d);
 /* A read under way is given up. */
 void world_finish(struct world *w);
 /* stack_id: whose label makes an object ours; "" = nothing is. Both texts are copied. done fires
