@@ -124,8 +124,6 @@ static void look_after(struct sim *s)
 		struct sim_daemon *d = s->at[i];
 		if (d && d->to_kill)
 			sim_daemon_kill(d);
-		else if (d && d->draining && !d->stopped_until)
-			sim_daemon_reap(d);
 		else if (d && d->stopped_until && d->stopped_until <= now) {
 			sim_trace(s, d->name, "goes on");
 			d->stopped_until = 0;
@@ -148,7 +146,7 @@ static uint64_t next_ms(const struct sim *s)
 	uint64_t next = loop_next_ms(s->loop);
 	for (unsigned i = 0; i < s->places; i++) {
 		const struct sim_daemon *d = s->at[i];
-		uint64_t at = !d	? (s->comes[i] ? s->comes[i] : UINT64_MAX)
+		uint64_t at = !d	? (s->leaving ? UINT64_MAX : s->comes[i])
 			      : d->stopped_until ? d->stopped_until
 						 : loop_next_ms(d->loop);
 		if (d && d->to_kill)
@@ -177,6 +175,7 @@ static bool turn(struct sim *s, uint64_t until)
 		if (loop_next_ms(d->loop) <= now)
 			loop_turn(d->loop);
 		sim_oracle_turn(s, d);
+		sim_daemon_reap(d);
 	}
 	if (++s->turns > TURNS_MAX)
 		sim_fail(s, "it never comes to rest: %u turns", s->turns);
