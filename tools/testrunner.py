@@ -263,7 +263,8 @@ def part_fuzz():
 
 
 # Of the slow files, about; any other is taken for E2E_USUAL.
-E2E_SECONDS = {'test_crash.py': 145, 'test_main_job.py': 130, 'test_faults.py': 125, 'test_callers.py': 60, 'test_cli.py': 40, 'test_clients.py': 60}
+E2E_SECONDS = {'test_crash.py': 145, 'test_main_job.py': 130, 'test_faults.py': 125, 'test_callers.py': 60, 'test_cli.py': 40, 'test_clients.py': 60,
+               'test_storms.py': 45}
 E2E_USUAL = 25
 
 
