@@ -151,14 +151,10 @@ def caps_hold(h):
 
 def slots_hold(h):
     """As each daemon's log tells of its runs. What a dead daemon has left may be taken over into a reserved place."""
-    claims = by_job(c for c in h.changes if c.is_claim())
-
-    def is_fresh(daemon, job, at):
-        mine = [c for c in claims[job] if c.writer.split('.')[0] == daemon and c.at <= at]
-        return bool(mine) and mine[-1].before != 'running'
+    fresh = {(c.job, c.epoch) for c in h.changes if c.is_claim() and c.before != 'running'}
     for daemon, lines in h.logs.items():
         runs = {}
-        for at, what, job, kind in lines:
+        for at, what, job, kind, epoch in lines:
             if what == 'started':
                 runs.clear()
             elif what == 'over':
@@ -168,7 +164,7 @@ def slots_hold(h):
             long = sum(k not in SHORT for k in runs.values())
             if len(runs) > h.slots:
                 yield f'{daemon} ran {len(runs)} jobs at {at:.3f}, and has {h.slots} places'
-            elif what == 'begins' and kind not in SHORT and long > h.slots - h.reserved and is_fresh(daemon, job, at):
+            elif what == 'begins' and kind not in SHORT and long > h.slots - h.reserved and (job, epoch) in fresh:
                 yield f'{daemon} ran {long} long jobs at {at:.3f}, and {h.reserved} of {h.slots} places are reserved'
 
 

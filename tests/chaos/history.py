@@ -114,7 +114,7 @@ class History:
     kills: list = dataclasses.field(default_factory=list)
     stacks: list = dataclasses.field(default_factory=list)
     left: dict = dataclasses.field(default_factory=dict)      # what the Engine still holds when every stack is removed
-    logs: dict = dataclasses.field(default_factory=dict)      # {daemon: [(at, 'begins' | 'over' | 'started', job, kind)]}
+    logs: dict = dataclasses.field(default_factory=dict)      # {daemon: [(at, 'begins' | 'over' | 'started', job, kind, epoch of one that begins)]}
     projects: dict = dataclasses.field(default_factory=dict)  # {project id: its max_running, 0 = none}
     slots: int = 0
     reserved: int = 0
@@ -162,8 +162,8 @@ def read_log(text):
     """Which jobs ran in a daemon when, as it says itself."""
     found = []
     for line in text.split('\n'):
-        m = re.match(r'ts=(\S+) level=\S+ msg="(job run begins|job run over|listening)"(?: job=(\S+) kind=(\S+))?', line)
+        m = re.match(r'ts=(\S+) level=\S+ msg="(job run begins|job run over|listening)"(?: job=(\S+) kind=(\S+)(?:.* epoch=(\d+))?)?', line)
         if m:
             what = {'job run begins': 'begins', 'job run over': 'over', 'listening': 'started'}[m[2]]
-            found.append((datetime.fromisoformat(m[1].replace('Z', '+00:00')).timestamp(), what, m[3] or '', m[4] or ''))
+            found.append((datetime.fromisoformat(m[1].replace('Z', '+00:00')).timestamp(), what, m[3] or '', m[4] or '', int(m[5] or 0)))
     return found

@@ -61,9 +61,10 @@ def good():
         writes=[Write(2.4, 'svc', 'a_app', 10, 'j1', 1, 'x'), Write(7, 'svc', 'a_app', 20, 'j1', 2, 'y'),
                 Write(9.15, 'other', 'b_app', 30, 'j2', 1, 'z')],
         kills=[Kill(3, D1, True, 9)], projects={'p1': 1}, slots=2, reserved=1,
-        logs={'d1': [(0, 'started', '', ''), (2, 'begins', 'j1', 'deploy')],
-              'd2': [(0, 'started', '', ''), (6, 'begins', 'j1', 'deploy'), (8, 'over', 'j1', 'deploy'), (9.1, 'begins', 'j2', 'scale'),
-                     (9.2, 'over', 'j2', 'scale'), (9.4, 'begins', 'j2', 'scale'), (9.5, 'over', 'j2', 'scale')]},
+        logs={'d1': [(0, 'started', '', '', 0), (2, 'begins', 'j1', 'deploy', 1)],
+              'd2': [(0, 'started', '', '', 0), (6, 'begins', 'j1', 'deploy', 2), (8, 'over', 'j1', 'deploy', 0),
+                     (9.1, 'begins', 'j2', 'scale', 1), (9.2, 'over', 'j2', 'scale', 0), (9.4, 'begins', 'j2', 'scale', 2),
+                     (9.5, 'over', 'j2', 'scale', 0)]},
         stacks=[StackEnd('then', 'alpha', 'a', 'RUNNING', '', 1, False, {'app': 'm1'}, {'app': 'm1'}),
                 StackEnd('then', 'alpha', 'b', 'DEGRADED', 'it says why', 1, True, {'app': 'm1'}, {})],
         peak_rss={'d1': 50 << 20}, rss_limit=64 << 20)
@@ -189,7 +190,7 @@ def test_what_is_not_promised_is_not_asked_for(good):
     good.writes.append(Write(7.5, 'svc', 'a_app', 21, 'j1', 1, 'x'))  # as it was in version 10
     replace(good, 'writes', 0, at=7.9)
     good.freezes.append((5, 7.9))
-    good.logs['d2'].insert(1, (5, 'begins', 'j0', 'remove'))
+    good.logs['d2'].insert(1, (5, 'begins', 'j0', 'remove', 1))
     assert {name: words for name, words in checker.check(good).items() if words} == {}
 
 
@@ -205,9 +206,10 @@ def test_a_history_can_be_stored(good, tmp_path):
 
 def test_a_log_is_read():
     text = ('ts=2026-11-29T20:22:43.667Z level=info msg="listening" socket=/s\n'
-            'ts=2026-11-29T20:22:44.403Z level=info msg="job run begins" job=j1 kind=deploy stack=web after_step=""\n'
+            'ts=2026-11-29T20:22:44.403Z level=info msg="job run begins" job=j1 kind=deploy stack=web epoch=2 after_step=""\n'
             'ts=2026-11-29T20:22:45.853Z level=info msg="job run over" job=j1 kind=deploy stack=web outcome=finished error=""\n')
-    assert [line[1:] for line in history.read_log(text)] == [('started', '', ''), ('begins', 'j1', 'deploy'), ('over', 'j1', 'deploy')]
+    assert [line[1:] for line in history.read_log(text)] == [
+        ('started', '', '', 0), ('begins', 'j1', 'deploy', 2), ('over', 'j1', 'deploy', 0)]
 
 
 def test_a_seed_is_a_schedule():
