@@ -69,7 +69,7 @@ class Page:
             name = schema['$ref'].rsplit('/', 1)[-1]
             return f'<a href="#{name}">{name}</a>'
         if 'anyOf' in schema:
-            return ' or '.join(self.type_of(s) for s in schema['anyOf'] if s.get('type') != 'null')
+            return ' or '.join(self.type_of(s) for s in schema['anyOf'] if s.get('type') not in ('null', 'integer'))
         schema = plain(schema)
         if schema.get('type') == 'array':
             return 'list of ' + self.type_of(schema['items'])
@@ -153,7 +153,8 @@ class Page:
             schema = content.get(kind, {}).get('schema')
             what = f'{self.type_of(schema)} ' if schema and int(status) < 400 else ''
             also = ', '.join(f'<code>{k}</code>' for k in content) if len(content) > 1 else ''
-            row = f'<tr><td><code>{status}</code></td><td>{what}{also} {text(answer["description"])}</td></tr>'
+            about = '' if what and answer['description'] == 'Done.' else text(answer['description'])
+            row = f'<tr><td><code>{status}</code></td><td>{what}{also} {about}</td></tr>'
             (good if int(status) < 400 else bad).append(row)
         return (f'<h4>Answer</h4><table class="codes">{"".join(good)}</table>'
                 f'<details class="more"><summary>Failures</summary><table class="codes">{"".join(bad)}</table></details>')

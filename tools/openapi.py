@@ -20,6 +20,13 @@ ROLES = ['', 'viewer', 'deployer', 'owner', 'admin']
 STATUS = {'CANCELLED': 499, 'UNKNOWN': 500, 'INVALID_ARGUMENT': 400, 'DEADLINE_EXCEEDED': 504, 'NOT_FOUND': 404, 'ALREADY_EXISTS': 409,
           'PERMISSION_DENIED': 403, 'RESOURCE_EXHAUSTED': 429, 'FAILED_PRECONDITION': 409, 'ABORTED': 409, 'OUT_OF_RANGE': 400,
           'UNIMPLEMENTED': 501, 'INTERNAL': 500, 'UNAVAILABLE': 503, 'DATA_LOSS': 500, 'UNAUTHENTICATED': 401}
+# Of fields without a comment of their own.
+USUAL = {
+    'project': 'Its name or id',
+    'request_id': 'the same id within 24 hours gives the first answer again',
+    'page_token': 'nextPageToken of the page before',
+    'next_page_token': 'page_token of the next page; absent: there is none',
+}
 COMMON = {
     400: 'INVALID_ARGUMENT: something in the path, query or body; `details` say which field, what is wrong with it, and what would be right',
     401: 'UNAUTHENTICATED: no token, or one that is unknown, expired or revoked',
@@ -87,7 +94,10 @@ class Schemas:
         return self.options.field(field, 'rules')
 
     def describe(self, schema, owner, field):
-        text = sentence(self.comments.of(f'{owner}.{field.name}'))
+        words = self.comments.of(f'{owner}.{field.name}') or (USUAL.get(field.name, '') if field.type == Field.TYPE_STRING else '')
+        rules = self.rules(field)
+        help_text = f'Must be {rules.pattern_help}' if rules.pattern_help else ''
+        text = ' '.join(filter(None, [sentence(words), sentence(help_text)]))
         if text:
             schema['description'] = text
         return schema
@@ -134,7 +144,8 @@ class Schemas:
         if about:
             schema['description'] = about
         self.made[key] = schema
-        return {'$ref': f'#/components/schemas/{key}'}
+        ref = {'$ref': f'#/components/schemas/{key}'}
+        return {'anyOf': [ref, {'type': 'integer'}]} if is_request else ref  # proto3's JSON reads numbers too
 
     def message(self, field, is_request):
         target = self.by_name[field.type_name.lstrip('.')]
@@ -201,9 +212,9 @@ class Schemas:
         schema = self.field(owner, field, is_request)
         if not is_request or self.rules(field).required or not schema:
             return schema
-        if '$ref' in schema:
+        if '$ref' in schema or 'anyOf' in schema:
             about = {'description': schema['description']} if 'description' in schema else {}
-            return {'anyOf': [{'$ref': schema['$ref']}, {'type': 'null'}], **about}
+            return {'anyOf': [*schema.get('anyOf', [{'$ref': schema.get('$ref')}]), {'type': 'null'}], **about}
         return {**schema, 'type': [schema['type'], 'null']}
 
     def object(self, message, is_request, without=()):
@@ -311,7 +322,8 @@ class Document:
             without = {v.split('.')[1] for v in binding.variables if v.startswith(binding.body + '.')}
         ref = self.schemas.ref(message, True, without)
         schema = self.schemas.made[ref['$ref'].rsplit('/', 1)[-1]]
-        return {'required': bool(schema.get('required')), 'content': {'application/json': {'schema': ref, **self.examples(ref)}}}
+        return {'required': bool(schema.get('required')), 'content': {'application/json': {
+            'schema': ref, **(self.examples(ref) or {'example': {}})}}}
 
     def examples(self, ref):
         found = self.example(ref, 0)
@@ -339,7 +351,9 @@ class Document:
 
     def answer(self, binding):
         method = binding.method
-        about = 'Each is one message.' if method.proto.server_streaming else 'Done.'
+        about = sentence(self.comments.of(method.output_message.full_name)) or 'Done.'
+        if method.proto.server_streaming:
+            about = 'A message a line, or an event each.'
         if method.output_message.wkt == 'EMPTY':
             return {'204': {'description': 'Done.'}}
         ref = self.schemas.ref(method.output_message, False)
