@@ -65,8 +65,10 @@ static const struct pg_stmt sql[] = {
 	[NOTIFY] = {"schedule_notify", "select pg_notify('skep_schedules', '')"},
 
 	[NOW] = {"schedule_now",
-		"select skep_us(clock_timestamp()), (select ceil(greatest(0, extract(epoch from min(due_at) - clock_timestamp()))"
-		"  * 1000)::bigint from schedules where not paused and due_at > now())"},
+		/* greatest() passes over nulls: of no schedule it would say "now". */
+		"select skep_us(clock_timestamp()),"
+		"  (select ceil(greatest(0, extract(epoch from x.at - clock_timestamp()) * 1000))::bigint"
+		"   from (select min(due_at) as at from schedules where not paused and due_at > now()) x where x.at is not null)"},
 	/* $1 rows */
 	[DUE] = {"schedule_due_now", COLUMNS_FROM "where not s.paused and s.due_at <= now() order by s.due_at, s.id limit $1"},
 	/* $1 id, $2 revision */
