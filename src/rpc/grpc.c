@@ -181,7 +181,7 @@ void grpc_put_metadata(
 void grpc_put_status(struct http_exchange *x, const struct rpc_call *call, const struct status *st,
 	const struct rpc_details *details, grpc_add add)
 {
-	add(x, "grpc-status", str_of(arena_fmt(x->arena, "%d", (int)st->code)));
+	add(x, "grpc-status", st->code == ST_OK ? STR("0") : str_of(arena_fmt(x->arena, "%d", (int)st->code)));
 	if (st->message[0])
 		add(x, "grpc-message", percent_encode(x->arena, st->message));
 	if (has_details(details))
