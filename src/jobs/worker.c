@@ -40,7 +40,7 @@ struct job_worker {
 	struct list runs;
 	size_t n_runs;
 	struct timer sweep, renewal, grace, hands_off;
-	struct defer leave;
+	struct defer leave, soon; /* soon: a turn, when all that ends in this one of the loop has ended */
 	struct db_call *turn; /* a look, then a claim */
 	struct db_call *renew;
 	uint64_t claim_started_ms, renew_started_ms;
@@ -254,6 +254,11 @@ static void on_sweep(struct timer *t)
 	start_turn(container_of(t, struct job_worker, sweep));
 }
 
+static void on_turn_soon(struct defer *d)
+{
+	start_turn(container_of(d, struct job_worker, soon));
+}
+
 /* ---- leases ---- */
 
 static void on_renewed(
@@ -340,6 +345,7 @@ struct job_worker *job_worker_create(const struct job_worker_options *o)
 	timer_init(&w->grace, o->loop, on_grace);
 	timer_init(&w->hands_off, o->loop, on_hands_off);
 	defer_init(&w->leave, o->loop, on_drained);
+	defer_init(&w->soon, o->loop, on_turn_soon);
 	return w;
 }
 
@@ -352,6 +358,7 @@ void job_worker_destroy(struct job_worker *w)
 	timer_stop(&w->grace);
 	timer_stop(&w->hands_off);
 	defer_cancel(&w->leave);
+	defer_cancel(&w->soon);
 	fair_destroy(w->fair);
 	job_batch_destroy(w->batch);
 	free(w);
@@ -366,7 +373,7 @@ void job_worker_start(struct job_worker *w)
 
 void job_worker_wake(struct job_worker *w)
 {
-	start_turn(w);
+	defer_post(&w->soon);
 }
 
 void job_worker_hold_off(struct job_worker *w, bool off)
