@@ -112,7 +112,8 @@ static const struct pg_stmt sql[] = {
 		"  select w.project_id, w.id from (select distinct project_id from j) p"
 		"   cross join lateral (select w.project_id, w.id from deployment_jobs w"
 		"    where w.project_id = p.project_id and w.state = 'pending' and w.run_at <= now()"
-		"    limit 1) w) w"},
+		/* along its queues, not past everybody else's jobs */
+		"    order by w.kind, w.run_at limit 1) w) w"},
 };
 
 /* ---- columns ---- */
