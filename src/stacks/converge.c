@@ -467,6 +467,14 @@ uint64_t converge_hold_left(const struct converge *c, uint64_t now_ms)
 	return c->good_until_ms > now_ms ? c->good_until_ms - now_ms : 0;
 }
 
+/* They run; while the Engine itself still watches its update, the time counts already. */
+static void hold_on(struct converge *c, const struct converge_look *l, const struct tally *y)
+{
+	if (c->good_since_ms == 0 || c->who != y->who)
+		c->good_since_ms = l->now_ms;
+	c->who = y->who;
+}
+
 /* A task that failed and was started again between two looks has not held. */
 static enum converge_verdict judge_hold(
 	struct converge *c, const struct converge_look *l, const struct tally *y)
@@ -475,9 +483,7 @@ static enum converge_verdict judge_hold(
 	bool relapsed = c->good_since_ms > 0 && c->who != y->who;
 	if (relapsed && y->relapse.task && !y->job)
 		return blame_crash(c, l, y->relapse.task);
-	if (c->good_since_ms == 0 || relapsed)
-		c->good_since_ms = l->now_ms;
-	c->who = y->who;
+	hold_on(c, l, y);
 	c->good_until_ms = c->good_since_ms + hold;
 	c->orphan_since_ms = c->unschedulable_since_ms = c->progress_ms = 0;
 	c->message[0] = '\0';
@@ -516,9 +522,13 @@ static enum converge_verdict judge(struct converge *c, const struct converge_loo
 		return judge_stopped(c, l);
 	bool enough = y.job ? y.completed >= y.wanted : y.running + y.completed == y.wanted;
 	c->completed = y.completed > 0 && y.running == 0;
-	if (enough && s->update.state != DOCKER_UPDATE_UPDATING && (!is_global(s) || y.wanted > 0))
+	enough &= !is_global(s) || y.wanted > 0;
+	if (enough && s->update.state != DOCKER_UPDATE_UPDATING)
 		return judge_hold(c, l, &y);
-	c->good_since_ms = 0;
+	if (!enough)
+		c->good_since_ms = 0;
+	else
+		hold_on(c, l, &y);
 	return judge_missing_tasks(c, l, &y);
 }
 

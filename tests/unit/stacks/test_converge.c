@@ -589,6 +589,32 @@ static void the_engines_own_update(void **state)
 	}
 }
 
+/* Both watch the same tasks for the same time: one after the other would be twice as long. */
+static void the_hold_begins_while_the_engine_still_watches(void **state)
+{
+	struct scene s = scene_of(DOCKER_REPLICATED, 1);
+	(void)state;
+	run(&s, 1);
+	s.service.update.state = DOCKER_UPDATE_UPDATING;
+	assert_int_equal(look(&s), CONVERGE_WAIT);
+	assert_int_equal(look_after(&s, HOLD_MS + 100), CONVERGE_WAIT);
+	s.service.update.state = DOCKER_UPDATE_COMPLETED;
+	assert_int_equal(look_after(&s, 100), CONVERGE_DONE);
+	free_json(s.spec);
+	s = scene_of(DOCKER_REPLICATED, 1);
+	struct docker_task *t = run(&s, 1);
+	s.service.update.state = DOCKER_UPDATE_UPDATING;
+	assert_int_equal(look(&s), CONVERGE_WAIT);
+	t->state = DOCKER_TASK_FAILED;
+	t->desired_state = DOCKER_TASK_SHUTDOWN;
+	run(&s, 1);
+	assert_int_equal(look_after(&s, HOLD_MS), CONVERGE_WAIT);
+	s.service.update.state = DOCKER_UPDATE_COMPLETED;
+	assert_int_equal(look_after(&s, 100), CONVERGE_HOLD);
+	assert_int_equal(look_after(&s, HOLD_MS), CONVERGE_DONE);
+	free_json(s.spec);
+}
+
 /* The Engine has rolled back: the task that failed is of another spec now, but it was seen. */
 static void a_roll_back_is_told_by_the_task_that_was_seen(void **state)
 {
@@ -749,6 +775,7 @@ int main(void)
 		cmocka_unit_test(pulling_may_take_longer),
 		cmocka_unit_test(an_interruption_counts_for_nothing),
 		cmocka_unit_test(the_engines_own_update),
+		cmocka_unit_test(the_hold_begins_while_the_engine_still_watches),
 		cmocka_unit_test(a_roll_back_is_told_by_the_task_that_was_seen),
 		cmocka_unit_test(a_global_service_that_suits_no_node),
 		cmocka_unit_test(a_service_that_is_gone),
