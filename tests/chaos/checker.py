@@ -277,7 +277,9 @@ def takeovers(h):
             last = [c for c in before if c.is_claim()]
             if not kill.clean or not last or before[-1].state != 'running' or last[-1].writer != kill.incarnation:
                 continue
-            nxt = next((c for c in changes if c.at > kill.at and c.is_claim()), None)
+            nxt = next((c for c in changes if c.at > kill.at and (c.is_claim() or c.state != 'running')), None)
+            if nxt and not nxt.is_claim():
+                continue  # its last write, the end, was on its way
             found.append((job, nxt.at - kill.at if nxt and nxt.at <= kill.until else None, kill))
     return found
 

@@ -186,6 +186,7 @@ def test_what_is_not_promised_is_not_asked_for(good):
     """A takeover when the machine had no time, or something else was broken; a write of the way back; a request that stood still;
     the place of a takeover."""
     good.kills.append(Kill(2.7, D1, False))
+    good.kills.append(Kill(7.99, D2, True, 9))  # it had sent the end of j1
     replace(good, 'kills', 0, until=5, lateness=1)
     good.writes.append(Write(7.5, 'svc', 'a_app', 21, 'j1', 1, 'x'))  # as it was in version 10
     replace(good, 'writes', 0, at=7.9)
