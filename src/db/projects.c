@@ -20,6 +20,7 @@ enum {
 	AUDIT,
 	AUDIT_REMOVE,
 	UPDATE,
+	UPDATED,
 	AUDIT_UPDATE,
 	MATCH
 };
@@ -67,6 +68,10 @@ static const struct pg_stmt sql[] = {
 		"  weight = coalesce(nullif($5::integer, 0), weight),"
 		"  max_running = case $6::integer when 0 then max_running else greatest($6, 0) end"
 		" where id = skep_project($1, $2)"},
+	/* What the answer names is known only now. $1 scope, $2 actor, $3 request id, $4 project, $5 scope */
+	[UPDATED] = {"project_updated",
+		"update request_ids set result_id = skep_project($4, $5)"
+		" where scope = $1 and actor = $2 and request_id = $3"},
 	[AUDIT_UPDATE] = {"project_audit_update",
 		"insert into audit_log (id, actor, method, request_id, project_id, target, detail)"
 		" select $1, $2, $3, $4, p.id, 'project/' || p.name,"
@@ -189,13 +194,18 @@ static struct db_call *update(struct db *db, const struct db_scope *s, const cha
 {
 	struct db_call *c = db_call_create(db, data);
 	c->done.project = done;
-	call_once(c, s, "", NULL);
+	call_once(c, s, "", &sql[REPLAY]);
 	add_match(c, project, s, change->etag);
 	add(c, &sql[UPDATE], project, s);
 	pg_bind_text(c->batch, change->description);
 	pg_bind_text(c->batch, policy_names[change->drift_policy]);
 	pg_bind_i64(c->batch, change->weight);
 	pg_bind_i64(c->batch, change->max_running);
+	call_add_text(c, &sql[UPDATED], s->project_id);
+	call_bind(c, s->actor);
+	call_bind(c, s->request_id);
+	call_bind(c, project);
+	call_bind_scope(c, s);
 	call_add(c, &sql[AUDIT_UPDATE]);
 	call_bind_audit(c, s);
 	call_bind(c, project);

@@ -176,9 +176,18 @@ struct status store_project_create(struct store *s, const struct db_scope *scope
 struct status store_project_update(struct store *s, const struct db_scope *scope, const char *ref,
 	const struct db_project_change *change, struct store_project **ret_project)
 {
-	struct status st = store_project_ref(s, scope, ref, ret_project);
+	struct status st = status_ok();
+	struct uuid old;
+	if (store_replays(s, scope, &st, &old)) {
+		*ret_project = store_project_find(s, old.text);
+		if (*ret_project)
+			count_stacks(s, *ret_project);
+		return st;
+	}
+	st = store_project_ref(s, scope, ref, ret_project);
 	if (!status_is_ok(&st))
 		return st;
+	store_remember(s, scope, (*ret_project)->row.id.text);
 	struct db_project *p = &(*ret_project)->row;
 	if (change->description)
 		p->description = arena_strdup(s->arena, change->description);

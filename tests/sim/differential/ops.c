@@ -216,12 +216,11 @@ static void op_pause(struct chooser *c)
 
 static void op_project(struct chooser *c)
 {
-	struct db_scope scope = scope_of(c, "update");
+	const struct db_scope scope = scope_of(c, "update");
 	const struct db_project_change change = {.description = chance(c, 30) ? "words" : NULL,
 		.drift_policy = (enum drift_policy)below(c, 3),
 		.weight = (int)below(c, 4),
 		.max_running = (int)below(c, 4) - 1};
-	scope.request_id = "";
 	c->s->db->projects->update(
 		c->s->db, &scope, project(c), &change, said_project, c->s);
 }

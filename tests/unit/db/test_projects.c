@@ -52,6 +52,22 @@ static void what_is_not_given_stays(void **state)
 		"other", &(struct db_project_change){.drift_policy = DRIFT_REPAIR}, on_project, &a));
 }
 
+static void a_change_that_is_sent_again_has_the_same_answer(void **state)
+{
+	struct world *w = *state;
+	struct db_scope s = admin;
+	struct db_project one[2];
+	(void)make_project(w, "demo");
+	s.request_id = "r1";
+	for (int i = 0; i < 2; i++)
+		one[i] = RUN_OK(w, PROJECTS->update(w->db, &s, "demo",
+			&(struct db_project_change){.weight = 5}, on_project, &a)).project;
+	assert_string_equal(one[1].id.text, one[0].id.text);
+	assert_string_equal(one[1].name, "demo");
+	assert_int_equal(one[1].weight, 5);
+	assert_value(w, "select count(*) from audit_log where detail ? 'weight'", "1");
+}
+
 static void what_somebody_else_has_changed_is_not(void **state)
 {
 	struct world *w = *state;
@@ -262,6 +278,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_project_lives),
 		TEST(what_is_not_given_stays),
+		TEST(a_change_that_is_sent_again_has_the_same_answer),
 		TEST(what_somebody_else_has_changed_is_not),
 		TEST(a_bad_project_name_is_refused),
 		TEST(pages_go_from_new_to_old),
