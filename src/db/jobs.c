@@ -19,12 +19,13 @@
 	"  insert into events (project_id, stack_id, job_id, job_sequence, kind, state)" \
 	"  select project_id, stack_id, id, last_sequence, 'job.retried', state from j)"
 
-/* The first rows of `walks`, each of which finds jobs `where`, newest first. */
+/* The first rows of `walks`, each of which finds jobs `where`, newest first. `between` and the order by state too leave
+ * only the indexes that begin with it: the one by id would lead past all that have another state. */
 #define LIST_OF(walks, where, before, rows) \
 	"select " JOB_COLUMNS " from (select x.* from " walks " cross join lateral (" \
 	"  select j.* from deployment_jobs j where " where \
 	"  and j.id < coalesce(" before "::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')" \
-	"  order by j.id desc limit " rows ") x order by x.id desc limit " rows ") j" \
+	"  order by j.state desc, j.id desc limit " rows ") x order by x.id desc limit " rows ") j" \
 	" join projects p on p.id = j.project_id order by j.id desc"
 
 enum { GET, LIST_ALL, LIST_PROJECT, LIST_STACK, EVENTS, LOCK, LOCK_STACK, NOT_ENDED, CANCEL, NOTIFY_CANCEL,
@@ -42,10 +43,10 @@ static const struct pg_stmt sql[] = {
 	/* A page is merged from a walk for each state, each along an index of its own, so that it is as soon there
 	 * whatever was found by the way. $1 states, $2 before, $3 rows. */
 	[LIST_ALL] = {"job_list_all", LIST_OF("unnest($1::job_state[]) as w (state)",
-		"j.state = w.state", "$2", "$3")},
+		"j.state between w.state and w.state", "$2", "$3")},
 	/* $4 project, $5 scope */
 	[LIST_PROJECT] = {"job_list_project", LIST_OF("unnest($1::job_state[]) as w (state)",
-		"j.project_id = (select skep_project($4, $5)) and j.state = w.state", "$2", "$3")},
+		"j.project_id = (select skep_project($4, $5)) and j.state between w.state and w.state", "$2", "$3")},
 	/* $4 project, $5 scope, $6 stack's name or id. A removed stack's jobs keep its name. */
 	[LIST_STACK] = {"job_list_stack", LIST_OF(
 		"(select s.state, p.id as project_id, coalesce((select name from orchestration_stacks"
@@ -54,7 +55,7 @@ static const struct pg_stmt sql[] = {
 		"  where (select skep_project_or_all($4, $5)) is null"
 		"  or p.id = (select skep_project_or_all($4, $5))) w",
 		"j.project_id = w.project_id and j.stack_name = w.name and j.stack_name <> ''"
-		" and j.state = w.state and (skep_uuid($6) is null or j.stack_id = skep_uuid($6))", "$2", "$3")},
+		" and j.state between w.state and w.state and (skep_uuid($6) is null or j.stack_id = skep_uuid($6))", "$2", "$3")},
 	[EVENTS] = {"job_events",
 		"select e.job_sequence, skep_us(e.created_at), e.kind, e.message, e.service,"
 		"  e.step, e.state, e.percent, e.running, e.wanted"
