@@ -238,7 +238,12 @@ void call_bind_page(struct db_call *c, const struct db_page *page)
 
 void call_bind_audit(struct db_call *c, const struct db_scope *s)
 {
-	call_bind_id(c, call_uuid(c));
+	call_bind_audit_as(c, s, call_uuid(c));
+}
+
+void call_bind_audit_as(struct db_call *c, const struct db_scope *s, const char *id)
+{
+	call_bind_id(c, id);
 	call_bind(c, s->actor);
 	call_bind(c, s->method);
 	call_bind(c, s->request_id);

@@ -120,6 +120,7 @@ void call_bind_scope(struct db_call *c, const struct db_scope *s);
 void call_bind_page(struct db_call *c, const struct db_page *page);
 /* An audit row needs id, actor, method, request id: $1–$4 of every audit statement. */
 void call_bind_audit(struct db_call *c, const struct db_scope *s);
+void call_bind_audit_as(struct db_call *c, const struct db_scope *s, const char *id);
 
 /* ---- reading ---- */
 struct cursor { /* walks over the columns of a row */

@@ -147,6 +147,11 @@ static const struct pg_stmt sql[] = {
 		" from deployment_jobs j where j.id = skep_uuid($5)"},
 };
 const struct pg_stmt job_replay = {"job_replay", JOB_COLUMNS_FROM "where j.id = " REPLAYED_ID};
+/* Which ones they were, the audit row tells; request ids count for a day. */
+static const struct pg_stmt retried_replay = {"job_retried_replay",
+	JOB_COLUMNS_FROM "where j.id in ("
+	" select jsonb_array_elements_text(a.detail->'jobs')::uuid from audit_log a"
+	" where a.id = " REPLAYED_ID " and a.created_at > now() - interval '2 days') order by j.id desc"};
 const struct pg_stmt job_notify_event = {"job_notify_event",
 	"select pg_notify('skep_events', skep_uuid($1)::text)"};
 const struct pg_stmt job_notify_ready = {"job_notify_ready",
@@ -393,14 +398,15 @@ static struct db_call *retry_failed(struct db *db, const struct db_scope *s, con
 	const char *stack, enum job_kind kind, db_jobs_done done, void *data)
 {
 	struct db_call *c = db_call_create(db, data);
+	const char *audit_id = call_uuid(c);
 	c->done.jobs = done;
-	call_once(c, s, "", NULL);
+	call_once(c, s, audit_id, &retried_replay);
 	add(c, &sql[LOCK_STACKS], project, s);
 	call_bind(c, stack);
 	add(c, &sql[RETRY_FAILED], project, s);
 	call_bind(c, stack);
 	call_bind(c, job_kind_name(kind));
-	call_bind_audit(c, s);
+	call_bind_audit_as(c, s, audit_id);
 	return call_run(c, deliver_retried);
 }
 
