@@ -6,7 +6,7 @@
 #include "loop/loop.h"
 
 struct bench_options {
-	const char *postgres, *redis; /* redis "" = none */
+	const char *postgres, *redis; /* redis NULL or "": none */
 	unsigned pool, slots, job_ms, max_running;
 	struct uuid project;
 };
@@ -33,6 +33,7 @@ struct bench {
 void bench_start(struct bench *b, const struct bench_options *o, void (*on_up)(struct bench *b));
 void bench_start_worker(struct bench *b);
 void bench_stop(struct bench *b);
+_Noreturn void bench_exit(int status);
 
 /* The same operations, with a clock on the hot ones. */
 struct db *timed_create(struct db *db);

@@ -28,7 +28,7 @@ static struct {
 static void fail(const char *what, const struct status *st)
 {
 	(void)fprintf(stderr, "bench_jobs: %s: %s\n", what, st->message);
-	exit(1);
+	bench_exit(1);
 }
 
 static struct db_new_job new_job(void)

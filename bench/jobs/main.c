@@ -128,12 +128,17 @@ static void on_pg_events(void *data, const char *channel, const char *payload)
 	(void)payload;
 }
 
+void bench_exit(int status)
+{
+	exit(status); /* NOLINT(concurrency-mt-unsafe): there is one thread */
+}
+
 void bench_start(struct bench *b, const struct bench_options *o, void (*on_up)(struct bench *b))
 {
 	struct status st;
 	*b = (struct bench){.o = *o, .on_up = on_up};
 	b->loop = loop_create();
-	if (o->redis[0])
+	if (o->redis && o->redis[0])
 		b->redis = redis_create(b->loop, &(struct redis_options){.url = o->redis}, &st);
 	b->wake = job_wake_create(b->redis, on_ready, on_cancel, b);
 	b->pg = pg_create(b->loop, &(struct pg_options){.conninfo = o->postgres, .pool_size = o->pool,
@@ -158,7 +163,7 @@ static void on_migrated(void *data, const struct status *st, unsigned applied)
 	(void)applied;
 	if (!status_is_ok(st)) {
 		(void)fprintf(stderr, "bench_jobs: migrate: %s\n", st->message);
-		exit(1);
+		bench_exit(1);
 	}
 	loop_stop(b->loop);
 }
@@ -203,7 +208,7 @@ static void on_term(uv_signal_t *s, int number)
 static void stop_usage(void)
 {
 	(void)fputs(usage, stderr);
-	exit(2);
+	bench_exit(2);
 }
 
 static struct bench_options parse(int argc, char **argv)
@@ -212,6 +217,7 @@ static struct bench_options parse(int argc, char **argv)
 		{"pool", 1, NULL, 'c'}, {"slots", 1, NULL, 's'}, {"job-ms", 1, NULL, 'm'},
 		{"project", 1, NULL, 'j'}, {"max-running", 1, NULL, 'x'}, {0}};
 	struct bench_options o = {.redis = "", .slots = 50, .pool = 4};
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		unsigned n = optarg ? (unsigned)strtoul(optarg, NULL, 10) : 0;
 		switch (c) {
