@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -111,6 +112,21 @@ def test_idle_daemon_is_small(new_daemon):
     for _ in range(300):
         skepd.call('Projects', 'List')
     assert skepd.rss() < before + 96 * 1024 * 1024
+    skepd.stop()
+
+
+def wake_ups(daemon):
+    with open(f'/proc/{daemon.process.pid}/status', encoding='ascii') as f:
+        return int(re.search(r'^voluntary_ctxt_switches:\s+(\d+)$', f.read(), re.M).group(1))
+
+
+def test_idle_daemon_rests(new_daemon, postgres):
+    """It asks no server again and again: tens of wake-ups a second, not thousands."""
+    skepd = new_daemon()
+    skepd.start()
+    before = wake_ups(skepd)
+    postgres.query('select pg_sleep(1)')
+    assert wake_ups(skepd) - before < 300
     skepd.stop()
 
 
