@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/arena.h"
 #include "compose/compose.h"
+#include "yaml_mutator.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
