@@ -11,7 +11,7 @@
 #include "loop/loop.h"
 
 #define LOOK_MS  30000 /* at the latest; NOTIFY wakes it sooner */
-#define AGAIN_MS 1000  /* after a failure */
+#define AGAIN_MS 1000  /* after a failure, and when somebody else was at it */
 #define AT_ONCE  20    /* schedules a look */
 #define DAY_S    86400
 #define US       1000000
@@ -23,6 +23,7 @@ struct job_schedules {
 	struct arena *arena; /* of the look: NULL between two */
 	struct timer timer;
 	bool started, dirty, failed, stopping;
+	bool passed_over; /* another daemon was at one: it may have been at another one */
 	struct db_schedule *due; /* seen to one after the other */
 	size_t n, at;
 	int64_t now_s, due_ms;
@@ -67,7 +68,7 @@ static void rest(struct job_schedules *s)
 		wait = 0;
 	else if (s->due_ms >= 0 && s->due_ms < LOOK_MS)
 		wait = (uint64_t)s->due_ms;
-	if (s->failed)
+	if (s->failed || s->passed_over)
 		wait = AGAIN_MS;
 	arena_destroy(s->arena);
 	s->arena = NULL;
@@ -93,7 +94,8 @@ static void give_up(struct job_schedules *s, const char *what, const struct stat
 static void on_passed(void *data, const struct status *st)
 {
 	struct job_schedules *s = data;
-	if (status_is_ok(st) || st->code == ST_ABORTED) /* another daemon was faster */
+	s->passed_over |= st->code == ST_ABORTED;
+	if (status_is_ok(st) || st->code == ST_ABORTED)
 		done_with(s);
 	else
 		give_up(s, "a schedule cannot be stored; it is tried again", st);
@@ -196,7 +198,7 @@ static void on_timer(struct timer *t)
 {
 	struct job_schedules *s = container_of(t, struct job_schedules, timer);
 	s->arena = arena_create();
-	s->dirty = false;
+	s->dirty = s->passed_over = false;
 	s->db->schedules->due(s->db, AT_ONCE, on_due, s);
 }
 

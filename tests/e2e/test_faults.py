@@ -240,9 +240,8 @@ def test_drain_hands_jobs_back(new_daemon, engine):
     job = in_step(skepd, project, 'converge', {'app': slow()})
     skepd.stop()
     skepd.start()
-    skepd.wait_step(job.id, 'converge')
-    seen = skepd.job(job.id)
-    assert seen.attempt == 1, 'no attempt is lost'
+    eventually('it goes on', lambda: skepd.job(job.id).state == number_of('JOB_STATE_RUNNING', 'jobs'))
+    assert skepd.job(job.id).attempt == 1, 'no attempt is lost'
     skepd.call('Jobs', 'Cancel', id=job.id)
     ended = project.expect(job, 'CANCELLED')
     kinds = [e.kind for e in ended.events]
