@@ -497,7 +497,13 @@ static void make_keys(struct app *app)
 static void on_others(void *data, const struct status *st, const char *const *ids, size_t n)
 {
 	struct app *app = data;
-	if (!status_is_ok(st) || (n > 0 && config_number(app->config, CONFIG_NEW_KEY) == 0))
+	/* One that began at the same time may have made the file that was not there. */
+	struct status again = status_is_ok(st) && n > 0 ? keyring_reload(app->keyring) : *st;
+	if (!status_is_ok(&again))
+		on_sealing_key(data, &again, ids, n);
+	else if (!keyring_is_empty(app->keyring) && !app->draining)
+		claim_key(app);
+	else if (n > 0 && config_number(app->config, CONFIG_NEW_KEY) == 0)
 		on_sealing_key(data, st, ids, n);
 	else if (!app->draining)
 		make_keys(app);

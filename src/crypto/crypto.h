@@ -21,6 +21,8 @@ struct status keyring_load(const char *path, struct keyring **ret_keyring)
 /* Fills an empty one: makes the file with one random key and mode 0600. When two daemons do so at
  * once, both end with the same key. */
 struct status keyring_make(struct keyring *k) __attribute__((warn_unused_result));
+/* Fills an empty one from the file, if another daemon has made it since; else it stays empty. */
+struct status keyring_reload(struct keyring *k) __attribute__((warn_unused_result));
 void keyring_destroy(struct keyring *k); /* wipes the keys; NULL is fine */
 bool keyring_is_empty(const struct keyring *k);
 const char *keyring_first_id(const struct keyring *k); /* the key that seals, or ""; borrowed */

@@ -259,6 +259,12 @@ struct status keyring_make(struct keyring *k)
 	return status_is_ok(&st) ? load(k, false) : st;
 }
 
+struct status keyring_reload(struct keyring *k)
+{
+	assert(keyring_is_empty(k));
+	return load(k, true);
+}
+
 void keyring_destroy(struct keyring *k)
 {
 	if (!k)

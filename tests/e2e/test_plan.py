@@ -303,7 +303,7 @@ def test_repair_and_its_bound(project, skepd, engine, postgres):
     assert audit.splitlines() == ['observer|service app was changed by hand: Env.A'] * 5
     assert versions(engine, project)['other'] == other, 'what has not drifted is not touched'
     update_by_hand(engine, project, 'app', set_env('A=once-more'))
-    eventually('given up', lambda: 'repaired 5 times within an hour' in project.stack().message, 10)
+    eventually('given up', lambda: 'repaired 5 times within an hour' in project.stack().message)
     assert project.status() == 'DEGRADED' and env() == ['A=once-more'] and len(repairs(project, postgres)) == 5
     skepd.call('Projects', 'Update', project=project.name, drift_policy=1)
     eventually('only reported', is_status(project, 'DRIFTED'), 5)
