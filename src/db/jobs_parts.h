@@ -1,5 +1,5 @@
-/* jobs_parts: what jobs.c (callers' operations, the table) and jobs_worker.c, jobs_claim.c and jobs_write.c
- * (workers' ones) share. */
+/* jobs_parts: what jobs.c and jobs_stats.c (callers' operations, the table), jobs_worker.c, jobs_claim.c and
+ * jobs_write.c (workers' ones) and projects.c (caps) share. */
 #pragma once
 #include "db/call.h"
 
@@ -37,6 +37,8 @@ extern const struct pg_stmt job_notify_event;   /* skep_events: something new to
 extern const struct pg_stmt job_notify_ready;   /* skep_jobs: it waits to run */
 /* These run no more: skep_jobs for those of them that wait again, and for what may run in their place. */
 void job_add_next(struct db_call *c, const char *const *ids, size_t n);
+/* What may run has changed (a pause, a cap): what was decided before is void, and every daemon looks anew. */
+void job_add_turn(struct db_call *c);
 
 /* An event about the change that the CTE `j` made to a job. */
 #define EVENT_OF_J(kind, message) \

@@ -225,10 +225,15 @@ struct db_call *job_stats(struct db *db, const struct db_scope *s, const char *p
 
 /* ---- pause, resume ---- */
 
-static void add_end(struct db_call *c, const struct db_scope *s, const char *project, enum job_kind kind)
+void job_add_turn(struct db_call *c)
 {
 	call_add(c, &sql[NEW_TURN]);
 	call_add(c, &sql[WAKE]);
+}
+
+static void add_end(struct db_call *c, const struct db_scope *s, const char *project, enum job_kind kind)
+{
+	job_add_turn(c);
 	call_add(c, &sql[AUDIT]);
 	call_bind_audit(c, s);
 	call_bind(c, project);

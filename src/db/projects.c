@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include "db/call.h"
+#include "db/jobs_parts.h"
 
 #define COLUMNS                                                                                    \
 	"p.id, p.name, p.description, skep_us(p.created_at), skep_us(p.updated_at),"               \
@@ -201,6 +202,8 @@ static struct db_call *update(struct db *db, const struct db_scope *s, const cha
 	pg_bind_text(c->batch, policy_names[change->drift_policy]);
 	pg_bind_i64(c->batch, change->weight);
 	pg_bind_i64(c->batch, change->max_running);
+	if (change->weight != 0 || change->max_running != 0)
+		job_add_turn(c);
 	call_add_text(c, &sql[UPDATED], s->project_id);
 	call_bind(c, s->actor);
 	call_bind(c, s->request_id);

@@ -10,6 +10,15 @@ static struct db_job_stats stats(struct world *w, const struct db_scope *s, cons
 	return RUN_OK(w, JOBS->stats(w->db, s, project, priorities, 10, on_stats, &a)).stats;
 }
 
+/* All daemons were told to look anew. */
+static bool woken(struct world *w)
+{
+	psql(w, "select 1");
+	PGnotify *n = PQnotifies(w->psql);
+	PQfreemem(n);
+	return n != NULL;
+}
+
 static void every_waiting_job_is_explained(void **state)
 {
 	struct world *w = *state;
@@ -78,7 +87,7 @@ static void what_is_paused_waits(void **state)
 	assert_int_equal(stats(w, &admin, "other").n_pauses, 0);
 	psql(w, "listen skep_jobs");
 	RUN_OK(w, JOBS->resume(w->db, &admin, "demo", 0, on_done, &a));
-	assert_string_equal(notified(w), "");
+	assert_true(woken(w));
 	RUN_OK(w, JOBS->pause(w->db, &admin, "", JOB_DEPLOY, "", on_done, &a));
 	claim_none(w);
 	s = stats(w, &admin, "other");
@@ -92,6 +101,25 @@ static void what_is_paused_waits(void **state)
 	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", JOBS->resume(w->db, &admin, "nowhere", 0, on_done, &a));
 	assert_value(w, "select string_agg(distinct target, ' ' order by target) from audit_log where target like 'jobs/%'",
 		"jobs/demo jobs/deploy");
+}
+
+/* A decision under the old number is void, and all daemons look anew. */
+static void a_new_cap_is_heard_of(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "a");
+	struct db_claim before = claim_of(w, "d1", 10, 60000);
+	psql(w, "listen skep_jobs");
+	RUN_OK(w, w->db->projects->update(w->db, &admin, "demo",
+		&(struct db_project_change){.description = "new"}, on_project, &a));
+	assert_false(woken(w));
+	RUN_OK(w, w->db->projects->update(w->db, &admin, "demo",
+		&(struct db_project_change){.max_running = 2}, on_project, &a));
+	assert_true(woken(w));
+	assert_int_equal(RUN_OK(w, JOBS->claim(w->db, &before, on_jobs, &a)).n, 0);
+	assert_int_equal(look(w).queues[0].max_running, 2);
+	claim(w, "d1");
 }
 
 static void the_last_failed_job_of_each_stack_runs_again(void **state)
@@ -190,6 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(every_waiting_job_is_explained),
 		TEST(what_is_paused_waits),
+		TEST(a_new_cap_is_heard_of),
 		TEST(the_last_failed_job_of_each_stack_runs_again),
 		TEST(numbers_of_the_last_minute),
 		TEST(daemons_say_that_they_live),
