@@ -440,35 +440,45 @@ static void start_failed(struct app *app, const struct status *st)
 	}
 }
 
-/* A new key beside rows that another one has sealed would hide that the other one is missing. */
-static struct status check_keys(const struct app *app, const char *const *ids, size_t n)
+/* Why no new key is made beside what another one has sealed. */
+static struct status lost_key(const struct app *app, const char *const *ids, size_t n)
 {
-	const char *path = keyring_path(app->keyring);
 	if (n == 0)
 		return status_ok();
-	if (config_number(app->config, CONFIG_NEW_KEY) == 0)
-		return status_err(ST_FAILED_PRECONDITION,
-			"there is no key file %s (option key_file), and the database holds what the key \"%s\"%s has sealed: put the "
-			"file back from your back-up, owned by skepd's user, mode 0600 (docs/backup.md). Only if it is lost for good: "
-			"start once with --new_key; what it sealed stays closed",
-			path, ids[0], n > 1 ? " (and others)" : "");
-	log_warn("a new key file beside what a lost one has sealed, as new_key says", "file", path, "lost key", ids[0], NULL);
-	return status_ok();
+	return status_err(ST_FAILED_PRECONDITION,
+		"there is no key file %s (option key_file), and the database holds what the key \"%s\"%s has sealed: put the "
+		"file back from your back-up, owned by skepd's user, mode 0600 (docs/backup.md). Only if it is lost for good: "
+		"start once with --new_key; what it sealed stays closed",
+		keyring_path(app->keyring), ids[0], n > 1 ? " (and others)" : "");
 }
 
 /* What one daemon seals the others must open. */
+static struct status others_key(const struct app *app, const char *const *ids, size_t n)
+{
+	if (n == 0)
+		return status_ok();
+	return status_err(ST_FAILED_PRECONDITION,
+		"the daemons of this database seal with the key \"%s\", which %s (option key_file) does not hold: copy their key "
+		"file there, or add that key's line to it. Only if it is lost for good: start once with --new_key; what it "
+		"sealed stays closed",
+		ids[0], keyring_path(app->keyring));
+}
+
+/* What speaks against a new key, unless new_key says that the old one is lost for good. */
+static struct status unless_new_key(const struct app *app, struct status why)
+{
+	if (status_is_ok(&why) || config_number(app->config, CONFIG_NEW_KEY) == 0)
+		return why;
+	log_warn("a new key is made, as new_key says", "although", why.message, NULL);
+	return status_ok();
+}
+
 static void on_sealing_key(void *data, const struct status *st, const char *const *ids, size_t n)
 {
 	struct app *app = data;
-	struct status why = *st;
+	struct status why = status_is_ok(st) ? others_key(app, ids, n) : *st;
 	if (app->draining)
 		return;
-	if (status_is_ok(&why) && n > 0)
-		why = status_err(ST_FAILED_PRECONDITION,
-			"the daemons of this database seal with the key \"%s\", which %s (option key_file) does not hold: copy their key "
-			"file there, or add that key's line to it. Only if it is lost for good: start once with --new_key; what it "
-			"sealed stays closed",
-			ids[0], keyring_path(app->keyring));
 	if (status_is_ok(&why))
 		begin_work(app);
 	else
@@ -498,25 +508,26 @@ static void on_others(void *data, const struct status *st, const char *const *id
 {
 	struct app *app = data;
 	/* One that began at the same time may have made the file that was not there. */
-	struct status again = status_is_ok(st) && n > 0 ? keyring_reload(app->keyring) : *st;
-	if (!status_is_ok(&again))
-		on_sealing_key(data, &again, ids, n);
-	else if (!keyring_is_empty(app->keyring) && !app->draining)
+	struct status why = status_is_ok(st) && n > 0 ? keyring_reload(app->keyring) : *st;
+	bool made = status_is_ok(&why) && !keyring_is_empty(app->keyring);
+	if (app->draining)
+		return;
+	if (status_is_ok(&why) && !made)
+		why = unless_new_key(app, others_key(app, ids, n));
+	if (!status_is_ok(&why))
+		start_failed(app, &why);
+	else if (made)
 		claim_key(app);
-	else if (n > 0 && config_number(app->config, CONFIG_NEW_KEY) == 0)
-		on_sealing_key(data, st, ids, n);
-	else if (!app->draining)
+	else
 		make_keys(app);
 }
 
 static void on_sealed_keys(void *data, const struct status *st, const char *const *ids, size_t n)
 {
 	struct app *app = data;
-	struct status why = *st;
+	struct status why = status_is_ok(st) ? unless_new_key(app, lost_key(app, ids, n)) : *st;
 	if (app->draining)
 		return;
-	if (status_is_ok(&why))
-		why = check_keys(app, ids, n);
 	if (status_is_ok(&why))
 		db_sealing_key(app->pg, NULL, 0, false, on_others, app);
 	else
