@@ -12,7 +12,7 @@ struct bench_options {
 };
 
 /* How long an operation took, and how much it carried. */
-enum timed_op { TIMED_LOOK, TIMED_CLAIM, TIMED_WRITE, TIMED_ADD, TIMED_LIST, TIMED_OPS };
+enum timed_op { TIMED_LOOK, TIMED_CLAIM, TIMED_WRITE, TIMED_LIST, TIMED_OPS };
 
 struct bench {
 	struct loop *loop;

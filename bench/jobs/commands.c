@@ -5,19 +5,14 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "add.h"
 #include "bench.h"
-#include "jobs/submit.h"
 #include "jobs/wake.h"
 #include "jobs/worker.h"
-
-#define PAYLOAD \
-	"{\"text\": \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" \
-	"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}"
 
 /* What the one command of this process holds. */
 static struct {
 	struct bench *b;
-	struct job_submit *submit;
 	unsigned n, rate, sent, answered, ended;
 	uint64_t began;
 	struct timer tick;
@@ -31,10 +26,9 @@ static void fail(const char *what, const struct status *st)
 	bench_exit(1);
 }
 
-static struct db_new_job new_job(void)
+static struct uuid new_id(void)
 {
-	return (struct db_new_job){.id = uuid_v7(clock_system(), rng_system()), .project_id = run.b->o.project.text,
-		.kind = JOB_SCALE, .params = STR(PAYLOAD), .by = "bench", .max_attempts = 3};
+	return uuid_v7(clock_system(), rng_system());
 }
 
 /* ---- add ---- */
@@ -43,9 +37,9 @@ static void on_added(void *data, const struct status *st);
 
 static void add_next(void)
 {
-	struct db_new_job j = new_job();
+	const struct uuid id = new_id();
 	run.sent++;
-	job_submit_add(run.submit, &j, on_added, NULL);
+	bench_add_job(&id, on_added, NULL);
 }
 
 static void on_added(void *data, const struct status *st)
@@ -64,7 +58,7 @@ void bench_add(struct bench *b, unsigned n, unsigned flight)
 {
 	run.b = b;
 	run.n = n;
-	run.submit = job_submit_create(b->loop, b->db);
+	bench_add_start(b);
 	run.began = now_ns();
 	for (unsigned i = 0; i < flight && i < n; i++)
 		add_next();
@@ -101,13 +95,12 @@ static void on_tick(struct timer *t)
 		uint64_t due = run.began + (uint64_t)run.sent * 1000000000U / run.rate;
 		if (due > now_ns())
 			break;
-		struct db_new_job j = new_job();
 		uint64_t *at = mem_new(uint64_t);
-		*at = due;
-		map_puts(&run.due, j.id.text, at);
 		struct uuid *id = mem_new(struct uuid);
-		*id = j.id;
-		job_submit_add(run.submit, &j, on_submitted, id);
+		*at = due;
+		*id = new_id();
+		map_puts(&run.due, id->text, at);
+		bench_add_job(id, on_submitted, id);
 	}
 	if (run.sent < run.n)
 		timer_set(t, 1);
@@ -118,7 +111,7 @@ void bench_latency(struct bench *b, unsigned n, unsigned rate)
 	run.b = b;
 	run.n = n;
 	run.rate = rate;
-	run.submit = job_submit_create(b->loop, b->db);
+	bench_add_start(b);
 	map_init(&run.due);
 	b->on_ended = on_done;
 	bench_start_worker(b);

@@ -80,9 +80,10 @@ static void end(struct job_run *run)
 		b->on_ended(b, &run->job->id);
 }
 
-static const struct flow_step no_prelude[] = {{0}};
-static const struct flow_step one_step[] = {{"nothing", do_nothing, NULL, 0}, {0}};
-static const struct job_kind_def kind = {JOB_SCALE, no_prelude, one_step, begin, interrupt, end, NULL, true};
+/* It looks, and writes nothing: all of it is prelude. */
+static const struct flow_step prelude[] = {{"nothing", do_nothing, NULL, 0}, {0}};
+static const struct flow_step no_steps[] = {{0}};
+static const struct job_kind_def kind = {JOB_SCALE, prelude, no_steps, begin, interrupt, end, NULL};
 static const struct job_kind_def *const kinds[] = {&kind, NULL};
 
 /* ---- one daemon ---- */

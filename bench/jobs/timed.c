@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "bench.h"
 
-static const char *const names[TIMED_OPS] = {"look", "claim", "write", "add", "list"};
+static const char *const names[TIMED_OPS] = {"look", "claim", "write", "list"};
 
 /* One process, one bench. */
 static struct {
@@ -85,13 +85,6 @@ static struct db_call *write_(struct db *db, const struct db_job_write *w, size_
 	return timed.real->jobs->write(timed.real, w, n, on_writes, shoot(TIMED_WRITE, DONE, data));
 }
 
-static struct db_call *add(struct db *db, const struct db_new_job *j, size_t n, db_writes_done done,
-	void *data)
-{
-	(void)db;
-	return timed.real->jobs->add(timed.real, j, n, on_writes, shoot(TIMED_ADD, DONE, data));
-}
-
 static struct db_call *list(struct db *db, const struct db_scope *scope, const struct db_job_filter *f,
 	const struct db_page *page, db_jobs_done done, void *data)
 {
@@ -116,7 +109,7 @@ static void cancel(struct db *db, struct db_call *call)
 struct db *timed_create(struct db *db)
 {
 	timed.real = db;
-	timed.ops = (struct db_job_ops){.look = look, .claim = claim, .write = write_, .add = add, .list = list,
+	timed.ops = (struct db_job_ops){.look = look, .claim = claim, .write = write_, .list = list,
 		.renew = renew};
 	timed.front = (struct db){.jobs = &timed.ops, .cancel = cancel};
 	return &timed.front;

@@ -425,7 +425,6 @@ const struct db_job_ops db_pg_jobs = {
 	.look = job_look,
 	.claim = job_claim,
 	.renew = job_renew,
-	.add = job_add,
 	.write = job_write,
 	.housekeep = job_housekeep,
 };

@@ -126,17 +126,6 @@ struct db_event {
 	int percent, running, wanted;
 };
 
-/* A job of a project that is about no stack. The daemon makes them itself: no limit of what a project may
- * submit is asked. */
-struct db_new_job {
-	struct uuid id; /* made by the caller; a second job of the same id is not made */
-	const char *project_id;
-	enum job_kind kind;
-	struct str params; /* JSON */
-	const char *by;
-	int max_attempts;
-};
-
 /* What one run of a job has to write. What is not set is left as it is. */
 struct db_job_write {
 	const char *id;
@@ -167,7 +156,7 @@ struct db_job_write {
 typedef void (*db_job_done)(void *data, const struct status *st, const struct db_job *j);
 typedef void (*db_jobs_done)(void *data, const struct status *st, const struct db_job *j, size_t n,
 	bool more);
-/* held: by write (or new job), that it is stored; else the job is somebody else's (its project is gone). */
+/* held: by write, that it is stored; else the job is somebody else's. */
 typedef void (*db_writes_done)(void *data, const struct status *st, const bool *held, size_t n);
 typedef void (*db_look_done)(void *data, const struct status *st, const struct db_look *look);
 typedef void (*db_job_stats_done)(void *data, const struct status *st, const struct db_job_stats *s);
@@ -238,10 +227,6 @@ struct db_job_ops {
 	 * gets those, with cancel_requested. */
 	struct db_call *(*renew)(struct db *db, const char *owner, const struct uuid *ids,
 		const int *epochs, size_t n, unsigned lease_ms, db_jobs_done done, void *data);
-	/* Makes jobs, at most DB_WRITES_MAX, in one transaction; adds "job.created". The same jobs again (a
-	 * reply was lost) are the same. */
-	struct db_call *(*add)(struct db *db, const struct db_new_job *jobs, size_t n, db_writes_done done,
-		void *data);
 	/* What runs have to write, at most one write a job and DB_WRITES_MAX of them, in one
 	 * transaction. Each is fenced for itself: one that is not held any more writes nothing, and
 	 * the others are not held up by it. A failure stands for all of them. Repeating a write

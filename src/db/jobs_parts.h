@@ -8,8 +8,6 @@ struct db_call *job_claim(
 	struct db *db, const struct db_claim *claim, db_jobs_done done, void *data);
 struct db_call *job_renew(struct db *db, const char *owner, const struct uuid *ids,
 	const int *epochs, size_t n, unsigned lease_ms, db_jobs_done done, void *data);
-struct db_call *job_add(struct db *db, const struct db_new_job *jobs, size_t n, db_writes_done done,
-	void *data);
 struct db_call *job_write(struct db *db, const struct db_job_write *writes, size_t n,
 	db_writes_done done, void *data);
 struct db_call *job_housekeep(

@@ -1,6 +1,6 @@
 /* gather: what comes up in one turn of the loop goes to the database together: one statement, one
- * transaction and one commit for all of it. Used by batch (what runs write) and submit (new jobs), which
- * say how many are sent and who is told.
+ * transaction and one commit for all of it. Used by batch (what runs write), which says
+ * how many are sent and who is told.
  *
  *	put ──► waiting ── end of the turn ──► under way ──► tell(st, held)
  *	           ▲                              │

@@ -453,7 +453,7 @@ static void on_prelude_end(struct flow *f)
 	}
 	run->phase = RUN_STEPS;
 	run->flow = &run->steps;
-	if (has_begun(run) || run->kind->leaves_nothing) {
+	if (has_begun(run) || !run->kind->steps->name) {
 		start_steps(run);
 		return;
 	}

@@ -1,7 +1,7 @@
 /* run: one claimed job on its way to its end. Made by the worker after a claim; drives two flows of
  * the job's kind: the prelude (loads and looks, writes nothing, is run again at every resume) and
- * the steps (persisted one by one, undone upward on failure or cancel). Before the first step it
- * stores that the job has begun, so that whoever takes it over knows that something may have to be
+ * the steps (persisted one by one, undone upward on failure or cancel). Before the first step (if
+ * there is one) it stores that the job has begun, so that whoever takes it over knows that something may have to be
  * taken back. It owns its arena; it is freed by the worker after on_over.
  *
  *	claimed ─► prelude ─► steps ───────► finish (succeeded)
@@ -40,9 +40,6 @@ struct job_kind_def {
 	/* The step that makes the outcome known to all: once it has begun, cancelling is too late,
 	 * and a daemon that takes over goes on with it. NULL: every step may be taken back. */
 	const char *no_return;
-	/* A run that stops anywhere leaves nothing that would have to be taken back, or to be told of:
-	 * that it has begun is not stored. */
-	bool leaves_nothing;
 };
 
 enum run_outcome { RUN_FINISHED, RUN_REQUEUED, RUN_ABANDONED };

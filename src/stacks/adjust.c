@@ -123,6 +123,6 @@ static const struct flow_step restart_steps[] = {
 };
 
 const struct job_kind_def stacks_scale_kind = {JOB_SCALE, prelude, scale_steps, stack_run_begin,
-	stack_run_interrupt, stack_run_end, NULL, false};
+	stack_run_interrupt, stack_run_end, NULL};
 const struct job_kind_def stacks_restart_kind = {JOB_RESTART, prelude, restart_steps,
-	stack_run_begin, stack_run_interrupt, stack_run_end, NULL, false};
+	stack_run_begin, stack_run_interrupt, stack_run_end, NULL};

@@ -189,4 +189,4 @@ static const struct flow_step adopt_steps[] = {
 };
 
 const struct job_kind_def stacks_adopt_kind = {JOB_ADOPT, adopt_prelude, adopt_steps,
-	stack_run_begin, stack_run_interrupt, stack_run_end, "activate", false};
+	stack_run_begin, stack_run_interrupt, stack_run_end, "activate"};

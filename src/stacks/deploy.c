@@ -329,9 +329,9 @@ static const struct flow_step deploy_steps[] = {
 };
 
 const struct job_kind_def stacks_deploy_kind = {JOB_DEPLOY, deploy_prelude, deploy_steps,
-	stack_run_begin, stack_run_interrupt, stack_run_end, "activate", false};
+	stack_run_begin, stack_run_interrupt, stack_run_end, "activate"};
 /* Its release has its objects already: those of the one that it repeats. */
 const struct job_kind_def stacks_rollback_kind = {JOB_ROLLBACK, deploy_prelude, deploy_steps,
-	stack_run_begin, stack_run_interrupt, stack_run_end, "activate", false};
+	stack_run_begin, stack_run_interrupt, stack_run_end, "activate"};
 const struct job_kind_def stacks_update_kind = {JOB_UPDATE, deploy_prelude, deploy_steps,
-	stack_run_begin, stack_run_interrupt, stack_run_end, "activate", false};
+	stack_run_begin, stack_run_interrupt, stack_run_end, "activate"};

@@ -67,4 +67,4 @@ static const struct flow_step remove_steps[] = {
 };
 
 const struct job_kind_def stacks_remove_kind = {JOB_REMOVE, remove_prelude, remove_steps,
-	stack_run_begin, stack_run_interrupt, stack_run_end, "forget", false};
+	stack_run_begin, stack_run_interrupt, stack_run_end, "forget"};

@@ -105,7 +105,7 @@ static const struct flow_step prelude[] = {{"see", do_step, NULL, 30}, {0}};
 static const struct flow_step steps[] = {{"one", do_step, undo_step, 0},
 	{"two", do_step, undo_step, 0}, {"three", do_step, NULL, 0}, {0}};
 static const struct job_kind_def work_kind = {
-	JOB_SCALE, prelude, steps, begin, interrupt, end, "three", false};
+	JOB_SCALE, prelude, steps, begin, interrupt, end, "three"};
 static const struct job_kind_def *const kinds[] = {&work_kind, NULL};
 
 static int setup(void **state)
@@ -154,6 +154,22 @@ static void a_job_runs_to_its_end(void **state)
 	assert_int_equal(j->row.epoch, 1);
 	assert_string_equal(world_writes(w),
 		"db step begun\ndb step one\ndb step two\ndb step three\ndb finish succeeded\n");
+}
+
+/* What writes nothing has nothing to be taken back, and nothing to store but its end. */
+static void a_kind_without_steps_only_ends(void **state)
+{
+	static const struct flow_step no_steps[] = {{0}};
+	static const struct job_kind_def look_kind = {JOB_SCALE, prelude, no_steps, begin, interrupt, end, NULL};
+	static const struct job_kind_def *const looks[] = {&look_kind, NULL};
+	struct world *w = *state;
+	w->kinds = looks;
+	struct store_job *j = submit(w);
+	world_start(w);
+	world_run(w, j);
+	assert_log("see ");
+	assert_int_equal(j->row.state, JOB_SUCCEEDED);
+	assert_string_equal(world_writes(w), "db finish succeeded\n");
 }
 
 static void a_job_that_nobody_announces_is_found(void **state)
@@ -681,6 +697,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_job_runs_to_its_end),
+		TEST(a_kind_without_steps_only_ends),
 		TEST(a_job_that_nobody_announces_is_found),
 		TEST(a_look_or_claim_that_fails_is_soon_repeated),
 		TEST(a_job_is_run_when_it_is_due),

@@ -76,12 +76,6 @@ static void end(struct job_run *run)
 		q->daemon->here[run->job->kind]--;
 }
 
-static enum flow_next nothing(struct flow *f)
-{
-	(void)f;
-	return FLOW_NEXT;
-}
-
 static enum flow_next work(struct flow *f)
 {
 	struct job_run *run = f->data;
@@ -90,10 +84,10 @@ static enum flow_next work(struct flow *f)
 	return FLOW_WAIT;
 }
 
-static const struct flow_step prelude[] = {{"look", nothing, NULL, 0}, {0}};
-static const struct flow_step steps[] = {{"work", work, NULL, 60}, {0}};
+static const struct flow_step prelude[] = {{"work", work, NULL, 60}, {0}}; /* leaves nothing behind */
+static const struct flow_step steps[] = {{0}};
 #define KIND(name, kind) \
-	static const struct job_kind_def name = {kind, prelude, steps, begin, interrupt, end, NULL, true}
+	static const struct job_kind_def name = {kind, prelude, steps, begin, interrupt, end, NULL}
 KIND(deploy, JOB_DEPLOY);
 KIND(scale, JOB_SCALE);
 KIND(remove_, JOB_REMOVE);
