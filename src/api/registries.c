@@ -7,6 +7,8 @@
 #include "db/registries.h"
 #include "skep/v1/registries.pb-c.h"
 #include "stacks/registry.h"
+#include "stacks/registry_login.h"
+#include "stacks/stacks.h"
 
 static Skep__V1__Registry *registry_of(struct arena *a, const struct db_registry *r)
 {
@@ -38,8 +40,11 @@ static const char *host_of(struct rpc_call *call, const char *text)
 static void on_set(void *data, const struct status *st, const struct db_registry *r)
 {
 	struct rpc_call *call = data;
+	const struct rpc_violation v = {"password", st->message};
 	if (status_is_ok(st))
 		rpc_call_reply(call, &registry_of(rpc_call_arena(call), r)->base);
+	else if (st->code == ST_INVALID_ARGUMENT) /* the registry's word */
+		rpc_call_fail_fields(call, st, &v, 1);
 	else
 		api_fail(call, st);
 }
@@ -47,11 +52,16 @@ static void on_set(void *data, const struct status *st, const struct db_registry
 void api_registries_set(struct rpc_call *call, const ProtobufCMessage *request)
 {
 	const Skep__V1__SetRegistryRequest *q = (const void *)request;
-	struct db *db = api_of(call)->db;
-	struct db_registry_set set = {q->project, host_of(call, q->host), q->username, q->password, q->etag};
-	struct db_scope scope = api_scope_once(call, request, &q->request_id);
-	if (set.host)
-		db->registries->set(db, &scope, &set, on_set, call);
+	const struct api *api = api_of(call);
+	const struct registry_login_input in = {.loop = api->loop,
+		.db = api->db,
+		.docker = api->stacks->docker,
+		.arena = rpc_call_arena(call),
+		.set = {q->project, host_of(call, q->host), q->username, q->password, q->etag},
+		.scope = api_scope_once(call, request, &q->request_id),
+		.unseen = q->no_verify};
+	if (in.set.host)
+		registry_login(&in, on_set, call);
 }
 
 static void on_registries(void *data, const struct status *st, const struct db_registry *r, size_t n, bool more)

@@ -66,14 +66,16 @@ int cmd_registry_login(struct cli *c)
 	r.host = message_str(c->args.n_args > 0 ? c->args.args[0] : "");
 	r.username = message_str(username);
 	r.password = message_str(password);
+	r.no_verify = cli_flag(c, "no-verify");
 	r.request_id = message_str(cli_request_id(c));
 	code = cli_call(c, &(struct cli_call){.method = "/skep.v1.Registries/Set", .reply = &skep_v1_msg_registry,
 		.request = &r.base, .resend = true}, &reply);
 	if (code)
 		return code;
 	if (c->format == FORMAT_TABLE)
-		cli_print(c, "registry %s: images are pulled as %s from now on\n",
-			((const Skep__V1__Registry *)reply)->host, username);
+		cli_print(c, "registry %s: images are pulled as %s from now on%s\n",
+			((const Skep__V1__Registry *)reply)->host, username,
+			r.no_verify ? " (it was not asked whether the password is right)" : "");
 	else
 		view_one(c, &view_registry, &skep_v1_msg_registry, reply);
 	return CLI_DONE;

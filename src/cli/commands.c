@@ -171,6 +171,7 @@ static const struct cli_option token_create_options[] = {
 };
 static const struct cli_option login_options[] = {
 	{"username", 'u', "NAME", "who pulls", NULL, NAMES_NONE, false},
+	{"no-verify", 0, NULL, "do not ask the registry whether it takes the password", NULL, NAMES_NONE, false},
 	{0},
 };
 static const struct cli_option version_options[] = {
@@ -337,8 +338,9 @@ static const struct cli_command commands[] = {
 
 	{.path = "registry login", .args = "[HOST]", .max_args = 1, .options = login_options,
 		.help = "Keep a project's credentials for an image registry",
-		.about = "The password is read from stdin; on a terminal it is asked for. Without HOST: Docker Hub. skepd keeps it\n"
-			 "sealed, and sends it with each service whose image comes from there. Only owners may.",
+		.about = "The password is read from stdin; on a terminal it is asked for. Without HOST: Docker Hub. The registry\n"
+			 "is asked, by the manager's Engine, whether it takes it: --no-verify for one that only the nodes reach. skepd\n"
+			 "keeps it sealed, and sends it with each service whose image comes from there. Only owners may.",
 		.example = "cat password-file | skep registry login -u ci registry.example.com:5000", .run = cmd_registry_login},
 	{.path = "registry ls", .alias = "list", .args = "", .help = "List the registries of a project, without passwords",
 		.example = "skep registry ls -p shop", .run = cmd_registry_ls},

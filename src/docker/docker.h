@@ -321,6 +321,8 @@ struct docker_ops {
 
 	struct docker_call *(*image_resolve)(struct docker *d, const char *ref,
 		const char *registry_auth, uint64_t ms, docker_on_image done, void *data);
+	struct docker_call *(*registry_login)(struct docker *d, const json_t *auth, uint64_t ms, docker_on_done done,
+		void *data);
 
 	struct docker_call *(*logs)(struct docker *d, const struct docker_logs *l, uint64_t ms,
 		docker_on_done done, void *data);
@@ -459,6 +461,15 @@ static inline struct docker_call *docker_image_resolve(struct docker *d, const c
 	const char *registry_auth, uint64_t ms, docker_on_image done, void *data)
 {
 	return d->ops->image_resolve(d, ref, registry_auth, ms, done, data);
+}
+
+/* May who has these credentials log in to their registry? The Engine asks it. auth: an AuthConfig, {username,
+ * password, serveraddress}. OK: yes. PERMISSION_DENIED: no, in the registry's words. FAILED_PRECONDITION: it is
+ * away, or nothing that answers there is a registry. UNAVAILABLE: no Engine. */
+static inline struct docker_call *docker_registry_login(
+	struct docker *d, const json_t *auth, uint64_t ms, docker_on_done done, void *data)
+{
+	return d->ops->registry_login(d, auth, ms, done, data);
 }
 
 /* done: the end of the logs, or with follow of the service or the connection. */

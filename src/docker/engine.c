@@ -51,6 +51,7 @@ static const struct docker_ops engine_ops = {
 	.object_remove = engine_object_remove,
 	.node_list = engine_node_list,
 	.image_resolve = engine_image_resolve,
+	.registry_login = engine_registry_login,
 	.logs = engine_logs,
 	.logs_continue = engine_logs_continue,
 	.events_start = engine_events_start,

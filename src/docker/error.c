@@ -39,6 +39,8 @@ static const struct {
 	{"has active endpoints", ST_FAILED_PRECONDITION},
 	{"dial tcp", ST_UNAVAILABLE}, /* a registry */
 	{"i/o timeout", ST_UNAVAILABLE},
+	{"failed with status: 401", ST_PERMISSION_DENIED}, /* a registry's no, inside an Engine's 500 */
+	{"failed with status: 403", ST_PERMISSION_DENIED},
 };
 
 static enum st_code http_code(long code, const char *words)

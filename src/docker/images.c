@@ -45,3 +45,27 @@ struct docker_call *engine_image_resolve(struct docker *d, const char *ref,
 	buf_adds(&path, "/json");
 	return call_start_buf(engine_of(d), &path, &r);
 }
+
+static void deliver_login(struct docker_call *c, const struct status *st, const json_t *reply)
+{
+	struct status result = *st;
+	(void)reply;
+	/* The Engine is there; what it asked is not, or it has no certificate that the Engine takes, or
+	 * it is no registry. */
+	if (!status_is_ok(st) && c->answered && st->code != ST_PERMISSION_DENIED)
+		result = status_err(ST_FAILED_PRECONDITION, "%s", st->message);
+	c->done.none(c->data, &result);
+}
+
+struct docker_call *engine_registry_login(
+	struct docker *d, const json_t *auth, uint64_t ms, docker_on_done done, void *data)
+{
+	const struct call_request r = {.method = "POST",
+		.path = "/auth",
+		.body = auth,
+		.ms = ms,
+		.deliver = deliver_login,
+		.done.none = done,
+		.data = data};
+	return call_start(engine_of(d), &r);
+}

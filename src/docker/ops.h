@@ -49,6 +49,9 @@ struct docker_call *engine_node_list(
 struct docker_call *engine_image_resolve(struct docker *d, const char *ref,
 	const char *registry_auth, uint64_t ms, docker_on_image done, void *data);
 
+struct docker_call *engine_registry_login(
+	struct docker *d, const json_t *auth, uint64_t ms, docker_on_done done, void *data);
+
 struct docker_call *engine_logs(struct docker *d, const struct docker_logs *l, uint64_t ms,
 	docker_on_done done, void *data);
 void engine_logs_continue(struct docker *d, struct docker_call *c);

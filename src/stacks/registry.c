@@ -48,13 +48,18 @@ static void wipe(void *text)
 	explicit_bzero(text, strlen(text));
 }
 
+json_t *registry_auth_config(const char *host, const char *username, const char *password)
+{
+	const char *server = strcmp(host, HUB) == 0 ? "https://index.docker.io/v1/" : host;
+	return json_pack("{s:o, s:o, s:s}", "username", json_lossy(str_of(username)), "password",
+		json_lossy(str_of(password)), "serveraddress", server);
+}
+
 /* Base64 for URLs, padded: older Engines insist. */
 static const char *header_of(struct arena *a, const struct db_registry *r)
 {
-	const char *server = strcmp(r->host, HUB) == 0 ? "https://index.docker.io/v1/" : r->host;
 	struct buf b = {0};
-	json_t *j = json_pack("{s:o, s:o, s:s}", "username", json_lossy(str_of(r->username)),
-		"password", json_lossy(str_of(r->password)), "serveraddress", server);
+	json_t *j = registry_auth_config(r->host, r->username, r->password);
 	json_write(&b, j);
 	json_decref(j);
 	char *header = str_base64(a, b.ptr, b.len);

@@ -1,6 +1,7 @@
 /* registry: image registries' names, and what the Engine is told to log in with. Pure. Callers: api (hosts
- * that people write), the flows (X-Registry-Auth of their requests). */
+ * that people write), registry_login, the flows (X-Registry-Auth of their requests). */
 #pragma once
+#include <jansson.h>
 #include <stddef.h>
 
 struct arena;
@@ -9,6 +10,9 @@ struct db_registry;
 /* The host as images name it: lower case, without scheme and path; "" and Docker Hub's other names
  * ("https://index.docker.io/v1/") are "docker.io". NULL: no host. */
 const char *registry_host(struct arena *a, const char *text);
+
+/* What the Engine calls an AuthConfig; json_decref. */
+json_t *registry_auth_config(const char *host, const char *username, const char *password);
 
 struct registry_auth {
 	const char *host, *header; /* X-Registry-Auth */

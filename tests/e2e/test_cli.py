@@ -392,6 +392,9 @@ def test_registry_login(cli, project, engine, registry):
     assert len(engine.running(project.namespace())['app']) == 1
     cli.ok('registry', 'logout', registry.host)
     assert cli.ok('registry', 'ls', '-q') == ''
+    assert 'does not take them' in cli.refused(1, 'registry', 'login', '-u', registry.USER, registry.host, stdin='wrong')
+    assert cli.ok('registry', 'ls', '-q') == ''
+    assert 'was not asked' in cli.ok('registry', 'login', '-u', 'x', '--no-verify', '127.0.0.1:9', stdin='wrong')
     assert 'no password' in cli.refused(2, 'registry', 'login', '-u', 'x', 'host')
     assert 'as whom' in cli.refused(2, 'registry', 'login', 'host', stdin='x')
     assert 'no credentials' in cli.refused(1, 'registry', 'logout', 'host')

@@ -1,5 +1,7 @@
 """Images from a registry that wants a password: digests, credentials, and what happens when it is away."""
 
+import signal
+
 import pytest
 from daemon import hello
 from native_client import RpcError
@@ -9,9 +11,9 @@ from test_schedules import make_due
 
 @pytest.fixture
 def login(project, registry):
-    def set_password(password=registry.PASSWORD):
+    def set_password(password=registry.PASSWORD, **more):
         return project.skepd.call('Registries', 'Set', project=project.name, host=f'http://{registry.host}/v2/',
-                                  username=registry.USER, password=password)
+                                  username=registry.USER, password=password, **more)
     return set_password
 
 
@@ -46,10 +48,48 @@ def test_a_private_image_takes_a_login(project, engine, registry, login):
 
 def test_a_wrong_password_is_told(project, registry, login):
     registry.push('hello', 'wrong:1', ENTRYPOINT='["/hello"]', ENV='VERSION=1')
-    login('not this')
+    login('not this', no_verify=True)
     ended = project.deploy({'app': app(registry, 'wrong:1')}, expect='FAILED')
     assert 'unauthorized' in messages(ended)
     assert 'not this' not in messages(ended) + ended.job.error + project.skepd.log()
+
+
+def kept(project):
+    """[(host, etag)] of the project's credentials."""
+    return [(r.host, r.etag) for r in project.skepd.call('Registries', 'List', project=project.name).registries]
+
+
+def test_the_registry_is_asked_before_they_are_kept(project, registry, login):
+    with pytest.raises(RpcError, match='INVALID_ARGUMENT') as e:
+        login('not this')
+    told = e.value.violations()['password']
+    assert f'registry {registry.host} does not take them for "{registry.USER}"' in told and '401' in told
+    assert 'not this' not in told + project.skepd.log() and kept(project) == []
+    first = login()
+    with pytest.raises(RpcError, match='INVALID_ARGUMENT'):
+        login('not this')
+    assert kept(project) == [(first.host, first.etag)], 'what was there stays'
+    registry.stop()
+    try:
+        with pytest.raises(RpcError, match='FAILED_PRECONDITION.*connection refused'):
+            login()
+        assert kept(project) == [(first.host, first.etag)]
+        unseen = login(no_verify=True, request_id='unseen')
+    finally:
+        registry.start()
+    assert kept(project) == [(unseen.host, unseen.etag)] and unseen.etag != first.etag
+    with pytest.raises(RpcError, match='FAILED_PRECONDITION'):
+        project.skepd.call('Registries', 'Set', project=project.name, host='127.0.0.1:9', username='u', password='p')
+
+
+def test_without_an_engine_nothing_is_kept_unasked(project, engine, login):
+    engine.send(signal.SIGSTOP)
+    try:
+        with pytest.raises(RpcError, match='UNAVAILABLE|DEADLINE_EXCEEDED'):
+            project.skepd.client(timeout=40).unary('Registries', 'Set', timeout_ms=1500, project=project.name, host='a', username='u', password='p')
+        assert kept(project) == []
+    finally:
+        engine.send(signal.SIGCONT)
 
 
 def test_the_same_again_touches_nothing(project, engine, registry, login):
@@ -124,7 +164,7 @@ def test_credentials_are_owners_business(project, skepd, login):
     made = login()
     listed = skepd.call('Registries', 'List', project=project.name).registries
     assert [(r.id, r.host, r.username) for r in listed] == [(made.id, made.host, made.username)]
-    assert login('another').id != made.id
+    assert login('another', no_verify=True).id != made.id
     assert len(skepd.call('Registries', 'List', project=project.name).registries) == 1
     for host, words in (('a b', "no registry's host"), ('x' * 600, 'host')):
         with pytest.raises(RpcError, match=words):

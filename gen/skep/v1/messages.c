@@ -597,8 +597,9 @@ static const struct rpc_field skep_v1_msg_set_registry_request_fields[] = {
 	{ .name = "password", .json_name = "password", .is_secret = true, .required = true, .max_len = 16384 },
 	{ .name = "request_id", .json_name = "requestId", .max_len = 128 },
 	{ .name = "etag", .json_name = "etag", .max_len = 64 },
+	{ .name = "no_verify", .json_name = "noVerify" },
 };
-const struct rpc_message skep_v1_msg_set_registry_request = { &skep__v1__set_registry_request__descriptor, skep_v1_msg_set_registry_request_fields, 6, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_set_registry_request = { &skep__v1__set_registry_request__descriptor, skep_v1_msg_set_registry_request_fields, 7, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_list_registries_request_fields[] = {
 	{ .name = "project", .json_name = "project", .required = true, .max_len = 64 },

@@ -348,7 +348,7 @@ const ProtobufCMessageDescriptor skep__v1__registry__descriptor =
   (ProtobufCMessageInit) skep__v1__registry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor skep__v1__set_registry_request__field_descriptors[6] =
+static const ProtobufCFieldDescriptor skep__v1__set_registry_request__field_descriptors[7] =
 {
   {
     "project",
@@ -422,10 +422,23 @@ static const ProtobufCFieldDescriptor skep__v1__set_registry_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "no_verify",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__SetRegistryRequest, no_verify),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__set_registry_request__field_indices_by_name[] = {
   5,   /* field[5] = etag */
   1,   /* field[1] = host */
+  6,   /* field[6] = no_verify */
   3,   /* field[3] = password */
   0,   /* field[0] = project */
   4,   /* field[4] = request_id */
@@ -434,7 +447,7 @@ static const unsigned skep__v1__set_registry_request__field_indices_by_name[] = 
 static const ProtobufCIntRange skep__v1__set_registry_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor skep__v1__set_registry_request__descriptor =
 {
@@ -444,7 +457,7 @@ const ProtobufCMessageDescriptor skep__v1__set_registry_request__descriptor =
   "Skep__V1__SetRegistryRequest",
   "skep.v1",
   sizeof(Skep__V1__SetRegistryRequest),
-  6,
+  7,
   skep__v1__set_registry_request__field_descriptors,
   skep__v1__set_registry_request__field_indices_by_name,
   1,  skep__v1__set_registry_request__number_ranges,

@@ -56,10 +56,11 @@ struct  Skep__V1__SetRegistryRequest
   char *password;
   char *request_id;
   char *etag;
+  protobuf_c_boolean no_verify;
 };
 #define SKEP__V1__SET_REGISTRY_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__set_registry_request__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
 
 
 struct  Skep__V1__ListRegistriesRequest

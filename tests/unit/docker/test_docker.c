@@ -164,6 +164,9 @@ static const struct {
 	{"/distribution/away/json", 503, "{\"message\":\"dial tcp: connection refused\"}"},
 };
 
+static int login_code;
+static const char *login_body;
+
 static void reply_ping(struct server_conn *c)
 {
 	struct buf b = {0};
@@ -201,6 +204,10 @@ static void on_request(struct server_conn *c, const char *text)
 		server_reply(c, 200,
 			"{\"Name\":\"host\",\"Swarm\":{\"LocalNodeState\":\"inactive\",\"NodeID\":"
 			"\"\"}}");
+		return;
+	}
+	if (strncmp(path, "/auth ", 6) == 0) {
+		server_reply(c, login_code, login_body);
 		return;
 	}
 	if (strncmp(path, "/services/hold", 14) == 0) {
@@ -383,6 +390,37 @@ static void lists_are_read(void **state)
 	expect(&a, ST_INTERNAL, "has no Descriptor.digest");
 	docker_image_resolve(docker, "away", NULL, 0, on_image, &a);
 	expect(&a, ST_FAILED_PRECONDITION, "dial tcp: connection refused");
+}
+
+static void logins(void **state)
+{
+	static const struct {
+		int code;
+		const char *body;
+		enum st_code st;
+		const char *words;
+	} cases[] = {
+		{200, "{\"Status\":\"Login Succeeded\",\"IdentityToken\":\"\"}", ST_OK, ""},
+		{204, "", ST_OK, ""},
+		{401, "{\"message\":\"unauthorized: wrong\"}", ST_PERMISSION_DENIED, "unauthorized: wrong"},
+		{500, "{\"message\":\"login attempt to http://r/v2/ failed with status: 401 Unauthorized\"}",
+			ST_PERMISSION_DENIED, "login attempt"},
+		{500, "{\"message\":\"Get https://r/v2/: dial tcp: refused\"}", ST_FAILED_PRECONDITION, "refused"},
+		{500, "{\"message\":\"x509: unknown authority\"}", ST_FAILED_PRECONDITION, "x509"},
+		{503, "{\"message\":\"away\"}", ST_FAILED_PRECONDITION, "away"},
+	};
+	json_t *auth = json_pack("{s:s}", "username", "me");
+	struct answer a = {0};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		login_code = cases[i].code;
+		login_body = cases[i].body;
+		docker_registry_login(docker, auth, 0, on_status, &a);
+		expect(&a, cases[i].st, cases[i].words);
+		assert_non_null(strstr(last, "POST /v1.43/auth "));
+		assert_non_null(strstr(last, "\r\n\r\n{\"username\":\"me\"}"));
+	}
+	json_decref(auth);
 }
 
 static void writes(void **state)
@@ -799,6 +837,7 @@ int main(void)
 		TEST(one_negotiation_for_many),
 		TEST(no_engine),
 		TEST(lists_are_read),
+		TEST(logins),
 		TEST(writes),
 		TEST(bad_replies),
 		TEST(deadline_and_cancel),
