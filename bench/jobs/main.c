@@ -109,12 +109,6 @@ static void on_ready(void *data)
 		job_worker_wake(b->worker);
 }
 
-static void on_cancel(void *data, const char *job_id)
-{
-	(void)data;
-	(void)job_id;
-}
-
 static void on_pg_jobs(void *data, const char *channel, const char *payload)
 {
 	(void)channel;
@@ -141,7 +135,7 @@ void bench_start(struct bench *b, const struct bench_options *o, void (*on_up)(s
 	b->loop = loop_create();
 	if (o->redis && o->redis[0])
 		b->redis = redis_create(b->loop, &(struct redis_options){.url = o->redis}, &st);
-	b->wake = job_wake_create(b->redis, on_ready, on_cancel, b);
+	b->wake = job_wake_create(b->redis, on_ready, b);
 	b->pg = pg_create(b->loop, &(struct pg_options){.conninfo = o->postgres, .pool_size = o->pool,
 		.on_state = on_pg_state, .data = b});
 	b->db = timed_create(db_pg_create(b->pg, NULL, clock_system(), rng_system()));

@@ -28,7 +28,8 @@ struct api {
 	struct api_hub *hub;    /* owned by app: wakes Watch streams */
 	const char *instance;   /* this daemon's id */
 	int64_t started_us;
-	/* After a commit: a job is ready / was asked to stop. For the worker here and by Redis for the others. */
+	/* After a commit: a job is ready (for the worker here, and by Redis for the others) / was asked to stop (for the
+	 * worker here; the others hear of it from PostgreSQL). */
 	void (*job_ready)(void *data, const char *job_id);
 	void (*job_cancel)(void *data, const char *job_id);
 	void (*dependencies)(void *data, struct api_dependency ret[API_DEPENDENCIES]);

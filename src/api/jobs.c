@@ -42,7 +42,7 @@ void api_jobs_list(struct rpc_call *call, const ProtobufCMessage *request)
 	db->jobs->list(db, &scope, &filter, &page, on_jobs, call);
 }
 
-/* The worker that runs it hears of it by NOTIFY; by Redis too, in case that is faster. */
+/* The worker that runs it hears of it by NOTIFY; this daemon's own at once. */
 static void on_cancelled(void *data, const struct status *st, const struct db_job *j)
 {
 	struct rpc_call *call = data;

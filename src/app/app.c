@@ -99,19 +99,12 @@ static void job_cancel(void *data, const char *job_id)
 {
 	struct app *app = data;
 	job_worker_cancel(app->worker, job_id);
-	job_wake_cancel(app->wake, job_id);
 }
 
 static void on_redis_ready(void *data)
 {
 	struct app *app = data;
 	job_worker_wake(app->worker);
-}
-
-static void on_redis_cancel(void *data, const char *job_id)
-{
-	struct app *app = data;
-	job_worker_cancel(app->worker, job_id);
 }
 
 /* What it held is gone: hints, and they are in PostgreSQL too. */
@@ -296,7 +289,7 @@ static void make_parts(struct app *app)
 	db_pg_limit_jobs(app->db, (struct db_job_limits){.backlog = (unsigned)config_number(c, CONFIG_JOB_BACKLOG),
 		.per_minute = (unsigned)config_number(c, CONFIG_JOB_RATE), .burst = (unsigned)config_number(c, CONFIG_JOB_BURST)});
 	app->redis_instance = job_instance_create(app->loop, app->redis, rng_system(), on_redis_replaced, app);
-	app->wake = job_wake_create(app->redis, on_redis_ready, on_redis_cancel, app);
+	app->wake = job_wake_create(app->redis, on_redis_ready, app);
 	app->lookout = lookout_create(app->loop, app->docker);
 	app->stacks = (struct stacks){.docker = app->docker, .lookout = app->lookout, .clock = clock_system(),
 		.stall_ms = (uint64_t)config_number(c, CONFIG_STALL_LIMIT), .hold_ms = (uint64_t)config_number(c, CONFIG_HOLD),

@@ -22,7 +22,7 @@ GAP_S = (0.8, 3.5)
 CLEAN_EVERY_S, CALM_S, CLEAN_S = 40, 4, 7
 # Hints and keys that nobody who is well would write.
 POISON = (('PUBLISH', 'skep:jobs:ready', 'nonsense'), ('PUBLISH', 'skep:jobs:ready', '00000000-0000-7000-8000-000000000000'),
-          ('PUBLISH', 'skep:jobs:cancel', '00000000-0000-7000-8000-000000000000'), ('PUBLISH', 'skep:jobs:cancel', '\0' * 36),
+          ('PUBLISH', 'skep:jobs:cancel', '00000000-0000-7000-8000-000000000000'),
           ('SET', 'skep:jobs', 'a string'), ('SET', 'skep:jobs:ready', '{"state": "succeeded"}'))
 
 
@@ -167,7 +167,7 @@ class Runner:
 
     def redis_poison(self, _):
         for words in POISON:
-            self.cluster.redis.command(*(w.replace('\0', 'x') for w in words))
+            self.cluster.redis.command(*words)
 
     def redis_pause(self, event):
         self.cluster.redis.send(signal.SIGSTOP)

@@ -19,12 +19,6 @@ static void on_redis_ready(void *data)
 	job_worker_wake(d->worker);
 }
 
-static void on_redis_cancel(void *data, const char *job_id)
-{
-	struct sim_daemon *d = data;
-	job_worker_cancel(d->worker, job_id);
-}
-
 static uint64_t work_ms(void *data)
 {
 	struct sim_daemon *d = data;
@@ -44,7 +38,7 @@ static void make_fronts(struct sim_daemon *d)
 static void make_parts(struct sim_daemon *d)
 {
 	struct sim *s = d->sim;
-	d->wake = job_wake_create(&d->redis.base, on_redis_ready, on_redis_cancel, d);
+	d->wake = job_wake_create(&d->redis.base, on_redis_ready, d);
 	d->lookout = lookout_create(d->loop, &d->docker.base);
 	d->stacks = (struct stacks){.docker = &d->docker.base,
 		.lookout = d->lookout,

@@ -163,7 +163,6 @@ static void disconnect(struct sim *s)
 /* Down, flushed (nothing of ours is kept there), and what somebody writes into it by hand. */
 static void redis(struct sim *s)
 {
-	static const char *const channels[] = {"skep:jobs:ready", "skep:jobs:cancel"};
 	char text[64] = "";
 	if (sim_chance(&s->faults_rng, 500)) {
 		s->redis_away_until = loop_now_ms(s->loop) + sim_below(&s->faults_rng, 20000);
@@ -179,7 +178,7 @@ static void redis(struct sim *s)
 			struct uuid id = store_id(s->store);
 			memcpy(text, id.text, sizeof(id.text));
 		}
-		sim_bus_send(s, BUS_REDIS, channels[sim_below(&s->faults_rng, 2)], text);
+		sim_bus_send(s, BUS_REDIS, "skep:jobs:ready", text);
 	}
 	sim_trace(s, "world", "somebody writes into Redis by hand");
 }

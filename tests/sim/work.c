@@ -109,7 +109,6 @@ static void on_job(void *data, const struct status *st, const struct db_job *j)
 		return;
 	if (q->what == ASK_CANCEL) {
 		job_worker_cancel(d->worker, j->id.text);
-		job_wake_cancel(d->wake, j->id.text);
 		return;
 	}
 	job_worker_wake(d->worker);
