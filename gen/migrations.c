@@ -877,6 +877,9 @@ static const char sql_0050_sealing_keys[] =
 	"  end if;\n"
 	"  return '';\n"
 	"end $$;\n";
+static const char sql_0051_write_order[] =
+	"-- The number of the last write of the job's run under its present claim: what comes late, behind a later one, is refused.\n"
+	"alter table deployment_jobs add column write_number integer not null default 0;\n";
 
 const struct migration skep_migrations[] = {
 	{ "0001_foundation.sql", { sql_0001_foundation, sizeof(sql_0001_foundation) - 1 } },
@@ -893,5 +896,6 @@ const struct migration skep_migrations[] = {
 	{ "0042_event_stream.sql", { sql_0042_event_stream, sizeof(sql_0042_event_stream) - 1 } },
 	{ "0043_job_times.sql", { sql_0043_job_times, sizeof(sql_0043_job_times) - 1 } },
 	{ "0050_sealing_keys.sql", { sql_0050_sealing_keys, sizeof(sql_0050_sealing_keys) - 1 } },
+	{ "0051_write_order.sql", { sql_0051_write_order, sizeof(sql_0051_write_order) - 1 } },
 	{ 0 },
 };

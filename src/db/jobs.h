@@ -130,8 +130,11 @@ struct db_event {
 struct db_job_write {
 	const char *id;
 	int epoch;
-	/* It was sent before, with the same events, and nobody knows whether it arrived. */
-	bool again;
+	/* Counts the run's writes under this claim, from 1. One that the server gets to behind a later one is not held: its sender has
+	 * given it up and gone on. */
+	int number;
+	/* Of the first that had these events: `number`, or a lower one when it is sent again because nobody knows whether that arrived. */
+	int first;
 	/* Appended, numbered by the job's row. Percent and message of the job become those of the
 	 * last one that has them (> 0, not ""; a message of the job, not of a service). An event
 	 * without percent gets the job's. */

@@ -85,7 +85,8 @@ static const struct pg_stmt sql[] = {
 		"   attempt = attempt + (state = 'pending')::integer,"
 		"   takeovers = takeovers + (state = 'running')::integer,"
 		"   started_at = coalesce(started_at, clock_timestamp()),"
-		"   claimed_at = clock_timestamp(), last_sequence = last_sequence + 1"
+		"   claimed_at = clock_timestamp(), last_sequence = last_sequence + 1,"
+		"   write_number = 0"
 		"  where j.id = any (array(select id from expired union all select id from ready))"
 		"  returning j.*, step <> '' or id in (select id from expired) as resumed),"
 		" e as (" EVENT_OF_J("case when resumed then 'job.resumed' else 'job.started' end",

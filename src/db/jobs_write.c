@@ -11,32 +11,25 @@ static const struct pg_stmt sql[] = {
 	 * statement sees what came of it. $1 ids */
 	[HOLD] = {"job_hold",
 		"select from deployment_jobs where id = any ($1::uuid[]) order by id for no key update"},
-	/* $1–$14 writes, $15–$24 events. The update is the fence. `same`: the job's last events are these
-	 * already; behind them there may be one of somebody else, who asked it to stop. An event's step and state are the job's where they are null, and so is a percent
-	 * of 0. A release whose job did not succeed never became active. Answers the places of the
-	 * writes that are held. */
+	/* $1–$15 writes, $16–$25 events. The update is the fence: nothing holds that comes behind a later write of the same claim, when
+	 * the server gets to it after its sender has given it up. `same`: one that was sent before has stored the events already. An
+	 * event's step and state are the job's where they are null, and so is a percent of 0. A release whose job did not succeed never
+	 * became active. Answers the places of the writes that are held. */
 	[WRITE] = {"job_write",
 		"with w as materialized ("
 		"  select *, n + (state is not null)::integer as total from unnest($1::uuid[],"
-		"   $2::integer[], $3::boolean[], $4::integer[], $5::integer[], $6::text[], $7::text[],"
-		"   $8::boolean[], $9::text[], $10::text[], $11::jsonb[], $12::job_state[], $13::bigint[],"
-		"   $14::boolean[]) with ordinality as w (id, epoch, again, n, percent, message, step,"
-		"   undoing, error, error_code, failures, state, delay, keep, at)),"
+		"   $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::integer[], $7::text[],"
+		"   $8::text[], $9::boolean[], $10::text[], $11::text[], $12::jsonb[], $13::job_state[],"
+		"   $14::bigint[], $15::boolean[]) with ordinality as w (id, epoch, number, first, n, percent,"
+		"   message, step, undoing, error, error_code, failures, state, delay, keep, at)),"
 		" e as materialized ("
-		"  select * from unnest($15::integer[], $16::integer[], $17::text[], $18::text[],"
-		"   $19::text[], $20::text[], $21::text[], $22::integer[], $23::integer[],"
-		"   $24::integer[]) as e (at, no, kind, message, service, step, state, percent,"
+		"  select * from unnest($16::integer[], $17::integer[], $18::text[], $19::text[],"
+		"   $20::text[], $21::text[], $22::text[], $23::integer[], $24::integer[],"
+		"   $25::integer[]) as e (at, no, kind, message, service, step, state, percent,"
 		"   running, wanted)),"
 		" same as materialized ("
 		"  select w.at from w join deployment_jobs j on j.id = w.id"
-		"  cross join lateral (select count(*) as n from events y where y.job_id = w.id"
-		"   and y.job_sequence = j.last_sequence and y.kind = 'job.cancel_requested') other"
-		"  where w.again and w.n > 0 and w.n = ("
-		"   select count(*) from e join events x on x.job_id = w.id"
-		"   and x.job_sequence = j.last_sequence - other.n - w.n + e.no"
-		"   and (x.kind, x.message, x.service, x.step, x.state, x.running, x.wanted)"
-		"    = (e.kind, e.message, e.service, e.step, e.state, e.running, e.wanted)"
-		"   and e.percent in (0, x.percent) where e.at = w.at and e.no <= w.n)),"
+		"  where w.first < w.number and j.epoch = w.epoch and j.write_number >= w.first),"
 		" j as ("
 		"  update deployment_jobs j set"
 		"   step = coalesce(w.step, case when w.state = 'pending' and not w.keep then ''"
@@ -49,6 +42,7 @@ static const struct pg_stmt sql[] = {
 		"   failures = coalesce(w.failures, j.failures),"
 		"   percent = coalesce(w.percent, j.percent),"
 		"   message = coalesce(w.message, j.message),"
+		"   write_number = w.number,"
 		"   last_sequence = last_sequence + w.total - case when w.stored then w.n else 0 end,"
 		"   state = coalesce(w.state, j.state),"
 		"   lease_until = case when w.state is null then lease_until end,"
@@ -60,6 +54,7 @@ static const struct pg_stmt sql[] = {
 		"    else finished_at end"
 		"  from (select w.*, exists (select from same s where s.at = w.at) as stored from w) w"
 		"  where j.id = w.id and j.epoch = w.epoch and j.state = 'running'"
+		"   and j.write_number < w.number"
 		"  returning j.*, w.at, w.n, w.total, w.stored, w.state as went, w.error is not null as failed),"
 		" release as ("
 		"  update deployments d set state = 'failed', finished_at = j.finished_at from j"
@@ -77,7 +72,7 @@ static const struct pg_stmt sql[] = {
 		" select at from j"
 		" union all"
 		" select w.at from w join deployment_jobs d on d.id = w.id"
-		"  and d.epoch = w.epoch and d.state = w.state where w.again"},
+		"  and d.epoch = w.epoch and d.state = w.state where w.first < w.number"},
 	/* $1 ids, $2 epochs, $3 errors in one line, of jobs that failed. Neither a job that was given
 	 * up nor a first deploy that was refused before it began has said anything of its stack. */
 	[LEFT] = {"job_left",
@@ -156,7 +151,7 @@ static void bind_columns(struct db_call *c, const struct column *cols, size_t n)
 		pg_bind_text_array(c->batch, cols[i].texts, cols[i].n);
 }
 
-enum { W_ID, W_EPOCH, W_AGAIN, W_N, W_PERCENT, W_MESSAGE, W_STEP, W_UNDOING, W_ERROR, W_CODE,
+enum { W_ID, W_EPOCH, W_NUMBER, W_FIRST, W_N, W_PERCENT, W_MESSAGE, W_STEP, W_UNDOING, W_ERROR, W_CODE,
 	W_FAILURES, W_STATE, W_DELAY, W_KEEP, W_COLUMNS };
 enum { E_AT, E_NO, E_KIND, E_MESSAGE, E_SERVICE, E_STEP, E_STATE, E_PERCENT, E_RUNNING, E_WANTED,
 	E_COLUMNS };
@@ -243,7 +238,8 @@ static void put_write(struct rows *r, size_t at, const struct db_job_write *w)
 	const char *id = arena_strdup(c->arena, w->id);
 	put(&r->w[W_ID], id);
 	put_i64(c, &r->w[W_EPOCH], w->epoch);
-	put_bool(&r->w[W_AGAIN], w->again);
+	put_i64(c, &r->w[W_NUMBER], w->number);
+	put_i64(c, &r->w[W_FIRST], w->first);
 	put_i64(c, &r->w[W_N], (int64_t)w->n_events);
 	put_summary(r, w);
 	put(&r->w[W_STEP], w->step);
@@ -254,7 +250,7 @@ static void put_write(struct rows *r, size_t at, const struct db_job_write *w)
 	put_bool(&r->w[W_KEEP], w->keep_step);
 	for (size_t i = 0; i < w->n_events; i++)
 		put_event(r, at, i + 1, &w->events[i]);
-	r->again |= w->again;
+	r->again |= w->first < w->number;
 	if (w->state || w->n_events > 0)
 		put(&r->told, id);
 	if (!w->state)

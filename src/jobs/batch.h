@@ -3,9 +3,9 @@
  *
  * Each write is fenced for itself by its epoch, and told its own result: ABORTED to the one whose job is
  * somebody else's by now, OK to the others. A failure of the database is told to all of them; whoever puts such
- * a write again says so (`again`).
+ * a write again says so (`first`).
  *
- * A job has at most one write here at a time, so that its writes stay in order. */
+ * A job has at most one write here at a time, so that its writes stay in order; those that were given up, too (`number`). */
 #pragma once
 #include "db/jobs.h"
 #include "jobs/gather.h"

@@ -152,8 +152,11 @@ static void pump(struct job_run *run)
 	if (run->n_sent == 0 && !run->step_to_store && !over)
 		return;
 	timer_stop(&run->soon);
+	run->n_writes++;
+	if (!run->again)
+		run->first_write = run->n_writes;
 	*w = (struct db_job_write){.id = run->job->id.text, .epoch = run->job->epoch,
-		.again = run->again, .events = run->events->items, .n_events = run->n_sent,
+		.number = run->n_writes, .first = run->first_write, .events = run->events->items, .n_events = run->n_sent,
 		.step = run->step_to_store};
 	if (run->step_to_store && run->storing_undo) {
 		const struct flow *f = run->flow;

@@ -86,6 +86,7 @@ struct job_run {
 	struct db_job_why why; /* in the write */
 	bool writing;          /* it is in the batch */
 	bool again;            /* an earlier one, with these events or the end, may be stored */
+	int n_writes, first_write; /* of this claim; the first one of those that `again` speaks of */
 	struct timer soon, lease, limit; /* soon: to write what there is */
 	struct defer leave;
 	int percent;

@@ -129,7 +129,7 @@ static struct job_run *start_run(struct job_worker *w, const struct db_job *job)
 		struct status st = status_err(ST_UNIMPLEMENTED, "this skepd has no job kind \"%s\"",
 			job_kind_name(job->kind));
 		const struct db_job_why why = {.st = st, .text = ""};
-		const struct db_job_write end = {.id = job->id.text, .epoch = job->epoch,
+		const struct db_job_write end = {.id = job->id.text, .epoch = job->epoch, .number = 1, .first = 1,
 			.state = JOB_FAILED, .why = &why};
 		w->db->jobs->write(w->db, &end, 1, on_unknown_done, NULL);
 		return NULL;

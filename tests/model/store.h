@@ -42,6 +42,7 @@ struct store_job {
 	struct db_job row;
 	const char *created_by;
 	int64_t lease_us, claimed_us;
+	int write_number; /* of the last one under this claim */
 	struct db_event *log;
 	size_t n_log, cap_log;
 	struct store_attempt *attempts;

@@ -142,6 +142,7 @@ static void take(struct store *s, const struct db_claim *c, struct store_job *j)
 	j->lease_us = now + (int64_t)c->lease_ms * 1000;
 	j->row.started_us = j->row.started_us ? j->row.started_us : now;
 	j->claimed_us = now;
+	j->write_number = 0;
 	store_put_state(s, j, JOB_RUNNING);
 	store_job_event(s, j, takeover || j->row.step[0] ? "job.resumed" : "job.started",
 		arena_fmt(s->arena, "attempt %d of %d", j->row.attempt, j->row.max_attempts));
@@ -222,28 +223,6 @@ static bool same_text(const char *a, const char *b)
 	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
-static bool same_event(const struct db_event *x, const struct db_event *e)
-{
-	return same_text(x->kind, e->kind) && same_text(x->message, e->message) &&
-	       same_text(x->service, e->service) && same_text(x->step, e->step) &&
-	       same_text(x->state, e->state) && x->running == e->running &&
-	       x->wanted == e->wanted && (e->percent == 0 || e->percent == x->percent);
-}
-
-/* Are the job's last events these already? Somebody may have asked it to stop since. */
-static bool has_last(const struct store_job *j, const struct db_event *events, size_t n)
-{
-	size_t len = j->n_log;
-	if (len > 0 && strcmp(j->log[len - 1].kind, "job.cancel_requested") == 0)
-		len--;
-	if (n > len)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (!same_event(&j->log[len - n + i], &events[i]))
-			return false;
-	return true;
-}
-
 static void put_progress(struct store *s, struct store_job *j, const struct db_event *events, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -259,11 +238,11 @@ static void put_progress(struct store *s, struct store_job *j, const struct db_e
 
 static void put_events(struct store *s, struct store_job *j, const struct db_job_write *w)
 {
-	if (w->again && has_last(j, w->events, w->n_events))
-		return;
 	put_progress(s, j, w->events, w->n_events);
 	if (w->state == JOB_SUCCEEDED) /* it is one write */
 		j->row.percent = 100;
+	if (w->first < w->number && j->write_number >= w->first)
+		return; /* an earlier one has stored them */
 	for (size_t i = 0; i < w->n_events; i++) {
 		struct db_event e = w->events[i];
 		e.percent = e.percent > 0 ? e.percent : j->row.percent;
@@ -331,12 +310,13 @@ static void put_back(struct store *s, struct store_job *j, const struct db_job_w
 bool store_write(struct store *s, const struct db_job_write *w)
 {
 	struct store_job *j = store_job_find(s, w->id);
-	bool stored = w->again && w->state && j && j->row.epoch == w->epoch && j->row.state == w->state;
+	bool stored = w->first < w->number && w->state && j && j->row.epoch == w->epoch && j->row.state == w->state;
 	if (!stored) {
 		struct status st = store_fence(s, w->id, w->epoch);
-		if (!status_is_ok(&st))
+		if (!status_is_ok(&st) || j->write_number >= w->number)
 			return false;
 		put_events(s, j, w);
+		j->write_number = w->number;
 		if (w->step)
 			put_step(s, j, w);
 		if (job_state_is_end(w->state))

@@ -217,28 +217,6 @@ static bool is_read(const char *name)
 	return false;
 }
 
-/* Events that are stored after their sender has given up and sent them again: he cannot know, and they
- * stand there twice. */
-static void doubt(struct sim *s, const struct fake_call *c)
-{
-	const struct fake_args *g = c->args;
-	for (size_t i = 0; i < g->n; i++) {
-		s->doubtful =
-			mem_realloc_array(s->doubtful, sizeof(*s->doubtful), s->n_doubtful + 1);
-		struct uuid *id = &s->doubtful[s->n_doubtful++];
-		(void)snprintf(id->text, sizeof(id->text), "%s", g->writes[i].id);
-	}
-}
-
-static bool is_write(const char *name)
-{
-	static const char *const words[] = {"db step ", "db undo ", "db progress", "db finish ", "db requeue"};
-	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-		if (strncmp(name, words[i], strlen(words[i])) == 0)
-			return true;
-	return false;
-}
-
 static void on_done(struct sim *s, const struct sim_daemon *d, const struct fake_call *c)
 {
 	const char *object = object_of(c->name);
@@ -248,8 +226,6 @@ static void on_done(struct sim *s, const struct sim_daemon *d, const struct fake
 			c->plan.fault ? ", then the reply is " : "",
 			c->plan.fault ? fault_names[c->plan.fault] : "",
 			gave_up ? " (its caller has given up)" : "");
-	if (gave_up && is_write(c->name))
-		doubt(s, c);
 	if (!object || c->done_code != ST_OK)
 		return;
 	if (c->tag)
@@ -474,9 +450,6 @@ static void check_steps(struct sim *s, const struct store_job *j)
 {
 	const struct db_event *bad = NULL;
 	size_t from = 0;
-	for (size_t i = 0; i < s->n_doubtful; i++)
-		if (strcmp(s->doubtful[i].text, j->row.id.text) == 0)
-			return;
 	for (size_t i = 0; i < j->n_log; i++) {
 		const struct db_event *e = &j->log[i];
 		if (strcmp(e->kind, "job.started") == 0 || strcmp(e->kind, "job.resumed") == 0)

@@ -162,8 +162,6 @@ struct sim {
 	size_t n_claims;
 	struct sim_writer *writers;
 	size_t n_writers;
-	struct uuid *doubtful; /* jobs: see oracle.c */
-	size_t n_doubtful;
 	const char **by_hand; /* namespaces that an operator has touched */
 	size_t n_by_hand;
 	struct {

@@ -296,7 +296,6 @@ void sim_destroy(struct sim *s)
 	store_destroy(s->store);
 	fake_script_finish(&s->script);
 	free(s->by_hand);
-	free(s->doubtful);
 	free(s->claims);
 	free(s->writers);
 	loop_destroy(s->loop);

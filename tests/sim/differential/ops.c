@@ -314,7 +314,11 @@ static void op_write(struct chooser *c)
 		if (twice)
 			continue;
 		jobs[n] = j;
-		w[n] = (struct db_job_write){.id = jobs[n].id.text, .epoch = j.epoch, .again = chance(c, 30)};
+		w[n] = (struct db_job_write){.id = jobs[n].id.text, .epoch = j.epoch,
+			.number = (int)++c->s->n_writes};
+		w[n].first = w[n].number - (chance(c, 30) ? (int)below(c, 3) : 0);
+		if (chance(c, 5)) /* late */
+			w[n].number -= 3;
 		if (chance(c, 60)) {
 			size_t first = below(c, 3);
 			w[n].events = events + first;

@@ -24,6 +24,7 @@ struct side {
 	bool running[JOBS_MAX];
 	size_t of_stack[JOBS_MAX], of_release[JOBS_MAX]; /* a job's: in `stacks` + 1; 0 = none */
 	int64_t turn; /* of the last look */
+	int n_writes;
 	struct db_pick picks[64];
 	size_t n_picks;
 };

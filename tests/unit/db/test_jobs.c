@@ -225,8 +225,9 @@ static void attempts_that_failed_are_kept(void **state)
 	deploy(w, "demo", "web");
 	struct db_job j = claim(w, "d1");
 	struct status why = status_err(ST_UNAVAILABLE, "engine away");
-	for (int i = 0; i < 2; i++) /* the reply was lost */
-		PUT_OK(put_back(w, &j, 0, false, &(struct db_job_why){.st = why}));
+	PUT_OK(put_back(w, &j, 0, false, &(struct db_job_why){.st = why}));
+	w->again = true; /* the reply was lost */
+	PUT_OK(put_back(w, &j, 0, false, &(struct db_job_why){.st = why}));
 	j = claim(w, "d1");
 	PUT_OK(put_back(w, &j, 0, true, NULL)); /* a drain */
 	claim(w, "d2");
@@ -425,10 +426,11 @@ static void a_repeated_progress_is_appended_once(void **state)
 	struct db_job j = claim(w, "d1");
 	struct db_event e[] = {{.kind = "job.step", .step = "a", .percent = 10},
 		{.kind = "job.progress", .message = "m"}};
-	for (int i = 0; i < 2; i++)
-		PUT_OK(put_events(w, &j, e, 2));
+	PUT_OK(put_events(w, &j, e, 2));
+	w->again = true;
+	PUT_OK(put_events(w, &j, e, 2));
 	assert_int_equal(events_of(w, &j).n, 4);
-	/* not what came last */
+	/* not the same once more */
 	PUT_OK(put_events(w, &j, e, 1));
 	assert_int_equal(events_of(w, &j).n, 5);
 	PUT_OK(put_events(w, &j, NULL, 0));
@@ -446,8 +448,9 @@ static void an_end_may_be_repeated(void **state)
 	const struct db_job_why why = {.st = status_err(ST_FAILED_PRECONDITION, "web: no suitable node"),
 		.text = "web: no suitable node\nlast lines:\n\xff",
 		.failures = STR("[{\"service\": \"web\"}]")};
-	for (int i = 0; i < 2; i++)
-		PUT_OK(put_end(w, &j, JOB_FAILED, &why));
+	PUT_OK(put_end(w, &j, JOB_FAILED, &why));
+	w->again = true;
+	PUT_OK(put_end(w, &j, JOB_FAILED, &why));
 	PUT_LOST(put_end(w, &j, JOB_SUCCEEDED, NULL));
 	j = get(w, &j);
 	assert_int_equal(j.state, JOB_FAILED);
@@ -487,8 +490,9 @@ static void a_job_handed_back_keeps_its_attempt(void **state)
 	struct db_job j = claim(w, "d1");
 	const struct db_job_why why = {.st = status_err(ST_UNKNOWN, "it broke"), .text = ""};
 	PUT_OK(put_step(w, &j, "networks", &why));
-	for (int i = 0; i < 2; i++) /* twice: a reply was lost */
-		PUT_OK(put_back(w, &j, 0, true, NULL));
+	PUT_OK(put_back(w, &j, 0, true, NULL));
+	w->again = true; /* the reply was lost */
+	PUT_OK(put_back(w, &j, 0, true, NULL));
 	struct db_job back = get(w, &j);
 	assert_int_equal(back.state, JOB_PENDING);
 	assert_int_equal(back.attempt, 0);
@@ -535,11 +539,11 @@ static void writes_of_many_are_fenced_each_for_itself(void **state)
 	const struct db_event e[] = {{.kind = "job.step", .step = "one", .percent = 7},
 		{.kind = "job.message", .message = "said"}};
 	const struct db_job_write all[] = {
-		{.id = j[0].id.text, .epoch = 1, .events = e, .n_events = 2, .step = "one"},
-		{.id = j[1].id.text, .epoch = 2, .state = JOB_SUCCEEDED}, /* somebody else's */
-		{.id = j[2].id.text, .epoch = 1, .events = e, .n_events = 1, .step = "last", .state = JOB_SUCCEEDED},
-		{.id = j[3].id.text, .epoch = 1, .state = JOB_FAILED, .why = &why},
-		{.id = j[4].id.text, .epoch = 1, .state = JOB_PENDING, .why = &why, .delay_ms = 60000},
+		{.id = j[0].id.text, .epoch = 1, .number = 1, .first = 1, .events = e, .n_events = 2, .step = "one"},
+		{.id = j[1].id.text, .epoch = 2, .number = 1, .first = 1, .state = JOB_SUCCEEDED}, /* somebody else's */
+		{.id = j[2].id.text, .epoch = 1, .number = 1, .first = 1, .events = e, .n_events = 1, .step = "last", .state = JOB_SUCCEEDED},
+		{.id = j[3].id.text, .epoch = 1, .number = 1, .first = 1, .state = JOB_FAILED, .why = &why},
+		{.id = j[4].id.text, .epoch = 1, .number = 1, .first = 1, .state = JOB_PENDING, .why = &why, .delay_ms = 60000},
 	};
 	struct answer first = RUN_OK(w, JOBS->write(w->db, all, 5, keep_held, &a));
 	assert_int_equal(first.number, 0x1d);
@@ -562,7 +566,7 @@ static void writes_of_many_are_fenced_each_for_itself(void **state)
 	struct db_job_write again[5];
 	memcpy(again, all, sizeof(all));
 	for (int i = 0; i < 5; i++)
-		again[i].again = true;
+		again[i].number = 2;
 	first = RUN_OK(w, JOBS->write(w->db, again, 5, keep_held, &a));
 	assert_int_equal(first.number, 0x1d);
 	assert_value(w, "select string_agg(j::text, ' ' order by id) || (select count(*) from events)"
@@ -577,19 +581,45 @@ static void events_are_not_repeated_behind_a_cancel(void **state)
 	deploy(w, "demo", "web");
 	struct db_job j = claim(w, "d1");
 	const struct db_event e[] = {{.kind = "job.step", .step = "one"}, {.kind = "job.step", .step = "two"}};
-	struct db_job_write put = {.id = j.id.text, .epoch = j.epoch, .events = e, .n_events = 2};
+	struct db_job_write put = {.id = j.id.text, .epoch = j.epoch, .number = 1, .first = 1, .events = e, .n_events = 2};
 	RUN_OK(w, JOBS->write(w->db, &put, 1, keep_held, &a));
 	RUN_OK(w, JOBS->cancel(w->db, &admin, j.id.text, on_job, &a));
-	put.again = true;
+	put.number = 2;
 	RUN_OK(w, JOBS->write(w->db, &put, 1, keep_held, &a));
 	assert_string_equal(kinds(w, &j),
 		"job.created job.started job.step job.step job.cancel_requested");
-	put.again = false; /* the same once more, and meant so */
+	put.number = put.first = 3; /* the same once more, and meant so */
 	RUN_OK(w, JOBS->write(w->db, &put, 1, keep_held, &a));
-	put.again = true;
+	put.number = 4;
 	RUN_OK(w, JOBS->write(w->db, &put, 1, keep_held, &a));
 	assert_string_equal(kinds(w, &j), "job.created job.started job.step job.step job.cancel_requested"
 		" job.step job.step");
+}
+
+/* The server may get to a statement after its sender has given it up and gone on: the run takes its steps back by now. */
+static void a_write_behind_a_later_one_is_refused(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	struct db_job j = claim(w, "d1");
+	const struct db_job_why why = {.st = status_err(ST_CANCELLED, "cancelled"), .text = ""};
+	const struct db_event e = {.kind = "job.step", .step = "prune"};
+	const struct db_job_write undo = {.id = j.id.text, .epoch = j.epoch, .number = 3, .first = 3,
+		.step = "prune", .undoing = &why};
+	const struct db_job_write late = {.id = j.id.text, .epoch = j.epoch, .number = 2, .first = 2,
+		.step = "prune", .events = &e, .n_events = 1};
+	assert_int_equal(RUN_OK(w, JOBS->write(w->db, &undo, 1, keep_held, &a)).number, 1);
+	assert_int_equal(RUN_OK(w, JOBS->write(w->db, &late, 1, keep_held, &a)).number, 0);
+	assert_true(get(w, &j).undoing);
+	assert_string_equal(kinds(w, &j), "job.created job.started");
+	/* Under the next claim they are counted from 1 again. */
+	w->n_writes = 3;
+	PUT_OK(put_back(w, &j, 0, true, NULL));
+	j = claim(w, "d1");
+	struct db_job_write next = {.id = j.id.text, .epoch = j.epoch, .number = 1, .first = 1, .step = "services",
+		.undoing = &why};
+	assert_int_equal(RUN_OK(w, JOBS->write(w->db, &next, 1, keep_held, &a)).number, 1);
 }
 
 /* ---- cancel and retry ---- */
@@ -757,6 +787,7 @@ int main(void)
 		TEST(a_job_handed_back_keeps_its_attempt),
 		TEST(writes_of_many_are_fenced_each_for_itself),
 		TEST(events_are_not_repeated_behind_a_cancel),
+		TEST(a_write_behind_a_later_one_is_refused),
 		TEST(a_pending_job_is_cancelled_at_once),
 		TEST(a_running_job_is_asked_to_stop),
 		TEST(a_cancelled_job_with_work_to_take_back_runs_first),

@@ -34,6 +34,8 @@ struct world {
 	struct pg *pg, *pg2;
 	struct db *db, *db2;
 	PGconn *psql; /* to look at the tables with */
+	int n_writes; /* of put: numbers */
+	bool again; /* the next put is the last one again: nobody knows whether that arrived */
 };
 
 /* What an operation answered; texts live in the world's arena. */
@@ -643,10 +645,12 @@ static inline void claim_none(struct world *w)
 	assert_int_equal(claim_all(w, "nobody", 10, 60000).n, 0);
 }
 
-/* One write alone, repeated or not; ABORTED when it is not held. */
+/* One write alone, behind the one before; ABORTED when it is not held. */
 static inline struct answer put(struct world *w, struct db_job_write what)
 {
-	what.again = true;
+	what.number = ++w->n_writes;
+	what.first = what.number - w->again;
+	w->again = false;
 	return RUN(w, w->db->jobs->write(w->db, &what, 1, on_written, &a));
 }
 static inline struct answer put_step(struct world *w, const struct db_job *j, const char *step,

@@ -43,7 +43,7 @@ static struct db_call *write_jobs(struct db *db, const struct db_job_write *writ
 	*c = (struct call){.done = done, .data = data, .n = n};
 	for (size_t i = 0; i < n; i++) {
 		c->epochs[i] = writes[i].epoch;
-		c->again |= writes[i].again;
+		c->again |= writes[i].first < writes[i].number;
 	}
 	return NULL;
 }
@@ -55,7 +55,7 @@ static void on_told(struct job_write *w, const struct status *st)
 	f->told[i] = *st;
 	f->tellings[i]++;
 	if (f->put_again) {
-		w->what.again = true;
+		w->what.number++;
 		job_batch_put(f->batch, w);
 	}
 }
