@@ -128,7 +128,7 @@ static void remove_objects(
 		if (!goes(ro, kind, &seen[i]))
 			continue;
 		rollout_await(ro);
-		struct stack_op *op = stack_op_begin(ro->sr, ro);
+		struct stack_op *op = stack_write_begin(ro->sr, ro);
 		op->docker = docker_object_remove(
 			ro->sr->docker, k, seen[i].id, 0, on_object_removed, op);
 	}
@@ -144,7 +144,7 @@ static unsigned remove_networks(struct rollout *ro)
 			continue;
 		n++;
 		rollout_await(ro);
-		struct stack_op *op = stack_op_begin(ro->sr, ro);
+		struct stack_op *op = stack_write_begin(ro->sr, ro);
 		op->docker = docker_network_remove(
 			ro->sr->docker, w->networks[i].id, 0, on_object_removed, op);
 	}
@@ -251,7 +251,7 @@ void rollout_prune(struct rollout *ro)
 		ro->removed++;
 		job_run_say(sr->run, "service %s is removed", w->services[i].name);
 		rollout_await(ro);
-		struct stack_op *op = stack_op_begin(sr, ro);
+		struct stack_op *op = stack_write_begin(sr, ro);
 		op->docker =
 			docker_service_remove(sr->docker, w->services[i].id, 0, on_removed, op);
 	}

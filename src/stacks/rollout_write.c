@@ -31,7 +31,7 @@ static struct stack_op *begin(struct rollout *ro, const char *name, enum compose
 	struct making *m = arena_new(ro->sr->run->arena, struct making);
 	*m = (struct making){ro, name, kind};
 	rollout_await(ro);
-	return stack_op_begin(ro->sr, m);
+	return stack_write_begin(ro->sr, m);
 }
 
 static void on_made(void *data, const struct status *st, const char *id, const char *warning)

@@ -60,11 +60,15 @@ void stack_run_interrupt(struct job_run *run)
 	rollout_stop(&sr->forward);
 	rollout_stop(&sr->back);
 	world_stop(&sr->world);
+	sr->after_writes = NULL;
 	list_for_each (&sr->ops, n) {
 		struct stack_op *op = container_of(n, struct stack_op, node);
-		if (op->cancelled)
-			continue;
+		bool given_up = op->cancelled;
 		op->cancelled = true;
+		if (op->writes && run->flow->state != FLOW_ENDED)
+			continue; /* its completion is waited for: after_writes */
+		if (given_up && !op->writes)
+			continue;
 		if (op->docker)
 			docker_cancel(sr->docker, op->docker);
 		if (op->db)
@@ -94,6 +98,34 @@ struct stack_op *stack_op_begin(struct stack_run *sr, void *data)
 	return op;
 }
 
+struct stack_op *stack_write_begin(struct stack_run *sr, void *data)
+{
+	struct stack_op *op = stack_op_begin(sr, data);
+	op->writes = true;
+	sr->n_writes++;
+	return op;
+}
+
+/* What the Engine is asked for while the step is given up, it may do: only then can be seen what is to be taken back. */
+static void after_writes(struct stack_run *sr, void (*next)(struct stack_run *sr))
+{
+	sr->after_writes = next;
+	if (sr->n_writes == 0) {
+		sr->after_writes = NULL;
+		next(sr);
+	}
+}
+
+static void write_over(struct stack_run *sr)
+{
+	void (*next)(struct stack_run *sr) = sr->after_writes;
+	sr->n_writes--;
+	if (next && sr->n_writes == 0) {
+		sr->after_writes = NULL;
+		next(sr);
+	}
+}
+
 bool stack_op_end(struct stack_op *op, struct stack_run **ret_sr, void **ret_data)
 {
 	bool wanted = !op->cancelled;
@@ -102,6 +134,8 @@ bool stack_op_end(struct stack_op *op, struct stack_run **ret_sr, void **ret_dat
 	if (ret_data)
 		*ret_data = op->data;
 	list_remove(&op->node);
+	if (op->writes)
+		write_over(op->sr);
 	free(op);
 	job_run_release(run); /* frees nothing before a later turn */
 	return wanted;
@@ -339,12 +373,17 @@ static void on_restored(struct stack_run *sr, const struct status *st)
 	flow_step_done(sr->run->flow, &wrapped);
 }
 
-static void go_back(struct stack_run *sr)
+static void start_back(struct stack_run *sr)
 {
 	sr->back.target = &sr->previous;
 	sr->back.stale = true;
 	sr->back.thorough = true;
 	rollout_run(&sr->back, ROLLOUT_ALL, on_restored);
+}
+
+static void go_back(struct stack_run *sr)
+{
+	after_writes(sr, start_back);
 }
 
 enum flow_next stack_restore(struct flow *f)

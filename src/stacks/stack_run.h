@@ -1,6 +1,9 @@
 /* stack_run: the state of one job's run on a stack: what was loaded, what the Engine holds, and the
  * operations under way, so that an interrupt can give them all up. Owned by the job_run
- * (run->state). */
+ * (run->state).
+ *
+ * A write to the Engine that is under way when its step is cancelled, or its time is up, cannot be called back: the way
+ * back (stack_restore) begins when it has been answered. Only who has lost the job drops it. */
 #pragma once
 #include "db/stacks.h"
 #include "docker/docker.h"
@@ -17,6 +20,8 @@ struct stack_run {
 	struct docker *docker;
 	struct db *db;
 	struct list ops;
+	unsigned n_writes; /* of these to the Engine */
+	void (*after_writes)(struct stack_run *sr); /* what waits for their end; NULL: nothing */
 
 	const char *namespace_;
 	struct registry_auths auths; /* of the project */
@@ -65,9 +70,11 @@ struct stack_op {
 	void *data;
 	struct docker_call *docker;
 	struct db_call *db;
-	bool cancelled;
+	bool cancelled, writes;
 };
 struct stack_op *stack_op_begin(struct stack_run *sr, void *data);
+/* The same for what changes something in the Engine. */
+struct stack_op *stack_write_begin(struct stack_run *sr, void *data);
 /* First thing in every completion: frees the op; false = it was given up: touch nothing. */
 bool stack_op_end(struct stack_op *op, struct stack_run **ret_sr, void **ret_data);
 /* The Engine's objects into `world`: done fires once, later; not when the run is interrupted. */
