@@ -30,12 +30,14 @@ SANITIZER = {
 
 
 class Count:
-    def __init__(self, passed=0, failed=0, skipped=0):
-        self.passed, self.failed, self.skipped = passed, failed, skipped
+    """What passed and failed; `words`: of each failure a line, told once more at the end, where the whole log is not at hand."""
+
+    def __init__(self, passed=0, failed=0, skipped=0, words=()):
+        self.passed, self.failed, self.skipped, self.words = passed, failed, skipped, list(words)
 
     def __add__(self, other):
         return Count(self.passed + other.passed, self.failed + other.failed,
-                     self.skipped + other.skipped)
+                     self.skipped + other.skipped, self.words + other.words)
 
     def __str__(self):
         skipped = f', {self.skipped} skipped' if self.skipped else ''
@@ -111,11 +113,17 @@ def log_path(part):
     return os.path.join(VAR, part + '.log')
 
 
+def said(part):
+    """What the log of a program that names its failures says."""
+    with open(log_path(part), encoding='utf-8', errors='replace') as log:
+        return [line.strip()[:300] for line in log if line.startswith('FAILED')][:5]
+
+
 def check(part, *command, limit=600):
     """One command, one check."""
     with open(log_path(part), 'a', encoding='utf-8') as log:
         status = children.run(list(command), log, limit)
-    return Count(passed=1) if status == 0 else Count(failed=1)
+    return Count(passed=1) if status == 0 else Count(failed=1, words=said(part) or [f'{" ".join(command)}: exit status {status}'])
 
 
 def build(preset, *targets):
@@ -138,8 +146,11 @@ def junit(path, status):
     count = Count()
     if os.path.exists(path):
         for case in xml.parse(path).getroot().iter('testcase'):
-            if case.find('failure') is not None or case.find('error') is not None:
+            bad = [e for e in case if e.tag in ('failure', 'error')]
+            if bad:
                 count.failed += 1
+                message = (bad[0].get('message') or '').strip().split('\n')[0]
+                count.words.append(f'{case.get("classname")}.{case.get("name")}: {message[:200]}')
             elif case.find('skipped') is not None:
                 count.skipped += 1
             else:
@@ -249,7 +260,7 @@ def fuzz_target(binary):
         command.append(corpus)
     with open(log_path('fuzz-' + what), 'w', encoding='utf-8') as log:
         status = children.run(command, log, FUZZ_SECONDS * 4)
-    return Count(passed=1) if status == 0 else Count(failed=1)
+    return Count(passed=1) if status == 0 else Count(failed=1, words=[f'{os.path.basename(binary)}: exit status {status}'])
 
 
 def part_fuzz():
@@ -397,7 +408,7 @@ def part_chaos():
     with open(log_path('chaos'), encoding='utf-8', errors='replace') as log:
         found = re.findall(r'^seed \d+: (\d+) of (\d+) oracles', log.read(), re.M)
     content, oracles = (int(n) for n in found[-1]) if found else (0, 1)
-    return count + Count(passed=content, failed=oracles - content or (1 if status else 0))
+    return count + Count(passed=content, failed=oracles - content or (1 if status else 0), words=said('chaos'))
 
 
 FAST = ['layers', 'fast']
@@ -429,6 +440,9 @@ def run_parts(parts):
         began = time.monotonic()
         count = globals()['part_' + part]()
         print(f'{str(count):<34} {time.monotonic() - began:7.1f} s', flush=True)
+        if count.failed and not count.words:
+            count.words = ['see its log above']
+        count.words = [f'{part}: {words}' for words in count.words]
         total += count
         if count.failed:
             show_failure(part)
@@ -468,6 +482,8 @@ def main():
         children.end_all()
         print('\nstopped')
         return 130
+    for words in total.words:
+        print(f'failed: {words}')
     print(f'all of it took {time.monotonic() - began:.0f} s')
     print(f'{total.passed} passed, {total.failed} failed')
     return 1 if total.failed or not total.passed else 0

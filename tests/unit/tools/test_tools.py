@@ -228,6 +228,20 @@ def test_failures_are_counted(runner, tmp_path, cases, status, counted):
     assert (count.passed, count.failed, count.skipped) == counted
 
 
+def test_each_failure_is_named_at_the_end(runner, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(runner, 'VAR', str(tmp_path))
+    path = tmp_path / 'report.xml'
+    path.write_text('<testsuites><testcase classname="e2e.test_a" name="test_one"><failure message="not so&#10;more"/></testcase></testsuites>')
+    (tmp_path / 'sim.log').write_text('seeds 1 to 9\nFAILED seed 7: two at once\n9 runs, 1 failed\n')
+    (tmp_path / 'tidy.log').write_text('a.c:1: error: what\n')
+    parts = {'junit': lambda: runner.junit(str(path), 1), 'sim': lambda: runner.check('sim', 'false'),
+             'tidy': lambda: runner.Count(failed=1), 'fine': lambda: runner.Count(passed=1)}
+    for name, part in parts.items():
+        monkeypatch.setattr(runner, 'part_' + name, part, raising=False)
+    assert runner.run_parts(parts).words == [
+        'junit: e2e.test_a.test_one: not so', 'sim: FAILED seed 7: two at once', 'tidy: see its log above']
+
+
 def test_a_failure_is_shown_without_what_went_well(runner, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runner, 'VAR', str(tmp_path))
     monkeypatch.setattr(runner, 'built', {'asan': True, 'clang': False})
