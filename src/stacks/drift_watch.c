@@ -23,7 +23,7 @@ struct record {
 	uint64_t versions; /* of the check */
 	bool known, checking, repairing, repairable, found, given_up, asked;
 	unsigned doubts; /* counts drift_watch_doubt: one during a check spoils it */
-	uint64_t not_before_ms;
+	uint64_t check_at_ms, repair_at_ms; /* the next: not before */
 	char *service, *message;
 	struct drift_seen seen;
 	/* of a check under way */
@@ -148,9 +148,9 @@ static void take_drifts(struct record *r, const struct drifts *ds)
 		r->given_up = false;
 }
 
-static void put_off(struct record *r, uint64_t ms)
+static uint64_t in_ms(const struct record *r, uint64_t ms)
 {
-	r->not_before_ms = loop_now_ms(r->dw->loop) + ms;
+	return loop_now_ms(r->dw->loop) + ms;
 }
 
 /* ---- checks ---- */
@@ -170,7 +170,7 @@ static void on_diff(void *data, const struct status *st, const struct planner_re
 		r->versions = versions_of(p->world);
 		take_drifts(r, &p->drifts);
 	} else if (!status_is_ok(st)) {
-		put_off(r, AGAIN_MS);
+		r->check_at_ms = in_ms(r, AGAIN_MS);
 	}
 	arena_destroy(a);
 	dw->on_known(dw->data);
@@ -179,7 +179,7 @@ static void on_diff(void *data, const struct status *st, const struct planner_re
 static void check(struct drift_watch *dw, struct record *r, const struct db_stack *s)
 {
 	if (dw->stopped || r->checking || dw->checks == CHECKS_AT_ONCE ||
-		loop_now_ms(dw->loop) < r->not_before_ms)
+		loop_now_ms(dw->loop) < r->check_at_ms)
 		return;
 	r->checking = true;
 	r->doubts_then = r->doubts;
@@ -209,14 +209,14 @@ static void on_repair(void *data, const struct status *st, const struct db_job *
 	r->repairing = false;
 	dw->repairs--;
 	r->given_up = st->code == ST_RESOURCE_EXHAUSTED;
-	put_off(r, r->given_up ? GIVEN_UP_MS : AGAIN_MS);
+	r->repair_at_ms = in_ms(r, r->given_up ? GIVEN_UP_MS : AGAIN_MS);
 	dw->on_known(dw->data);
 }
 
 static void repair(struct drift_watch *dw, struct record *r, const struct db_stack *s)
 {
 	if (dw->stopped || r->repairing || !r->repairable || !s->repairs_drift ||
-		loop_now_ms(dw->loop) < r->not_before_ms)
+		loop_now_ms(dw->loop) < r->repair_at_ms)
 		return;
 	r->repairing = true;
 	dw->repairs++;
