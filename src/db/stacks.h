@@ -161,8 +161,7 @@ struct db_stack_ops {
 	struct db_call *(*store_rendered)(struct db *db, const struct db_job *job,
 		const char *deployment_id, const struct db_rendered *r, db_done done, void *data);
 	/* Fenced. Sets the stack's status and message (deploying, removing …). The message of
-	 * DEGRADED and FAILED stays as `unfinished` until another status is set or a release is
-	 * activated. */
+	 * DEGRADED and FAILED stays as `unfinished` until RUNNING is set or a release is activated. */
 	struct db_call *(*set_status)(struct db *db, const struct db_job *job,
 		enum stack_status status, const char *message, db_done done, void *data);
 	/* Fenced. The release is good: it becomes active, the one before superseded, the stack's

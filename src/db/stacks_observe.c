@@ -1,9 +1,10 @@
 #include "db/stacks_parts.h"
 
-/* The observer leaves it as it is. */
+/* The observer leaves it as it is, and who is at work: he may take back all that he does. */
 #define UNFINISHED \
 	"case when $4::boolean then s.unfinished" \
-	" when $2::stack_status in ('degraded', 'failed') then $3::text else '' end"
+	" when $2::stack_status in ('degraded', 'failed') then $3::text" \
+	" when $2::stack_status in ('deploying', 'removing') then s.unfinished else '' end"
 
 enum { LOCK, STATUS, SERVICES, MAY_REPAIR, REPAIR };
 static const struct pg_stmt sql[] = {

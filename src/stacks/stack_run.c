@@ -22,7 +22,7 @@ void stack_run_begin(struct job_run *run)
 	sr->stacks = stacks;
 	sr->docker = stacks->docker;
 	sr->db = run->db;
-	sr->namespace_ = "";
+	sr->namespace_ = sr->unfinished = "";
 	sr->on_failure = ON_FAILURE_ROLLBACK;
 	sr->stall_ms = stacks->stall_ms;
 	sr->deployment_id = run->job->deployment_id.text;
@@ -244,6 +244,7 @@ static void on_stack(void *data, const struct status *st, const struct db_stack 
 	sr->namespace_ = arena_strdup(sr->run->arena, s->namespace_);
 	sr->world.adopted = s->adopted;
 	sr->previous_number = s->active_number;
+	sr->unfinished = arena_strdup(sr->run->arena, s->unfinished);
 	sr->world.project_id = sr->run->job->project_id.text;
 	const char *active = s->active_deployment_id.text;
 	struct stack_op *op = stack_op_begin(
@@ -389,6 +390,7 @@ static void go_back(struct stack_run *sr)
 enum flow_next stack_restore(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
+	sr->touched = true;
 	if (is_left(sr)) {
 		job_run_story(sr->run, "left as it is", NULL);
 		return FLOW_NEXT;
@@ -409,6 +411,10 @@ enum stack_status stack_left_as(const struct stack_run *sr, const char **ret_mes
 	const char *name = job->stack;
 	long long number = (long long)sr->previous_number;
 	*ret_message = "";
+	if (sr->has_previous && !sr->touched) {
+		*ret_message = sr->unfinished;
+		return sr->unfinished[0] ? STACK_DEGRADED : STACK_RUNNING;
+	}
 	if (sr->has_previous && !sr->unrestored && !is_left(sr))
 		return STACK_RUNNING;
 	if (sr->unrestored && sr->has_previous)

@@ -43,6 +43,8 @@ struct stack_run {
 	struct timer retry;        /* runs the present step again */
 	struct status trouble;     /* what the present step waits to pass; OK: nothing */
 	bool went_back_again;      /* the way back is tried twice */
+	const char *unfinished;    /* what an earlier one has left, in words; "" = nothing */
+	bool touched;              /* stack_restore was called: there may be something to take back */
 	bool unrestored;           /* stack_restore has begun and has not succeeded */
 	struct status restore_st;  /* why not */
 	struct map told; /* key → struct service_told: what watchers know; see rollout_tell */

@@ -103,8 +103,9 @@ static void put_own_status(struct store *s, const char *stack_id, enum stack_sta
 {
 	struct store_stack *t = store_stack_find(s, stack_id);
 	bool bad = status == STACK_DEGRADED || status == STACK_FAILED;
+	bool at_work = status == STACK_DEPLOYING || status == STACK_REMOVING;
 	if (t)
-		put_status(s, t, status, message, bad ? message : "");
+		put_status(s, t, status, message, bad ? message : at_work ? t->row.unfinished : "");
 }
 
 struct status store_set_status(struct store *s, const struct db_job *job, enum stack_status status,

@@ -267,6 +267,8 @@ static void what_was_left_half_done_goes_back_to_the_good_one(void **state)
 	j = back(w, 0).job;
 	assert_value(w, "select rolled_back_to from deployments where number = 4", "2");
 	j = claim(w, "d1");
+	RUN_OK(w, STACKS->set_status(w->db, &j, STACK_DEPLOYING, "", on_done, &a));
+	assert_string_equal(get(w, "demo", "web").unfinished, "left; next: …");
 	RUN_OK(w, STACKS->activate(w->db, &j, j.deployment_id.text, NULL, 0, on_done, &a));
 	assert_string_equal(get(w, "demo", "web").unfinished, "");
 	/* Why a release failed stands beside it. */
