@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "api/convert.h"
 #include "base/arena.h"
+#include "base/clock.h"
 #include "jobs/fair.h"
 #include "jobs/kinds.h"
 
@@ -20,11 +21,11 @@ static char *why_of(struct arena *a, const struct db_job_stats *s, const struct 
 	case WAIT_STACK:
 		return arena_fmt(a, "job %s of stack \"%s\" goes first", w->blocker.text, w->job.stack);
 	case WAIT_LATER:
-		return arena_fmt(a, "its attempt %d is not due yet", w->job.attempt + 1);
+		return arena_fmt(a, "its attempt %d is due at %.19sZ", w->job.attempt + 1, time_rfc3339(a, w->job.run_us));
 	case WAIT_PROJECT_CAP:
-		return arena_fmt(a, "%u jobs of the project run: no more may at a time", w->project_running);
+		return arena_fmt(a, "as many jobs of the project run as may at a time: %u", w->project_running);
 	case WAIT_KIND_CAP:
-		return arena_fmt(a, "%u jobs of kind %s run in the project: no more may at a time", w->kind_running, kind);
+		return arena_fmt(a, "as many jobs of kind %s run in the project as may at a time: %u", kind, w->kind_running);
 	case WAIT_PLACES:
 		if (s->slots == 0)
 			return api_text(a, "no daemon can run it: none has been heard of for 10 seconds, or none reaches its Engine");
@@ -32,7 +33,10 @@ static char *why_of(struct arena *a, const struct db_job_stats *s, const struct 
 	case WAIT_TURN:
 		break;
 	}
-	return arena_fmt(a, w->before ? "it is its project's turn %u jobs later" : "it is the next one of its project", w->before);
+	if (w->before)
+		return arena_fmt(a, "%u job%s of its project go%s first", w->before, w->before == 1 ? "" : "s",
+			w->before == 1 ? "es" : "");
+	return api_text(a, "it is the next one of its project");
 }
 
 static Skep__V1__WaitingJob *waiting_of(

@@ -118,13 +118,13 @@ static void take_kinds(struct cli *c, Skep__V1__WatchEventsRequest *r)
 int cmd_events(struct cli *c)
 {
 	struct events v = {.c = c, .follow = cli_flag(c, "follow")};
-	const char *since = cli_option(c, "since"), *stack = cli_option(c, "stack"), *token = cli_option(c, "token");
+	const char *since = cli_option(c, "since"), *stack = cli_option(c, "stack"), *after = cli_option(c, "after");
 	int code = CLI_DONE;
 	skep__v1__watch_events_request__init(&v.request);
-	if (since && token)
-		return cli_usage(c, "give either --since or --token");
-	if (token)
-		v.request.token = message_str(token);
+	if (since && after)
+		return cli_usage(c, "give either --since or --after");
+	if (after)
+		v.request.token = message_str(after);
 	else if (since || !v.follow)
 		code = take_since(&v, since ? since : "1h");
 	if (code)

@@ -139,6 +139,10 @@ static int retry_failed(struct cli *c)
 	if (code)
 		return code;
 	const Skep__V1__RetryFailedJobsResponse *m = (const Skep__V1__RetryFailedJobsResponse *)reply;
+	if (m->n_jobs == 0 && c->format == FORMAT_TABLE && !c->quiet) {
+		cli_print(c, "nothing to run again: there is no stack whose last job%s failed\n", kind ? " is of this kind and" : "");
+		return CLI_DONE;
+	}
 	view_list(c, &view_job, &(struct cli_items){&skep_v1_msg_job, (ProtobufCMessage **)m->jobs, m->n_jobs});
 	return CLI_DONE;
 }

@@ -114,14 +114,14 @@ static const struct cli_option job_ls_options[] = {
 	"deploy update scale restart remove rollback build renew_certificate publish_routes housekeeping adopt"
 static const struct cli_option job_retry_options[] = {
 	{"failed", 0, NULL, "the last job of each stack, if it failed, in place of an ID", NULL, NAMES_NONE, false},
-	{"stack", 0, "NAME", "with --failed: only of this stack", NULL, NAMES_STACK, false},
+	{"stack", 's', "NAME", "with --failed: only of this stack", NULL, NAMES_STACK, false},
 	JOB_KIND("with --failed: only of this kind"),
 	WAIT_OPTIONS,
 	{0},
 };
 static const struct cli_option job_stats_options[] = {
 	ALL_PROJECTS,
-	{"limit", 'n', "N", "tell at most so many waiting jobs (default 50, at most 500)", NULL, NAMES_NONE, false},
+	{"limit", 'n', "N", "tell at most so many waiting jobs, and running ones (default 50, at most 500)", NULL, NAMES_NONE, false},
 	{0},
 };
 static const struct cli_option job_pause_options[] = {
@@ -159,7 +159,7 @@ static const struct cli_option events_options[] = {
 	{"follow", 'f', NULL, "go on with what happens from now on, until Ctrl-C", NULL, NAMES_NONE, false},
 	{"stack", 's', "NAME", "of this stack", NULL, NAMES_STACK, false},
 	{"kind", 0, "KIND", "of this kind: job.ended, service.state …; job means all that begin so", NULL, NAMES_NONE, true},
-	{"token", 0, "TOKEN", "from behind this event on: `token` of -o json", NULL, NAMES_NONE, false},
+	{"after", 0, "TOKEN", "from behind this event on: `token` of -o json", NULL, NAMES_NONE, false},
 	ALL_PROJECTS,
 	{0},
 };
@@ -364,7 +364,7 @@ static const struct cli_command commands[] = {
 
 	{.path = "events", .args = "", .options = events_options, .help = "Print what happened, and with -f what happens",
 		.about = "Of a project, or with -A of all that you can see. With -o json: one event a line, each with a token; whoever\n"
-			 "comes back with the last one that he saw, to any daemon, misses none and sees none twice.",
+			 "comes back --after the last one that he saw, to any daemon, misses none and sees none twice.",
 		.example = "skep events --since 10m --kind job.ended\n"
 			   "skep events -f -A",
 		.run = cmd_events},

@@ -134,7 +134,7 @@ static void take_state(struct progress *p, const Skep__V1__Event *e, struct buf 
 		const char *kind, *words;
 	} kinds[] = {{"job.created", "queued"}, {"job.started", "started"},
 		{"job.resumed", "resumed after an interruption"}, {"job.requeued", "will be tried again"},
-		{"job.cancel_requested", "asked to stop"}};
+		{"job.cancel_requested", "asked to stop"}, {"job.retried", "to be run once more"}};
 	const char *words = NULL;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (strcmp(e->kind, kinds[i].kind) == 0)

@@ -33,38 +33,47 @@ static void print_queues(struct cli *c, const Skep__V1__JobStats *s, bool color,
 	table_print(t, color, b);
 }
 
+/* Of those that are not told one by one. */
+static void add_rest(int32_t all, size_t told, const char *what, struct buf *b)
+{
+	if (all > 0 && (size_t)all > told)
+		buf_fmt(b, "and %zu more %s\n", (size_t)all - told, what);
+}
+
 static void print_running(struct cli *c, const Skep__V1__JobStats *s, bool color, struct buf *b)
 {
-	static const char *const headers[] = {"RUNNING", "KIND", "STACK", "FOR", "DONE", "STEP", "DAEMON", NULL};
+	static const char *const headers[] = {"RUNNING", "KIND", "FOR", "DONE", "STEP", "JOB", "DAEMON", NULL};
 	struct table *t = table_create(c->arena, headers);
 	for (size_t i = 0; i < s->n_running; i++) {
 		const Skep__V1__Job *j = s->running[i];
 		int64_t us = cli_now_us() - message_time_us(j->started_at);
-		table_cell(t, j->id);
-		table_cell(t, kind_word(c, j->kind));
 		table_fmt(t, "%s/%s", j->project, j->stack);
+		table_cell(t, kind_word(c, j->kind));
 		table_cell(t, text_span(c->arena, us > 0 ? (uint64_t)us / 1000 : 0));
 		table_fmt(t, "%d%%", j->percent);
 		table_cell(t, j->step);
+		table_cell(t, j->id);
 		table_cell(t, j->daemon);
 	}
 	table_print(t, color, b);
+	add_rest(s->total_running, s->n_running, "run", b);
 }
 
 static void print_waiting(struct cli *c, const Skep__V1__JobStats *s, bool color, struct buf *b)
 {
-	static const char *const headers[] = {"WAITING", "KIND", "STACK", "CREATED", "BEFORE", "WHY", NULL};
+	static const char *const headers[] = {"WAITING", "KIND", "CREATED", "BEFORE", "WHY", "JOB", NULL};
 	struct table *t = table_create(c->arena, headers);
 	for (size_t i = 0; i < s->n_waiting; i++) {
 		const Skep__V1__WaitingJob *w = s->waiting[i];
-		table_cell(t, w->job->id);
-		table_cell(t, kind_word(c, w->job->kind));
 		table_fmt(t, "%s/%s", w->job->project, w->job->stack);
+		table_cell(t, kind_word(c, w->job->kind));
 		table_cell(t, age_of(c, w->job->created_at));
 		table_fmt(t, "%d", w->before);
 		table_cell(t, w->why);
+		table_cell(t, w->job->id);
 	}
 	table_print(t, color, b);
+	add_rest(s->total_waiting, s->n_waiting, "wait", b);
 }
 
 static void print_pauses(struct cli *c, const Skep__V1__JobStats *s, bool color, struct buf *b)

@@ -29,7 +29,7 @@
 	" join projects p on p.id = j.project_id order by j.id desc"
 
 enum { GET, LIST_ALL, LIST_PROJECT, LIST_STACK, EVENTS, LOCK, LOCK_STACK, NOT_ENDED, CANCEL, NOTIFY_CANCEL,
-	CAN_RETRY, RETRY, LOCK_STACKS, RETRY_FAILED, AUDIT };
+	CAN_RETRY, RETRY, STACK_THERE, LOCK_STACKS, RETRY_FAILED, AUDIT };
 static const struct pg_stmt sql[] = {
 	/* $1 id, $2 scope */
 	[GET] = {"job_get",
@@ -119,6 +119,9 @@ static const struct pg_stmt sql[] = {
 		"with j as (" RETRY_SET " where id = skep_uuid($1) returning *),"
 		RETRY_REST " select from j"},
 	/* $1 project, $2 scope, $3 stack, $4 kind ('' = any), $5–$8 audit */
+	[STACK_THERE] = {"job_stack_there",
+		"select case when skep_uuid($3) is null then skep_stack('', $1, $3, $2)"
+		" else skep_stack($3, $1, '', $2) end where $3 <> ''"},
 	[LOCK_STACKS] = {"job_lock_stacks",
 		"select from orchestration_stacks s where s.project_id = skep_project($1, $2)"
 		" and ($3 = '' or s.name = $3 or s.id = skep_uuid($3)) order by s.id for no key update"},
@@ -401,6 +404,8 @@ static struct db_call *retry_failed(struct db *db, const struct db_scope *s, con
 	const char *audit_id = call_uuid(c);
 	c->done.jobs = done;
 	call_once(c, s, audit_id, &retried_replay);
+	add(c, &sql[STACK_THERE], project, s);
+	call_bind(c, stack);
 	add(c, &sql[LOCK_STACKS], project, s);
 	call_bind(c, stack);
 	add(c, &sql[RETRY_FAILED], project, s);

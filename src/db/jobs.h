@@ -65,7 +65,8 @@ struct db_pause {
 struct db_daemon {
 	struct uuid id;
 	const char *host, *version;
-	unsigned slots, running;
+	unsigned slots;
+	unsigned running; /* out */
 	int64_t started_us, seen_us;
 	bool alive; /* seen within 10 s */
 };
@@ -198,8 +199,8 @@ struct db_job_ops {
 	 * cleared; a superseded release's job: FAILED_PRECONDITION. */
 	struct db_call *(*retry)(struct db *db, const struct db_scope *s, const char *id,
 		db_job_done done, void *data);
-	/* The last job of each stack of the project (or of that stack), if it failed and is of that
-	 * kind (0 = any): as by `retry`. At most 500. */
+	/* The last job of each stack of the project (or of that stack: NOT_FOUND when there is none), if it failed
+	 * and is of that kind (0 = any): as by `retry`. At most 500. */
 	struct db_call *(*retry_failed)(struct db *db, const struct db_scope *s, const char *project,
 		const char *stack, enum job_kind kind, db_jobs_done done, void *data);
 	/* priorities: by kind, of JOB_KINDS; at most `limit` waiting ones, and running ones. */

@@ -55,9 +55,10 @@ static const struct pg_stmt sql[] = {
 		" where " ONLY " is null or u.project_id is null or u.project_id = " ONLY
 		" order by 1, 2"},
 	[DAEMONS] = {"job_daemons",
-		"select id, host, version, slots, running, skep_us(started_at), skep_us(seen_at),"
-		"  seen_at > now() - interval '10 seconds'"
-		" from daemons where " ONLY " is null order by started_at, id"},
+		"select d.id, d.host, d.version, d.slots,"
+		"  (select count(*)::integer from deployment_jobs j where j.state = 'running' and j.owner = d.id::text),"
+		"  skep_us(d.started_at), skep_us(d.seen_at), d.seen_at > now() - interval '10 seconds'"
+		" from daemons d where " ONLY " is null order by d.started_at, d.id"},
 
 	/* $3 limit */
 	[RUNNING] = {"job_running",
@@ -86,10 +87,10 @@ static const struct pg_stmt sql[] = {
 		" select $1, $2, $3, $4, case when $7 = '' then skep_project($5, $6) end,"
 		"  'jobs/' || case when $7 = '' then $5 else $7 end"},
 
-	/* ---- daemons ---- */
+	/* ---- daemons: how many jobs each runs is counted when it is asked, so that it is true ---- */
 	[ALIVE] = {"daemon_alive",
-		"insert into daemons (id, host, version, slots, running) values ($1, $2, $3, $4, $5)"
-		" on conflict (id) do update set slots = excluded.slots, running = excluded.running, seen_at = clock_timestamp()"},
+		"insert into daemons (id, host, version, slots, running) values ($1, $2, $3, $4, 0)"
+		" on conflict (id) do update set slots = excluded.slots, seen_at = clock_timestamp()"},
 	[FORGET] = {"daemon_forget", "delete from daemons where seen_at < now() - interval '1 hour'"},
 	[GONE] = {"daemon_gone", "delete from daemons where id = skep_uuid($1)"},
 };
@@ -283,7 +284,6 @@ struct db_call *job_alive(
 	call_bind(c, daemon->host);
 	call_bind(c, daemon->version);
 	pg_bind_i64(c->batch, daemon->slots);
-	pg_bind_i64(c->batch, daemon->running);
 	call_add(c, &sql[FORGET]);
 	return call_run(c, call_deliver_plain);
 }

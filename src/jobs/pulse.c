@@ -33,7 +33,6 @@ static void on_gone(void *data, const struct status *st)
 static void on_timer(struct timer *t)
 {
 	struct job_pulse *p = container_of(t, struct job_pulse, timer);
-	p->daemon.running = (unsigned)job_worker_running(p->worker);
 	p->daemon.slots = job_worker_slots(p->worker);
 	if (!p->call)
 		p->call = p->db->jobs->alive(p->db, &p->daemon, on_said, p);

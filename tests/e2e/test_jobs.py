@@ -45,11 +45,14 @@ def test_a_cap_holds_jobs_back(skepd, project):
     second = project.submit({'app': hello()}, stack='b').job
     behind = skepd.call('Stacks', 'Remove', stack=project.ref('a'))
     told = waiting(skepd, project)
-    assert told['b'][0] == reason('PROJECT_CAP') and 'no more may' in told['b'][1]
+    assert told['b'][:2] == (reason('PROJECT_CAP'), 'as many jobs of the project run as may at a time: 1')
     assert told['a'][0] == reason('STACK') and first.id in told['a'][1]
+    raised = skepd.call('Projects', 'Update', project=project.name, max_running=2).updated_at.ToMicroseconds()
+    ended = skepd.wait(second.id)
+    assert ended.state == 'SUCCEEDED'
+    assert ended.job.started_at.ToMicroseconds() - raised < 1000000  # not at the next sweep
     skepd.call('Jobs', 'Cancel', id=first.id)
-    for job in (second, behind):
-        assert skepd.wait(job.id).state == 'SUCCEEDED'
+    assert skepd.wait(behind.id).state == 'SUCCEEDED'
 
 
 def test_failed_jobs_run_again_by_filter(skepd, project):
@@ -61,7 +64,9 @@ def test_failed_jobs_run_again_by_filter(skepd, project):
     attempts = skepd.job(job.id).attempts
     assert [a.attempt for a in attempts] == [1, 2]
     assert all('No such image' in a.error and a.daemon and a.started_at.seconds for a in attempts)
-    assert not skepd.call('Jobs', 'RetryFailed', project=project.name, stack='other').jobs
+    assert not skepd.call('Jobs', 'RetryFailed', project=project.name, kind=number_of('JOB_KIND_SCALE', 'jobs')).jobs
+    with pytest.raises(RpcError, match='stack "other" does not exist'):
+        skepd.call('Jobs', 'RetryFailed', project=project.name, stack='other')
 
 
 def test_daemons_are_listed(skepd):

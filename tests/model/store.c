@@ -173,6 +173,13 @@ struct status store_project_create(struct store *s, const struct db_scope *scope
 	return st;
 }
 
+/* What was decided before it is void, and everybody looks anew. */
+static void new_turn(struct store *s)
+{
+	s->turn++;
+	store_tell(s, "skep_jobs", "");
+}
+
 struct status store_project_update(struct store *s, const struct db_scope *scope, const char *ref,
 	const struct db_project_change *change, struct store_project **ret_project)
 {
@@ -199,6 +206,8 @@ struct status store_project_update(struct store *s, const struct db_scope *scope
 		p->max_running = change->max_running < 0 ? 0 : change->max_running;
 	p->updated_us = store_now_us(s);
 	count_stacks(s, *ret_project);
+	if (change->weight || change->max_running)
+		new_turn(s);
 	return st;
 }
 
@@ -244,8 +253,7 @@ static struct status put_pause(struct store *s, const struct db_scope *scope, co
 		p->pause = text;
 	}
 	store_remember(s, scope, "");
-	s->turn++; /* what was decided before it is void */
-	store_tell(s, "skep_jobs", "");
+	new_turn(s);
 	return st;
 }
 

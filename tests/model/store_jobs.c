@@ -345,7 +345,13 @@ struct status store_retry_failed(struct store *s, struct arena *a, const struct 
 	size_t *ret_n)
 {
 	struct store_project *p;
+	struct store_stack *named;
+	struct uuid id;
+	bool by_id = uuid_parse(stack, &id);
+	const struct db_stack_ref ref = {by_id ? stack : "", project, by_id ? "" : stack};
 	struct status st = store_project_ref(s, scope, project, &p);
+	if (status_is_ok(&st) && stack[0])
+		st = store_stack_ref(s, scope, &ref, &named);
 	*ret_n = 0;
 	if (!status_is_ok(&st))
 		return st;
@@ -354,9 +360,9 @@ struct status store_retry_failed(struct store *s, struct arena *a, const struct 
 	for (size_t i = 0; i < s->n_stacks && n < RETRIES_MAX; i++) {
 		const struct store_stack *t = s->stacks[i];
 		struct store_job *j = last_of(s, t);
-		bool named = !stack[0] || strcmp(t->row.name, stack) == 0 ||
+		bool asked = !stack[0] || strcmp(t->row.name, stack) == 0 ||
 			     strcmp(t->row.id.text, stack) == 0;
-		if (named && is_failed(j, kind) &&
+		if (asked && is_failed(j, kind) &&
 			strcmp(t->row.project_id.text, p->row.id.text) == 0)
 			picked[n++] = j;
 	}

@@ -175,6 +175,17 @@ static void test_the_table_is_whole(void **state)
 	}
 }
 
+/* What a command calls as a global option is called would be taken for both. */
+static void test_names_are_taken_once(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < cli_program.n_commands; i++)
+		for (const struct cli_option *o = cli_program.commands[i].options; o && o->name; o++)
+			for (const struct cli_option *g = cli_program.options; g->name; g++)
+				if (strcmp(o->name, g->name) == 0 || (o->letter && o->letter == g->letter))
+					fail_msg("skep %s: --%s is a global option", cli_program.commands[i].path, o->name);
+}
+
 /* ---- completion ---- */
 
 /* The candidates, each with a blank behind; kinds and fronts in brackets. */
@@ -255,6 +266,7 @@ int main(void)
 		cmocka_unit_test(test_aliases),
 		cmocka_unit_test(test_help_is_asked_for_in_any_way),
 		cmocka_unit_test(test_the_table_is_whole),
+		cmocka_unit_test(test_names_are_taken_once),
 		cmocka_unit_test(test_completion),
 		cmocka_unit_test(test_scripts),
 	};

@@ -83,6 +83,10 @@ static void test_lines(void **state)
 	assert_true(p.ended);
 	assert_string_equal(p.state, "failed");
 	assert_int_equal(p.last_us - p.first_us, 9000000);
+	e.kind = S("job.retried");
+	e.state = S("pending");
+	assert_event(&p, e, " 10.0s  to be run once more\n");
+	assert_false(p.ended);
 	progress_finish(&p);
 }
 

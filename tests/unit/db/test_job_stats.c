@@ -156,6 +156,10 @@ static void the_last_failed_job_of_each_stack_runs_again(void **state)
 	assert_string_equal(rest.jobs[0].stack, "b");
 	assert_int_equal(claim_all(w, "d1", 10, 60000).n, 2);
 	assert_value(w, "select count(*) from events where kind = 'job.retried'", "2");
+	RUN_FAILS(w, ST_NOT_FOUND, "stack \"aa\" does not exist in project \"demo\"",
+		JOBS->retry_failed(w->db, &admin, "demo", "aa", 0, on_jobs, &a));
+	RUN_FAILS(w, ST_NOT_FOUND, "does not exist",
+		JOBS->retry_failed(w->db, &admin, "demo", "01900000-0000-7000-8000-000000000001", 0, on_jobs, &a));
 }
 
 static void numbers_of_the_last_minute(void **state)
@@ -186,13 +190,22 @@ static void daemons_say_that_they_live(void **state)
 {
 	struct world *w = *state;
 	struct uuid demo = make_project(w, "demo");
-	struct db_daemon d = {.id = demo, .host = "alpha", .version = "1.0", .slots = 16, .running = 1};
+	struct db_daemon d = {.id = demo, .host = "alpha", .version = "1.0", .slots = 15};
 	RUN_OK(w, JOBS->alive(w->db, &d, on_done, &a));
-	d.running = 2;
+	d.slots = 16;
 	RUN_OK(w, JOBS->alive(w->db, &d, on_done, &a));
 	struct db_job_stats s = stats(w, &admin, "");
 	assert_int_equal(s.n_daemons, 1);
-	assert_int_equal(s.daemons[0].running, 2);
+	assert_int_equal(s.daemons[0].running, 0);
+	deploy(w, "demo", "a");
+	struct db_job j = claim(w, demo.text);
+	s = stats(w, &admin, "");
+	assert_int_equal(s.daemons[0].running, 1);
+	deploy(w, "demo", "b");
+	(void)claim(w, "another");
+	finish(w, &j, JOB_SUCCEEDED);
+	s = stats(w, &admin, "");
+	assert_int_equal(s.daemons[0].running, 0);
 	assert_string_equal(s.daemons[0].host, "alpha");
 	assert_true(s.daemons[0].alive);
 	assert_int_equal(s.slots, 16);
