@@ -231,5 +231,5 @@ class Project:
                 self.engine.sweep(namespace)
 
 
-def wait_for_answer(engine, port, path, text, timeout=10):
+def wait_for_answer(engine, port, path, text, timeout=30):
     return eventually(f'port {port} answers {path} with {text}', lambda: text in engine.http(port, path)[1], timeout)

@@ -67,7 +67,7 @@ def test_adopt_touches_no_task(project, engine, shop, tmp_path):
     labels = {n: 'skep.stack' in s['Spec']['Labels'] for n, s in engine.services(shop).items()}
     assert labels == {'web': True, 'all': True, 'vault': True, 'once': False}, 'to label a job is to run it again'
     assert project.releases('old') == [(1, 'ACTIVE')]
-    eventually('its status is told', lambda: project.status('old') == 'RUNNING', 5)
+    eventually('its status is told', lambda: project.status('old') == 'RUNNING')
 
     # The file that docker had, with Skep: only the service with a secret, which nobody can read back, is new.
     cli = Cli(project.skepd, project, tmp_path)

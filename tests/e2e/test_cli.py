@@ -122,7 +122,7 @@ def test_deploy_from_stdin_and_the_verbs(cli, engine, project):
     assert [line.split()[0] for line in cli.ok('stack', 'ps', 'web').split('\n')[1:3]] == ['app.1', 'other.1']
     assert '2/2' in cli.ok('stack', 'ls')
     cli.ok('stack', 'scale', 'web', 'app=2')
-    eventually('shown', lambda: re.search(r'app +replicated +2/2 +running', cli.ok('stack', 'services', 'web')), 2)
+    eventually('shown', lambda: re.search(r'app +replicated +2/2 +running', cli.ok('stack', 'services', 'web')))
     before = engine.running(project.namespace())['other']
     cli.ok('stack', 'restart', 'web', 'other')
     assert engine.running(project.namespace())['other'] != before

@@ -91,7 +91,7 @@ def test_postgres_away_for_longer_than_the_lease(skepd, project, postgres, engin
     job = in_step(skepd, project, 'converge', {'app': hello(port, deploy={'update_config': {'monitor': '2s'}})})
     postgres.stop_immediately()
     try:
-        eventually('the run is given up', lambda: f'job={job.id} kind=deploy stack=web outcome=abandoned' in skepd.log(), 10)
+        eventually('the run is given up', lambda: f'job={job.id} kind=deploy stack=web outcome=abandoned' in skepd.log())
         eventually('ready says which', lambda: 'postgres' in skepd.not_up())
         with pytest.raises(RpcError, match='UNAVAILABLE'):
             project.submit({'app': hello()})
@@ -213,7 +213,7 @@ def test_no_postgres_at_start(new_daemon, postgres):
             skepd.call('Projects', 'List')
     finally:
         postgres.start()
-    eventually('ready when it has come up', skepd.is_ready, 15)
+    eventually('ready when it has come up', skepd.is_ready)
     skepd.stop()
 
 
@@ -226,7 +226,7 @@ def test_engine_is_not_a_manager(new_daemon, postgres):
         eventually('ready says what to do', lambda: 'docker swarm init' in skepd.not_up().get('docker', ''))
         assert 'docker swarm init' in skepd.log()
         engine.swarm_init()
-        eventually('ready when that was done', skepd.is_ready, 15)
+        eventually('ready when that was done', skepd.is_ready)
         skepd.stop()
     finally:
         engine.stop()
@@ -380,7 +380,7 @@ def test_one_of_two_dies(two, engine, postgres):
     before = owner(postgres, first, job)
     dead, alive = by_owner(first, second, before)
     dead.kill9()
-    eventually('the other one takes it', lambda: owner(postgres, first, job) != before, 10)
+    eventually('the other one takes it', lambda: owner(postgres, first, job) != before)
     alive.call('Jobs', 'Cancel', id=job.id)
     assert alive.wait(job.id).state == 'CANCELLED'
     assert engine.objects(project.namespace()) == {}
@@ -393,9 +393,9 @@ def test_one_of_two_sleeps_longer_than_its_lease(two, engine, postgres):
     before = owner(postgres, first, job)
     asleep, awake = by_owner(first, second, before)
     os.kill(asleep.process.pid, signal.SIGSTOP)
-    eventually('the other one takes it', lambda: owner(postgres, first, job) != before, 10)
+    eventually('the other one takes it', lambda: owner(postgres, first, job) != before)
     asleep.send(signal.SIGCONT)
-    eventually('the sleeper gives it up', lambda: f'job={job.id} kind=deploy stack=web outcome=abandoned' in asleep.log(), 10)
+    eventually('the sleeper gives it up', lambda: f'job={job.id} kind=deploy stack=web outcome=abandoned' in asleep.log())
     assert owner(postgres, first, job) != before
     awake.call('Jobs', 'Cancel', id=job.id)
     ended = awake.wait(job.id)

@@ -89,7 +89,7 @@ def test_taken_over_within_five_seconds(new_daemon, engine, postgres):
     dead, alive = (first, second) if first.call('System', 'Info').instance == before else (second, first)
     dead.send(signal.SIGKILL)
     begun = time.monotonic()
-    eventually('the other one takes it', lambda: postgres.query(query, first.database) != before, 10)
+    eventually('the other one takes it', lambda: postgres.query(query, first.database) != before)
     assert time.monotonic() - begun < 5
     assert 'not heard of any more' in alive.job(job.id).attempts[0].error
     alive.call('Jobs', 'Cancel', id=job.id)

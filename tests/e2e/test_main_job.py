@@ -74,7 +74,7 @@ def test_scale_up_and_down(project, engine):
     project.deploy({'app': hello()})
     project.scale({'app': 3})
     assert len(engine.running(project.namespace())['app']) == 3
-    eventually('the observer has seen it', lambda: project.stack().services[0].wanted == 3, 5)
+    eventually('the observer has seen it', lambda: project.stack().services[0].wanted == 3)
     project.scale({'app': 1})
     eventually('one task is left', lambda: len(engine.running(project.namespace())['app']) == 1)
     project.scale({'app': 0})

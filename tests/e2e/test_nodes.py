@@ -101,7 +101,7 @@ def test_node_drained_in_the_middle_of_an_update(project, swarm, nodes):
     assert project.status() == 'RUNNING'
     swarm.make(nodes[2], 'active')
     eventually('the global service is there again', lambda: len(swarm.running_on(project.namespace())['all']) == 3)
-    eventually('and counted', lambda: [s.running for s in project.stack().services if s.name == 'all'] == [3], 5)
+    eventually('and counted', lambda: [s.running for s in project.stack().services if s.name == 'all'] == [3])
 
 
 def test_node_killed_in_the_middle_of_an_update(project, swarm, nodes):

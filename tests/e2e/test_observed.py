@@ -82,7 +82,7 @@ def test_killed_task_degrades_and_recovers(project, engine, watching):
     eventually('degraded', lambda: 'DEGRADED' in watch.statuses(), SOON)
     degraded = next(s for s in watch.seen if name_of('StackStatus', s.status) == 'DEGRADED')
     assert (service(degraded).running, service(degraded).wanted) == (1, 2)
-    eventually('running again', lambda: watch.statuses()[-1] == 'RUNNING', 15)
+    eventually('running again', lambda: watch.statuses()[-1] == 'RUNNING')
     assert project.status() == 'RUNNING'
 
 
@@ -93,7 +93,7 @@ def test_scaled_by_hand_is_shown(project, engine, watching):
     seen['Spec']['Mode']['Replicated']['Replicas'] = 2
     engine.call('POST', f'/services/{seen["ID"]}/update?version={seen["Version"]["Index"]}', seen['Spec'])
     eventually('shown', lambda: service(watch.seen[-1]).wanted == 2, SOON)
-    eventually('both run', lambda: service(watch.seen[-1]).running == 2, 10)
+    eventually('both run', lambda: service(watch.seen[-1]).running == 2)
 
 
 def test_watch_follows_a_deploy_and_ends_with_the_removal(project, watching):

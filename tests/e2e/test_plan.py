@@ -251,10 +251,10 @@ def test_hand_edit_is_drift_within_two_seconds(project, engine, postgres):
     stack = project.stack()
     assert stack.message == 'service app was changed by hand: Env.MODE, Env.PASSWORD'
     assert drift_events(project, postgres) == [('app', stack.message)]
-    eventually('the service too', lambda: [s.message for s in project.stack().services] == ['changed by hand', ''], 10)
+    eventually('the service too', lambda: [s.message for s in project.stack().services] == ['changed by hand', ''])
     update_by_hand(engine, project, 'app', set_env('MODE=a', 'PASSWORD=secret-1'))
-    eventually('put right by the same hand', lambda: project.status() != 'DRIFTED', 2)
-    eventually('its new task runs', is_status(project, 'RUNNING'), 15)
+    eventually('put right by the same hand', lambda: project.status() != 'DRIFTED')
+    eventually('its new task runs', is_status(project, 'RUNNING'))
 
 
 def test_stranger_is_drift(project, engine):
@@ -262,10 +262,10 @@ def test_stranger_is_drift(project, engine):
     project.deploy({'app': hello()})
     spec = engine.services(namespace)['app']['Spec']
     made = engine.call('POST', '/services/create', {**spec, 'Name': f'{namespace}_stranger'})
-    eventually('the status says so', is_status(project, 'DRIFTED'), 2)
+    eventually('the status says so', is_status(project, 'DRIFTED'))
     assert f'service {namespace}_stranger' in project.stack().message
     engine.call('DELETE', f'/services/{made["ID"]}')
-    eventually('gone again', is_status(project, 'RUNNING'), 2)
+    eventually('gone again', is_status(project, 'RUNNING'))
 
 
 def test_jobs_raise_no_drift(project, postgres):
@@ -274,7 +274,7 @@ def test_jobs_raise_no_drift(project, postgres):
     project.restart()
     project.deploy({'app': hello(environment={'A': '1'}), 'free': hello()})
     project.deploy({'app': hello(version=9), 'free': hello()}, expect='FAILED')
-    eventually('at rest', is_status(project, 'RUNNING'), 5)
+    eventually('at rest', is_status(project, 'RUNNING'))
     assert not drift_events(project, postgres)
 
 
@@ -295,7 +295,7 @@ def test_repair_and_its_bound(project, skepd, engine, postgres):
 
     for i in range(5):
         update_by_hand(engine, project, 'app', set_env(f'A=hand-{i}'))
-        eventually('repaired', lambda: env() == ['A=1'] and project.status() == 'RUNNING', 15)
+        eventually('repaired', lambda: env() == ['A=1'] and project.status() == 'RUNNING')
         postgres.query("update deployment_jobs set created_at = created_at - interval '3 minutes'", skepd.database)
     assert repairs(project, postgres) == ['succeeded'] * 5
     audit = postgres.query("select actor, detail->'params'->>'drift' from audit_log where actor = 'observer'"
@@ -306,12 +306,12 @@ def test_repair_and_its_bound(project, skepd, engine, postgres):
     eventually('given up', lambda: 'repaired 5 times within an hour' in project.stack().message)
     assert project.status() == 'DEGRADED' and env() == ['A=once-more'] and len(repairs(project, postgres)) == 5
     skepd.call('Projects', 'Update', project=project.name, drift_policy=1)
-    eventually('only reported', is_status(project, 'DRIFTED'), 5)
+    eventually('only reported', is_status(project, 'DRIFTED'))
 
 
 def test_removed_service_is_made_again(project, skepd, engine):
     project.deploy({'app': hello(), 'other': hello()})
     skepd.call('Projects', 'Update', project=project.name, drift_policy=2)
     engine.call('DELETE', f'/services/{project.namespace()}_app')
-    eventually('made again', lambda: 'app' in engine.services(project.namespace()) and project.status() == 'RUNNING', 15)
+    eventually('made again', lambda: 'app' in engine.services(project.namespace()) and project.status() == 'RUNNING')
     assert not diff(project).drifts

@@ -67,7 +67,7 @@ def calm_after_the_storm(skepd, address):
     # The sanitizer keeps what was freed in lists of its own.
     most = before * 1.1 + (160 if is_sanitized() else 8) * MIB  # 8: a long message's buffers may stay
     try:
-        eventually('memory is back', lambda: skepd.rss() < most, timeout=15)
+        eventually('memory is back', lambda: skepd.rss() < most)
     except AssertionError:
         raise AssertionError(f'{before / MIB:.1f} MiB before, {skepd.rss() / MIB:.1f} MiB after') from None
 
