@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 #include <uv.h>
 #include "base/arena.h"
@@ -9,10 +10,10 @@
 #include "base/str.h"
 #include "loop/loop.h"
 #include "net/transport.h"
-#include "rpc/details.h"
-#include "rpc/frame.h"
 
 #define CONNECT_MS 5000
+#define RING       4096u /* calls of a connection that may be open between the oldest and the newest */
+#define PACE_NS    100000 /* open loop: what comes due in so many ns goes out together */
 #define REST_MS    5000 /* how long replies are waited for at the end */
 
 struct run;
@@ -21,10 +22,10 @@ struct link {
 	struct run *run;
 	struct transport *t;
 	struct buf in;
-	uint64_t sequence;
+	void *wire;        /* what r->o->wire made */
+	uint64_t sequence; /* the last call's number */
 	unsigned in_flight;
-	unsigned *free_slots, n_free;
-	uint64_t *due; /* by slot: when its call was (to be) sent */
+	uint64_t *due; /* by number: when the call was (to be) sent; 0 = it is not open */
 };
 
 struct run {
@@ -35,10 +36,12 @@ struct run {
 	struct link *links;
 	unsigned n_up, next_link;
 	struct timer phase;
-	uv_idle_t pace; /* open loop: keeps the loop turning */
+	int pace_fd; /* open loop: the timer of the next call */
+	uv_poll_t pace;
 	bool measuring, stopping, done;
-	uint64_t started, next_due;
+	uint64_t started, next_due, now;
 	double server_before, client_before;
+	uint64_t server_waited, client_waited;
 	struct status st;
 };
 
@@ -65,6 +68,22 @@ static double cpu_of(pid_t pid)
 	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
 
+/* How long it has stood ready to run and did not get its core, in ns; 0 when it cannot be read. */
+static uint64_t waited_of(pid_t pid)
+{
+	char path[64], text[128] = "";
+	uint64_t waited = 0;
+	(void)snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return 0;
+	(void)!fgets(text, sizeof(text), f);
+	(void)fclose(f);
+	struct str rest = str_of(text);
+	(void)str_cut(&rest, ' ');
+	return str_to_u64(str_cut(&rest, ' '), &waited) ? waited : 0;
+}
+
 /* ---- calls ---- */
 
 static void stop(struct run *r, const struct status *st)
@@ -76,77 +95,46 @@ static void stop(struct run *r, const struct status *st)
 
 static void send_call(struct link *l, uint64_t due)
 {
-	const struct load_options *o = l->run->o;
-	struct buf authorization = {0};
-	struct str metadata[] = {STR("authorization"), {0}};
-	struct frame_open open = {.method = str_of(o->method),
-		.end = true,
-		.has_payload = true,
-		.metadata = metadata};
-	if (o->token) {
-		buf_fmt(&authorization, "Bearer %s", o->token);
-		metadata[1] = buf_str(&authorization);
-		open.n_metadata = 1;
-	}
-	unsigned slot = l->free_slots[--l->n_free];
-	uint64_t id = ++l->sequence * o->in_flight + slot; /* rises, and leads back to the slot */
-	l->due[slot] = due;
+	uint64_t number = ++l->sequence;
+	l->due[number % RING] = due;
 	l->in_flight++;
-	(void)frame_open_begin(transport_out(l->t), id, &open);
-	buf_finish(&authorization);
+	l->run->o->wire->call(l->wire, number, transport_out(l->t));
 }
 
-static void note_failure(struct run *r, const struct frame *f)
+static void on_answer(void *data, uint64_t number, const struct status *failure)
 {
-	struct arena *a = arena_create();
-	struct rpc_details d;
-	if (r->result->failures++ == 0 &&
-		!rpc_status_unpack(a, f->status, &r->result->first_failure, &d))
-		r->result->first_failure = status_err(ST_INTERNAL, "a malformed status");
-	arena_destroy(a);
-}
-
-static void on_reply(struct link *l, const struct frame *f, uint64_t now)
-{
+	struct link *l = data;
 	struct run *r = l->run;
-	unsigned slot = (unsigned)(f->call % r->o->in_flight);
+	uint64_t *due = &l->due[number % RING];
+	if (number > l->sequence || *due == 0) {
+		struct status st = status_err(ST_INTERNAL, "the server answered a call that was not open");
+		stop(r, &st);
+		return;
+	}
 	l->in_flight--;
-	l->free_slots[l->n_free++] = slot;
-	if (f->has_status)
-		note_failure(r, f);
+	if (failure && r->result->failures++ == 0)
+		r->result->first_failure = *failure;
 	if (r->measuring) {
 		r->result->requests++;
-		histogram_add(&r->result->latency, now - l->due[slot]);
+		histogram_add(&r->result->latency, r->now - *due);
 	}
-	if (r->stopping || r->o->rate > 0)
-		return;
-	send_call(l, now);
-	transport_commit(l->t);
-}
-
-static void on_frame(struct link *l, struct str bytes, uint64_t now)
-{
-	struct frame f;
-	const char *wrong = frame_parse(bytes, &f);
-	if (wrong || f.kind == FRAME_GOAWAY) {
-		struct status st = status_err(ST_UNAVAILABLE, "the server sent %s%s",
-			wrong ? "a malformed frame: " : "a goaway", wrong ? wrong : "");
-		stop(l->run, &st);
-	} else if (f.kind == FRAME_FINISH) {
-		on_reply(l, &f, now);
-	}
+	*due = 0;
+	if (!r->stopping && r->o->rate <= 0)
+		send_call(l, r->now);
 }
 
 static size_t feed(struct link *l, const char *bytes, size_t len)
 {
-	uint64_t now = uv_hrtime(); /* one look at the clock for what came in one read */
-	size_t pos = 0, frame;
-	while (len - pos >= FRAME_HEADER && frame_header(bytes + pos, &frame) &&
-		len - pos - FRAME_HEADER >= frame) {
-		on_frame(l, str_make(bytes + pos + FRAME_HEADER, frame), now);
-		pos += FRAME_HEADER + frame;
+	const struct wire_hears hears = {l, on_answer};
+	const char *wrong = NULL;
+	l->run->now = uv_hrtime(); /* one look at the clock for what came in one read */
+	size_t used = l->run->o->wire->feed(l->wire, str_make(bytes, len), transport_out(l->t), &hears, &wrong);
+	if (wrong) {
+		struct status st = status_err(ST_UNAVAILABLE, "the server sent %s", wrong);
+		stop(l->run, &st);
 	}
-	return pos;
+	transport_commit(l->t);
+	return used;
 }
 
 static void end_phase(struct timer *t);
@@ -181,24 +169,28 @@ static void on_close(void *data, const struct status *why)
 
 /* ---- phases: connecting, warming up, measuring, waiting for the rest ---- */
 
+static bool is_full(const struct link *l)
+{
+	/* one may overtake many others, but not RING of them */
+	return l->in_flight == l->run->o->in_flight || l->due[(l->sequence + 1) % RING] != 0;
+}
+
 static void fill(struct link *l, uint64_t now)
 {
-	while (l->n_free)
+	while (!is_full(l))
 		send_call(l, now);
 	transport_commit(l->t);
 }
 
-/* Open loop: sends what has come due. Where every slot is taken the call waits, and its
- * latency with it. */
-static void on_pace(uv_idle_t *idle)
+/* Sends what has come due. Where every place is taken the call waits, and its latency with it. */
+static void send_due(struct run *r)
 {
-	struct run *r = idle->data;
 	uint64_t now = uv_hrtime(), step = (uint64_t)(1e9 / r->o->rate);
 	unsigned full = 0;
 	while (!r->stopping && r->next_due <= now && full < r->o->connections) {
 		struct link *l = &r->links[r->next_link];
 		r->next_link = (r->next_link + 1) % r->o->connections;
-		if (l->n_free == 0) {
+		if (is_full(l)) {
 			full++;
 			continue;
 		}
@@ -209,12 +201,42 @@ static void on_pace(uv_idle_t *idle)
 	}
 }
 
+/* Open loop: asleep until a call is due. Whoever turned in circles instead would have used up its share of the core, and be set aside by the
+ * kernel for milliseconds whenever anybody else has something to do; that was measured as the server's latency. */
+static void on_pace(uv_poll_t *poll, int err, int events)
+{
+	struct run *r = poll->data;
+	uint64_t expired;
+	(void)err;
+	(void)events;
+	(void)!read(r->pace_fd, &expired, sizeof(expired));
+	send_due(r);
+	uint64_t next = uv_hrtime() + PACE_NS;
+	if (next < r->next_due)
+		next = r->next_due;
+	struct itimerspec at = {.it_value = {(time_t)(next / 1000000000), (long)(next % 1000000000)}};
+	(void)timerfd_settime(r->pace_fd, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+static bool start_pace(struct run *r)
+{
+	r->pace_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC); /* uv_hrtime's clock */
+	if (r->pace_fd < 0 || uv_poll_init(loop_uv(r->loop), &r->pace, r->pace_fd) != 0)
+		return false;
+	r->pace.data = r;
+	(void)uv_poll_start(&r->pace, UV_READABLE, on_pace);
+	on_pace(&r->pace, 0, 0);
+	return true;
+}
+
 static void begin_measuring(struct run *r)
 {
 	r->measuring = true;
 	r->started = uv_hrtime();
 	r->client_before = cpu_of(getpid());
 	r->server_before = r->o->server ? cpu_of(r->o->server) : -1;
+	r->server_waited = waited_of(r->o->server);
+	r->client_waited = waited_of(getpid());
 	timer_set(&r->phase, (uint64_t)(r->o->seconds * 1000));
 }
 
@@ -226,6 +248,8 @@ static void end_measuring(struct run *r)
 	res->seconds = (double)(uv_hrtime() - r->started) / 1e9;
 	res->client_cpu = cpu_of(getpid()) - r->client_before;
 	res->server_cpu = r->server_before >= 0 ? cpu_of(r->o->server) - r->server_before : -1;
+	res->server_waited = r->o->server ? (double)(waited_of(r->o->server) - r->server_waited) / 1e9 : 0;
+	res->client_waited = (double)(waited_of(getpid()) - r->client_waited) / 1e9;
 	timer_set(&r->phase, REST_MS);
 }
 
@@ -257,13 +281,17 @@ static void on_connected(void *data, const struct status *st, struct transport *
 	}
 	l->t = t;
 	transport_start(t, &events, l, 0);
+	l->wire = r->o->wire->open(&r->o->request, transport_out(t));
+	transport_commit(t);
 	if (++r->n_up < r->o->connections)
 		return;
 	uint64_t now = uv_hrtime();
 	r->next_due = now;
 	timer_set(&r->phase, (uint64_t)(r->o->warm_up * 1000));
-	if (r->o->rate > 0)
-		uv_idle_start(&r->pace, on_pace);
+	if (r->o->rate > 0 && !start_pace(r)) {
+		struct status none = status_err(ST_INTERNAL, "no timer");
+		stop(r, &none);
+	}
 	for (unsigned i = 0; r->o->rate <= 0 && i < r->n_up; i++)
 		fill(&r->links[i], now);
 }
@@ -289,12 +317,7 @@ static bool connect_link(struct run *r, struct link *l)
 static void init_link(struct run *r, struct link *l)
 {
 	l->run = r;
-	l->due = mem_zalloc(r->o->in_flight * sizeof(*l->due));
-	l->free_slots = mem_zalloc(r->o->in_flight * sizeof(*l->free_slots));
-	while (l->n_free < r->o->in_flight) {
-		l->free_slots[l->n_free] = l->n_free;
-		l->n_free++;
-	}
+	l->due = mem_zalloc(RING * sizeof(*l->due));
 }
 
 static unsigned unanswered(const struct run *r)
@@ -308,14 +331,17 @@ static unsigned unanswered(const struct run *r)
 static void finish(struct run *r)
 {
 	timer_stop(&r->phase);
-	uv_idle_stop(&r->pace);
-	uv_close((uv_handle_t *)&r->pace, NULL);
+	if (r->pace.data) {
+		uv_close((uv_handle_t *)&r->pace, NULL);
+		close(r->pace_fd);
+	}
 	transport_env_destroy(r->env);
 	loop_destroy(r->loop);
 	for (unsigned i = 0; i < r->o->connections; i++) {
 		buf_finish(&r->links[i].in);
 		free(r->links[i].due);
-		free(r->links[i].free_slots);
+		if (r->links[i].wire)
+			r->o->wire->close(r->links[i].wire);
 	}
 	free(r->links);
 }
@@ -330,8 +356,6 @@ struct status load_run(const struct load_options *o, struct load_result *ret_res
 	loop_set_watchdog(r.loop, 0);
 	timer_init(&r.phase, r.loop, end_phase);
 	timer_set(&r.phase, CONNECT_MS);
-	uv_idle_init(loop_uv(r.loop), &r.pace);
-	r.pace.data = &r;
 	for (unsigned i = 0; i < o->connections; i++)
 		init_link(&r, &r.links[i]);
 	for (unsigned i = 0; i < o->connections && !r.done; i++)

@@ -8,11 +8,12 @@
 #include "base/status.h"
 #include "base/str.h"
 #include "histogram.h"
+#include "wire.h"
 
 struct load_options {
 	const char *address; /* unix:///path or IP:port */
-	const char *token;   /* NULL = none */
-	const char *method;  /* its request is the empty message */
+	const struct load_wire *wire;
+	struct wire_request request;
 	unsigned connections, in_flight;
 	uint64_t max_requests;
 	double seconds, warm_up;
@@ -23,6 +24,7 @@ struct load_result {
 	uint64_t requests, failures;
 	double seconds;
 	double server_cpu, client_cpu; /* seconds; server: < 0 when not measured */
+	double server_waited, client_waited; /* seconds ready to run while somebody else had the core */
 	struct histogram latency;
 	struct status first_failure;
 };

@@ -1,4 +1,4 @@
-/* bench_rpc: a load tester for the native protocol. See README.md. */
+/* bench_rpc: a load tester for native, gRPC and HTTP/1.1. See README.md. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #define MAX_CONNECTIONS 4000
 #define MAX_IN_FLIGHT   256
 #define MAX_SECONDS     600.0
+#define METHOD          "/skep.v1.System/Info"
 #define MAX_REQUESTS    1000000000u
 
 static const char usage[] =
@@ -25,6 +26,8 @@ static const char usage[] =
 	"  --rate R            open loop: R calls a second; latency counts from when a call was "
 	"due\n"
 	"  --server-pid PID    measure this process's CPU time\n"
+	"  --wire WIRE         native, grpc, connect (HTTP/1.1, JSON) or rest (HTTP/1.1, GET) (default "
+	"native)\n"
 	"  --method PATH       a method that takes an empty message (default "
 	"/skep.v1.System/Info)\n"
 	"  --token TOKEN\n"
@@ -38,6 +41,7 @@ enum option_id {
 	O_RATE,
 	O_PID,
 	O_METHOD,
+	O_WIRE,
 	O_TOKEN,
 	O_JSON,
 	O_SERVE,
@@ -52,6 +56,7 @@ static const struct option options[] = {
 	{"rate", required_argument, NULL, O_RATE},
 	{"server-pid", required_argument, NULL, O_PID},
 	{"method", required_argument, NULL, O_METHOD},
+	{"wire", required_argument, NULL, O_WIRE},
 	{"token", required_argument, NULL, O_TOKEN},
 	{"json", no_argument, NULL, O_JSON},
 	{"serve", required_argument, NULL, O_SERVE},
@@ -76,6 +81,28 @@ static double number(struct args *a, const char *text, double max)
 	return v;
 }
 
+static void set_wire(struct args *a, const char *name)
+{
+	static const struct {
+		const char *name;
+		const struct load_wire *wire;
+		const char *body, *path;
+	} wires[] = {{"native", &load_native, NULL, METHOD}, {"grpc", &load_grpc, NULL, METHOD},
+		{"connect", &load_http1, "{}", METHOD}, {"rest", &load_http1, NULL, "/v1/system"}};
+	for (size_t i = 0; i < sizeof(wires) / sizeof(wires[0]); i++) {
+		if (strcmp(wires[i].name, name) != 0)
+			continue;
+		a->load.wire = wires[i].wire;
+		if (!a->load.request.path)
+			a->load.request.path = wires[i].path;
+		if (wires[i].body)
+			a->load.request.body = str_of(wires[i].body);
+		return;
+	}
+	(void)fprintf(stderr, "bench_rpc: there is no wire \"%s\": native, grpc, connect, rest\n", name);
+	a->bad = true;
+}
+
 static void set_option(struct args *a, int id)
 {
 	switch (id) {
@@ -98,10 +125,13 @@ static void set_option(struct args *a, int id)
 		a->load.server = (pid_t)number(a, optarg, 1 << 22);
 		return;
 	case O_METHOD:
-		a->load.method = optarg;
+		a->load.request.path = optarg;
+		return;
+	case O_WIRE:
+		set_wire(a, optarg);
 		return;
 	case O_TOKEN:
-		a->load.token = optarg;
+		a->load.request.token = optarg;
 		return;
 	case O_JSON:
 		a->json = true;
@@ -159,8 +189,8 @@ static void print_json(const struct load_options *o, const struct load_result *r
 	if (r->server_cpu >= 0 && r->requests)
 		printf(",\"server_us_per_request\":%.3f",
 			r->server_cpu * 1e6 / (double)r->requests);
-	printf(",\"client_us_per_request\":%.3f}\n",
-		r->requests ? r->client_cpu * 1e6 / (double)r->requests : 0);
+	printf(",\"client_us_per_request\":%.3f,\"server_waited_ms\":%.1f,\"client_waited_ms\":%.1f}\n",
+		r->requests ? r->client_cpu * 1e6 / (double)r->requests : 0, r->server_waited * 1e3, r->client_waited * 1e3);
 }
 
 static int run_loads(struct args *a)
@@ -203,8 +233,7 @@ static int run_loads(struct args *a)
 int main(int argc, char **argv)
 {
 	struct args a = {.loads = "1x1,1x100,8x100,50x1,50x20"};
-	a.load = (struct load_options){.method = "/skep.v1.System/Info",
-		.seconds = 3,
+	a.load = (struct load_options){.seconds = 3,
 		.warm_up = 0.5,
 		.max_requests = MAX_REQUESTS};
 	int id;
@@ -212,6 +241,8 @@ int main(int argc, char **argv)
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
 	while ((id = getopt_long(argc, argv, "h", options, NULL)) != -1)
 		set_option(&a, id == 'h' ? O_HELP : id);
+	if (!a.load.wire)
+		set_wire(&a, "native");
 	if (a.help) {
 		(void)fputs(usage, stdout);
 		return 0;

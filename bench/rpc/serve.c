@@ -51,7 +51,7 @@ int serve(const char *address)
 	static const int numbers[] = {SIGTERM, SIGINT};
 	uv_signal_t signals[2];
 	struct loop *l = loop_create();
-	struct rpc_server_options o = {.loop = l, .methods = methods, .n_methods = 1};
+	struct rpc_server_options o = {.loop = l, .methods = methods, .n_methods = 1, .limits = {.max_connections = 20000}};
 	struct rpc_server *s = rpc_server_create(&o);
 	struct status st = listen_on(s, address);
 	for (size_t i = 0; i < 2; i++) {
