@@ -13,6 +13,7 @@
 /* An output buffer that grew beyond this is given back once it is empty. */
 #define KEEP_CAPACITY     ((size_t)256 * 1024)
 #define KEEPALIVE_SECONDS 60
+#define CLOSES_A_TURN     32
 #define SCRATCH           ((unsigned)128 * 1024)
 
 enum transport_state {
@@ -28,6 +29,12 @@ struct transport_env {
 	unsigned refs; /* the owner, and each transport until its handle has closed */
 	struct list transports;
 	unsigned open;
+	unsigned closes;    /* in this turn */
+	unsigned may_close; /* … at most */
+	struct list late;   /* those that are over, and closed in a turn to come */
+	unsigned n_late;
+	struct defer close; /* the next turn */
+	bool destroyed;
 };
 
 struct transport {
@@ -64,6 +71,8 @@ struct transport {
 };
 
 static void close_now(struct transport *t);
+static void on_close_turn(struct defer *d);
+static void close_late(struct transport_env *env);
 static void flush(struct transport *t);
 
 /* libuv writes without MSG_NOSIGNAL: a peer that has gone must be an error, not our death. */
@@ -84,6 +93,9 @@ struct transport_env *transport_env_create(struct loop *l)
 	env->scratch = mem_alloc(SCRATCH);
 	env->refs = 1;
 	list_init(&env->transports);
+	list_init(&env->late);
+	env->may_close = CLOSES_A_TURN;
+	defer_init_named(&env->close, l, on_close_turn, "transport_close");
 	return env;
 }
 
@@ -106,6 +118,9 @@ void transport_env_destroy(struct transport_env *env)
 			flush(t);
 		close_now(t);
 	}
+	env->destroyed = true;
+	close_late(env);
+	defer_cancel(&env->close);
 	env_unref(env);
 }
 
@@ -140,16 +155,52 @@ static void on_closed(uv_handle_t *h)
 	free(t);
 }
 
+/* The kernel takes its time over it: the other side is told at once. */
+static void close_handle(struct transport *t)
+{
+	t->env->open--;
+	uv_close((uv_handle_t *)&t->uv.stream, on_closed);
+}
+
+static void close_late(struct transport_env *env)
+{
+	struct list *node;
+	while ((env->destroyed || env->closes < env->may_close) && (node = list_pop(&env->late))) {
+		env->closes++;
+		env->n_late--;
+		close_handle(container_of(node, struct transport, node));
+	}
+}
+
+static void on_close_turn(struct defer *d)
+{
+	struct transport_env *env = container_of(d, struct transport_env, close);
+	env->closes = 0;
+	env->may_close = CLOSES_A_TURN + env->n_late / CLOSES_A_TURN; /* their descriptors are wanted again */
+	close_late(env);
+	if (env->closes > 0)
+		defer_post(&env->close);
+}
+
+/* When thousands go at once, whoever is there or comes is served in between. */
 static void close_now(struct transport *t)
 {
+	struct transport_env *env = t->env;
 	if (t->state == T_CLOSING)
 		return;
 	t->state = T_CLOSING;
 	list_remove(&t->node);
-	t->env->open--;
 	defer_cancel(&t->flush);
 	timer_stop(&t->linger);
-	uv_close((uv_handle_t *)&t->uv.stream, on_closed);
+	if (!env->destroyed)
+		defer_post(&env->close);
+	if (env->destroyed || env->closes++ < env->may_close) {
+		close_handle(t);
+		return;
+	}
+	uv_read_stop(&t->uv.stream);
+	list_push(&env->late, &t->node);
+	env->n_late++;
 }
 
 void transport_destroy(struct transport *t)

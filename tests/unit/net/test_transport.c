@@ -273,6 +273,58 @@ static void env_closes_what_is_left(void **state)
 	teardown(&w); /* loop_destroy would not return, or leak */
 }
 
+/* Whoever is still there is served before a crowd that goes has been closed, and all of it is closed in the end. */
+static void crowd_that_goes_holds_nobody_up(void **state)
+{
+	enum { CROWD = 500 };
+	struct world w;
+	struct end crowd = {0};
+	struct transport *gone[CROWD];
+	int others[CROWD], fds[2];
+	(void)state;
+	setup(&w, 0);
+	for (int i = 0; i < CROWD; i++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+		struct status st = transport_adopt(w.env, fds[0], &gone[i]);
+		assert_int_equal(st.code, ST_OK);
+		transport_start(gone[i], &events, &crowd, 0);
+		others[i] = fds[1];
+		assert_int_equal(write(others[i], "x", 1), 1); /* is not heard any more */
+	}
+	for (int i = 0; i < CROWD; i++)
+		transport_destroy(gone[i]);
+	say(w.a.t, "here");
+	WAIT(&w, w.b.in.len > 0);
+	assert_true(transport_env_open(w.env) > 2 + CROWD / 2);
+	WAIT(&w, transport_env_open(w.env) == 2);
+	assert_int_equal(crowd.in.len, 0);
+	for (int i = 0; i < CROWD; i++)
+		close(others[i]);
+	teardown(&w);
+}
+
+static void env_closes_a_crowd_that_waits(void **state)
+{
+	struct world w;
+	int fds[2], others[100];
+	(void)state;
+	setup(&w, 0);
+	for (int i = 0; i < 100; i++) {
+		struct transport *t;
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+		struct status st = transport_adopt(w.env, fds[0], &t);
+		assert_int_equal(st.code, ST_OK);
+		others[i] = fds[1];
+		transport_destroy(t);
+	}
+	teardown(&w); /* the loop would miss what is open, LeakSanitizer what is not freed */
+	for (int i = 0; i < 100; i++) {
+		char end;
+		assert_int_equal(read(others[i], &end, 1), 0);
+		close(others[i]);
+	}
+}
+
 static void adopt_refuses_what_is_no_socket(void **state)
 {
 	struct world w;
@@ -353,6 +405,8 @@ int main(void)
 		cmocka_unit_test(finish_sends_the_rest),
 		cmocka_unit_test(finish_gives_up),
 		cmocka_unit_test(env_closes_what_is_left),
+		cmocka_unit_test(crowd_that_goes_holds_nobody_up),
+		cmocka_unit_test(env_closes_a_crowd_that_waits),
 		cmocka_unit_test(adopt_refuses_what_is_no_socket),
 		cmocka_unit_test(connect_failures_have_words),
 		cmocka_unit_test(cancelled_connects_say_nothing),
