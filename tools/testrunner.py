@@ -278,9 +278,6 @@ def part_fuzz():
 E2E_SECONDS = {'test_main_job.py': 135, 'test_failures.py': 125, 'test_crash.py': 110, 'test_faults.py': 100, 'test_plan.py': 62, 'test_clients.py': 60,
                'test_registry.py': 50, 'test_render.py': 45, 'test_callers.py': 40, 'test_attack.py': 35, 'test_cli.py': 35, 'test_nodes.py': 35,
                'test_storms.py': 35, 'test_tls.py': 25, 'test_adopt.py': 25, 'test_wire.py': 25, 'test_observed.py': 20}
-E2E_USUAL.
-E2E_SECONDS = {'test_crash.py': 145, 'test_main_job.py': 130, 'test_faults.py': 125, 'test_callers.py': 60, 'test_cli.py': 40, 'test_clients.py': 60,
-               'test_storms.py': 45}
 E2E_USUAL = 12
 
 
