@@ -84,7 +84,7 @@ static void on_submitted(void *data, const struct status *st)
 	struct uuid *id = data;
 	if (!status_is_ok(st))
 		fail("add", st);
-	job_worker_wake(run.b->worker);
+	job_worker_tell(run.b->worker, id->text);
 	job_wake_ready(run.b->wake, id->text);
 	free(id);
 }

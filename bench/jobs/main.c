@@ -102,18 +102,17 @@ static void on_pg_state(void *data, bool up, const struct status *why)
 	}
 }
 
-static void on_ready(void *data)
+static void on_ready(void *data, const char *job_id)
 {
 	struct bench *b = data;
 	if (b->worker)
-		job_worker_wake(b->worker);
+		job_worker_tell(b->worker, job_id);
 }
 
 static void on_pg_jobs(void *data, const char *channel, const char *payload)
 {
 	(void)channel;
-	(void)payload;
-	on_ready(data);
+	on_ready(data, job_told(payload));
 }
 
 static void on_pg_events(void *data, const char *channel, const char *payload)

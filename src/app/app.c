@@ -91,7 +91,7 @@ static void on_end(struct defer *d)
 static void job_ready(void *data, const char *job_id)
 {
 	struct app *app = data;
-	job_worker_wake(app->worker);
+	job_worker_tell(app->worker, job_id);
 	job_wake_ready(app->wake, job_id);
 }
 
@@ -101,10 +101,10 @@ static void job_cancel(void *data, const char *job_id)
 	job_worker_cancel(app->worker, job_id);
 }
 
-static void on_redis_ready(void *data)
+static void on_redis_ready(void *data, const char *job_id)
 {
 	struct app *app = data;
-	job_worker_wake(app->worker);
+	job_worker_tell(app->worker, job_id);
 }
 
 /* What it held is gone: hints, and they are in PostgreSQL too. */
@@ -119,8 +119,7 @@ static void on_pg_jobs(void *data, const char *channel, const char *payload)
 {
 	struct app *app = data;
 	(void)channel;
-	(void)payload;
-	job_worker_wake(app->worker);
+	job_worker_tell(app->worker, job_told(payload));
 }
 
 static void on_pg_schedules(void *data, const char *channel, const char *payload)

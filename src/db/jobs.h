@@ -8,7 +8,15 @@
  * id> …" on new events of jobs; skep_cancel "<job id>"; skep_stacks "<stack id>" when a status
  * of a stack or of its services changed. */
 #pragma once
+#include <string.h>
 #include "db/db.h"
+
+/* The job of a payload of skep_jobs; NULL: it names none. */
+static inline const char *job_told(const char *payload)
+{
+	const char *space = payload ? strchr(payload, ' ') : NULL;
+	return space ? space + 1 : NULL;
+}
 
 enum job_kind { JOB_DEPLOY = 1, JOB_UPDATE, JOB_SCALE, JOB_RESTART, JOB_REMOVE, JOB_ROLLBACK,
 	JOB_BUILD, JOB_RENEW_CERTIFICATE, JOB_PUBLISH_ROUTES, JOB_HOUSEKEEPING, JOB_ADOPT };

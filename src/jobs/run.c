@@ -315,6 +315,7 @@ static void start_ending(struct job_run *run, enum run_ending ending)
 	run->ending = ending;
 	run->step_to_store = NULL;
 	pump(run);
+	run->on_ending(run);
 }
 
 static void end_of_flow(struct job_run *run)

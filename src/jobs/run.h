@@ -60,6 +60,10 @@ struct job_run {
 	int max_takeovers;
 	struct list node;
 	void *owner;
+	bool has_place; /* the worker's */
+	/* Its work is done, or given up: only its end is still to be stored. Not for one that is abandoned. Once, from
+	 * inside what ended it. */
+	void (*on_ending)(struct job_run *run);
 	void (*on_over)(struct job_run *run, enum run_outcome outcome);
 
 	/* private */

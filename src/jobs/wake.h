@@ -6,7 +6,8 @@
 struct job_wake;
 struct redis;
 
-/* redis is borrowed and may be NULL: then announcing does nothing. on_ready(data): claim now. */
-struct job_wake *job_wake_create(struct redis *redis, void (*on_ready)(void *data), void *data);
+/* redis is borrowed and may be NULL: then announcing does nothing. on_ready(data, job id): claim now; NULL: any may have been
+ * missed. */
+struct job_wake *job_wake_create(struct redis *redis, void (*on_ready)(void *data, const char *job_id), void *data);
 void job_wake_destroy(struct job_wake *w); /* after redis_destroy */
 void job_wake_ready(struct job_wake *w, const char *job_id);

@@ -16,12 +16,18 @@
 #define TAKEOVERS_DEFAULT 5
 #define SWEEP_MS_MAX     5000
 #define SLOTS_MAX        1024
+#define RUNS_MAX         ((size_t)2 * SLOTS_MAX) /* half of them are only ending */
 /* Another daemon claimed first, or a row was locked: soon, but not in step with it. */
 #define LOST_TURN_MS     5
 #define LOST_TURN_JITTER 20
 /* The database did not answer: it may be back before anybody tells us. */
 #define AGAIN_MS     500
 #define AGAIN_JITTER 500
+/* Jobs that the worker was told of, lately: the same news comes by Redis and by NOTIFY too. Should it be other news of
+ * the same job, it is seen to soon enough. */
+#define TOLD_MAX 64
+#define TOLD_MS  1000
+#define ECHO_MS  100
 /* A restart of the Engine is shorter: what runs waits for it. */
 #define HANDS_OFF_MS 10000
 
@@ -38,8 +44,15 @@ struct job_worker {
 	struct fair_places places;
 
 	struct list runs;
-	size_t n_runs;
+	size_t n_runs, n_placed; /* those that are only ending have no place any more */
+	bool left; /* something may wait for a place here, or for a cap */
 	struct timer sweep, renewal, grace, hands_off;
+	struct timer echo; /* a look, unless there is one before */
+	struct {
+		struct uuid job;
+		uint64_t ms;
+	} told[TOLD_MAX]; /* a ring */
+	size_t n_told;
 	struct defer leave, soon; /* soon: a turn, when all that ends in this one of the loop has ended */
 	struct db_call *turn; /* a look, then a claim */
 	struct db_call *renew;
@@ -86,9 +99,35 @@ static uint64_t trust_until(const struct job_worker *w, uint64_t started_ms)
 
 /* ---- runs ---- */
 
+static void leave_place(struct job_worker *w, struct job_run *run)
+{
+	if (!run->has_place)
+		return;
+	run->has_place = false;
+	w->n_placed--;
+	w->places.here[run->job->kind]--;
+}
+
+/* While its end is on its way to the database, the next one runs in its place. */
+static void on_run_ending(struct job_run *run)
+{
+	struct job_worker *w = run->owner;
+	log_info("job run ends", "job", run->job->id.text, "kind", job_kind_name(run->job->kind), NULL);
+	leave_place(w, run);
+	if (w->left)
+		job_worker_wake(w);
+}
+
+/* Something may have waited for its end: a place, a cap, the next job of the stack, it itself. */
+static bool lets_others_run(const struct job_worker *w, const struct job_run *run, enum run_outcome outcome)
+{
+	return w->left || run->job->stack_id.text[0] || outcome != RUN_FINISHED;
+}
+
 static void on_run_over(struct job_run *run, enum run_outcome outcome)
 {
 	struct job_worker *w = run->owner;
+	bool wake = lets_others_run(w, run, outcome);
 	static const char *const names[] = {"finished", "requeued", "abandoned"};
 	log_line(run->abandoned ? LOG_WARN : LOG_INFO, "job run over", "job", run->job->id.text,
 		"kind", job_kind_name(run->job->kind), "stack", run->job->stack, "outcome",
@@ -96,9 +135,10 @@ static void on_run_over(struct job_run *run, enum run_outcome outcome)
 		run->abandoned ? run->abandoned : run->flow->st.message, NULL);
 	list_remove(&run->node);
 	w->n_runs--;
-	w->places.here[run->job->kind]--;
+	leave_place(w, run);
 	job_run_destroy(run);
-	job_worker_wake(w);
+	if (wake)
+		job_worker_wake(w);
 	check_drained(w);
 }
 
@@ -109,6 +149,7 @@ static void on_drained(struct defer *d)
 	timer_stop(&w->renewal);
 	timer_stop(&w->grace);
 	timer_stop(&w->hands_off);
+	timer_stop(&w->echo);
 	w->drained(w->drained_data);
 }
 
@@ -140,10 +181,13 @@ static struct job_run *start_run(struct job_worker *w, const struct db_job *job)
 	struct job_run *run = job_run_create(w->loop, w->db, w->batch, w->rng, kind, w->context, job);
 	run->owner = w;
 	run->max_takeovers = (int)w->max_takeovers;
+	run->on_ending = on_run_ending;
 	run->on_over = on_run_over;
 	job_run_trust(run, trust_until(w, w->claim_started_ms));
 	list_push(&w->runs, &run->node);
 	w->n_runs++;
+	run->has_place = true;
+	w->n_placed++;
 	w->places.here[job->kind]++;
 	char epoch[16];
 	(void)snprintf(epoch, sizeof(epoch), "%d", job->epoch);
@@ -155,9 +199,17 @@ static struct job_run *start_run(struct job_worker *w, const struct db_job *job)
 
 /* ---- claiming ---- */
 
+/* Runs that are only ending beyond as many as there are places: the database cannot keep up. */
+static unsigned too_many_ending(const struct job_worker *w)
+{
+	size_t ending = w->n_runs - w->n_placed;
+	return ending > w->places.total ? (unsigned)(ending - w->places.total) : 0;
+}
+
 static unsigned free_places(const struct job_worker *w)
 {
-	return w->places.total > w->n_runs ? w->places.total - (unsigned)w->n_runs : 0;
+	size_t taken = w->n_placed + too_many_ending(w);
+	return w->places.total > taken ? w->places.total - (unsigned)taken : 0;
 }
 
 static void sweep_in(struct job_worker *w, uint64_t ms)
@@ -194,6 +246,7 @@ static void on_claimed(
 		if (run && w->draining)
 			job_run_hand_back(run);
 	}
+	w->left |= !status_is_ok(st) || n < w->asked;
 	if (!status_is_ok(st))
 		sweep_in(w, AGAIN_MS + rng_below(w->rng, AGAIN_JITTER));
 	else if (n == 0)
@@ -215,6 +268,16 @@ static void send_claim(struct job_worker *w, const struct db_look *look, unsigne
 	w->turn = w->db->jobs->claim(w->db, &claim, on_claimed, w);
 }
 
+static bool leaves_some(const struct db_look *look, unsigned takeovers, const struct db_pick *picks, size_t n)
+{
+	size_t waiting = look->expired, picked = takeovers;
+	for (size_t i = 0; i < look->n; i++)
+		waiting += look->queues[i].waiting;
+	for (size_t i = 0; i < n; i++)
+		picked += picks[i].n;
+	return waiting > picked;
+}
+
 static void on_look(void *data, const struct status *st, const struct db_look *look)
 {
 	struct job_worker *w = data;
@@ -222,6 +285,7 @@ static void on_look(void *data, const struct status *st, const struct db_look *l
 	if (!status_is_ok(st))
 		sweep_in(w, AGAIN_MS + rng_below(w->rng, AGAIN_JITTER));
 	if (!status_is_ok(st) || w->draining) {
+		w->left = true;
 		end_turn(w);
 		return;
 	}
@@ -229,7 +293,8 @@ static void on_look(void *data, const struct status *st, const struct db_look *l
 		sweep_in(w, look->due_ms < 10 ? 10 : (uint64_t)look->due_ms);
 	unsigned takeovers = look->expired < free_places(w) ? look->expired : free_places(w);
 	struct db_pick *picks = mem_realloc_array(NULL, sizeof(*picks), look->n + 1);
-	size_t n = fair_pick(w->fair, &w->places, takeovers, look->queues, look->n, picks);
+	size_t n = fair_pick(w->fair, &w->places, takeovers + too_many_ending(w), look->queues, look->n, picks);
+	w->left = leaves_some(look, takeovers, picks, n);
 	if (takeovers > 0 || n > 0)
 		send_claim(w, look, takeovers, picks, n);
 	else
@@ -239,19 +304,30 @@ static void on_look(void *data, const struct status *st, const struct db_look *l
 
 static void start_turn(struct job_worker *w)
 {
-	if (w->draining || !w->started || w->held_off || free_places(w) == 0)
-		return; /* the next run that ends wakes us, or what held us off */
+	if (w->draining || !w->started || w->held_off)
+		return; /* what held us off wakes us */
+	if (free_places(w) == 0) {
+		w->left = true; /* the next run that ends wakes us */
+		return;
+	}
 	if (w->turn) {
 		w->woken_again = true;
 		return;
 	}
 	timer_set(&w->sweep, SWEEP_MS_MAX);
-	w->turn = w->db->jobs->look(w->db, free_places(w), on_look, w);
+	timer_stop(&w->echo);
+	/* one more than there are places: to see whether some are left */
+	w->turn = w->db->jobs->look(w->db, free_places(w) + 1, on_look, w);
 }
 
 static void on_sweep(struct timer *t)
 {
 	start_turn(container_of(t, struct job_worker, sweep));
+}
+
+static void on_echo(struct timer *t)
+{
+	start_turn(container_of(t, struct job_worker, echo));
 }
 
 static void on_turn_soon(struct defer *d)
@@ -280,12 +356,12 @@ static void on_renewed(
 
 static void send_renewal(struct job_worker *w)
 {
-	struct uuid ids[SLOTS_MAX];
-	int epochs[SLOTS_MAX];
+	struct uuid ids[RUNS_MAX];
+	int epochs[RUNS_MAX];
 	size_t n = 0;
 	list_for_each (&w->runs, node) {
 		const struct job_run *run = container_of(node, struct job_run, node);
-		if (n < SLOTS_MAX && !job_run_is_over(run)) {
+		if (n < RUNS_MAX && !job_run_is_over(run)) {
 			ids[n] = run->job->id;
 			epochs[n++] = run->job->epoch;
 		}
@@ -344,6 +420,7 @@ struct job_worker *job_worker_create(const struct job_worker_options *o)
 	timer_init(&w->renewal, o->loop, on_renewal);
 	timer_init(&w->grace, o->loop, on_grace);
 	timer_init(&w->hands_off, o->loop, on_hands_off);
+	timer_init(&w->echo, o->loop, on_echo);
 	defer_init(&w->leave, o->loop, on_drained);
 	defer_init(&w->soon, o->loop, on_turn_soon);
 	return w;
@@ -357,6 +434,7 @@ void job_worker_destroy(struct job_worker *w)
 	timer_stop(&w->renewal);
 	timer_stop(&w->grace);
 	timer_stop(&w->hands_off);
+	timer_stop(&w->echo);
 	defer_cancel(&w->leave);
 	defer_cancel(&w->soon);
 	fair_destroy(w->fair);
@@ -374,6 +452,30 @@ void job_worker_start(struct job_worker *w)
 void job_worker_wake(struct job_worker *w)
 {
 	defer_post(&w->soon);
+}
+
+static bool was_told(const struct job_worker *w, const char *job_id)
+{
+	uint64_t now = loop_now_ms(w->loop);
+	for (size_t i = 0; i < TOLD_MAX; i++)
+		if (w->told[i].ms + TOLD_MS > now && strcmp(w->told[i].job.text, job_id) == 0)
+			return true;
+	return false;
+}
+
+void job_worker_tell(struct job_worker *w, const char *job_id)
+{
+	struct uuid id;
+	if (!job_id || !uuid_parse(job_id, &id)) {
+		job_worker_wake(w);
+	} else if (!was_told(w, id.text)) {
+		w->told[w->n_told].job = id;
+		w->told[w->n_told].ms = loop_now_ms(w->loop);
+		w->n_told = (w->n_told + 1) % TOLD_MAX;
+		job_worker_wake(w);
+	} else if (!w->draining && !timer_is_set(&w->echo)) {
+		timer_set(&w->echo, ECHO_MS);
+	}
 }
 
 void job_worker_hold_off(struct job_worker *w, bool off)
@@ -411,5 +513,5 @@ unsigned job_worker_slots(const struct job_worker *w)
 
 size_t job_worker_running(const struct job_worker *w)
 {
-	return w->n_runs;
+	return w->n_placed;
 }

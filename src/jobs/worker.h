@@ -1,11 +1,13 @@
 /* worker: claims jobs, keeps their leases, runs each by its kind's flow. One a daemon, owned by
  * app.
  *
- * It looks for work when woken (job_worker_wake: after an enqueue here, a Redis message or a NOTIFY
- * from elsewhere) and by sweep: at the time the database says the next job is due or a lease ends, and at
- * least every 5 s; a look or claim that failed is repeated within a second. A look shows the queues;
- * jobs/fair decides; one claim takes as many jobs as there are free places. Leases live on the database's clock; local trust ends a margin earlier, and a run
- * whose lease could not be renewed by then is abandoned. */
+ * It looks for work when told of a job (job_worker_tell: after an enqueue here, by a Redis message, by NOTIFY), when
+ * a run ends that something may wait for, and by sweep: at the time the database says the next job is due or a lease
+ * ends, and at least every 5 s; a look or claim that failed is repeated within a second. A look shows the queues;
+ * jobs/fair decides; one claim takes as many jobs as there are free places. A run has its place until its work is done:
+ * while its end is on its way to the database the next one begins, so that claims and ends go on side by side; at most
+ * as many as there are places are only ending. Leases live on the database's clock; local trust ends a margin earlier,
+ * and a run whose lease could not be renewed by then is abandoned. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -34,7 +36,11 @@ struct job_worker *job_worker_create(const struct job_worker_options *o);
 /* Only before start or after drain has ended. NULL is fine. */
 void job_worker_destroy(struct job_worker *w);
 void job_worker_start(struct job_worker *w);
+/* Look now, at the end of this turn of the loop. */
 void job_worker_wake(struct job_worker *w);
+/* This job is ready: look now. It comes several times, from here, by Redis and by NOTIFY: what is told again within a
+ * second only makes sure that there is a look within 100 ms. job_id NULL, or no id: as by job_worker_wake. */
+void job_worker_tell(struct job_worker *w, const char *job_id);
 /* What jobs work with cannot be reached from here (true), or can again (false, as at the start): no more
  * claims, and what runs is handed back after 10 s, for a daemon that has a way to it. */
 void job_worker_hold_off(struct job_worker *w, bool off);
@@ -45,4 +51,4 @@ void job_worker_cancel(struct job_worker *w, const char *job_id);
 void job_worker_drain(
 	struct job_worker *w, uint64_t grace_ms, void (*done)(void *data), void *data);
 unsigned job_worker_slots(const struct job_worker *w); /* 0 while it is held off */
-size_t job_worker_running(const struct job_worker *w);
+size_t job_worker_running(const struct job_worker *w); /* in places */

@@ -3,7 +3,7 @@
  * The unit of work is a batch: statements that are sent together behind one Sync, so they are one
  * transaction: all or nothing, one round trip. There is no interactive transaction: what
  * depends on data is said in SQL (conditions, CTEs, `select skep_raise(…)`). Many batches are in
- * flight on one connection at a time; the pool opens more connections when all are deep.
+ * flight on one connection at a time; the pool opens more connections while all are at work.
  * Batches that run at the same time have no order among each other.
  *
  * Connections are owned by the pool, made when needed, reconnected with back-off (50 ms doubling

@@ -4,8 +4,6 @@
 #include "pg/batch.h"
 #include "pg/listen.h"
 
-#define DEEP 8 /* batches in flight on every connection: one more is worth its making */
-
 /* ---- state ---- */
 
 bool pg_is_up(const struct pg *pg)
@@ -76,7 +74,7 @@ static struct pipeline *pick(struct pg *pg, const struct pg_batch *b)
 	return best;
 }
 
-/* One at a time, and only while the ones there are do not suffice. */
+/* One at a time, and only while every one is at work: what is behind another waits for its commit. */
 static void open_more(struct pg *pg)
 {
 	struct pipeline *closed = NULL;
@@ -87,7 +85,7 @@ static void open_more(struct pg *pg)
 			closed = closed ? closed : p;
 		else if (!pg_conn_is_up(&p->conn))
 			return;
-		else if (pipeline_takes(p) && p->depth < DEEP)
+		else if (pipeline_takes(p) && p->depth == 0)
 			suffice = true;
 	}
 	if (pg->nwaiting > 0)

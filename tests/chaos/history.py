@@ -159,11 +159,11 @@ def read_database(h, postgres):
 
 
 def read_log(text):
-    """Which jobs ran in a daemon when, as it says itself."""
+    """Which jobs had a place in a daemon when, as it says itself: until they end, or are given up."""
     found = []
     for line in text.split('\n'):
-        m = re.match(r'ts=(\S+) level=\S+ msg="(job run begins|job run over|listening)"(?: job=(\S+) kind=(\S+)(?:.* epoch=(\d+))?)?', line)
+        m = re.match(r'ts=(\S+) level=\S+ msg="(job run begins|job run ends|job run over|listening)"(?: job=(\S+) kind=(\S+)(?:.* epoch=(\d+))?)?', line)
         if m:
-            what = {'job run begins': 'begins', 'job run over': 'over', 'listening': 'started'}[m[2]]
+            what = {'job run begins': 'begins', 'job run ends': 'over', 'job run over': 'over', 'listening': 'started'}[m[2]]
             found.append((datetime.fromisoformat(m[1].replace('Z', '+00:00')).timestamp(), what, m[3] or '', m[4] or '', int(m[5] or 0)))
     return found

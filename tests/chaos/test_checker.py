@@ -208,9 +208,10 @@ def test_a_history_can_be_stored(good, tmp_path):
 def test_a_log_is_read():
     text = ('ts=2026-11-29T20:22:43.667Z level=info msg="listening" socket=/s\n'
             'ts=2026-11-29T20:22:44.403Z level=info msg="job run begins" job=j1 kind=deploy stack=web epoch=2 after_step=""\n'
+            'ts=2026-11-29T20:22:45.850Z level=info msg="job run ends" job=j1 kind=deploy\n'
             'ts=2026-11-29T20:22:45.853Z level=info msg="job run over" job=j1 kind=deploy stack=web outcome=finished error=""\n')
     assert [line[1:] for line in history.read_log(text)] == [
-        ('started', '', '', 0), ('begins', 'j1', 'deploy', 2), ('over', 'j1', 'deploy', 0)]
+        ('started', '', '', 0), ('begins', 'j1', 'deploy', 2), ('over', 'j1', 'deploy', 0), ('over', 'j1', 'deploy', 0)]
 
 
 def test_a_seed_is_a_schedule():

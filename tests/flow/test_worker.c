@@ -223,6 +223,71 @@ static void no_more_than_its_slots(void **state)
 	assert_int_equal(play.most, 3);
 }
 
+/* Its place is the next one's as soon as its work is done; as many as there are places may wait for the database. */
+static void the_next_begins_while_an_end_is_being_stored(void **state)
+{
+	struct world *w = *state;
+	w->slots = 1;
+	for (size_t i = 0; i < 4; i++)
+		store_job_add(w->store, w->project, JOB_SCALE, "{}", 3)->row.step = "two";
+	w->script.only = "db step three";
+	w->script.at = 1;
+	w->script.last = UINT32_MAX;
+	w->script.fault = FAULT_SILENT;
+	struct world_daemon *d = world_start(w);
+	run_until(w, "see three see three ");
+	world_run_ms(w, 1000);
+	assert_log("see three see three ");
+	assert_int_equal(job_worker_running(d->worker), 0);
+	w->script.last = w->script.calls;
+	for (size_t i = 0; i < 4; i++)
+		world_run(w, w->store->jobs[i]);
+	assert_log("see three see three see three see three ");
+}
+
+static unsigned looks(const struct world *w)
+{
+	unsigned n = 0;
+	const char *at = w->script.trace.ptr;
+	while (at && (at = strstr(at, "db look")) != NULL) {
+		at++;
+		n++;
+	}
+	return n;
+}
+
+static void news_that_comes_three_times_is_looked_at_once(void **state)
+{
+	struct world *w = *state;
+	struct world_daemon *d = world_start(w);
+	world_run_ms(w, 100);
+	unsigned before = looks(w);
+	struct store_job *j = submit(w);
+	for (size_t i = 0; i < 3; i++) {
+		job_worker_tell(d->worker, j->row.id.text);
+		world_turn(w);
+	}
+	world_run_ms(w, 50);
+	assert_int_equal(j->row.state, JOB_SUCCEEDED);
+	assert_int_equal(looks(w), before + 1);
+}
+
+/* Told again, it waits again, or may run now. */
+static void what_is_told_again_is_looked_at_soon(void **state)
+{
+	struct world *w = *state;
+	struct store_job *j = submit(w);
+	j->row.run_us = store_now_us(w->store) + 600000000;
+	struct world_daemon *d = world_start(w);
+	job_worker_tell(d->worker, j->row.id.text);
+	world_run_ms(w, 10);
+	j->row.run_us = store_now_us(w->store);
+	job_worker_tell(d->worker, j->row.id.text);
+	world_run_ms(w, 150);
+	assert_int_equal(j->row.state, JOB_SUCCEEDED);
+	job_worker_tell(d->worker, "nonsense");
+}
+
 static void a_wake_during_a_claim_is_not_lost(void **state)
 {
 	struct world *w = *state;
@@ -702,6 +767,9 @@ int main(void)
 		TEST(a_look_or_claim_that_fails_is_soon_repeated),
 		TEST(a_job_is_run_when_it_is_due),
 		TEST(no_more_than_its_slots),
+		TEST(the_next_begins_while_an_end_is_being_stored),
+		TEST(news_that_comes_three_times_is_looked_at_once),
+		TEST(what_is_told_again_is_looked_at_soon),
 		TEST(a_wake_during_a_claim_is_not_lost),
 		TEST(a_claim_whose_reply_is_lost_is_repeated),
 		TEST(a_kind_that_is_not_built_here_fails),

@@ -29,7 +29,7 @@ static void on_pg(struct sim_daemon *d, const char *channel, const char *payload
 {
 	bool all = !channel;
 	if (all || strcmp(channel, "skep_jobs") == 0)
-		job_worker_wake(d->worker);
+		job_worker_tell(d->worker, job_told(all ? NULL : payload));
 	if (!all && strcmp(channel, "skep_cancel") == 0)
 		job_worker_cancel(d->worker, payload);
 	if (all || strcmp(channel, "skep_events") == 0)

@@ -13,10 +13,10 @@
 #define HOLD_MS  800
 #define GRACE_MS 3000
 
-static void on_redis_ready(void *data)
+static void on_redis_ready(void *data, const char *job_id)
 {
 	struct sim_daemon *d = data;
-	job_worker_wake(d->worker);
+	job_worker_tell(d->worker, job_id);
 }
 
 static uint64_t work_ms(void *data)

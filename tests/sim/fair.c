@@ -15,6 +15,7 @@ struct quick {
 	struct job_run *run;
 	struct timer timer;
 	struct sim_daemon *daemon;
+	bool counts; /* as one that runs here */
 };
 
 static struct sim_daemon *daemon_of(const struct job_run *run)
@@ -22,10 +23,19 @@ static struct sim_daemon *daemon_of(const struct job_run *run)
 	return container_of(run->context, struct sim_daemon, stacks);
 }
 
+/* Its work is over: its place is somebody else's, also while its end is being stored. */
+static void leave(struct quick *q)
+{
+	timer_stop(&q->timer);
+	q->daemon->here[q->run->job->kind] -= q->counts;
+	q->counts = false;
+}
+
 static void on_worked(struct timer *t)
 {
 	struct quick *q = container_of(t, struct quick, timer);
 	struct status ok = status_ok();
+	leave(q);
 	flow_step_done(q->run->flow, &ok);
 }
 
@@ -56,7 +66,8 @@ static void begin(struct job_run *run)
 	q->daemon = daemon_of(run);
 	timer_init(&q->timer, run->loop, on_worked);
 	run->state = q;
-	if (!counts(run))
+	q->counts = counts(run);
+	if (!q->counts)
 		return;
 	q->daemon->here[run->job->kind]++;
 	check_here(q->daemon, run);
@@ -64,16 +75,7 @@ static void begin(struct job_run *run)
 
 static void interrupt(struct job_run *run)
 {
-	struct quick *q = run->state;
-	timer_stop(&q->timer);
-}
-
-static void end(struct job_run *run)
-{
-	struct quick *q = run->state;
-	timer_stop(&q->timer);
-	if (counts(run))
-		q->daemon->here[run->job->kind]--;
+	leave(run->state);
 }
 
 static enum flow_next work(struct flow *f)
@@ -87,7 +89,7 @@ static enum flow_next work(struct flow *f)
 static const struct flow_step prelude[] = {{"work", work, NULL, 60}, {0}}; /* leaves nothing behind */
 static const struct flow_step steps[] = {{0}};
 #define KIND(name, kind) \
-	static const struct job_kind_def name = {kind, prelude, steps, begin, interrupt, end, NULL}
+	static const struct job_kind_def name = {kind, prelude, steps, begin, interrupt, interrupt, NULL}
 KIND(deploy, JOB_DEPLOY);
 KIND(scale, JOB_SCALE);
 KIND(remove_, JOB_REMOVE);

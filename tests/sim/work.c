@@ -111,7 +111,7 @@ static void on_job(void *data, const struct status *st, const struct db_job *j)
 		job_worker_cancel(d->worker, j->id.text);
 		return;
 	}
-	job_worker_wake(d->worker);
+	job_worker_tell(d->worker, j->id.text);
 	job_wake_ready(d->wake, j->id.text);
 	watch(q->sim, &j->id);
 }
