@@ -181,6 +181,8 @@ class Cluster:
         if not self.redis.is_alive():
             self.redis.start()
         self.engine.send(signal.SIGCONT)
+        if not self.engine.is_alive():
+            self.engine.start()
         for made in self.daemons.values():
             made.resume()
             made.begin()

@@ -2,9 +2,11 @@
 memory the daemons take."""
 
 import hashlib
+import http.client
 import json
 import threading
 import time
+from datetime import datetime
 
 from history import Write
 from servers import UnixHTTP
@@ -29,20 +31,26 @@ class EngineRecorder:
             try:
                 connection = UnixHTTP(self.engine.socket, timeout=None)
                 connection.request('GET', f'/events?since={self.since:.6f}&filters={FILTERS}')
-                for line in connection.getresponse():
+                answer = connection.getresponse()
+                for found in self.engine.call('GET', '/services') or []:  # an Engine that was restarted has forgotten its events
+                    self.on_version(moment(found['UpdatedAt']), found)
+                for line in answer:
                     self.on_event(json.loads(line))
-            except (OSError, ValueError):
+            except (OSError, ValueError, RuntimeError, http.client.HTTPException):
                 time.sleep(0.1)
 
     def on_event(self, event):
         self.since = max(self.since, event['time'])
-        at, service = event['timeNano'] / 1e9, event['Actor']['ID']
         if event['Action'] == 'remove':
             return
         try:
-            found = self.engine.call('GET', f'/services/{service}')
+            found = self.engine.call('GET', f'/services/{event["Actor"]["ID"]}')
         except RuntimeError:
             return  # it is gone
+        self.on_version(event['timeNano'] / 1e9, found)
+
+    def on_version(self, at, found):
+        service = found['ID']
         version, specs = found['Version']['Index'], self.seen.setdefault(service, [])
         if 'PreviousSpec' in found and digest(found['PreviousSpec']) not in specs:
             self.add(at, service, version - 1, found['PreviousSpec'])
@@ -54,6 +62,12 @@ class EngineRecorder:
         self.seen[service].append(digest(spec))
         self.writes.append(Write(at, service, spec['Name'], version, labels.get('skep.job', ''),
                                  int(labels.get('skep.epoch') or 0), digest(spec), by_engine))
+
+
+def moment(text):
+    """The Engine's time, to the nanosecond, in seconds."""
+    whole, _, part = text.rstrip('Z').partition('.')
+    return datetime.fromisoformat(f'{whole}+00:00').timestamp() + float(f'0.{part or 0}')
 
 
 def digest(spec):

@@ -15,9 +15,10 @@ KINDS = {
     ('daemon', 'kill'): (6, 0.3, 6), ('daemon', 'pause'): (5, 1, 9),
     ('redis', 'kill'): (2, 0.3, 5), ('redis', 'flush'): (2, 0, 0), ('redis', 'pause'): (1, 1, 6), ('redis', 'poison'): (1, 0, 0),
     ('postgres', 'kill'): (2, 0, 4), ('postgres', 'immediate'): (2, 0, 3), ('postgres', 'pause'): (2, 1, 7),
-    ('engine', 'pause'): (2, 1, 7),
+    ('engine', 'pause'): (2, 1, 7), ('engine', 'kill'): (1, 6, 9), ('engine', 'restart'): (1, 6, 9),
     ('proxy', 'postgres'): (6, 0.5, 8), ('proxy', 'docker'): (5, 0.5, 8), ('proxy', 'redis'): (2, 0.5, 6)}
 GAP_S = (0.8, 3.5)
+ENGINE_START_S = 5  # of its time, so that it is up when a clean kill comes
 # Now and then nothing but one daemon dies, the one with most jobs, so that the takeover can be timed.
 CLEAN_EVERY_S, CALM_S, CLEAN_S = 40, 4, 7
 # Hints and keys that nobody who is well would write.
@@ -193,6 +194,17 @@ class Runner:
         self.cluster.engine.send(signal.SIGSTOP)
         self.frozen(event)
         self.cluster.engine.send(signal.SIGCONT)
+
+    def engine_kill(self, event):
+        """As if its machine lost its power: with all that runs on it."""
+        self.cluster.engine.crash()
+        time.sleep(event.until - event.at - ENGINE_START_S)
+        self.cluster.engine.start()
+
+    def engine_restart(self, event):
+        self.cluster.engine.stop()
+        time.sleep(event.until - event.at - ENGINE_START_S)
+        self.cluster.engine.start()
 
 
 def lateness(seconds):

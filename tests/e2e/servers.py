@@ -217,6 +217,32 @@ class Engine(Server):
     def stop(self):
         self.end(timeout=60)
 
+    def processes(self):
+        """Of the Engine, and of what it started: all in its network, and what runs below them."""
+        home, found = os.stat(f'/proc/{self.process.pid}/ns/net').st_ino, set()
+        for path in glob.glob('/proc/[0-9]*'):
+            try:
+                if os.stat(f'{path}/ns/net').st_ino == home:
+                    found.add(int(path.split('/')[2]))
+            except OSError:
+                pass
+        below, left = children(), list(found)
+        while left:
+            for pid in below.get(left.pop(), ()):
+                if pid not in found:
+                    found.add(pid)
+                    left.append(pid)
+        return found
+
+    def crash(self):
+        """As if somebody had pulled the plug: nothing of it runs any more."""
+        for pid in self.processes() - {self.process.pid}:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.kill9()
+
     def swarm_init(self):
         self.call('POST', '/swarm/init', {'ListenAddr': '127.0.0.1:2377', 'AdvertiseAddr': '127.0.0.1'})
 
@@ -353,32 +379,6 @@ class Node(Engine):
         wait = 'until ip -o addr show dev cable 2>/dev/null | grep -q inet; do sleep 0.05; done; exec "$@"'
         super().run(['sh', '-c', wait, 'sh', *argv], **how)
         self.plug(self)
-
-    def processes(self):
-        """Of the Engine, and of what it started: all in its network, and what runs below them."""
-        home, found = os.stat(f'/proc/{self.process.pid}/ns/net').st_ino, set()
-        for path in glob.glob('/proc/[0-9]*'):
-            try:
-                if os.stat(f'{path}/ns/net').st_ino == home:
-                    found.add(int(path.split('/')[2]))
-            except OSError:
-                pass
-        below, left = children(), list(found)
-        while left:
-            for pid in below.get(left.pop(), ()):
-                if pid not in found:
-                    found.add(pid)
-                    left.append(pid)
-        return found
-
-    def crash(self):
-        """As if somebody had pulled the plug: nothing of it runs any more."""
-        for pid in self.processes() - {self.process.pid}:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        self.kill9()
 
     def stop(self):
         if self.is_alive():
