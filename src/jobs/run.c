@@ -513,15 +513,25 @@ static void on_limit(struct timer *t)
 
 /* ---- life ---- */
 
+bool job_run_holds_lease(struct job_run *run)
+{
+	if (run->phase == RUN_LEAVING)
+		return false;
+	if (run->trusted_until_ms == 0 || loop_now_ms(run->loop) < run->trusted_until_ms)
+		return true;
+	job_run_abandon(run, "its lease could not be renewed in time: it is left to whoever takes it over");
+	return false;
+}
+
 static void on_lease(struct timer *t)
 {
-	job_run_abandon(container_of(t, struct job_run, lease),
-		"its lease could not be renewed in time: it is left to whoever takes it over");
+	(void)job_run_holds_lease(container_of(t, struct job_run, lease));
 }
 
 void job_run_trust(struct job_run *run, uint64_t until_ms)
 {
 	uint64_t now = loop_now_ms(run->loop);
+	run->trusted_until_ms = until_ms;
 	if (run->phase != RUN_LEAVING)
 		timer_set(&run->lease, until_ms > now ? until_ms - now : 0);
 }

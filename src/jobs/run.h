@@ -91,6 +91,7 @@ struct job_run {
 	bool writing;          /* it is in the batch */
 	bool again;            /* an earlier one, with these events or the end, may be stored */
 	int n_writes, first_write; /* of this claim; the first one of those that `again` speaks of */
+	uint64_t trusted_until_ms; /* loop time; 0 = nobody has said */
 	struct timer soon, lease, limit; /* soon: to write what there is */
 	struct defer leave;
 	int percent;
@@ -104,6 +105,9 @@ void job_run_destroy(struct job_run *run);
 
 /* Loop time: behind it the lease may be somebody else's, and the run is abandoned. */
 void job_run_trust(struct job_run *run, uint64_t until_ms);
+/* Asked right before whatever others could see. False: the lease is over by the clock, and the run is abandoned. Its timer may
+ * not have fired yet: a process that was stopped hears answers before its timers. */
+bool job_run_holds_lease(struct job_run *run);
 /* Stop and take back; ends as cancelled. Twice, while it is taken back, behind no_return, or in the
  * steps of a kind that is only cancelled while it waits: nothing happens. */
 void job_run_cancel(struct job_run *run);

@@ -129,6 +129,8 @@ static void remove_objects(
 			continue;
 		rollout_await(ro);
 		struct stack_op *op = stack_write_begin(ro->sr, ro);
+		if (!op)
+			return;
 		op->docker = docker_object_remove(
 			ro->sr->docker, k, seen[i].id, 0, on_object_removed, op);
 	}
@@ -145,6 +147,8 @@ static unsigned remove_networks(struct rollout *ro)
 		n++;
 		rollout_await(ro);
 		struct stack_op *op = stack_write_begin(ro->sr, ro);
+		if (!op)
+			return 0;
 		op->docker = docker_network_remove(
 			ro->sr->docker, w->networks[i].id, 0, on_object_removed, op);
 	}
@@ -252,6 +256,8 @@ void rollout_prune(struct rollout *ro)
 		job_run_say(sr->run, "service %s is removed", w->services[i].name);
 		rollout_await(ro);
 		struct stack_op *op = stack_write_begin(sr, ro);
+		if (!op)
+			return;
 		op->docker =
 			docker_service_remove(sr->docker, w->services[i].id, 0, on_removed, op);
 	}

@@ -26,6 +26,7 @@ struct making { /* one create under way */
 	enum compose_kind kind;
 };
 
+/* NULL: as stack_write_begin. */
 static struct stack_op *begin(struct rollout *ro, const char *name, enum compose_kind kind)
 {
 	struct making *m = arena_new(ro->sr->run->arena, struct making);
@@ -90,11 +91,15 @@ static void write_network(struct rollout *ro, const struct release_object *o)
 		refuse(ro, p.reason);
 	} else if (p.verdict == PLAN_CREATE) {
 		struct stack_op *op = begin(ro, o->name, COMPOSE_NETWORK);
+		if (!op)
+			return;
 		op->docker = docker_network_create(d, o->body, 0, on_made, op);
 	} else if (p.verdict == PLAN_REPLACE) {
 		job_run_say(ro->sr->run, "network %s is replaced: %s changes", o->name,
 			p.changes[0].path);
 		struct stack_op *op = begin(ro, o->name, COMPOSE_NETWORK);
+		if (!op)
+			return;
 		op->docker = docker_network_remove(d, p.id, 0, on_network_removed, op);
 	}
 }
@@ -118,6 +123,8 @@ static void write_object(struct rollout *ro, enum compose_kind kind, const struc
 		refuse(ro, p.reason);
 	} else if (p.verdict == PLAN_CREATE) {
 		struct stack_op *op = begin(ro, o->name, kind);
+		if (!op)
+			return;
 		enum docker_kind k = kind == COMPOSE_SECRET ? DOCKER_SECRET : DOCKER_CONFIG;
 		op->docker = docker_object_create(ro->sr->docker, k, o->body, 0, on_made, op);
 	}
@@ -314,6 +321,8 @@ static void write_body(struct rollout *ro, const struct release_service *s,
 		.registry_auth = registry_auth_for(
 			ro->sr->run->arena, &ro->sr->auths, compose_body_image(body))};
 	struct stack_op *op = begin(ro, s->object.name, COMPOSE_SERVICE);
+	if (!op)
+		return;
 	if (!seen) {
 		ro->created++;
 		rollout_tell(ro, s->object.key, SERVICE_CONVERGING, 0, 0, "created");

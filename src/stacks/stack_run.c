@@ -100,6 +100,8 @@ struct stack_op *stack_op_begin(struct stack_run *sr, void *data)
 
 struct stack_op *stack_write_begin(struct stack_run *sr, void *data)
 {
+	if (!job_run_holds_lease(sr->run))
+		return NULL;
 	struct stack_op *op = stack_op_begin(sr, data);
 	op->writes = true;
 	sr->n_writes++;

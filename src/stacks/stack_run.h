@@ -75,7 +75,7 @@ struct stack_op {
 	bool cancelled, writes;
 };
 struct stack_op *stack_op_begin(struct stack_run *sr, void *data);
-/* The same for what changes something in the Engine. */
+/* The same for what changes something in the Engine. NULL: it may be somebody else's by now, the run is given up. */
 struct stack_op *stack_write_begin(struct stack_run *sr, void *data);
 /* First thing in every completion: frees the op; false = it was given up: touch nothing. */
 bool stack_op_end(struct stack_op *op, struct stack_run **ret_sr, void **ret_data);

@@ -14,6 +14,7 @@ static struct {
 	struct buf log;   /* what was run, in order */
 	const char *slow; /* this step takes slow_ms, */
 	uint64_t slow_ms;
+	const char *stopped; /* at this one the process stands still until the lease is over, once */
 	const char *failing; /* this one fails, with this code, so often */
 	enum st_code code;
 	unsigned failures;
@@ -53,6 +54,12 @@ static enum flow_next play_step(struct flow *f, bool undo)
 		return FLOW_WAIT; /* killed: its memory is still there, it does nothing */
 	if (!k->waited && play.slow && strcmp(play.slow, name) == 0) {
 		timer_set(&k->timer, play.slow_ms);
+		return FLOW_WAIT;
+	}
+	if (play.stopped && strcmp(play.stopped, name) == 0) {
+		play.stopped = NULL;
+		job_run_trust(run, loop_now_ms(run->loop));
+		assert_false(job_run_holds_lease(run));
 		return FLOW_WAIT;
 	}
 	k->waited = false;
@@ -563,6 +570,20 @@ static void a_lease_that_cannot_be_renewed_ends_the_run_in_time(void **state)
 	assert_int_equal(w->store->fenced, 0);
 }
 
+static void what_wakes_behind_its_lease_gives_up_before_it_writes(void **state)
+{
+	struct world *w = *state;
+	struct store_job *j = submit(w);
+	play.stopped = "two";
+	world_start(w);
+	run_until(w, "see one ");
+	while (play.stopped)
+		world_turn(w);
+	world_run(w, j);
+	assert_int_equal(j->row.epoch, 2);
+	assert_log("see one see two three ");
+}
+
 static void the_first_owner_stops_when_another_has_taken_it(void **state)
 {
 	struct world *w = *state;
@@ -787,6 +808,7 @@ int main(void)
 		TEST(cancelled_in_its_first_step_by_another_daemon),
 		TEST(a_lease_is_kept_as_long_as_the_job_runs),
 		TEST(a_lease_that_cannot_be_renewed_ends_the_run_in_time),
+		TEST(what_wakes_behind_its_lease_gives_up_before_it_writes),
 		TEST(the_first_owner_stops_when_another_has_taken_it),
 		TEST(a_daemon_may_take_over_its_own_job),
 		TEST(and_the_old_run_may_be_slow_to_leave),
