@@ -9,7 +9,7 @@ import pytest
 from daemon import Project, hello, name_of
 from native_client import RpcError
 from servers import eventually
-from test_callers import code_of, token
+from test_callers import NOBODY, code_of, token
 from test_plan import action, planned, verdicts, versions
 
 
@@ -206,3 +206,48 @@ def test_fields_that_the_engine_does_not_know(project, engine):
     assert words in plan.warnings and verdicts(plan)['service', 'app'] == 'keep'
     project.deploy(services)
     assert versions(engine, project) == before
+
+
+def test_jobs_of_others_are_not_there(project, victim, skepd):
+    """Whatever filter, position or number names them."""
+    secret, _ = token(skepd, project, 'OWNER')
+    project.deploy({'app': hello()})
+    theirs = skepd.call('Jobs', 'List', project=victim.name).jobs[0]
+    skepd.call('Schedules', 'Create', project=victim.name, name='nightly', stack='web', action=1, cron='0 3 * * *')
+    named = [('Jobs', 'Stats', {}), ('Jobs', 'RetryFailed', {}), ('Jobs', 'Pause', {}), ('Jobs', 'Resume', {}), ('Schedules', 'List', {}),
+             ('Schedules', 'Get', {'name': 'nightly'}), ('Schedules', 'Update', {'name': 'nightly', 'jitter_seconds': 1}),
+             ('Schedules', 'Pause', {'name': 'nightly'}), ('Schedules', 'Resume', {'name': 'nightly'}), ('Schedules', 'Delete', {'name': 'nightly'}),
+             ('Schedules', 'Create', {'name': 'x', 'stack': 'web', 'action': 1, 'cron': '@daily'})]
+    for service, verb, fields in named:
+        for name in victim.name, victim.id:
+            assert code_of(skepd, secret, service, verb, project=name, **fields) == 'NOT_FOUND', f'{service}.{verb}'
+    for stack in theirs.stack_id, NOBODY:  # as one that nobody has
+        assert code_of(skepd, secret, 'Jobs', 'RetryFailed', project=project.name, stack=stack) == 'NOT_FOUND'
+        for fields in {'stack': stack}, {'project': project.name, 'stack': stack}:
+            assert not skepd.call('Jobs', 'List', token=secret, **fields).jobs
+    own = skepd.call('Jobs', 'List', token=secret).jobs
+    for position in theirs.id, NOBODY, 'ffffffff-ffff-ffff-ffff-ffffffffffff':
+        found = skepd.call('Jobs', 'List', token=secret, page={'page_token': position}).jobs
+        assert [j.id for j in found] == [j.id for j in own if j.id < position]
+    told = skepd.call('Jobs', 'Stats', token=secret)
+    assert not told.daemons and {q.project for q in told.queues} <= {project.name} and {j.project for j in told.running} <= {project.name}
+    assert skepd.call('Schedules', 'Get', project=victim.name, name='nightly').name == 'nightly'
+    assert victim.status() == 'RUNNING' and skepd.job(theirs.id) == skepd.call('Jobs', 'Get', id=theirs.id)
+
+
+def test_numbers_that_name_nothing(project, skepd):
+    """Of an enum of a newer client, or of an enemy."""
+    project.deploy({'app': hello()})
+    for state in 6, 31, 32, 40, 1000, -1, 2**31 - 1, -2**31:
+        refused(skepd, 'Jobs', 'List', 'states[0]', states=[state])
+    for kind in 99, -1, 2**31 - 1:
+        refused(skepd, 'Jobs', 'Pause', 'kind', kind=kind)
+        refused(skepd, 'Jobs', 'Resume', 'kind', kind=kind)
+        refused(skepd, 'Jobs', 'RetryFailed', 'kind', project=project.name, kind=kind)
+        refused(skepd, 'Schedules', 'Create', 'action', project=project.name, name='x', stack='web', action=kind, cron='@daily')
+        refused(skepd, 'Schedules', 'Create', 'missed', project=project.name, name='x', stack='web', action=1, cron='@daily', missed=kind)
+    refused(skepd, 'Jobs', 'List', 'states', states=[1] * 9)
+    for limit in -1, 501:
+        refused(skepd, 'Jobs', 'Stats', 'limit', limit=limit)
+    refused(skepd, 'Jobs', 'Watch', 'after_sequence', id=NOBODY, after_sequence=-1)
+    assert skepd.call('Jobs', 'List', project=project.name).jobs
