@@ -215,6 +215,8 @@ static bool set_target(struct h1 *h, struct http_exchange *x)
 		t = path ? str_make(path, t.len - (size_t)(path - t.ptr)) : STR("/");
 	}
 	http_set_target(x, t);
+	x->fields_len += t.len; /* as HTTP/2 counts :path */
+	x->too_large |= x->fields_len > x->conn->server->o.limits.max_header;
 	return str_starts(t, "/") || (str_is(t, "*") && str_is(x->method, "OPTIONS"));
 }
 

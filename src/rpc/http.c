@@ -12,6 +12,7 @@
 #include "rpc/grpc.h"
 #include "rpc/grpc_web.h"
 #include "rpc/gzip.h"
+#include "rpc/http_fields.h"
 #include "rpc/page.h"
 #include "rpc/rest.h"
 #include "rpc/server_impl.h"
@@ -261,6 +262,11 @@ void http_begin(struct http_exchange *x)
 		http_refuse(x, 431,
 			"the header is longer than %zu bytes or has more than %d fields",
 			x->conn->server->o.limits.max_header, HTTP_FIELDS_MAX);
+		return;
+	}
+	const char *wrong = http_fields_wrong(x);
+	if (wrong) {
+		http_refuse(x, 400, "%s", wrong);
 		return;
 	}
 	cors_allow(x);

@@ -69,10 +69,25 @@ class H2:
                 self.closed = True
                 return found
             self.data += more
-            while len(self.data) >= 9 and len(self.data) >= 9 + int.from_bytes(self.data[:3], 'big'):
-                end = 9 + int.from_bytes(self.data[:3], 'big')
-                found.append((self.data[3], self.data[4], int.from_bytes(self.data[5:9], 'big') & 0x7fffffff, self.data[9:end]))
-                self.data = self.data[end:]
+            self.take(found)
+
+    def take(self, found):
+        """What is whole of what has come."""
+        while len(self.data) >= 9 and len(self.data) >= 9 + int.from_bytes(self.data[:3], 'big'):
+            end = 9 + int.from_bytes(self.data[:3], 'big')
+            found.append((self.data[3], self.data[4], int.from_bytes(self.data[5:9], 'big') & 0x7fffffff, self.data[9:end]))
+            self.data = self.data[end:]
+
+    def some_frames(self):
+        """The next ones that are whole; none: the connection has ended."""
+        found = []
+        while not found:
+            more = self.socket.recv(1 << 16)
+            if not more:
+                return []
+            self.data += more
+            self.take(found)
+        return found
 
     def goaway(self):
         """(error, words) of the GOAWAY it ends with, or None."""
