@@ -32,11 +32,12 @@ COMMON = {
     401: 'UNAUTHENTICATED: no token, or one that is unknown, expired or revoked',
     403: 'PERMISSION_DENIED: the caller\'s role is too small',
     404: 'NOT_FOUND: it does not exist, or not for this caller',
-    406: 'What the request accepts does not exist',
-    409: 'FAILED_PRECONDITION, ALREADY_EXISTS, ABORTED: the request is fine, but not as things are; or the same key came with another request',
-    412: '`if-match` names another version than the present one',
-    413: 'The body is larger than max_message',
-    415: 'The body is not application/json',
+    406: 'INVALID_ARGUMENT: what the request accepts does not exist',
+    408: 'DEADLINE_EXCEEDED: the body did not come in time',
+    409: 'FAILED_PRECONDITION: the same key, or request_id, came with another request before',
+    412: 'ABORTED: `if-match` names another version than the present one',
+    413: 'RESOURCE_EXHAUSTED: the body is larger than max_message',
+    415: 'INVALID_ARGUMENT: the body is not application/json',
     429: 'RESOURCE_EXHAUSTED: a limit was reached; `retry-after` says when to try again',
     500: 'INTERNAL: a fault of the daemon; its log has it',
     503: 'UNAVAILABLE: the database or the Engine cannot be reached; `retry-after` says when to try again',
@@ -302,7 +303,7 @@ class Document:
                 found.append(self.parameter('path', segment.name, owner.full_name, field))
         if binding.body != '*':
             found += self.query(binding, message)
-        if binding.verb != 'GET' and not binding.method.no_side_effects and binding.method.text_field(message, 'request_id'):
+        if self.is_done_once(binding.method):
             found.append({'$ref': '#/components/parameters/IdempotencyKey'})
         if binding.method.text_field(message, 'etag'):
             found.append({'$ref': '#/components/parameters/IfMatch'})
@@ -312,7 +313,11 @@ class Document:
             found.append({'$ref': '#/components/parameters/LastEventId'})
         return found
 
-    def body(self, binding):
+    @staticmethod
+    def is_done_once(method):
+        return not method.no_side_effects and method.text_field(method.input_message, 'request_id')
+
+    def body(self, binding, number):
         message = binding.method.input_message
         if binding.body == '*':
             without = {v.split('.')[0] for v in binding.variables}
@@ -322,8 +327,9 @@ class Document:
             without = {v.split('.')[1] for v in binding.variables if v.startswith(binding.body + '.')}
         ref = self.schemas.ref(message, True, without)
         schema = self.schemas.made[ref['$ref'].rsplit('/', 1)[-1]]
-        return {'required': bool(schema.get('required')), 'content': {'application/json': {
-            'schema': ref, **(self.examples(ref) or {'example': {}})}}}
+        given = binding.method.examples[:number][-1:]
+        example = {'example': given[0]} if given else self.examples(ref) or {'example': {}}
+        return {'required': bool(schema.get('required')), 'content': {'application/json': {'schema': ref, **example}}}
 
     def examples(self, ref):
         found = self.example(ref, 0)
@@ -374,9 +380,9 @@ class Document:
         common |= {401} if not method.anonymous else set()
         common |= {403} if not method.anonymous and method.role > 1 else set()
         common |= {404} if binding.variables or method.text_field(method.input_message, 'project') else set()
-        common |= {409} if binding.verb != 'GET' else set()
+        common |= {409} if self.is_done_once(method) else set()
         common |= {412} if method.text_field(method.input_message, 'etag') else set()
-        common |= {413, 415} if binding.body else set()
+        common |= {408, 413, 415} if binding.body else set()
         for failure in method.fails:
             words.setdefault(STATUS[failure.code], []).append(f'{failure.code}: {failure.when}')
         found = {}
@@ -401,7 +407,7 @@ class Document:
         if parameters:
             found['parameters'] = parameters
         if binding.body:
-            found['requestBody'] = self.body(binding)
+            found['requestBody'] = self.body(binding, number)
         found['responses'] = {**self.answer(binding), **self.failures(binding, parameters or binding.body)}
         return found
 
