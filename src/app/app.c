@@ -13,6 +13,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "board/board.h"
+#include "board/presence.h"
 #include "crypto/crypto.h"
 #include "db/db.h"
 #include "db/jobs.h"
@@ -22,6 +24,7 @@
 #include "docker/engine.h"
 #include "jobs/instance.h"
 #include "jobs/pulse.h"
+#include "jobs/run.h"
 #include "jobs/schedules.h"
 #include "jobs/wake.h"
 #include "jobs/worker.h"
@@ -55,6 +58,8 @@ struct app {
 	struct job_worker *worker;
 	struct job_pulse *pulse;
 	struct job_schedules *schedules;
+	struct board *board; /* NULL: not wanted */
+	struct board_presence *presence;
 	char host[65];
 	struct lookout *lookout;
 	struct observer *observer;
@@ -113,6 +118,8 @@ static void on_redis_replaced(void *data)
 	struct app *app = data;
 	log_warn("Redis was emptied, or is another one; PostgreSQL has everything", NULL);
 	job_worker_wake(app->worker);
+	if (app->board)
+		board_wake(app->board);
 }
 
 static void on_pg_jobs(void *data, const char *channel, const char *payload)
@@ -151,6 +158,14 @@ static void on_pg_news(void *data, const char *channel, const char *payload)
 		(void)snprintf(id, sizeof(id), STR_FMT, STR_ARG(word));
 		api_hub_publish(app->hub, id);
 	}
+}
+
+static void on_pg_events(void *data, const char *channel, const char *payload)
+{
+	struct app *app = data;
+	on_pg_news(data, channel, payload);
+	if (app->board)
+		board_wake(app->board);
 }
 
 static void on_pg_stacks(void *data, const char *channel, const char *payload)
@@ -271,6 +286,8 @@ static struct status make_clients(struct app *app)
 	if (!status_is_ok(&st))
 		return status_wrap(&st, "docker");
 	const struct redis_options redis = {.url = config_text(c, CONFIG_REDIS), .on_state = on_redis_state, .data = app};
+	if (!redis.url[0] && config_text(c, CONFIG_BULL_BOARD)[0])
+		return status_err(ST_INVALID_ARGUMENT, "bull_board needs redis: it is where bull-board looks");
 	if (redis.url[0])
 		app->redis = redis_create(app->loop, &redis, &st);
 	if (!status_is_ok(&st))
@@ -279,6 +296,20 @@ static struct status make_clients(struct app *app)
 		.pool_size = (unsigned)config_number(c, CONFIG_POSTGRES_POOL), .on_state = on_pg_state, .data = app};
 	app->pg = pg_create(app->loop, &pg);
 	return make_tls(app);
+}
+
+static void make_board(struct app *app)
+{
+	const char *prefix = config_text(app->config, CONFIG_BULL_BOARD);
+	const struct board_options o = {.loop = app->loop, .db = app->db, .redis = app->redis, .clock = clock_system(),
+		.prefix = prefix, .owner = app->instance.text};
+	unsigned kinds = 0;
+	if (!prefix[0])
+		return;
+	for (size_t i = 0; stacks_kinds[i]; i++)
+		kinds |= 1u << stacks_kinds[i]->kind;
+	app->board = board_create(&o);
+	app->presence = board_presence_create(app->loop, config_text(app->config, CONFIG_REDIS), prefix, kinds, app->host);
 }
 
 static void make_parts(struct app *app)
@@ -304,6 +335,7 @@ static void make_parts(struct app *app)
 		app->host[0] = '\0';
 	app->pulse = job_pulse_create(app->loop, app->db, app->worker, app->instance.text, app->host, SKEP_VERSION);
 	app->schedules = job_schedules_create(app->loop, app->db, rng_system());
+	make_board(app);
 	const struct observer_options observer = {
 		.loop = app->loop, .lookout = app->lookout, .docker = app->docker, .db = app->db, .on_engine = on_engine, .data = app};
 	app->observer = observer_create(&observer);
@@ -408,12 +440,14 @@ static void begin_work(struct app *app)
 	pg_listen(app->pg, "skep_jobs", on_pg_jobs, app);
 	pg_listen(app->pg, "skep_cancel", on_pg_cancel, app);
 	pg_listen(app->pg, "skep_schedules", on_pg_schedules, app);
-	pg_listen(app->pg, "skep_events", on_pg_news, app);
+	pg_listen(app->pg, "skep_events", on_pg_events, app);
 	pg_listen(app->pg, "skep_stacks", on_pg_stacks, app);
 	lookout_start(app->lookout);
 	job_worker_start(app->worker);
 	job_pulse_start(app->pulse);
 	job_schedules_start(app->schedules);
+	if (app->board)
+		board_start(app->board);
 	job_instance_start(app->redis_instance);
 	observer_start(app->observer);
 	timer_set(&app->housekeep, FIRST_HOUSEKEEP_MS);
@@ -595,12 +629,14 @@ void app_drain(struct app *app)
 	timer_stop(&app->housekeep);
 	if (app->migrated)
 		job_pulse_stop(app->pulse);
-	app->parts_draining = 4;
+	app->parts_draining = app->board ? 5 : 4;
 	rpc_server_drain(app->server, grace, part_drained, app);
 	job_worker_drain(app->worker, grace, part_drained, app);
 	observer_stop(app->observer, part_drained, app);
 	job_schedules_stop(app->schedules, part_drained, app);
 	job_instance_stop(app->redis_instance);
+	if (app->board)
+		board_stop(app->board, part_drained, app);
 }
 
 void app_destroy(struct app *app)
@@ -614,11 +650,13 @@ void app_destroy(struct app *app)
 	tls_files_destroy(app->tls);
 	pg_destroy(app->pg);
 	redis_destroy(app->redis);
+	board_presence_destroy(app->presence);
 	if (app->lookout)
 		lookout_stop(app->lookout);
 	docker_destroy(app->docker);
 	job_pulse_destroy(app->pulse);
 	job_schedules_destroy(app->schedules);
+	board_destroy(app->board);
 	job_worker_destroy(app->worker);
 	observer_destroy(app->observer);
 	lookout_destroy(app->lookout);

@@ -8,6 +8,7 @@
 #include "redis/url.h"
 
 #define ERRORS_MAX 64
+#define PREFIX_MAX 40
 #define MS         1000000 /* ns */
 
 struct option {
@@ -42,6 +43,8 @@ static const struct option options[CONFIG_COUNT] = {
 		"connections to PostgreSQL at most", CONFIG_NUMBER, false, false},
 	[CONFIG_REDIS] = {"redis", "redis://127.0.0.1:6379", 0, 0, NULL,
 		"wakes the workers: redis://[:password@]host:port[/db] or unix:///path; several between commas, for fail-over: the first that is there and no replica is used; empty: only PostgreSQL wakes them", CONFIG_REDIS_URL, false, true},
+	[CONFIG_BULL_BOARD] = {"bull_board", "", 0, 0, NULL,
+		"show the jobs in Redis as bull-board can read them, under this prefix of the keys, such as bull (docs/jobs.md); empty: not", CONFIG_PREFIX, false, false},
 	[CONFIG_DOCKER] = {"docker", "unix:///var/run/docker.sock", 0, 0, NULL,
 		"a manager's Engine: unix:///path or tcp://host:port", CONFIG_DOCKER_HOST, false, false},
 	[CONFIG_KEY_FILE] = {"key_file", "/var/lib/skep/keys", 0, 0, NULL,
@@ -203,6 +206,14 @@ bool config_next_listen(struct arena *a, struct str *list, struct config_listen 
 	return true;
 }
 
+static bool is_prefix(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!isalnum((unsigned char)s.ptr[i]) && !(s.ptr[i] && strchr("._-{}", s.ptr[i])))
+			return false;
+	return s.len <= PREFIX_MAX;
+}
+
 /* NULL: it is fine; else what it should be. Whether anybody answers there is seen at start. */
 static const char *parse_address(struct arena *a, enum config_type type, struct str text)
 {
@@ -251,6 +262,8 @@ static const char *parse(struct arena *a, const struct option *o, struct str tex
 	switch (o->type) {
 	case CONFIG_TEXT:
 		return NULL;
+	case CONFIG_PREFIX:
+		return is_prefix(text) ? NULL : "at most 40 letters, digits and . _ - { }";
 	case CONFIG_ADDRESS:
 	case CONFIG_REDIS_URL:
 	case CONFIG_DOCKER_HOST:

@@ -77,6 +77,7 @@ struct db_call {
 		db_look_done look;
 		db_writes_done writes;
 		db_job_stats_done job_stats;
+		db_job_view_done job_view;
 		db_schedule_done schedule;
 		db_position_done position;
 		db_stream_done stream;

@@ -33,11 +33,7 @@ enum { GET, LIST_ALL, LIST_PROJECT, LIST_STACK, EVENTS, LOCK, LOCK_STACK, NOT_EN
 static const struct pg_stmt sql[] = {
 	/* $1 id, $2 scope */
 	[GET] = {"job_get",
-		"select " JOB_COLUMNS ", (select coalesce(json_agg(json_build_object("
-		"   'attempt', t.attempt, 'daemon', t.owner, 'step', t.step, 'error', t.error,"
-		"   'error_code', t.error_code, 'started_us', skep_us(t.started_at),"
-		"   'ended_us', skep_us(t.ended_at)) order by t.epoch), '[]')"
-		"  from job_attempts t where t.job_id = j.id)"
+		"select " JOB_COLUMNS ", " JOB_ATTEMPTS
 		" from deployment_jobs j join projects p on p.id = j.project_id"
 		" where j.id = skep_job($1, $2)"},
 	/* A page is merged from a walk for each state, each along an index of its own, so that it is as soon there
@@ -422,6 +418,7 @@ const struct db_job_ops db_pg_jobs = {
 	.cancel = cancel,
 	.retry = retry,
 	.retry_failed = retry_failed,
+	.view = job_view,
 	.stats = job_stats,
 	.pause = job_pause,
 	.resume = job_resume,

@@ -45,7 +45,7 @@ struct db_job {
 	int64_t release_number, last_sequence;
 	int64_t created_us, run_us, started_us, finished_us; /* 0 = not yet */
 	unsigned images;     /* of the release; only a claim tells it */
-	struct str attempts; /* that did not succeed; only `get` tells them: a JSON list of {"attempt",
+	struct str attempts; /* that did not succeed; only `get` and `view` tell them: a JSON list of {"attempt",
 			      * "daemon","step","error","error_code","started_us","ended_us"} */
 };
 
@@ -171,6 +171,9 @@ typedef void (*db_jobs_done)(void *data, const struct status *st, const struct d
 /* held: by write, that it is stored; else the job is somebody else's. */
 typedef void (*db_writes_done)(void *data, const struct status *st, const bool *held, size_t n);
 typedef void (*db_look_done)(void *data, const struct status *st, const struct db_look *look);
+/* paused_kinds: bit 1 << enum job_kind */
+typedef void (*db_job_view_done)(void *data, const struct status *st, const struct db_job *j, size_t n,
+	unsigned paused_kinds);
 typedef void (*db_job_stats_done)(void *data, const struct status *st, const struct db_job_stats *s);
 typedef void (*db_events_done)(void *data, const struct status *st, const struct db_event *e,
 	size_t n);
@@ -211,6 +214,10 @@ struct db_job_ops {
 	 * and is of that kind (0 = any): as by `retry`. At most 500. */
 	struct db_call *(*retry_failed)(struct db *db, const struct db_scope *s, const char *project,
 		const char *stack, enum job_kind kind, db_jobs_done done, void *data);
+	/* For who shows jobs elsewhere: those of these ids that there are, of all projects, in any order, and what is
+	 * paused just now. */
+	struct db_call *(*view)(struct db *db, const struct uuid *ids, size_t n, db_job_view_done done,
+		void *data);
 	/* priorities: by kind, of JOB_KINDS; at most `limit` waiting ones, and running ones. */
 	struct db_call *(*stats)(struct db *db, const struct db_scope *s, const char *project,
 		const unsigned *priorities, unsigned limit, db_job_stats_done done, void *data);

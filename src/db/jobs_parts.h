@@ -1,4 +1,4 @@
-/* jobs_parts: what jobs.c and jobs_stats.c (callers' operations, the table), jobs_worker.c, jobs_claim.c and
+/* jobs_parts: what jobs.c, jobs_stats.c and jobs_view.c (callers' operations, the table), jobs_worker.c, jobs_claim.c and
  * jobs_write.c (workers' ones) and projects.c (caps) share. */
 #pragma once
 #include "db/call.h"
@@ -13,6 +13,8 @@ struct db_call *job_write(struct db *db, const struct db_job_write *writes, size
 struct db_call *job_housekeep(
 	struct db *db, const struct db_retention *keep, db_done done, void *data);
 
+struct db_call *job_view(
+	struct db *db, const struct uuid *ids, size_t n, db_job_view_done done, void *data);
 struct db_call *job_stats(struct db *db, const struct db_scope *s, const char *project,
 	const unsigned *priorities, unsigned limit, db_job_stats_done done, void *data);
 struct db_call *job_pause(struct db *db, const struct db_scope *s, const char *project,
@@ -44,6 +46,14 @@ void job_add_turn(struct db_call *c);
 	"  state, step, percent)" \
 	" select project_id, stack_id, id, last_sequence, " kind ", " message "," \
 	"  state, step, percent from j"
+
+/* What is known of the attempts of job `j` that did not succeed: struct db_job's `attempts`. */
+#define JOB_ATTEMPTS \
+	"(select coalesce(json_agg(json_build_object(" \
+	"   'attempt', t.attempt, 'daemon', t.owner, 'step', t.step, 'error', t.error," \
+	"   'error_code', t.error_code, 'started_us', skep_us(t.started_at)," \
+	"   'ended_us', skep_us(t.ended_at)) order by t.epoch), '[]')" \
+	"  from job_attempts t where t.job_id = j.id)"
 
 /* The row of an attempt that did not succeed. */
 #define ATTEMPT_OF_J \

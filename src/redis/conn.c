@@ -204,6 +204,8 @@ static void greet(struct redis_conn *c)
 		redisAsyncCommand(c->ac, on_greeted, NULL, "AUTH %s", u->password);
 	if (u->db)
 		redisAsyncCommand(c->ac, on_greeted, NULL, "SELECT %d", u->db);
+	if (c->name)
+		redisAsyncCommand(c->ac, NULL, NULL, "CLIENT SETNAME %s", c->name); /* who may not has none */
 	redisAsyncCommand(c->ac, on_greeted, (void *)(uintptr_t)&last, "ROLE");
 }
 

@@ -39,6 +39,7 @@ struct redis_conn {
 	const struct redis_urls *urls; /* borrowed */
 	const struct redis_url *url;   /* the one of them that is tried or used */
 	size_t tried;                  /* of this round */
+	const char *name;              /* for CLIENT SETNAME; NULL: none; borrowed */
 	const struct redis_conn_ops *ops;
 	enum redis_conn_state state;
 	redisAsyncContext *ac; /* NULL unless CONNECTING, GREETING, UP, FAILING */

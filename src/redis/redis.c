@@ -32,6 +32,19 @@ struct str redis_reply_text(const struct redisReply *reply)
 	return text ? str_make(reply->str, reply->len) : str_of("");
 }
 
+int64_t redis_reply_number(const struct redisReply *reply)
+{
+	return reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
+}
+
+size_t redis_reply_texts(const struct redisReply *reply, struct str *ret_texts, size_t max)
+{
+	size_t n = reply->type != REDIS_REPLY_ARRAY ? 0 : reply->elements < max ? reply->elements : max;
+	for (size_t i = 0; i < n; i++)
+		ret_texts[i] = redis_reply_text(reply->element[i]);
+	return n;
+}
+
 /* ---- state ---- */
 
 bool redis_is_up(const struct redis *r)
@@ -226,13 +239,14 @@ struct redis *redis_create(struct loop *l, const struct redis_options *o, struct
 	}
 	r->loop = l;
 	r->o = *o;
-	r->o.url = NULL; /* not ours to keep */
+	r->o.url = r->o.name = NULL; /* not ours to keep */
 	r->why = status_err(ST_UNAVAILABLE, "the first connection is still being made");
 	list_init(&r->sent);
 	list_init(&r->refused);
 	timer_init(&r->oldest, l, on_oldest);
 	timer_init(&r->role, l, on_role_time);
 	redis_conn_init(&r->conn, l, &r->urls, &ops);
+	r->conn.name = o->name ? arena_strdup(r->arena, o->name) : NULL;
 	redis_conn_start(&r->conn);
 	return &r->base;
 }

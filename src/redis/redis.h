@@ -30,6 +30,10 @@ typedef void (*redis_done)(void *data, const struct status *st, const struct red
 typedef void (*redis_on_message)(void *data, const char *channel, struct str payload);
 /* Of a text reply; "" for one of another type. */
 struct str redis_reply_text(const struct redisReply *reply);
+/* Of an integer reply; 0 for one of another type. */
+int64_t redis_reply_number(const struct redisReply *reply);
+/* The texts of an array reply, "" for what is none of them; how many, at most `max`. */
+size_t redis_reply_texts(const struct redisReply *reply, struct str *ret_texts, size_t max);
 /* A table of operations, so that tests and the simulation can hand in their own. */
 struct redis_ops {
 	void (*command)(struct redis *r, redis_done done, void *data, size_t argc,
@@ -46,6 +50,8 @@ struct redis_options {
 	 * %XX for what would be misread; several between commas: the first that is there and no
 	 * replica is used, and asked for its role every 5 s; copied */
 	const char *url;
+	/* What CLIENT LIST calls the connection for commands: no spaces; NULL: nothing; copied */
+	const char *name;
 	/* Connected (again; data may have been lost meanwhile) / lost, or the very first attempt
 	 * failed (later ones are not told: redis_last_error knows). May be NULL. */
 	void (*on_state)(void *data, bool up, const struct status *why);

@@ -158,6 +158,8 @@ static void wrong_types(void **state)
 		{"max_message: big", "max_message is \"big\"; it must be a size, such as 4MiB"},
 		{"socket_mode: 0668",
 			"socket_mode is \"0668\"; it must be octal permissions, such as 0660"},
+		{"bull_board: \"two words\"", "bull_board is \"two words\"; it must be at most 40 letters, digits and . _ - { }"},
+		{"bull_board: a*", "bull_board is \"a*\"; it must be at most 40 letters, digits and . _ - { }"},
 		{"migrate: perhaps", "migrate is \"perhaps\"; it must be true or false"},
 		{"log_level: loud",
 			"log_level is \"loud\"; it must be one of debug|info|warn|error"},

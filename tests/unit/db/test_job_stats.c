@@ -225,6 +225,35 @@ static void daemons_say_that_they_live(void **state)
 	assert_int_equal(stats(w, &admin, "").n_daemons, 1);
 }
 
+static void on_view(void *data, const struct status *st, const struct db_job *j, size_t n, unsigned paused)
+{
+	struct answer *a = data;
+	on_jobs(data, st, j, n, false);
+	a->number = paused;
+}
+
+/* Those that there are, of whatever project, with their attempts; and the kinds that are paused, not the projects. */
+static void jobs_for_who_shows_them(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	make_project(w, "other");
+	const struct uuid ids[] = {deploy(w, "demo", "web").id, {"018f4c2e-7d1a-7c3b-9f00-0a1b2c3d4e5f"},
+		deploy(w, "other", "web").id};
+	RUN_OK(w, JOBS->pause(w->db, &admin, "demo", 0, "", on_done, &a));
+	RUN_OK(w, JOBS->pause(w->db, &admin, "", JOB_SCALE, "", on_done, &a));
+	struct answer seen = RUN_OK(w, JOBS->view(w->db, ids, 3, on_view, &a));
+	assert_int_equal(seen.n, 2);
+	assert_int_equal(seen.number, 1u << JOB_SCALE);
+	bool first = strcmp(seen.jobs[0].id.text, ids[0].text) == 0;
+	assert_string_equal(seen.jobs[!first].project, "demo");
+	assert_string_equal(seen.jobs[first].project, "other");
+	assert_true(str_is(seen.jobs[0].attempts, "[]"));
+	seen = RUN_OK(w, JOBS->view(w->db, NULL, 0, on_view, &a));
+	assert_int_equal(seen.n, 0);
+	assert_int_equal(seen.number, 1u << JOB_SCALE);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 int main(void)
 {
@@ -234,6 +263,7 @@ int main(void)
 		TEST(a_new_cap_is_heard_of),
 		TEST(the_last_failed_job_of_each_stack_runs_again),
 		TEST(numbers_of_the_last_minute),
+		TEST(jobs_for_who_shows_them),
 		TEST(daemons_say_that_they_live),
 	};
 	return cmocka_run_group_tests(tests, world_start, world_stop);
