@@ -186,7 +186,7 @@ void call_once(struct db_call *c, const struct db_scope *s, const char *result_i
 
 const char *call_uuid(struct db_call *c)
 {
-	struct uuid id = uuid_v7(c->db->clock, c->db->rng);
+	struct uuid id = uuid_v7(&c->db->clock, c->db->rng);
 	return arena_strdup(c->arena, id.text);
 }
 

@@ -11,6 +11,7 @@
  * The call owns an arena for what it reads; all of it goes when `deliver` returns. */
 #pragma once
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "db/events.h"
 #include "db/jobs.h"
@@ -29,7 +30,11 @@ struct db_pg {
 	struct db base;
 	struct pg *pg;
 	struct keyring *keyring;
-	const struct clock *clock;
+	/* For ids: PostgreSQL's clock, as near as job_alive was told last, so that those of different daemons are
+	 * in the order of their making, and never backwards within a daemon. */
+	struct clock clock;
+	const struct clock *own;
+	int64_t ahead_us, last_us;
 	struct rng *rng;
 	struct db_job_limits limits;
 };

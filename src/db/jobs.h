@@ -228,7 +228,8 @@ struct db_job_ops {
 		enum job_kind kind, db_done done, void *data);
 
 	/* ---- workers ---- */
-	/* This daemon lives. Those not heard of for an hour are forgotten. */
+	/* This daemon lives. Those not heard of for an hour are forgotten. Tells db what PostgreSQL's clock says: new ids
+	 * are by that. */
 	struct db_call *(*alive)(
 		struct db *db, const struct db_daemon *daemon, db_done done, void *data);
 	/* It has drained and ends. */

@@ -1,5 +1,7 @@
 #include "db/jobs_parts.h"
 
+#define ROUND_TRIP_MS 200
+
 /* The project asked for; null: all. */
 #define ONLY "(select skep_project_or_all($1, $2))"
 
@@ -90,7 +92,8 @@ static const struct pg_stmt sql[] = {
 	/* ---- daemons: how many jobs each runs is counted when it is asked, so that it is true ---- */
 	[ALIVE] = {"daemon_alive",
 		"insert into daemons (id, host, version, slots, running) values ($1, $2, $3, $4, 0)"
-		" on conflict (id) do update set slots = excluded.slots, seen_at = clock_timestamp()"},
+		" on conflict (id) do update set slots = excluded.slots, seen_at = clock_timestamp()"
+		" returning skep_us(clock_timestamp())"},
 	[FORGET] = {"daemon_forget", "delete from daemons where seen_at < now() - interval '1 hour'"},
 	[GONE] = {"daemon_gone", "delete from daemons where id = skep_uuid($1)"},
 };
@@ -274,18 +277,36 @@ struct db_call *job_resume(struct db *db, const struct db_scope *s, const char *
 
 /* ---- daemons ---- */
 
+/* When it was asked. */
+struct asked {
+	int64_t wall_us;
+	uint64_t mono_ms;
+};
+
+/* The answer is from about the middle between question and answer; what took long tells little. */
+static void deliver_alive(struct db_call *c, const struct status *st, const struct pg_results *r)
+{
+	const struct asked *asked = c->params;
+	struct db_pg *db = c->db;
+	if (r && db->own->mono_ms(db->own) - asked->mono_ms < ROUND_TRIP_MS)
+		db->ahead_us = pg_i64(r, 0, 0, 0) - (asked->wall_us + db->own->wall_us(db->own)) / 2;
+	c->done.plain(c->data, st);
+}
+
 struct db_call *job_alive(
 	struct db *db, const struct db_daemon *daemon, db_done done, void *data)
 {
 	struct db_call *c = db_call_create(db, data);
+	const struct clock *own = c->db->own;
 	c->done.plain = done;
+	c->params = arena_memdup(c->arena, &(struct asked){own->wall_us(own), own->mono_ms(own)}, sizeof(struct asked));
 	call_add(c, &sql[ALIVE]);
 	call_bind_id(c, daemon->id.text);
 	call_bind(c, daemon->host);
 	call_bind(c, daemon->version);
 	pg_bind_i64(c->batch, daemon->slots);
 	call_add(c, &sql[FORGET]);
-	return call_run(c, call_deliver_plain);
+	return call_run(c, deliver_alive);
 }
 
 struct db_call *job_gone(struct db *db, const char *id, db_done done, void *data)

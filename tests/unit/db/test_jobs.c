@@ -93,6 +93,43 @@ static void jobs_of_a_stack_run_in_order(void **state)
 	assert_string_equal(claim(w, "d1").id.text, third.id.text);
 }
 
+static int64_t slow_us(const struct clock *c)
+{
+	(void)c;
+	return clock_system()->wall_us(clock_system()) - INT64_C(3600000000);
+}
+
+static int64_t fast_us(const struct clock *c)
+{
+	(void)c;
+	return clock_system()->wall_us(clock_system()) + INT64_C(3600000000);
+}
+
+/* The order is that of the ids, and those are by PostgreSQL's clock. */
+static void daemons_whose_clocks_differ_keep_the_order(void **state)
+{
+	struct world *w = *state;
+	const struct clock fast = {clock_system()->mono_ms, fast_us}, slow = {clock_system()->mono_ms, slow_us};
+	const struct db_stack_job job = {{"", "demo", "web"}, JOB_SCALE, STR("{}"), 1};
+	struct db *dbs[] = {db_pg_create(w->pg, keyring, &fast, rng_system()), w->db,
+		db_pg_create(w->pg, keyring, &slow, rng_system())};
+	const char *before = "";
+	make_project(w, "demo");
+	running_stack(w, "demo", "web");
+	for (size_t i = 0; i < 3; i++) {
+		const struct db_daemon d = {.id = uuid_v7(clock_system(), rng_system()), .host = "a", .version = "1", .slots = 1};
+		RUN_OK(w, dbs[i]->jobs->alive(dbs[i], &d, on_done, &a));
+	}
+	for (size_t i = 0; i < 9; i++) {
+		struct db *db = dbs[i % 3];
+		struct answer made = RUN_OK(w, db->stacks->submit(db, &admin, &job, on_job, &a));
+		assert_true(strcmp(before, made.job.id.text) < 0);
+		before = arena_strdup(w->arena, made.job.id.text);
+	}
+	db_pg_destroy(dbs[0]);
+	db_pg_destroy(dbs[2]);
+}
+
 static void two_daemons_never_run_two_jobs_of_a_stack(void **state)
 {
 	struct world *w = *state;
@@ -768,6 +805,7 @@ int main(void)
 		TEST(a_claim_takes_what_is_due),
 		TEST(claims_are_limited_and_in_order),
 		TEST(jobs_of_a_stack_run_in_order),
+		TEST(daemons_whose_clocks_differ_keep_the_order),
 		TEST(two_daemons_never_run_two_jobs_of_a_stack),
 		TEST(the_index_is_the_last_word),
 		TEST(a_claim_waits_for_nobody),
