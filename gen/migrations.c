@@ -880,6 +880,10 @@ static const char sql_0050_sealing_keys[] =
 static const char sql_0051_write_order[] =
 	"-- The number of the last write of the job's run under its present claim: what comes late, behind a later one, is refused.\n"
 	"alter table deployment_jobs add column write_number integer not null default 0;\n";
+static const char sql_0060_lean_jobs[] =
+	"-- Nobody reads when a row of a job was changed last: its events tell that. Each claim and each end ran a trigger for it.\n"
+	"drop trigger deployment_jobs_touch on deployment_jobs;\n"
+	"alter table deployment_jobs drop column updated_at;\n";
 
 const struct migration skep_migrations[] = {
 	{ "0001_foundation.sql", { sql_0001_foundation, sizeof(sql_0001_foundation) - 1 } },
@@ -897,5 +901,6 @@ const struct migration skep_migrations[] = {
 	{ "0043_job_times.sql", { sql_0043_job_times, sizeof(sql_0043_job_times) - 1 } },
 	{ "0050_sealing_keys.sql", { sql_0050_sealing_keys, sizeof(sql_0050_sealing_keys) - 1 } },
 	{ "0051_write_order.sql", { sql_0051_write_order, sizeof(sql_0051_write_order) - 1 } },
+	{ "0060_lean_jobs.sql", { sql_0060_lean_jobs, sizeof(sql_0060_lean_jobs) - 1 } },
 	{ 0 },
 };

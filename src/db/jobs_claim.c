@@ -21,38 +21,35 @@
 	"  and (j.project_id, j.kind) > (h.project_id, h.kind)" \
 	"  order by j.project_id, j.kind limit 1) n)"
 
-enum { LOOK, QUEUES, CLAIM };
+enum { LOOK, CLAIM };
 static const struct pg_stmt sql[] = {
-	/* The turn is read first: what changes from here on is noticed by the claim. */
+	/* A row for each queue; the first three columns are the same in all, and alone when there is none. $1 limit */
 	[LOOK] = {"job_look",
-		"with recursive " HEADS
+		"with recursive " HEADS ","
+		" busy as materialized (select project_id, kind, count(*) as n, min(lease_until) as until"
+		"  from deployment_jobs where state = 'running' group by 1, 2),"
+		" queue as ("
+		"  select h.project_id, h.kind, r.n, skep_us(r.oldest) as oldest,"
+		"   (select coalesce(sum(b.n), 0)::integer from busy b where b.project_id = h.project_id) as in_project,"
+		"   (select coalesce(sum(b.n), 0)::integer from busy b"
+		"    where b.project_id = h.project_id and b.kind = h.kind) as of_kind, p.weight, p.max_running"
+		"  from heads h join projects p on p.id = h.project_id cross join lateral ("
+		"   select count(*)::integer as n, min(x.run_at) as oldest from ("
+		"    select j.run_at from deployment_jobs j where j.state = 'pending'"
+		"    and j.project_id = h.project_id and j.kind = h.kind and j.run_at <= now()"
+		"    and " UNBLOCKED " order by j.run_at, j.id limit $1) x) r"
+		"  where r.n > 0 and not exists (select from job_pauses u"
+		"   where u.project_id = h.project_id or u.kind = h.kind))"
 		" select turn, (select count(*) from deployment_jobs"
 		"   where state = 'running' and lease_until < now()),"
 		"  (select ceil(greatest(0, extract(epoch from x.at - clock_timestamp()) * 1000))::bigint"
 		"   from (select least("
-		"     (select min(lease_until) from deployment_jobs where state = 'running'),"
+		"     (select min(until) from busy),"
 		"     (select min(n.run_at) from heads h cross join lateral ("
 		"       select j.run_at from deployment_jobs j where j.state = 'pending'"
 		"       and j.project_id = h.project_id and j.kind = h.kind and j.run_at > now()"
-		"       order by j.run_at limit 1) n)) as at) x where x.at is not null)"
-		" from job_turn"},
-	/* $1 limit */
-	[QUEUES] = {"job_queues",
-		"with recursive " HEADS ","
-		" busy as materialized (select project_id, kind, count(*) as n from deployment_jobs"
-		"  where state = 'running' group by 1, 2)"
-		" select h.project_id, h.kind, r.n, skep_us(r.oldest),"
-		"  (select coalesce(sum(b.n), 0)::integer from busy b where b.project_id = h.project_id),"
-		"  (select coalesce(sum(b.n), 0)::integer from busy b"
-		"   where b.project_id = h.project_id and b.kind = h.kind), p.weight, p.max_running"
-		" from heads h join projects p on p.id = h.project_id cross join lateral ("
-		"  select count(*)::integer as n, min(x.run_at) as oldest from ("
-		"   select j.run_at from deployment_jobs j where j.state = 'pending'"
-		"   and j.project_id = h.project_id and j.kind = h.kind and j.run_at <= now()"
-		"   and " UNBLOCKED " order by j.run_at, j.id limit $1) x) r"
-		" where r.n > 0 and not exists (select from job_pauses u"
-		"  where u.project_id = h.project_id or u.kind = h.kind)"
-		" order by h.project_id, h.kind"},
+		"       order by j.run_at limit 1) n)) as at) x where x.at is not null),"
+		"  q.* from job_turn left join queue q on true order by q.project_id, q.kind"},
 	/* $1 owner, $2 lease in ms, $3 takeovers, $4 turn, $5 projects, $6 kinds, $7 numbers.
 	 * now() so that the indexes can be used. Two daemons never take the same row (skip locked);
 	 * should they take two of one stack, deployment_jobs_one_running refuses one of them. */
@@ -90,7 +87,7 @@ static const struct pg_stmt sql[] = {
 		"  where j.id = any (array(select id from expired union all select id from ready))"
 		"  returning j.*, step <> '' or id in (select id from expired) as resumed),"
 		" e as (" EVENT_OF_J("case when resumed then 'job.resumed' else 'job.started' end",
-			"format('attempt %s of %s', attempt, max_attempts)") "),"
+			"'attempt ' || attempt || ' of ' || max_attempts") "),"
 		" told as materialized ("
 		"  select pg_notify('skep_events', string_agg(id::text, ' ')) from ("
 		"   select id, (row_number() over () - 1) / 200 as page from j) x group by page)"
@@ -109,11 +106,11 @@ static void deliver_look(struct db_call *c, const struct status *st, const struc
 		look.turn = next_i64(&at);
 		look.expired = (unsigned)next_int(&at);
 		look.due_ms = pg_is_null(r, 0, 0, 2) ? -1 : next_i64(&at);
-		look.n = (size_t)pg_rows(r, 1);
+		look.n = pg_is_null(r, 0, 0, 3) ? 0 : (size_t)pg_rows(r, 0);
 	}
 	struct db_queue *queues = arena_array(c->arena, struct db_queue, look.n);
 	for (size_t i = 0; i < look.n; i++) {
-		struct cursor at = {c, r, 1, (int)i, 0};
+		struct cursor at = {c, r, 0, (int)i, 3};
 		struct db_queue *q = &queues[i];
 		q->project_id = next_uuid(&at);
 		q->kind = job_next_kind(&at);
@@ -133,7 +130,6 @@ struct db_call *job_look(struct db *db, unsigned limit, db_look_done done, void 
 	struct db_call *c = db_call_create(db, data);
 	c->done.look = done;
 	call_add(c, &sql[LOOK]);
-	call_add(c, &sql[QUEUES]);
 	pg_bind_i64(c->batch, limit);
 	return call_run(c, deliver_look);
 }

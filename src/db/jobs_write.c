@@ -5,16 +5,31 @@
 
 #include <assert.h>
 
-enum { HOLD, WRITE, LEFT, NEWS, NEXT };
+enum { HOLD, WRITE, LEFT, NEXT };
+
+/* skep_jobs for what may run when the jobs in `gone` run no more: the next of each stack, and one of each project: a cap
+ * may have held it back. */
+#define NEXT_OF_GONE \
+	"  select w.project_id, w.id" \
+	"   from (select distinct stack_id from gone where stack_id is not null) s" \
+	"   cross join lateral (select w.project_id, w.id from deployment_jobs w" \
+	"    where w.stack_id = s.stack_id and w.state = 'pending' order by w.id limit 1) w" \
+	"  union all" \
+	"  select w.project_id, w.id from (select distinct project_id from gone) p" \
+	"   cross join lateral (select w.project_id, w.id from deployment_jobs w" \
+	"    where w.project_id = p.project_id and w.state = 'pending' and w.run_at <= now()" \
+	/* along its queues, not past everybody else's jobs */ \
+	"    order by w.kind, w.run_at limit 1) w"
+
 static const struct pg_stmt sql[] = {
 	/* Only before what is repeated: whoever still writes it is waited for, so that the next
 	 * statement sees what came of it. $1 ids */
 	[HOLD] = {"job_hold",
 		"select from deployment_jobs where id = any ($1::uuid[]) order by id for no key update"},
-	/* $1–$15 writes, $16–$25 events. The update is the fence: nothing holds that comes behind a later write of the same claim, when
+	/* $1–$15 writes, $16–$25 events, $26 the jobs that these are about. The update is the fence: nothing holds that comes behind a later write of the same claim, when
 	 * the server gets to it after its sender has given it up. `same`: one that was sent before has stored the events already. An
 	 * event's step and state are the job's where they are null, and so is a percent of 0. A release whose job did not succeed never
-	 * became active. Answers the places of the writes that are held. */
+	 * became active. Answers the places of the writes that are held; `told` in one with them, for else it is not run. */
 	[WRITE] = {"job_write",
 		"with w as materialized ("
 		"  select *, n + (state is not null)::integer as total from unnest($1::uuid[],"
@@ -68,10 +83,15 @@ static const struct pg_stmt sql[] = {
 		"   e.kind, e.message, e.service, coalesce(e.step, j.step),"
 		"   coalesce(e.state, j.state::text), case when e.percent > 0 then e.percent else j.percent end,"
 		"   e.running, e.wanted"
-		"  from j join e on e.at = j.at where e.no > j.n or not j.stored order by j.at, e.no)"
-		" select at from j"
+		"  from j join e on e.at = j.at where e.no > j.n or not j.stored order by j.at, e.no),"
+		" gone as (select project_id, stack_id from j where went is not null),"
+		" told as materialized ("
+		"  select pg_notify('skep_jobs', w.project_id || ' ' || w.id) from ("
+		"   select project_id, id from j where went = 'pending' union all" NEXT_OF_GONE ") w"
+		"  union all select pg_notify('skep_events', $26) where $26 <> '')"
+		" select at, (select count(*) from told) from j"
 		" union all"
-		" select w.at from w join deployment_jobs d on d.id = w.id"
+		" select w.at, 0 from w join deployment_jobs d on d.id = w.id"
 		"  and d.epoch = w.epoch and d.state = w.state where w.first < w.number"},
 	/* $1 ids, $2 epochs, $3 errors in one line, of jobs that failed. Neither a job that was given
 	 * up nor a first deploy that was refused before it began has said anything of its stack. */
@@ -91,24 +111,13 @@ static const struct pg_stmt sql[] = {
 		"  insert into events (project_id, stack_id, kind, state, message)"
 		"  select project_id, id, 'stack.status', status, status_message from s)"
 		" select pg_notify('skep_stacks', id::text) from s"},
-	[NEWS] = {"job_news", "select pg_notify('skep_events', $1)"},
-	/* $1 ids of jobs that do not run any more: what waits again, the next of each stack, and one
-	 * of each project: a cap may have held it back. */
+	/* $1 ids of jobs that do not run any more */
 	[NEXT] = {"job_next",
 		"with j as materialized ("
-		"  select id, project_id, stack_id, state from deployment_jobs where id = any ($1::uuid[]))"
+		"  select id, project_id, stack_id, state from deployment_jobs where id = any ($1::uuid[])),"
+		" gone as (select project_id, stack_id from j)"
 		" select pg_notify('skep_jobs', w.project_id || ' ' || w.id) from ("
-		"  select project_id, id from j where state = 'pending'"
-		"  union all"
-		"  select w.project_id, w.id from (select distinct stack_id from j where stack_id is not null) s"
-		"   cross join lateral (select w.project_id, w.id from deployment_jobs w"
-		"    where w.stack_id = s.stack_id and w.state = 'pending' order by w.id limit 1) w"
-		"  union all"
-		"  select w.project_id, w.id from (select distinct project_id from j) p"
-		"   cross join lateral (select w.project_id, w.id from deployment_jobs w"
-		"    where w.project_id = p.project_id and w.state = 'pending' and w.run_at <= now()"
-		/* along its queues, not past everybody else's jobs */
-		"    order by w.kind, w.run_at limit 1) w) w"},
+		"  select project_id, id from j where state = 'pending' union all" NEXT_OF_GONE ") w"},
 };
 
 /* ---- columns ---- */
@@ -160,7 +169,6 @@ struct rows {
 	struct db_call *call;
 	struct column w[W_COLUMNS], e[E_COLUMNS];
 	struct column left[3]; /* ids, epochs, errors of those that fail */
-	struct column over;    /* ids of those that run no more */
 	struct column told;    /* ids of those that have events */
 	bool again;
 };
@@ -256,7 +264,6 @@ static void put_write(struct rows *r, size_t at, const struct db_job_write *w)
 	if (!w->state)
 		return;
 	put_end_event(r, at, w);
-	put(&r->over, id);
 	if (w->state == JOB_FAILED) {
 		put(&r->left[0], id);
 		put_i64(c, &r->left[1], w->epoch);
@@ -289,6 +296,15 @@ void job_add_next(struct db_call *c, const char *const *ids, size_t n)
 	pg_bind_text_array(c->batch, ids, n);
 }
 
+static void bind_told(struct db_call *c, const struct column *told)
+{
+	struct buf ids = {0};
+	for (size_t i = 0; i < told->n; i++)
+		buf_fmt(&ids, "%s%s", i ? " " : "", told->texts[i]);
+	pg_bind_str(c->batch, buf_str(&ids));
+	buf_finish(&ids);
+}
+
 static void add_writes(struct db_call *c, const struct rows *r)
 {
 	if (r->again) {
@@ -298,19 +314,10 @@ static void add_writes(struct db_call *c, const struct rows *r)
 	call_add(c, &sql[WRITE]);
 	bind_columns(c, r->w, W_COLUMNS);
 	bind_columns(c, r->e, E_COLUMNS);
+	bind_told(c, &r->told);
 	if (r->left[0].n > 0) {
 		call_add(c, &sql[LEFT]);
 		bind_columns(c, r->left, 3);
-	}
-	if (r->over.n > 0)
-		job_add_next(c, r->over.texts, r->over.n);
-	if (r->told.n > 0) {
-		struct buf ids = {0};
-		for (size_t i = 0; i < r->told.n; i++)
-			buf_fmt(&ids, "%s%s", i ? " " : "", r->told.texts[i]);
-		call_add(c, &sql[NEWS]);
-		pg_bind_str(c->batch, buf_str(&ids));
-		buf_finish(&ids);
 	}
 }
 
@@ -330,7 +337,6 @@ struct db_call *job_write(struct db *db, const struct db_job_write *writes, size
 		r.e[i] = column_of(c, n_events);
 	for (size_t i = 0; i < 3; i++)
 		r.left[i] = column_of(c, n);
-	r.over = column_of(c, n);
 	r.told = column_of(c, n);
 	for (size_t i = 0; i < n; i++)
 		put_write(&r, i + 1, &writes[i]);
