@@ -387,6 +387,14 @@ size_t transport_pending(const struct transport *t)
 	return t->out.len + t->sealed.len + waiting;
 }
 
+void transport_rest(struct transport *t)
+{
+	struct buf *const bufs[] = {&t->out, &t->sealed, &t->inflight};
+	for (size_t i = 0; i < sizeof(bufs) / sizeof(bufs[0]) && t->handed == 0; i++)
+		if (bufs[i]->len == 0)
+			buf_finish(bufs[i]);
+}
+
 bool transport_is_pressed(const struct transport *t)
 {
 	return t->pressed;

@@ -72,6 +72,8 @@ struct buf *transport_out(struct transport *t);
 void transport_commit(struct transport *t);
 void transport_write(struct transport *t, const struct str *bufs, size_t n); /* both in one */
 size_t transport_pending(const struct transport *t); /* bytes the kernel has not taken */
+/* Buffers that hold nothing are freed until they are needed. */
+void transport_rest(struct transport *t);
 bool transport_is_pressed(const struct transport *t);
 
 /* Bytes since the start, as they travel. `taken` grows as the kernel takes output: the sign that the peer reads. */

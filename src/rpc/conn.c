@@ -142,6 +142,7 @@ static void close_with(struct rpc_conn *c, const struct status *why, bool send_r
 	count_input(c);
 	c->server->counters.closed++;
 	c->server->counters.connections--;
+	c->server->counters.resting -= c->resting;
 	address_leave(c->server, c->address);
 	c->address = NULL;
 	timer_stop(&c->timer);
@@ -263,6 +264,33 @@ static bool is_late(struct rpc_conn *c, const struct rpc_limits *l, uint64_t now
 	return true;
 }
 
+static void begin_rest(struct rpc_conn *c)
+{
+	c->resting = true;
+	c->server->counters.resting++;
+	transport_rest(c->transport);
+	if (c->in.len == 0)
+		buf_finish(&c->in);
+	if (c->wire->rest)
+		c->wire->rest(c);
+}
+
+static void end_rest(struct rpc_conn *c)
+{
+	if (!c->resting)
+		return;
+	c->resting = false;
+	c->server->counters.resting--;
+	arm(c, loop_now_ms(c->server->o.loop) + c->server->o.limits.rest_ms);
+}
+
+/* When it may be time to rest; what happens in between makes it later. */
+static uint64_t rest_due(const struct rpc_conn *c, uint64_t now)
+{
+	uint64_t rest_ms = c->server->o.limits.rest_ms;
+	return is_idle(c) && !c->waits ? c->last_frame_ms + rest_ms : now + rest_ms;
+}
+
 /* Nothing re-arms the timer per frame: when it fires it looks at what has happened since. */
 static void on_timer(struct timer *t)
 {
@@ -288,6 +316,10 @@ static void on_timer(struct timer *t)
 	else if (is_idle(c))
 		due = c->last_frame_ms + l->idle_ms;
 	arm(c, due);
+	if (c->spoke && !c->resting && rest_due(c, now) <= now)
+		begin_rest(c);
+	if (c->spoke && !c->resting)
+		arm(c, rest_due(c, now));
 	if (c->partial_ms)
 		arm(c, frame_due(c));
 	if (c->waits)
@@ -302,6 +334,7 @@ void conn_spoke(struct rpc_conn *c)
 		return;
 	c->spoke = true;
 	list_remove(&c->silent);
+	arm(c, c->last_frame_ms + c->server->o.limits.rest_ms);
 }
 
 /* ---- bytes ---- */
@@ -411,6 +444,7 @@ static void on_data(void *data, char *bytes, size_t len)
 {
 	struct rpc_conn *c = data;
 	struct buf first = {0};
+	end_rest(c);
 	if (!c->wire && c->in.len > 0) { /* as many bytes as it takes to tell */
 		first = c->in;
 		c->in = (struct buf){0};

@@ -32,6 +32,8 @@ struct rpc_wire {
 	void (*goaway)(struct rpc_conn *c, const struct status *why);
 	/* The output has room again. May be NULL. */
 	void (*drained)(struct rpc_conn *c);
+	/* Nothing has happened for a while: what can be had again later may go, and comes back by itself. May be NULL. */
+	void (*rest)(struct rpc_conn *c);
 	void (*close)(struct rpc_conn *c); /* frees c->wire_state; calls are detached already */
 };
 
@@ -54,6 +56,7 @@ struct rpc_conn {
 	bool held;                /* not read from, until output has gone out */
 	bool paused;              /* … by the wire: until what came has been used up */
 	bool draining, closing;
+	bool resting; /* nothing has come since its buffers were given back */
 	bool refusing;     /* no new call is taken */
 	bool spoke;        /* a whole frame has come */
 	struct list calls; /* rpc_call.conn_node: those the client waits for */

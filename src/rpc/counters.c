@@ -17,6 +17,7 @@ const struct rpc_counter rpc_counter_table[] = {
 	SINCE(bytes_out, "bytes that were sent"),
 	SINCE(abuses, "connections ended because of a rate"),
 	NOW(connections, "connections now"),
+	NOW(resting, "connections that say nothing now, and keep little memory"),
 	NOW(open_calls, "calls in work now"),
 	NOW(buffered, "bytes that wait to be taken by clients now"),
 	NOW(received, "bytes that have come and wait now"),
@@ -39,5 +40,5 @@ const struct rpc_counter rpc_counter_table[] = {
 	LIMIT(RPC_LIMIT_TOKEN, "token_rate"),
 };
 const size_t rpc_counter_count = sizeof(rpc_counter_table) / sizeof(rpc_counter_table[0]);
-_Static_assert(sizeof(rpc_counter_table) / sizeof(rpc_counter_table[0]) == 12 + RPC_LIMITS,
+_Static_assert(sizeof(rpc_counter_table) / sizeof(rpc_counter_table[0]) == 13 + RPC_LIMITS,
 	"every counter has a name");

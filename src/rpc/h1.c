@@ -510,4 +510,4 @@ static void h1_close(struct rpc_conn *c)
 	free(h);
 }
 
-const struct rpc_wire h1_wire = {"h1", h1_open, h1_feed, h1_goaway, NULL, h1_close};
+const struct rpc_wire h1_wire = {"h1", h1_open, h1_feed, h1_goaway, NULL, NULL, h1_close};

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "net/transport.h"
 #include "rpc/call_impl.h"
+#include "rpc/h2_memory.h"
 #include "rpc/h2_scan.h"
 #include "rpc/http.h"
 #include "rpc/server_impl.h"
@@ -21,7 +22,8 @@
  * or by `send` at the end of the turn. */
 struct h2 {
 	struct rpc_conn *conn;
-	nghttp2_session *session;
+	nghttp2_session *session; /* in memory: h2_memory_unpack comes before every use */
+	struct h2_memory memory;
 	struct list exchanges;
 	struct h2_scan scan;
 	struct defer send;
@@ -136,6 +138,7 @@ static void flush(struct h2 *h)
 	struct rpc_conn *c = h->conn;
 	struct transport *t = c->transport;
 	struct status gone = status_ok();
+	h2_memory_unpack(&h->memory);
 	while (!c->closing && !transport_is_pressed(t)) {
 		const uint8_t *bytes;
 		ssize_t n = nghttp2_session_mem_send(h->session, &bytes);
@@ -289,6 +292,7 @@ static const struct http_ops h2_ops = {"HTTP/2", true, h2_flush, h2_consumed, h2
 /* The last word before it is closed. */
 static void terminate(struct h2 *h, uint32_t code, struct str why)
 {
+	h2_memory_unpack(&h->memory);
 	(void)nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
 		nghttp2_session_get_last_proc_stream_id(h->session), code, (const uint8_t *)why.ptr,
 		why.len);
@@ -312,6 +316,7 @@ static void h2_goaway(struct rpc_conn *c, const struct status *why)
 		terminate(h, error_of(why), str_of(why->message));
 		return;
 	}
+	h2_memory_unpack(&h->memory);
 	(void)nghttp2_submit_shutdown_notice(h->session);
 	(void)nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL);
 	timer_set(&h->notice, NOTICE_MS);
@@ -324,6 +329,7 @@ static void on_notice(struct timer *t)
 	struct h2 *h = container_of(t, struct h2, notice);
 	if (h->conn->closing)
 		return;
+	h2_memory_unpack(&h->memory);
 	(void)nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
 		nghttp2_session_get_last_proc_stream_id(h->session), NGHTTP2_NO_ERROR, NULL, 0);
 	h->conn->refusing = true;
@@ -336,6 +342,7 @@ static nghttp2_session *make_session(struct h2 *h)
 	nghttp2_session_callbacks *cb;
 	nghttp2_option *o;
 	nghttp2_session *session;
+	nghttp2_mem mem = h2_memory_callbacks(&h->memory);
 	if (nghttp2_session_callbacks_new(&cb) != 0 || nghttp2_option_new(&o) != 0)
 		mem_abort("out of memory");
 	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
@@ -349,8 +356,9 @@ static nghttp2_session *make_session(struct h2 *h)
 	nghttp2_option_set_no_closed_streams(o, 1);
 	/* h2_scan counts them by our own limits */
 	nghttp2_option_set_stream_reset_rate_limit(o, UINT32_MAX, UINT32_MAX);
-	if (nghttp2_session_server_new2(&session, cb, h, o) != 0)
+	if (nghttp2_session_server_new3(&session, cb, h, o, &mem) != 0)
 		mem_abort("out of memory");
+	h2_memory_settle(&h->memory);
 	nghttp2_session_callbacks_del(cb);
 	nghttp2_option_del(o);
 	return session;
@@ -366,6 +374,7 @@ static void h2_open(struct rpc_conn *c)
 		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)l->max_header},
 	};
 	h->conn = c;
+	h2_memory_init(&h->memory);
 	h->session = make_session(h);
 	list_init(&h->exchanges);
 	defer_init_named(&h->send, c->server->o.loop, on_send, "rpc_h2_send");
@@ -419,6 +428,7 @@ static size_t h2_feed(struct rpc_conn *c, const char *bytes, size_t len)
 	struct h2 *h = c->wire_state;
 	if (!is_allowed(h, bytes, len))
 		return len;
+	h2_memory_unpack(&h->memory);
 	ssize_t n = nghttp2_session_mem_recv(h->session, (const uint8_t *)bytes, len);
 	if (c->closing)
 		return len;
@@ -438,6 +448,15 @@ static void h2_drained(struct rpc_conn *c)
 	flush(c->wire_state);
 }
 
+/* With nothing to send, and nobody who could want to. */
+static void h2_rest(struct rpc_conn *c)
+{
+	struct h2 *h = c->wire_state;
+	if (!h2_memory_is_packed(&h->memory) && list_empty(&h->exchanges) && !timer_is_set(&h->notice) &&
+		!nghttp2_session_want_write(h->session))
+		h2_memory_pack(&h->memory);
+}
+
 static void h2_close(struct rpc_conn *c)
 {
 	struct h2 *h = c->wire_state;
@@ -446,8 +465,12 @@ static void h2_close(struct rpc_conn *c)
 	timer_stop(&h->notice);
 	while ((node = list_pop(&h->exchanges)))
 		http_destroy(container_of(node, struct http_exchange, node));
-	nghttp2_session_del(h->session);
+	if (!h2_memory_is_whole(&h->memory)) {
+		h2_memory_unpack(&h->memory);
+		nghttp2_session_del(h->session);
+	}
+	h2_memory_finish(&h->memory);
 	free(h);
 }
 
-const struct rpc_wire h2_wire = {"h2", h2_open, h2_feed, h2_goaway, h2_drained, h2_close};
+const struct rpc_wire h2_wire = {"h2", h2_open, h2_feed, h2_goaway, h2_drained, h2_rest, h2_close};

@@ -306,7 +306,7 @@ static size_t native_feed(struct rpc_conn *c, const char *bytes, size_t len)
 }
 
 const struct rpc_wire native_wire = {
-	"native", native_open, native_feed, native_goaway, NULL, native_close};
+	"native", native_open, native_feed, native_goaway, NULL, NULL, native_close};
 
 /* ---- the protocol: frames out ---- */
 

@@ -31,6 +31,7 @@ static const struct rpc_limits default_limits = {
 	.handshake_ms = 10000,
 	.frame_ms = 30000,
 	.idle_ms = 600000,
+	.rest_ms = 5000,
 	.stall_ms = 30000,
 	.max_header = (size_t)32 << 10,
 	.resets_per_s = 100,
@@ -61,6 +62,7 @@ static void set_defaults(struct rpc_limits *l)
 	OR_DEFAULT(handshake_ms);
 	OR_DEFAULT(frame_ms);
 	OR_DEFAULT(idle_ms);
+	OR_DEFAULT(rest_ms);
 	OR_DEFAULT(stall_ms);
 	OR_DEFAULT(max_header);
 	OR_DEFAULT(resets_per_s);

@@ -41,6 +41,7 @@ struct rpc_limits {
 	uint64_t frame_ms; /* from a frame's first byte to its last: 30 s, and 1 s more for each 64
 			      KiB */
 	uint64_t idle_ms;  /* no frame and no open call: 10 min */
+	uint64_t rest_ms;  /* … and its memory is given back until the next one: 5 s */
 	uint64_t stall_ms; /* something to send, and the peer takes nothing: 30 s */
 	/* HTTP */
 	size_t max_header;         /* bytes of a request's header, as RFC 9113 §6.5.2 counts: 32 KiB */
@@ -141,6 +142,7 @@ struct rpc_counters {
 	uint64_t abuses; /* connections ended for a rate limit */
 	uint64_t connections, open_calls, buffered, received; /* now; bytes sent and not taken, and
 								 of what has come and waits */
+	uint64_t resting; /* connections now, of which little memory is kept until they speak again */
 	uint64_t limits[RPC_LIMITS]; /* how often each was reached */
 };
 /* Their names, for whoever shows them. */

@@ -422,6 +422,74 @@ static void drain_takes_what_crossed_the_notice(void **state)
 	stop(&t);
 }
 
+/* ---- rest ---- */
+
+static void wait_rest(struct pair *t)
+{
+	WAIT(t->w, rpc_server_counters(t->w->server)->resting == 1);
+}
+
+/* What both sides have in their HPACK tables, windows and settings outlives it. */
+static void rested_connection_goes_on(void **state)
+{
+	struct pair t;
+	uint32_t stream = 1;
+	(void)state;
+	start(&t, &(struct rpc_limits){.rest_ms = 1}, UINT32_MAX);
+	for (uint32_t round = 1; round <= 10; round++) {
+		for (uint32_t i = 0; i < 3 * round; i++)
+			h2_unary(&t.h, stream + 2 * i, "/t.T/Echo", (int)(stream + i));
+		for (uint32_t i = 0; i < 3 * round; i++)
+			h2_expect_reply(&t.h, stream + 2 * i, (int)(stream + i));
+		stream += 6 * round;
+		wait_rest(&t);
+	}
+	h2_send(&t.h, PING, 0, 0, STR("12345678"));
+	WAIT(t.w, (h2_take_all(&t.h), t.h.n_pongs == 1));
+	wait_rest(&t);
+	stop(&t);
+	assert_true(stream > 300);
+}
+
+/* A stream that waits keeps the connection awake, and one in pieces is no rest. */
+static void open_call_is_no_rest(void **state)
+{
+	struct pair t;
+	(void)state;
+	start(&t, &(struct rpc_limits){.rest_ms = 1, .idle_ms = 100}, UINT32_MAX);
+	h2_unary(&t.h, 1, "/t.T/Hang", 1);
+	WAIT(t.w, t.w->hanging == 1);
+	struct rpc_call *held = t.w->held;
+	t.w->held = NULL;
+	t.w->hanging = 0;
+	for (int i = 0; i < 20; i++)
+		loop_turn(t.w->loop);
+	assert_int_equal(rpc_server_counters(t.w->server)->resting, 0);
+	struct status ok = status_ok();
+	rpc_call_finish(held, &ok);
+	h2_expect_status(&t.h, 1, ST_OK, NULL);
+	wait_rest(&t);
+	h2_expect_goaway(&t.h, NGHTTP2_NO_ERROR, "idle"); /* said by one that rests */
+	assert_int_equal(rpc_server_counters(t.w->server)->resting, 0);
+	stop(&t);
+}
+
+static void rested_connection_drains(void **state)
+{
+	struct pair t;
+	bool done = false;
+	(void)state;
+	start(&t, &(struct rpc_limits){.rest_ms = 1}, UINT32_MAX);
+	h2_unary(&t.h, 1, "/t.T/Echo", 1);
+	h2_expect_reply(&t.h, 1, 1);
+	wait_rest(&t);
+	rpc_server_drain(t.w->server, 10000, drained, &done);
+	WAIT(t.w, (h2_take_all(&t.h), t.h.n_goaways == 1 && t.h.n_pings == 1));
+	h2_send(&t.h, PING, ACK, 0, str_make((char *)&t.h.ping, 8));
+	WAIT(t.w, t.h.p.closed && done);
+	stop(&t);
+}
+
 /* ---- limits ---- */
 
 static void too_many_streams_are_refused(void **state)
@@ -672,6 +740,9 @@ int main(void)
 		cmocka_unit_test(reset_cancels),
 		cmocka_unit_test(lost_connection_cancels),
 		cmocka_unit_test(drain_takes_what_crossed_the_notice),
+		cmocka_unit_test(rested_connection_goes_on),
+		cmocka_unit_test(open_call_is_no_rest),
+		cmocka_unit_test(rested_connection_drains),
 		cmocka_unit_test(too_many_streams_are_refused),
 		cmocka_unit_test(reset_streams_count_until_their_handlers_end),
 		cmocka_unit_test(rapid_reset_ends_the_connection),
