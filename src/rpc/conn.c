@@ -354,6 +354,7 @@ static void hold_when_pressed(struct rpc_conn *c)
 {
 	if (c->held || !transport_is_pressed(c->transport))
 		return;
+	server_limit(c->server, RPC_LIMIT_PRESSED);
 	c->held = true;
 	transport_pause(c->transport);
 }

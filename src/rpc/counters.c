@@ -28,6 +28,7 @@ const struct rpc_counter rpc_counter_table[] = {
 	LIMIT(RPC_LIMIT_ADDRESS, "max_connections_per_address"),
 	LIMIT(RPC_LIMIT_STREAMS, "max_streams"),
 	LIMIT(RPC_LIMIT_CALLS, "max_calls"),
+	LIMIT(RPC_LIMIT_PRESSED, "max_buffered"),
 	LIMIT(RPC_LIMIT_BUFFERED, "max_buffered_hard"),
 	LIMIT(RPC_LIMIT_BUFFERED_TOTAL, "max_buffered_total"),
 	LIMIT(RPC_LIMIT_HANDSHAKE, "handshake_timeout"),

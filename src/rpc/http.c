@@ -21,6 +21,7 @@
 #define KEEP_CAPACITY  ((size_t)64 * 1024)
 #define BODY_RATE      ((size_t)64 * 1024) /* a long message gets a second more for each of these */
 #define METADATA_FIRST 8u
+#define NEVER_LOOKED   SIZE_MAX /* http_exchange.stalled */
 
 /* Exchanges and their arenas are used again, like calls; not under AddressSanitizer. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -46,7 +47,7 @@ struct http_exchange *http_create(struct rpc_conn *c, const struct http_ops *ops
 				       : mem_new(struct http_exchange);
 	struct arena *arena = node ? x->arena : arena_create();
 	s->n_free_exchanges -= node != NULL;
-	*x = (struct http_exchange){.conn = c, .ops = ops, .arena = arena};
+	*x = (struct http_exchange){.conn = c, .ops = ops, .arena = arena, .stalled = NEVER_LOOKED};
 	list_init(&x->node);
 	timer_init_named(&x->timer, s->o.loop, on_timer, "rpc_http_timer");
 	c->n_exchanges++;
@@ -384,10 +385,12 @@ static void on_timer(struct timer *t)
 	uint64_t stall_ms = x->conn->server->o.limits.stall_ms;
 	if (x->conn->closing)
 		return;
-	if (!x->ended && x->in_ended && x->protocol && x->protocol->idle) {
-		x->protocol->idle(x);
-	} else if (!x->ended) {
+	if (!x->in_ended && !x->ended) {
 		on_body_late(x, loop_now_ms(x->conn->server->o.loop));
+	} else if (!x->ended && http_pending(x).len == 0) {
+		x->stalled = NEVER_LOOKED;
+		if (x->protocol && x->protocol->idle)
+			x->protocol->idle(x);
 	} else if (x->taken != x->stalled || transport_is_pressed(x->conn->transport)) {
 		x->stalled = x->taken; /* a transport that is stuck is the connection's matter */
 		timer_set(&x->timer, stall_ms);
@@ -433,6 +436,10 @@ void http_flush(struct http_exchange *x)
 	else
 		x->ops->flush(x);
 	count(x);
+	if (x->ended || !x->in_ended || x->done || timer_is_set(&x->timer))
+		return;
+	x->stalled = x->taken; /* of a stream: is it taken? */
+	timer_set(&x->timer, x->conn->server->o.limits.stall_ms);
 }
 
 void http_end(struct http_exchange *x)

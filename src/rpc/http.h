@@ -95,7 +95,7 @@ struct http_exchange {
 	struct buf out;
 	size_t sent;           /* of out, from its front */
 	size_t queued;         /* of the rest, in conn->queued */
-	size_t taken, stalled; /* bytes the wire took in all, and at the last look */
+	size_t taken, stalled; /* bytes the wire took in all, and at the last look, if there was one */
 	bool begun;            /* the wire has sent the header */
 	bool ended;            /* nothing is added any more */
 	bool done;             /* the wire has sent all, or given up */
