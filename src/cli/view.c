@@ -186,9 +186,17 @@ static void add_line(struct buf *b, const char *label, size_t width, const char 
 static void add_field(struct cli *c, struct buf *b, const ProtobufCFieldDescriptor *d, const json_t *value,
 	size_t width)
 {
-	const char *label = label_of(c->arena, d->name);
+	const char *label = label_of(c->arena, d->name), *key;
 	size_t i;
 	json_t *item;
+	if (json_is_object(value) && d->label == PROTOBUF_C_LABEL_REPEATED) { /* a map */
+		json_object_foreach ((json_t *)value, key, item) {
+			const char *text = json_is_string(item) ? json_string_value(item) : json_to_text(c->arena, item);
+			add_line(b, label, width, arena_fmt(c->arena, "%s=%s", key, text));
+			label = "";
+		}
+		return;
+	}
 	if (json_is_array(value) && d->type == PROTOBUF_C_TYPE_STRING) {
 		json_array_foreach (value, i, item)
 			add_line(b, i == 0 ? label : "", width, json_string_value(item));

@@ -192,6 +192,19 @@ static const char *outcome_of(struct cli *c, const Skep__V1__Schedule *s)
 	return enum_word(c->arena, &skep__v1__job_state__descriptor, (int)s->last_job_state);
 }
 
+/* "scale web=6", "restart web db", "redeploy" */
+static void cell_action(struct cli *c, struct table *t, const Skep__V1__Schedule *s)
+{
+	struct buf b = {0};
+	buf_adds(&b, enum_word(c->arena, &skep__v1__schedule_action__descriptor, (int)s->action));
+	for (size_t i = 0; i < s->n_services; i++)
+		buf_fmt(&b, " %s", s->services[i]);
+	for (size_t i = 0; i < s->n_replicas; i++)
+		buf_fmt(&b, " %s=%u", s->replicas[i]->key, s->replicas[i]->value);
+	table_cell(t, b.ptr);
+	buf_finish(&b);
+}
+
 static void row_schedule(struct cli *c, const ProtobufCMessage *m, struct table *t)
 {
 	const Skep__V1__Schedule *s = (const Skep__V1__Schedule *)m;
@@ -199,7 +212,7 @@ static void row_schedule(struct cli *c, const ProtobufCMessage *m, struct table 
 	bool ran = s->last_outcome == SKEP__V1__SCHEDULE_OUTCOME__SCHEDULE_OUTCOME_SUBMITTED;
 	table_cell(t, s->name);
 	table_fmt(t, "%s/%s", s->project, s->stack);
-	table_cell(t, enum_word(c->arena, &skep__v1__schedule_action__descriptor, (int)s->action));
+	cell_action(c, t, s);
 	table_fmt(t, "%s%s%s", s->cron, strcmp(s->time_zone, "UTC") == 0 ? "" : " ", strcmp(s->time_zone, "UTC") == 0 ? "" : s->time_zone);
 	if (s->paused)
 		table_tone(t, tone_of("paused"), "paused");

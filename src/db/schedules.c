@@ -219,6 +219,9 @@ static struct db_call *create(struct db *db, const struct db_scope *s, const str
 	add(c, &sql[LOCK], n->project, s);
 	add(c, &sql[STACK], n->project, s);
 	call_bind(c, n->stack);
+	if (n->action != SCHEDULE_REDEPLOY)
+		stack_need_services(c, s, &(struct db_stack_ref){"", n->project, n->stack},
+			n->action == SCHEDULE_SCALE ? JOB_SCALE : JOB_RESTART, n->params);
 	put(c, s, n, id);
 	add(c, &sql[NEED_ROOM], n->project, s);
 	pg_bind_i64(c->batch, DB_SCHEDULES_MAX);

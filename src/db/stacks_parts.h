@@ -41,6 +41,9 @@ struct db_call *stack_repair(struct db *db, const char *stack_id, const char *de
 	const char *why, int max_an_hour, db_job_done done, void *data);
 /* The statements of a submission, and of a new release from the text of the one that runs; the job of this id is made.
  * Then stack_job_created. A redeploy is refused while a job that deploys or removes the stack has not ended. */
+/* NOT_FOUND names a service of the params that the stack does not have (and no job may still bring). */
+void stack_need_services(struct db_call *c, const struct db_scope *s, const struct db_stack_ref *stack, enum job_kind kind,
+	struct str params);
 void stack_add_job(struct db_call *c, const struct db_scope *s, const char *job_id, const struct db_stack_job *j);
 void stack_add_redeploy(struct db_call *c, const struct db_scope *s, const char *job_id, const struct db_stack_ref *stack,
 	int max_attempts);

@@ -355,6 +355,14 @@ void stack_add_redeploy(struct db_call *c, const struct db_scope *s, const char 
 	add_ref(c, &sql[NEED_ROOM], s, stack);
 }
 
+void stack_need_services(struct db_call *c, const struct db_scope *s, const struct db_stack_ref *stack, enum job_kind kind,
+	struct str params)
+{
+	add_ref(c, &sql[NEED_SERVICES], s, stack);
+	pg_bind_str(c->batch, params.len ? params : STR("{}"));
+	call_bind(c, job_kind_name(kind));
+}
+
 void stack_add_job(struct db_call *c, const struct db_scope *s, const char *job_id, const struct db_stack_job *j)
 {
 	add_ref(c, &sql[LOCK_STACK], s, &j->stack);
@@ -362,11 +370,8 @@ void stack_add_job(struct db_call *c, const struct db_scope *s, const char *job_
 	bind_limits(c);
 	if (j->kind != JOB_REMOVE)
 		add_ref(c, &sql[NEED_RELEASE], s, &j->stack);
-	if (j->kind == JOB_SCALE || j->kind == JOB_RESTART) {
-		add_ref(c, &sql[NEED_SERVICES], s, &j->stack);
-		pg_bind_str(c->batch, j->params.len ? j->params : STR("{}"));
-		call_bind(c, job_kind_name(j->kind));
-	}
+	if (j->kind == JOB_SCALE || j->kind == JOB_RESTART)
+		stack_need_services(c, s, &j->stack, j->kind, j->params);
 	add_ref(c, &sql[STACK_JOB], s, &j->stack);
 	call_bind_id(c, job_id);
 	call_bind(c, job_kind_name(j->kind));

@@ -46,6 +46,11 @@ static void a_schedule_lives(void **state)
 		SCHEDULES->create(w->db, &admin, &n, on_schedule, &a));
 	n.name = "Not so";
 	RUN_FAILS(w, ST_INVALID_ARGUMENT, "must be at most 40 lower-case", SCHEDULES->create(w->db, &admin, &n, on_schedule, &a));
+	n.name = "typo";
+	n.action = SCHEDULE_SCALE;
+	n.params = STR("{\"replicas\": {\"fornt\": 2}}");
+	RUN_FAILS(w, ST_NOT_FOUND, "service \"fornt\" is not in stack \"web\"",
+		SCHEDULES->create(w->db, &admin, &n, on_schedule, &a));
 	n.stack = "nowhere";
 	RUN_FAILS(w, ST_NOT_FOUND, "stack \"nowhere\"", SCHEDULES->create(w->db, &admin, &n, on_schedule, &a));
 
