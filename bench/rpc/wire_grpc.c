@@ -74,12 +74,11 @@ static void prepare_call(struct grpc *g, size_t which)
 	static const char message[5];
 	char authorization[600];
 	uint8_t block[2048];
+	(void)snprintf(authorization, sizeof(authorization), "Bearer %s", r->token ? r->token : "");
 	nghttp2_nv nva[] = {field(":method", "POST"), field(":scheme", "http"), field(":path", r->path),
 		field(":authority", "bench"), field("content-type", "application/grpc"), field("te", "trailers"),
 		field("user-agent", "grpc-bench"), field("authorization", authorization)};
 	size_t n = sizeof(nva) / sizeof(nva[0]);
-	(void)snprintf(authorization, sizeof(authorization), "Bearer %s", r->token ? r->token : "");
-	nva[n - 1] = field("authorization", authorization);
 	ssize_t len = nghttp2_hd_deflate_hd(g->out, block, sizeof(block), nva, r->token ? n : n - 1);
 	if (len < 0)
 		mem_abort("nghttp2_hd_deflate_hd");
