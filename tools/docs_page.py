@@ -31,9 +31,9 @@ article:target{border-color:var(--accent);box-shadow:0 0 0 1px var(--accent)}
 table{border-collapse:collapse;width:100%;font-size:14.5px}td,th{text-align:left;vertical-align:top;padding:.35rem .9rem .35rem 0;border-bottom:1px solid var(--line)}
 td:first-child{width:1%;min-width:17rem}table.codes td:first-child{min-width:4rem}tr:last-child td{border-bottom:0}
 .must{color:var(--delete);font-size:12px}.type{color:var(--soft);font-size:13px}
-pre{background:var(--pale);border:1px solid var(--line);border-radius:6px;padding:.7rem .9rem;overflow:auto;margin:.4rem 0}
+pre{background:var(--pale);border:1px solid var(--line);border-radius:6px;padding:.7rem .9rem;white-space:pre-wrap;overflow-wrap:anywhere;margin:.4rem 0}
 details.more>summary{cursor:pointer;color:var(--soft);font-size:14px;margin-top:.7rem}
-@media(max-width:52rem){body{display:block}nav{position:static;height:auto;border-right:0;border-bottom:1px solid var(--line)}main{padding:1.25rem}
+@media(max-width:52rem){body{display:block}nav{position:static;height:auto;max-height:40vh;border-right:0;border-bottom:1px solid var(--line)}main{padding:1.25rem}
 td:first-child{min-width:9rem}}
 @media print{nav{display:none}body{display:block}article{break-inside:avoid}}
 '''

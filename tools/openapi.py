@@ -24,8 +24,8 @@ STATUS = {'CANCELLED': 499, 'UNKNOWN': 500, 'INVALID_ARGUMENT': 400, 'DEADLINE_E
 USUAL = {
     'project': 'Its name or id',
     'request_id': 'the same id within 24 hours gives the first answer again',
-    'page_token': 'nextPageToken of the page before',
-    'next_page_token': 'page_token of the next page; absent: there is none',
+    'page_token': 'Where the page begins; none: at the first row',
+    'next_page_token': 'The page_token of the next page; absent: there is none',
 }
 COMMON = {
     400: 'INVALID_ARGUMENT: something in the path, query or body; `details` say which field, what is wrong with it, and what would be right',
@@ -81,7 +81,7 @@ def sentence(text):
     if not text:
         return ''
     text = text[0].upper() + text[1:]
-    return text if text[-1] in '.!?:' else text + '.'
+    return text if text[-1] in '.!?:…' else text + '.'
 
 
 class Schemas:

@@ -3,7 +3,8 @@
 
     PYTHONPATH=FOLDER deploy_grpc.py ADDRESS PROJECT STACK COMPOSE_FILE       FOLDER: what ./generate has made; the token: SKEP_TOKEN
 
-ADDRESS is gRPC's: 127.0.0.1:7700, or unix:/run/skep/skep.sock. With SKEP_CA, a file of authorities, it goes inside TLS."""
+ADDRESS is gRPC's: 127.0.0.1:7700, or unix:/run/skep/skep.sock. With SKEP_CA, a file of authorities, it goes inside TLS, with
+SKEP_CERTIFICATE, a client certificate and its key in one file, as whom that names."""
 
 import os
 import sys
@@ -21,7 +22,11 @@ def connect(address):
     if not os.environ.get('SKEP_CA'):
         return grpc.insecure_channel(address)
     with open(os.environ['SKEP_CA'], 'rb') as f:
-        return grpc.secure_channel(address, grpc.ssl_channel_credentials(f.read()))
+        ca, own = f.read(), None
+    if os.environ.get('SKEP_CERTIFICATE'):
+        with open(os.environ['SKEP_CERTIFICATE'], 'rb') as f:
+            own = f.read()
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(ca, private_key=own, certificate_chain=own))
 
 
 def violations(error):

@@ -2,7 +2,8 @@
 //
 //	deploy-connect URL PROJECT STACK COMPOSE_FILE       the token: SKEP_TOKEN
 //
-// URL is http://127.0.0.1:7700, or https:// where the daemon has a certificate.
+// URL is http://127.0.0.1:7700, or https:// where the daemon has a certificate: SKEP_CA is a file of authorities (without it: the system's),
+// SKEP_CERTIFICATE a client certificate and its key.
 package main
 
 import (
@@ -17,16 +18,20 @@ import (
 
 	skepv1 "example.com/skep/gen/skep/v1"
 	"example.com/skep/gen/skep/v1/skepv1connect"
+	"example.com/skep/tlsfiles"
 )
 
 // bearer sends the token with each request.
-type bearer struct{ token string }
+type bearer struct {
+	token string
+	inner http.RoundTripper
+}
 
 func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if b.token != "" {
 		r.Header.Set("Authorization", "Bearer "+b.token)
 	}
-	return http.DefaultTransport.RoundTrip(r)
+	return b.inner.RoundTrip(r)
 }
 
 func deploy(ctx context.Context, client *http.Client, url, project, stack, file string) (*skepv1.Job, error) {
@@ -64,7 +69,12 @@ func watch(ctx context.Context, client *http.Client, url, id string) (*skepv1.Jo
 
 func run(url, project, stack, file string) error {
 	ctx := context.Background()
-	client := &http.Client{Transport: bearer{os.Getenv("SKEP_TOKEN")}}
+	config, err := tlsfiles.Config()
+	if err != nil {
+		return err
+	}
+	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}
+	client := &http.Client{Transport: bearer{os.Getenv("SKEP_TOKEN"), transport}}
 	job, err := deploy(ctx, client, url, project, stack, file)
 	if err == nil {
 		job, err = watch(ctx, client, url, job.GetId())

@@ -2,7 +2,8 @@
 //
 //	deploy-grpc ADDRESS PROJECT STACK COMPOSE_FILE       the token: SKEP_TOKEN
 //
-// ADDRESS is gRPC's: 127.0.0.1:7700, or unix:///run/skep/skep.sock. With SKEP_CA, a file of authorities, it goes inside TLS.
+// ADDRESS is gRPC's: 127.0.0.1:7700, or unix:///run/skep/skep.sock. With SKEP_CA, a file of authorities, it goes inside TLS,
+// with SKEP_CERTIFICATE, a client certificate and its key, as whom that names.
 package main
 
 import (
@@ -21,15 +22,16 @@ import (
 	"google.golang.org/grpc/status"
 
 	skepv1 "example.com/skep/gen/skep/v1"
+	"example.com/skep/tlsfiles"
 )
 
 func connect(address string) (*grpc.ClientConn, error) {
-	if ca := os.Getenv("SKEP_CA"); ca != "" {
-		trusted, err := credentials.NewClientTLSFromFile(ca, "")
-		if err != nil {
-			return nil, err
-		}
-		return grpc.NewClient(address, grpc.WithTransportCredentials(trusted))
+	config, err := tlsfiles.Config()
+	if err != nil {
+		return nil, err
+	}
+	if config != nil {
+		return grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(config)))
 	}
 	return grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 }
