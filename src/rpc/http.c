@@ -22,6 +22,7 @@
 #define BODY_RATE      ((size_t)64 * 1024) /* a long message gets a second more for each of these */
 #define METADATA_FIRST 8u
 #define NEVER_LOOKED   SIZE_MAX /* http_exchange.stalled */
+#define SMALL          ((size_t)1024)
 
 /* Exchanges and their arenas are used again, like calls; not under AddressSanitizer. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -47,7 +48,8 @@ struct http_exchange *http_create(struct rpc_conn *c, const struct http_ops *ops
 				       : mem_new(struct http_exchange);
 	struct arena *arena = node ? x->arena : arena_create();
 	s->n_free_exchanges -= node != NULL;
-	*x = (struct http_exchange){.conn = c, .ops = ops, .arena = arena, .stalled = NEVER_LOOKED};
+	*x = (struct http_exchange){
+		.conn = c, .ops = ops, .arena = arena, .stalled = NEVER_LOOKED, .in = x->in, .out = x->out};
 	list_init(&x->node);
 	timer_init_named(&x->timer, s->o.loop, on_timer, "rpc_http_timer");
 	c->n_exchanges++;
@@ -68,6 +70,22 @@ static void count(struct http_exchange *x)
 	conn_count(c);
 }
 
+/* Small ones are kept for the exchange that uses this one's place next. */
+static void empty(struct buf *b)
+{
+	b->len = 0;
+	if (b->cap > SMALL)
+		buf_finish(b);
+}
+
+static void exchange_free(struct http_exchange *x)
+{
+	buf_finish(&x->in);
+	buf_finish(&x->out);
+	arena_destroy(x->arena);
+	free(x);
+}
+
 void http_destroy(struct http_exchange *x)
 {
 	struct rpc_conn *c = x->conn;
@@ -79,8 +97,8 @@ void http_destroy(struct http_exchange *x)
 	}
 	timer_stop(&x->timer);
 	list_remove(&x->node);
-	buf_finish(&x->in);
-	buf_finish(&x->out);
+	empty(&x->in);
+	empty(&x->out);
 	x->sent = 0;
 	count(x);
 	c->n_exchanges--;
@@ -91,19 +109,15 @@ void http_destroy(struct http_exchange *x)
 		list_push_front(&s->free_exchanges, &x->node);
 		s->n_free_exchanges++;
 	} else {
-		arena_destroy(x->arena);
-		free(x);
+		exchange_free(x);
 	}
 }
 
 void http_forget_free(struct rpc_server *s)
 {
 	struct list *node;
-	while ((node = list_pop(&s->free_exchanges))) {
-		struct http_exchange *x = container_of(node, struct http_exchange, node);
-		arena_destroy(x->arena);
-		free(x);
-	}
+	while ((node = list_pop(&s->free_exchanges)))
+		exchange_free(container_of(node, struct http_exchange, node));
 }
 
 /* ---- the request's header ---- */
@@ -118,6 +132,17 @@ static void *grow(struct arena *a, const void *old, size_t n, unsigned *cap, uns
 	return fresh;
 }
 
+/* A copy at *to, which moves on behind it and its NUL. */
+static struct str copy_to(char **to, struct str s)
+{
+	char *at = *to;
+	if (s.len)
+		memcpy(at, s.ptr, s.len);
+	at[s.len] = '\0';
+	*to = at + s.len + 1;
+	return str_make(at, s.len);
+}
+
 bool http_add_field(struct http_exchange *x, struct str name, struct str value)
 {
 	x->fields_len += name.len + value.len + 32; /* as RFC 9113 §6.5.2 counts */
@@ -128,8 +153,10 @@ bool http_add_field(struct http_exchange *x, struct str name, struct str value)
 	}
 	if (x->n_fields == x->cap_fields)
 		x->fields = grow(x->arena, x->fields, x->n_fields, &x->cap_fields, FIELDS_FIRST);
-	x->fields[x->n_fields++] = (struct http_field){str_make(str_dup(x->arena, name), name.len),
-		str_make(str_dup(x->arena, value), value.len)};
+	struct http_field *f = &x->fields[x->n_fields++];
+	char *at = arena_alloc(x->arena, name.len + value.len + 2);
+	f->name = copy_to(&at, name);
+	f->value = copy_to(&at, value);
 	return true;
 }
 
@@ -346,7 +373,7 @@ void http_end_of_body(struct http_exchange *x)
 		return;
 	timer_stop(&x->timer);
 	x->protocol->end(x);
-	buf_finish(&x->in);
+	empty(&x->in);
 	count(x);
 	http_consume(x);
 }
@@ -544,9 +571,14 @@ struct rpc_call *http_call(
 {
 	struct rpc_call *call = call_create(x->conn, p, codec, 0);
 	struct rpc_metadata *m = arena_array(call->arena, struct rpc_metadata, x->n_fields);
+	size_t len = 0;
 	for (unsigned i = 0; i < x->n_fields; i++)
-		m[i] = (struct rpc_metadata){str_dup(call->arena, x->fields[i].name),
-			str_dup(call->arena, x->fields[i].value)};
+		len += x->fields[i].name.len + x->fields[i].value.len + 2;
+	char *at = arena_alloc(call->arena, len);
+	for (unsigned i = 0; i < x->n_fields; i++) {
+		m[i].name = copy_to(&at, x->fields[i].name).ptr;
+		m[i].value = copy_to(&at, x->fields[i].value).ptr;
+	}
 	call->metadata = m;
 	call->n_metadata = x->n_fields;
 	call->exchange = x;
