@@ -18,6 +18,7 @@ struct job_watch {
 	bool dirty;   /* and there was news since it began */
 	bool full;    /* the caller takes no more for now */
 	bool left;    /* the caller is gone */
+	bool ended;   /* so was the job, and what it has told before that was read */
 };
 
 static void read_events(struct job_watch *w);
@@ -45,7 +46,7 @@ static void on_job(void *data, const struct status *st, const struct db_job *j)
 		return;
 	if (!status_is_ok(st)) {
 		leave(w, st);
-	} else if (job_state_is_end(j->state) && j->last_sequence <= w->after) {
+	} else if (job_state_is_end(j->state) && (j->last_sequence <= w->after || w->ended)) {
 		struct arena *a = arena_create();
 		Skep__V1__WatchJobResponse last = SKEP__V1__WATCH_JOB_RESPONSE__INIT;
 		struct status ok = status_ok();
@@ -54,6 +55,7 @@ static void on_job(void *data, const struct status *st, const struct db_job *j)
 		arena_destroy(a);
 		leave(w, &ok);
 	} else if (w->dirty || j->last_sequence > w->after) {
+		w->ended = job_state_is_end(j->state);
 		read_events(w);
 	}
 }
@@ -75,6 +77,7 @@ static void on_events(void *data, const struct status *st, const struct db_event
 		w->after = e[i].sequence;
 	}
 	arena_destroy(a);
+	w->ended &= n == 0; /* its last events have left with their month */
 	if (w->full)
 		return;
 	if (n == BATCH) {

@@ -101,3 +101,13 @@ def test_taken_over_within_five_seconds(new_daemon, engine, postgres):
     first.stop()
     second.stop()
 
+
+
+def test_a_watch_comes_to_its_end_although_its_events_have_left(skepd, project, postgres):
+    skepd.call('Jobs', 'Pause', project=project.name)
+    job = project.submit({'app': hello()}).job.id
+    skepd.call('Jobs', 'Cancel', id=job)
+    postgres.query(f"delete from events where job_id = '{job}'", skepd.database)
+    told = skepd.wait(job, timeout=10)
+    assert (told.state, told.events) == ('CANCELLED', [])
+    skepd.call('Jobs', 'Resume', project=project.name)
