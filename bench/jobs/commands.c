@@ -124,23 +124,53 @@ void bench_latency(struct bench *b, unsigned n, unsigned rate)
 
 static void on_page(void *data, const struct status *st, const struct db_job *j, size_t n, bool more);
 
+#define BIT(x) (1u << (x))
 static const struct {
-	const char *stack;
-	unsigned states;
+	const char *name, *stack;
+	unsigned states, kinds, before_days, from_days, until_days; /* ago; 0 = not asked for */
 	bool everywhere;
-} pages[] = {{"", 0, false}, {"", 0, true}, {"", 1u << JOB_FAILED, false}, {"", 1u << JOB_PENDING | 1u << JOB_RUNNING, false},
-	{"", 1u << JOB_FAILED, true}, {"stack-7", 0, false}, {"stack-7", 1u << JOB_FAILED, false}, {"nothing", 0, false}};
+} pages[] = {
+	{.name = "project"},
+	{.name = "project, 150 days ago", .before_days = 150},
+	{.name = "project, failed", .states = BIT(JOB_FAILED)},
+	{.name = "project, under way", .states = BIT(JOB_PENDING) | BIT(JOB_RUNNING)},
+	{.name = "project, deploys", .kinds = BIT(JOB_DEPLOY)},
+	{.name = "project, failed restarts and updates", .states = BIT(JOB_FAILED), .kinds = BIT(JOB_RESTART) | BIT(JOB_UPDATE)},
+	{.name = "project, one day, 100 days ago", .from_days = 101, .until_days = 100},
+	{.name = "stack", .stack = "stack-7"},
+	{.name = "stack, failed deploys", .stack = "stack-7", .states = BIT(JOB_FAILED), .kinds = BIT(JOB_DEPLOY)},
+	{.name = "stack that is not there", .stack = "nothing"},
+	{.name = "everywhere", .everywhere = true},
+	{.name = "everywhere, 150 days ago", .everywhere = true, .before_days = 150},
+	{.name = "everywhere, failed", .everywhere = true, .states = BIT(JOB_FAILED)},
+	{.name = "everywhere, a kind that is not there", .everywhere = true, .kinds = BIT(JOB_BUILD)},
+	{.name = "everywhere, stack's name", .everywhere = true, .stack = "stack-7"},
+};
+#define PAGES (sizeof(pages) / sizeof(pages[0]))
+static struct {
+	struct histogram took;
+	size_t rows;
+} read_pages[PAGES];
+
+static int64_t days_ago(unsigned days)
+{
+	return days ? clock_system()->wall_us(clock_system()) - (int64_t)days * 86400 * 1000000 : 0;
+}
 
 static void ask(void)
 {
-	size_t k = run.sent++ % (sizeof(pages) / sizeof(pages[0]));
+	size_t k = run.sent++ % PAGES;
 	const struct db_scope scope = {.project_id = "", .actor = "bench", .method = "", .request_id = ""};
-	const struct db_job_filter filter = {pages[k].everywhere ? "" : run.b->o.project.text, pages[k].stack, pages[k].states};
-	const struct db_page page = {50, ""};
-	run.b->db->jobs->list(run.b->db, &scope, &filter, &page, on_page, (void *)k);
+	const struct db_job_filter filter = {.project = pages[k].everywhere ? "" : run.b->o.project.text,
+		.stack = pages[k].stack ? pages[k].stack : "", .states = pages[k].states, .kinds = pages[k].kinds,
+		.from_us = days_ago(pages[k].from_days), .until_us = days_ago(pages[k].until_days)};
+	struct uuid before = uuid_floor(days_ago(pages[k].before_days));
+	const struct db_page page = {50, pages[k].before_days ? before.text : ""};
 	run.began = now_ns();
+	run.b->db->jobs->list(run.b->db, &scope, &filter, &page, on_page, (void *)k);
 }
 
+/* The first of each is not counted: the server plans. */
 static void on_page(void *data, const struct status *st, const struct db_job *j, size_t n, bool more)
 {
 	(void)j;
@@ -148,9 +178,9 @@ static void on_page(void *data, const struct status *st, const struct db_job *j,
 	if (!status_is_ok(st))
 		fail("list", st);
 	size_t k = (size_t)data;
-	if (run.sent > run.n - sizeof(pages) / sizeof(pages[0]))
-		(void)fprintf(stderr, "list stack=\"%s\" states=%u%s: %zu rows, %.2f ms\n", pages[k].stack, pages[k].states,
-			pages[k].everywhere ? " everywhere" : "", n, (double)(now_ns() - run.began) / 1e6);
+	if (run.sent > PAGES)
+		histogram_add(&read_pages[k].took, now_ns() - run.began);
+	read_pages[k].rows = n;
 	if (run.sent < run.n)
 		ask();
 	else
@@ -162,6 +192,15 @@ void bench_list(struct bench *b, unsigned n)
 	run.b = b;
 	run.n = n;
 	ask();
+}
+
+static void print_pages(void)
+{
+	printf(", \"pages\": {");
+	for (size_t k = 0; k < PAGES; k++)
+		printf("%s\"%s\": {\"rows\": %zu, \"p50_ms\": %.2f, \"p99_ms\": %.2f}", k ? ", " : "", pages[k].name, read_pages[k].rows,
+			(double)histogram_at(&read_pages[k].took, 50) / 1e6, (double)histogram_at(&read_pages[k].took, 99) / 1e6);
+	printf("}");
 }
 
 /* ---- results ---- */
@@ -179,5 +218,7 @@ void bench_print(struct bench *b, double seconds, unsigned long rss_kib, double 
 		printf(", \"p50_ms\": %.2f, \"p99_ms\": %.2f", (double)histogram_at(&run.took, 50) / 1e6,
 			(double)histogram_at(&run.took, 99) / 1e6);
 	timed_print();
+	if (read_pages[0].took.total)
+		print_pages();
 	printf("}\n");
 }

@@ -67,6 +67,14 @@ Google__Protobuf__Timestamp *api_time(struct arena *a, int64_t us)
 	return t;
 }
 
+int64_t api_time_us(const Google__Protobuf__Timestamp *t)
+{
+	if (!t)
+		return 0;
+	int64_t us = t->seconds * 1000000 + t->nanos / 1000; /* it was checked: of the years 1 to 9999 */
+	return us > 0 ? us : 1;
+}
+
 void api_fail(struct rpc_call *call, const struct status *st)
 {
 	if (st->retry_ms || st->code == ST_UNAVAILABLE)

@@ -23,6 +23,8 @@ struct db_scope api_scope_once(struct rpc_call *call, const ProtobufCMessage *re
 struct db_page api_page(const Skep__V1__Page *page);
 char *api_text(struct arena *a, const char *s);
 Google__Protobuf__Timestamp *api_time(struct arena *a, int64_t us); /* 0 gives NULL */
+/* The other way: NULL gives 0; what lies before 1970 gives the moment behind it, never 0. */
+int64_t api_time_us(const Google__Protobuf__Timestamp *t);
 
 /* Ends the call with what db said: UNAVAILABLE gets a RetryInfo, and what says when. */
 void api_fail(struct rpc_call *call, const struct status *st);

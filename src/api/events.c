@@ -151,11 +151,6 @@ static struct db_stream_position position_of(const char *token)
 	return at;
 }
 
-static int64_t since_of(const Skep__V1__WatchEventsRequest *q)
-{
-	return q->since ? q->since->seconds * 1000000 + q->since->nanos / 1000 : 0;
-}
-
 void api_events_watch(struct rpc_call *call, const ProtobufCMessage *request)
 {
 	const Skep__V1__WatchEventsRequest *q = (const void *)request;
@@ -174,6 +169,6 @@ void api_events_watch(struct rpc_call *call, const ProtobufCMessage *request)
 		on_position(w, &ok, position_of(q->token));
 	} else {
 		struct db *db = api_of(call)->db;
-		db->events->position(db, since_of(q), on_position, w);
+		db->events->position(db, api_time_us(q->since), on_position, w);
 	}
 }

@@ -39,6 +39,10 @@ void api_jobs_list(struct rpc_call *call, const ProtobufCMessage *request)
 	struct db_job_filter filter = {.project = q->project, .stack = q->stack};
 	for (size_t i = 0; i < q->n_states; i++)
 		filter.states |= 1U << q->states[i];
+	for (size_t i = 0; i < q->n_kinds; i++)
+		filter.kinds |= 1U << q->kinds[i];
+	filter.from_us = api_time_us(q->created_after);
+	filter.until_us = api_time_us(q->created_before);
 	db->jobs->list(db, &scope, &filter, &page, on_jobs, call);
 }
 

@@ -41,6 +41,7 @@
 #define MIGRATE_AGAIN_MS 1000
 #define TLS_LOOK_MS      10000
 #define HOUSEKEEP_MS     60000 /* a look whether it is due */
+#define ARCHIVE_MORE_MS  100   /* between batches: others have work too */
 #define FIRST_HOUSEKEEP_MS 60000
 
 struct app {
@@ -69,7 +70,8 @@ struct app {
 	struct tls_files *tls; /* NULL: no TLS */
 	struct rpc_server *server;
 
-	struct timer migrate_again, housekeep;
+	struct timer migrate_again, housekeep, archive;
+	bool archiving, more_to_archive;
 	bool migrated, docker_known, docker_up, draining;
 	struct status docker_why;
 	unsigned parts_draining;
@@ -260,6 +262,7 @@ static struct rpc_limits limits_of(const struct config *c)
 
 static void on_migrate_again(struct timer *t);
 static void on_housekeep(struct timer *t);
+static void on_archive(struct timer *t);
 
 static struct status make_tls(struct app *app)
 {
@@ -359,6 +362,7 @@ struct status app_create(struct loop *l, const struct config *config, struct app
 	app->instance = uuid_v7(clock_system(), rng_system());
 	timer_init(&app->migrate_again, l, on_migrate_again);
 	timer_init(&app->housekeep, l, on_housekeep);
+	timer_init(&app->archive, l, on_archive);
 	defer_init(&app->end, l, on_end);
 	*ret_app = app;
 	struct status st = make_clients(app);
@@ -424,14 +428,39 @@ static void on_kept(void *data, const struct status *st)
 		log_warn("a part of the housekeeping failed; it is tried again in an hour", "error", st->message, NULL);
 }
 
+static struct db_retention retention(const struct config *c)
+{
+	return (struct db_retention){.events_s = config_number(c, CONFIG_EVENTS_KEEP) / 1000,
+		.audit_s = config_number(c, CONFIG_AUDIT_KEEP) / 1000, .releases = (unsigned)config_number(c, CONFIG_RELEASES_KEEP),
+		.jobs_age_s = config_number(c, CONFIG_JOBS_ARCHIVE) / 1000, .jobs_s = config_number(c, CONFIG_JOBS_KEEP) / 1000};
+}
+
 static void on_housekeep(struct timer *t)
 {
 	struct app *app = container_of(t, struct app, housekeep);
-	const struct config *c = app->config;
-	const struct db_retention keep = {.events_s = config_number(c, CONFIG_EVENTS_KEEP) / 1000,
-		.audit_s = config_number(c, CONFIG_AUDIT_KEEP) / 1000, .releases = (unsigned)config_number(c, CONFIG_RELEASES_KEEP)};
+	const struct db_retention keep = retention(app->config);
 	app->db->jobs->housekeep(app->db, &keep, on_kept, NULL);
 	timer_set(t, HOUSEKEEP_MS);
+}
+
+static void on_archived(void *data, const struct status *st, bool more)
+{
+	struct app *app = data;
+	app->archiving = false;
+	app->more_to_archive = more;
+	if (!status_is_ok(st) && st->code != ST_CANCELLED)
+		log_warn("jobs could not be moved to the archive; it is tried again in a minute", "error", st->message, NULL);
+}
+
+static void on_archive(struct timer *t)
+{
+	struct app *app = container_of(t, struct app, archive);
+	const struct db_retention keep = retention(app->config);
+	if (!app->archiving) {
+		app->archiving = true;
+		app->db->jobs->archive(app->db, &keep, on_archived, app);
+	}
+	timer_set(t, app->more_to_archive ? ARCHIVE_MORE_MS : HOUSEKEEP_MS);
 }
 
 static void begin_work(struct app *app)
@@ -451,6 +480,7 @@ static void begin_work(struct app *app)
 	job_instance_start(app->redis_instance);
 	observer_start(app->observer);
 	timer_set(&app->housekeep, FIRST_HOUSEKEEP_MS);
+	timer_set(&app->archive, FIRST_HOUSEKEEP_MS);
 	log_info("ready", "version", SKEP_VERSION, "instance", app->instance.text, NULL);
 	notify_ready();
 }
@@ -627,6 +657,7 @@ void app_drain(struct app *app)
 	log_info("draining", NULL);
 	timer_stop(&app->migrate_again);
 	timer_stop(&app->housekeep);
+	timer_stop(&app->archive);
 	if (app->migrated)
 		job_pulse_stop(app->pulse);
 	app->parts_draining = app->board ? 5 : 4;
@@ -645,6 +676,7 @@ void app_destroy(struct app *app)
 		return;
 	timer_stop(&app->migrate_again);
 	timer_stop(&app->housekeep);
+	timer_stop(&app->archive);
 	defer_cancel(&app->end);
 	rpc_server_destroy(app->server);
 	tls_files_destroy(app->tls);

@@ -80,6 +80,17 @@ struct uuid uuid_v7(const struct clock *c, struct rng *r)
 	return u;
 }
 
+struct uuid uuid_floor(int64_t us)
+{
+	unsigned char bytes[16] = {0};
+	uint64_t ms = us > 0 ? (uint64_t)us / 1000 : 0;
+	for (int i = 0; i < 6; i++)
+		bytes[i] = (unsigned char)(ms >> (40 - 8 * i));
+	struct uuid u;
+	uuid_format(&u, bytes);
+	return u;
+}
+
 bool uuid_parse(const char *text, struct uuid *ret_uuid)
 {
 	struct uuid u;

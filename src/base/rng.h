@@ -18,4 +18,6 @@ struct uuid {
 };
 /* RFC 9562 version 7: sorts by creation time, to the microsecond. */
 struct uuid uuid_v7(const struct clock *c, struct rng *r);
+/* The smallest one of that millisecond since 1970: an id stands for when it was made. */
+struct uuid uuid_floor(int64_t us);
 bool uuid_parse(const char *text, struct uuid *ret_uuid); /* any case; the nil UUID is refused */

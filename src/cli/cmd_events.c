@@ -15,7 +15,6 @@
 struct events {
 	struct cli *c;
 	Skep__V1__WatchEventsRequest request;
-	Google__Protobuf__Timestamp since;
 	char token[64]; /* behind what was seen: where a broken stream goes on */
 	bool follow, caught_up, troubled;
 };
@@ -89,24 +88,6 @@ static void turn(void *data, const char *trouble)
 	v->troubled = trouble != NULL;
 }
 
-/* A span before now, or a moment. */
-static int take_since(struct events *v, const char *text)
-{
-	uint64_t ms;
-	int64_t us;
-	if (text_parse_span(text, &ms))
-		us = cli_now_us() - (int64_t)ms * 1000;
-	else
-		us = time_parse(text);
-	if (us <= 0)
-		return cli_usage(v->c, "--since %s: expected a time as 90s, 10m, 2h or 2026-03-01T12:00:00Z", text);
-	google__protobuf__timestamp__init(&v->since);
-	v->since.seconds = us / 1000000;
-	v->since.nanos = (int32_t)(us % 1000000 * 1000);
-	v->request.since = &v->since;
-	return CLI_DONE;
-}
-
 static void take_kinds(struct cli *c, Skep__V1__WatchEventsRequest *r)
 {
 	r->kinds = arena_array(c->arena, char *, c->args.n_given + 1);
@@ -126,7 +107,7 @@ int cmd_events(struct cli *c)
 	if (after)
 		v.request.token = message_str(after);
 	else if (since || !v.follow)
-		code = take_since(&v, since ? since : "1h");
+		code = cmd_time(c, "since", "1h", &v.request.since);
 	if (code)
 		return code;
 	if (!cli_flag(c, "all-projects"))

@@ -10,20 +10,34 @@
 #include "skep/v1/jobs.pb-c.h"
 #include "skep/v1/messages.h"
 
-/* The states that --state asks for. */
-static int take_states(struct cli *c, Skep__V1__ListJobsRequest *r)
+/* What --state and --kind ask for; either may be given often. */
+static int take_words(struct cli *c, Skep__V1__ListJobsRequest *r)
 {
 	const struct cli_args *args = &c->args;
 	r->states = arena_array(c->arena, Skep__V1__JobState, args->n_given);
+	r->kinds = arena_array(c->arena, Skep__V1__JobKind, args->n_given);
 	for (size_t i = 0; i < args->n_given; i++) {
-		int state;
-		if (strcmp(args->given[i].option->name, "state") != 0)
+		const char *name = args->given[i].option->name, *word = args->given[i].value;
+		bool is_kind = strcmp(name, "kind") == 0;
+		int v;
+		if (!is_kind && strcmp(name, "state") != 0)
 			continue;
-		if (!enum_parse(&skep__v1__job_state__descriptor, args->given[i].value, &state))
-			return cli_usage(c, "--state %s: there is no such state", args->given[i].value);
-		r->states[r->n_states++] = (Skep__V1__JobState)state;
+		if (!enum_parse(is_kind ? &skep__v1__job_kind__descriptor : &skep__v1__job_state__descriptor, word, &v))
+			return cli_usage(c, "--%s %s: there is no such %s", name, word, name);
+		if (is_kind)
+			r->kinds[r->n_kinds++] = (Skep__V1__JobKind)v;
+		else
+			r->states[r->n_states++] = (Skep__V1__JobState)v;
 	}
 	return CLI_DONE;
+}
+
+static int take_filter(struct cli *c, Skep__V1__ListJobsRequest *r)
+{
+	int code = take_words(c, r);
+	if (code == CLI_DONE)
+		code = cmd_time(c, "since", NULL, &r->created_after);
+	return code ? code : cmd_time(c, "until", NULL, &r->created_before);
 }
 
 int cmd_job_ls(struct cli *c)
@@ -32,7 +46,7 @@ int cmd_job_ls(struct cli *c)
 	struct cli_items items;
 	const char *stack = cli_option(c, "stack");
 	uint64_t limit;
-	int code = cmd_limit(c, 50, &limit) ? take_states(c, &r) : CLI_USAGE;
+	int code = cmd_limit(c, 50, &limit) ? take_filter(c, &r) : CLI_USAGE;
 	if (code)
 		return code;
 	if (!cli_flag(c, "all-projects"))

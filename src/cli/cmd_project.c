@@ -1,10 +1,12 @@
 #include "cli/commands.h"
 #include "base/arena.h"
+#include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/connect.h"
 #include "cli/message.h"
 #include "cli/text.h"
 #include "cli/views.h"
+#include "google/protobuf/timestamp.pb-c.h"
 #include "skep/v1/auth.pb-c.h"
 #include "skep/v1/messages.h"
 #include "skep/v1/projects.pb-c.h"
@@ -32,6 +34,26 @@ bool cmd_limit(struct cli *c, uint64_t otherwise, uint64_t *ret_limit)
 		return true;
 	(void)cli_usage(c, "--limit %s: expected a number; 0 = all", text);
 	return false;
+}
+
+int cmd_time(struct cli *c, const char *name, const char *otherwise, Google__Protobuf__Timestamp **ret_time)
+{
+	const char *text = cli_option(c, name) ? cli_option(c, name) : otherwise;
+	uint64_t ms;
+	int64_t us;
+	if (!text)
+		return CLI_DONE;
+	if (text_parse_span(text, &ms))
+		us = cli_now_us() - (int64_t)ms * 1000;
+	else
+		us = time_parse(text);
+	if (us <= 0)
+		return cli_usage(c, "--%s %s: expected a time as 90s, 10m, 2h or 2026-03-01T12:00:00Z", name, text);
+	*ret_time = arena_new(c->arena, Google__Protobuf__Timestamp);
+	google__protobuf__timestamp__init(*ret_time);
+	(*ret_time)->seconds = us / 1000000;
+	(*ret_time)->nanos = (int32_t)(us % 1000000 * 1000);
+	return CLI_DONE;
 }
 
 static bool take_number(struct cli *c, const char *option, const char *text, int64_t min, int64_t max, int32_t *ret_value)

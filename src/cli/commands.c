@@ -101,17 +101,20 @@ static const struct cli_option diff_options[] = {SHOW_OPTIONS, {0}};
 static const struct cli_option wait_options[] = {WAIT_OPTIONS, {0}};
 static const struct cli_option stack_ls_options[] = {ALL_PROJECTS, {0}};
 static const struct cli_option releases_options[] = {LIMIT, {0}};
+#define JOB_KINDS_WORDS                                                                              \
+	"deploy update scale restart remove rollback build renew_certificate publish_routes housekeeping adopt"
 static const struct cli_option job_ls_options[] = {
 	{"stack", 's', "NAME", "of this stack", NULL, NAMES_STACK, false},
 	{"state", 0, "STATE", "in this state: pending, running, succeeded, failed, cancelled",
 		"pending running succeeded failed cancelled", NAMES_NONE, true},
+	{"kind", 0, "KIND", "of this kind: deploy, update, scale, restart, …", JOB_KINDS_WORDS, NAMES_NONE, true},
+	{"since", 0, "TIME", "made then or later: 10m, 2h, or 2026-03-01T12:00:00Z", NULL, NAMES_NONE, false},
+	{"until", 0, "TIME", "made before", NULL, NAMES_NONE, false},
 	ALL_PROJECTS,
 	LIMIT,
 	{0},
 };
 #define JOB_KIND(help) {"kind", 0, "KIND", help, JOB_KINDS_WORDS, NAMES_NONE, false}
-#define JOB_KINDS_WORDS                                                                              \
-	"deploy update scale restart remove rollback build renew_certificate publish_routes housekeeping adopt"
 static const struct cli_option job_retry_options[] = {
 	{"failed", 0, NULL, "the last job of each stack, if it failed, in place of an ID", NULL, NAMES_NONE, false},
 	{"stack", 's', "NAME", "with --failed: only of this stack", NULL, NAMES_STACK, false},
@@ -276,7 +279,10 @@ static const struct cli_command commands[] = {
 		.example = "skep compose render -c compose.yml shop | jq '.services[].Name'", .run = cmd_compose_render},
 
 	{.path = "job ls", .alias = "list", .args = "", .options = job_ls_options, .help = "List jobs, newest first",
-		.example = "skep job ls --stack shop --state failed", .run = cmd_job_ls},
+		.about = "Also those that ended long ago, until jobs_keep has passed. --state and --kind may be given several times.",
+		.example = "skep job ls --stack shop --state failed\n"
+			   "skep job ls -A --kind deploy --kind update --since 48h --until 24h",
+		.run = cmd_job_ls},
 	{.path = "job get", .alias = "inspect", .args = "ID", .min_args = 1, .max_args = 1, .names = NAMES_JOB,
 		.help = "Show one job, with its error", .example = "skep job get 01912d68-783e-7a03-8467-5661c1243ad4",
 		.run = cmd_job_get},

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include "cli/command.h"
 
+typedef struct Google__Protobuf__Timestamp Google__Protobuf__Timestamp;
 typedef struct Skep__V1__StackRef Skep__V1__StackRef;
 typedef struct Skep__V1__DeployStackRequest Skep__V1__DeployStackRequest;
 
@@ -91,5 +92,7 @@ int cmd_deploy_request(struct cli *c, Skep__V1__DeployStackRequest *ret_request)
 int cmd_stack_ref(struct cli *c, Skep__V1__StackRef *ret_ref);
 /* SERVICE=N; false: it is not. */
 bool cmd_scale_word(struct cli *c, const char *word, char **ret_service, uint32_t *ret_n);
+/* The option `name`, a span before now or a moment, or else `otherwise` (NULL: *ret_time is left as it is). */
+int cmd_time(struct cli *c, const char *name, const char *otherwise, Google__Protobuf__Timestamp **ret_time);
 /* --limit: a number; otherwise `otherwise`. 0 = all. False: it is none, and that has been said. */
 bool cmd_limit(struct cli *c, uint64_t otherwise, uint64_t *ret_limit);

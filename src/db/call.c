@@ -226,11 +226,16 @@ void call_bind_scope(struct db_call *c, const struct db_scope *s)
 	call_bind_id(c, s->project_id);
 }
 
+unsigned call_page_size(struct db_call *c, const struct db_page *page)
+{
+	c->page_size = page->size < 1 ? 1 : page->size > 500 ? 500 : page->size;
+	return c->page_size;
+}
+
 void call_bind_page(struct db_call *c, const struct db_page *page)
 {
 	struct uuid before;
-	unsigned size = page->size < 1 ? 1 : page->size > 500 ? 500 : page->size;
-	c->page_size = size;
+	unsigned size = call_page_size(c, page);
 	/* What is no id comes from no page of ours: the list starts anew. */
 	call_bind_id(c, page->before && uuid_parse(page->before, &before) ? before.text : NULL);
 	pg_bind_i64(c->batch, (int64_t)size + 1);

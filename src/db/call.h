@@ -64,6 +64,7 @@ struct db_call {
 	const void *params;  /* the operation's own, in the arena */
 	union {
 		db_done plain;
+		db_archived_done archived;
 		db_project_done project;
 		db_projects_done projects;
 		db_token_done token;
@@ -122,6 +123,8 @@ void call_bind_lossy(struct db_call *c, const char *text);
 void call_json_text(json_t *object, const char *key, const char *text);
 void call_bind_id(struct db_call *c, const char *id);         /* "" and NULL bind null */
 void call_bind_scope(struct db_call *c, const struct db_scope *s);
+/* How many rows a page has, of which call_page_rows tells whether there are more. */
+unsigned call_page_size(struct db_call *c, const struct db_page *page);
 /* The last two parameters of a list: the id to begin below (or null) and the number of rows. */
 void call_bind_page(struct db_call *c, const struct db_page *page);
 /* An audit row needs id, actor, method, request id: $1–$4 of every audit statement. */
@@ -170,6 +173,17 @@ void call_fence(struct db_call *c, const char *job_id, int epoch);
 	" j.failures"
 #define JOB_COLUMNS_FROM \
 	"select " JOB_COLUMNS " from deployment_jobs j join projects p on p.id = j.project_id "
+/* What readers are told of a job, wherever it is: deployment_jobs and deployment_jobs_archive have these columns. `attempts`
+ * is null while it is not in the archive. In a `from`, behind what `id` names: [left join] lateral ANY_JOB("d.job_id") j. */
+#define JOB_KEPT \
+	"id, project_id, stack_name, kind, state, params, epoch, attempt, max_attempts, takeovers, percent, undoing," \
+	" cancel_requested, step, message, error, error_code, owner, warnings, release_number, last_sequence, created_at," \
+	" run_at, started_at, finished_at, failures"
+#define ANY_JOB(id_) \
+	"(select " JOB_KEPT ", stack_id, deployment_id, null::json as attempts from deployment_jobs where id = " id_ \
+	" union all select " JOB_KEPT ", (select s.id from orchestration_stacks s where s.id = a.stack_id)," \
+	"  (select d.id from deployments d where d.id = a.deployment_id), attempts" \
+	"  from deployment_jobs_archive a where id = " id_ ")"
 void job_read(struct db_call *c, const struct pg_results *r, size_t stmt, int row,
 	struct db_job *ret_job);
 void job_deliver(struct db_call *c, const struct status *st, const struct pg_results *r);

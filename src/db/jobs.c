@@ -19,39 +19,13 @@
 	"  insert into events (project_id, stack_id, job_id, job_sequence, kind, state)" \
 	"  select project_id, stack_id, id, last_sequence, 'job.retried', state from j)"
 
-/* The first rows of `walks`, each of which finds jobs `where`, newest first. `between` and the order by state too leave
- * only the indexes that begin with it: the one by id would lead past all that have another state. */
-#define LIST_OF(walks, where, before, rows) \
-	"select " JOB_COLUMNS " from (select x.* from " walks " cross join lateral (" \
-	"  select j.* from deployment_jobs j where " where \
-	"  and j.id < coalesce(" before "::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')" \
-	"  order by j.state desc, j.id desc limit " rows ") x order by x.id desc limit " rows ") j" \
-	" join projects p on p.id = j.project_id order by j.id desc"
-
-enum { GET, LIST_ALL, LIST_PROJECT, LIST_STACK, EVENTS, LOCK, LOCK_STACK, NOT_ENDED, CANCEL, NOTIFY_CANCEL,
+enum { GET, EVENTS, LOCK, LOCK_ENDED, LOCK_STACK, NOT_ENDED, CANCEL, NOTIFY_CANCEL,
 	CAN_RETRY, RETRY, STACK_THERE, LOCK_STACKS, RETRY_FAILED, AUDIT };
 static const struct pg_stmt sql[] = {
 	/* $1 id, $2 scope */
 	[GET] = {"job_get",
 		"select " JOB_COLUMNS ", " JOB_ATTEMPTS
-		" from deployment_jobs j join projects p on p.id = j.project_id"
-		" where j.id = skep_job($1, $2)"},
-	/* A page is merged from a walk for each state, each along an index of its own, so that it is as soon there
-	 * whatever was found by the way. $1 states, $2 before, $3 rows. */
-	[LIST_ALL] = {"job_list_all", LIST_OF("unnest($1::job_state[]) as w (state)",
-		"j.state between w.state and w.state", "$2", "$3")},
-	/* $4 project, $5 scope */
-	[LIST_PROJECT] = {"job_list_project", LIST_OF("unnest($1::job_state[]) as w (state)",
-		"j.project_id = (select skep_project($4, $5)) and j.state between w.state and w.state", "$2", "$3")},
-	/* $4 project, $5 scope, $6 stack's name or id. A removed stack's jobs keep its name. */
-	[LIST_STACK] = {"job_list_stack", LIST_OF(
-		"(select s.state, p.id as project_id, coalesce((select name from orchestration_stacks"
-		"   where id = skep_uuid($6)), $6) as name"
-		"  from unnest($1::job_state[]) as s (state) cross join projects p"
-		"  where (select skep_project_or_all($4, $5)) is null"
-		"  or p.id = (select skep_project_or_all($4, $5))) w",
-		"j.project_id = w.project_id and j.stack_name = w.name and j.stack_name <> ''"
-		" and j.state between w.state and w.state and (skep_uuid($6) is null or j.stack_id = skep_uuid($6))", "$2", "$3")},
+		" from " ANY_JOB("(select skep_job($1, $2))") " j join projects p on p.id = j.project_id"},
 	[EVENTS] = {"job_events",
 		"select e.job_sequence, skep_us(e.created_at), e.kind, e.message, e.service,"
 		"  e.step, e.state, e.percent, e.running, e.wanted"
@@ -60,6 +34,7 @@ static const struct pg_stmt sql[] = {
 
 	/* ---- cancel and retry: $1 id ---- */
 	[LOCK] = {"job_lock", "select skep_lock_job($1, $2)"},
+	[LOCK_ENDED] = {"job_lock_ended", "select skep_lock_ended_job($1, $2)"},
 	[LOCK_STACK] = {"job_lock_stack",
 		"select from orchestration_stacks"
 		" where id = (select stack_id from deployment_jobs where id = skep_uuid($1))"
@@ -145,12 +120,14 @@ static const struct pg_stmt sql[] = {
 		"   'params', j.params)"
 		" from deployment_jobs j where j.id = skep_uuid($5)"},
 };
-const struct pg_stmt job_replay = {"job_replay", JOB_COLUMNS_FROM "where j.id = " REPLAYED_ID};
+const struct pg_stmt job_replay = {"job_replay",
+	"select " JOB_COLUMNS " from " ANY_JOB(REPLAYED_ID) " j join projects p on p.id = j.project_id"};
 /* Which ones they were, the audit row tells; request ids count for a day. */
 static const struct pg_stmt retried_replay = {"job_retried_replay",
-	JOB_COLUMNS_FROM "where j.id in ("
-	" select jsonb_array_elements_text(a.detail->'jobs')::uuid from audit_log a"
-	" where a.id = " REPLAYED_ID " and a.created_at > now() - interval '2 days') order by j.id desc"};
+	"select " JOB_COLUMNS " from audit_log a"
+	" cross join lateral jsonb_array_elements_text(a.detail->'jobs') as r (id)"
+	" cross join lateral " ANY_JOB("r.id::uuid") " j join projects p on p.id = j.project_id"
+	" where a.id = " REPLAYED_ID " and a.created_at > now() - interval '2 days' order by j.id desc"};
 const struct pg_stmt job_notify_event = {"job_notify_event",
 	"select pg_notify('skep_events', skep_uuid($1)::text)"};
 const struct pg_stmt job_notify_ready = {"job_notify_ready",
@@ -315,35 +292,6 @@ static struct db_call *get(struct db *db, const struct db_scope *s, const char *
 	return call_run(c, deliver_whole);
 }
 
-/* No state is every state. */
-static void bind_states(struct db_call *c, unsigned states)
-{
-	const char *names[JOB_CANCELLED];
-	size_t n = 0;
-	for (int i = JOB_PENDING; i <= JOB_CANCELLED; i++)
-		if (!states || states & 1u << i)
-			names[n++] = state_names[i];
-	pg_bind_text_array(c->batch, names, n);
-}
-
-static struct db_call *list(struct db *db, const struct db_scope *s, const struct db_job_filter *f,
-	const struct db_page *page, db_jobs_done done, void *data)
-{
-	struct db_call *c = db_call_create(db, data);
-	bool all = !f->project[0] && !s->project_id[0];
-	c->done.jobs = done;
-	call_add(c, &sql[f->stack[0] ? LIST_STACK : all ? LIST_ALL : LIST_PROJECT]);
-	bind_states(c, f->states);
-	call_bind_page(c, page);
-	if (f->stack[0] || !all) {
-		call_bind(c, f->project);
-		call_bind_scope(c, s);
-	}
-	if (f->stack[0])
-		call_bind(c, f->stack);
-	return call_run(c, jobs_deliver);
-}
-
 static struct db_call *events(struct db *db, const struct db_scope *s, const char *id,
 	int64_t after, unsigned limit, db_events_done done, void *data)
 {
@@ -376,7 +324,7 @@ static struct db_call *retry(struct db *db, const struct db_scope *s, const char
 	struct db_call *c = db_call_create(db, data);
 	c->done.job = done;
 	call_once(c, s, id, &job_replay);
-	add(c, &sql[LOCK], id, s);
+	add(c, &sql[LOCK_ENDED], id, s);
 	call_add_text(c, &sql[LOCK_STACK], id);
 	call_add_text(c, &sql[CAN_RETRY], id);
 	call_add_text(c, &sql[RETRY], id);
@@ -413,7 +361,7 @@ static struct db_call *retry_failed(struct db *db, const struct db_scope *s, con
 
 const struct db_job_ops db_pg_jobs = {
 	.get = get,
-	.list = list,
+	.list = job_list,
 	.events = events,
 	.cancel = cancel,
 	.retry = retry,
@@ -429,4 +377,5 @@ const struct db_job_ops db_pg_jobs = {
 	.renew = job_renew,
 	.write = job_write,
 	.housekeep = job_housekeep,
+	.archive = job_archive,
 };

@@ -175,6 +175,7 @@ typedef void (*db_look_done)(void *data, const struct status *st, const struct d
 typedef void (*db_job_view_done)(void *data, const struct status *st, const struct db_job *j, size_t n,
 	unsigned paused_kinds);
 typedef void (*db_job_stats_done)(void *data, const struct status *st, const struct db_job_stats *s);
+typedef void (*db_archived_done)(void *data, const struct status *st, bool more);
 typedef void (*db_events_done)(void *data, const struct status *st, const struct db_event *e,
 	size_t n);
 
@@ -182,18 +183,24 @@ struct db_job_filter {
 	const char *project; /* id or name, "" = all in scope */
 	const char *stack;   /* name or id, "" = all */
 	unsigned states;     /* bit 1 << enum job_state; 0 = all */
+	unsigned kinds;      /* bit 1 << enum job_kind; 0 = all */
+	int64_t from_us, until_us; /* made then or later, and before then; 0 = whenever */
 };
 
 /* What is kept at least. Events and audit rows leave by whole months. */
 struct db_retention {
 	int64_t events_s, audit_s;
 	unsigned releases; /* superseded ones of a stack; and as many failed ones */
+	int64_t jobs_age_s; /* since their end: then they go to the archive */
+	int64_t jobs_s;     /* in all, since they were made; they leave by whole months */
 };
 
 struct db_job_ops {
 	/* ---- callers ---- */
+	/* `get`, `list` and `events` tell of jobs in the archive as of the others. */
 	struct db_call *(*get)(struct db *db, const struct db_scope *s, const char *id,
 		db_job_done done, void *data);
+	/* Newest first, in the order of ids. OUT_OF_RANGE: the page begins at a job that was dropped since. */
 	struct db_call *(*list)(struct db *db, const struct db_scope *s,
 		const struct db_job_filter *f, const struct db_page *page, db_jobs_done done,
 		void *data);
@@ -207,7 +214,7 @@ struct db_job_ops {
 	struct db_call *(*cancel)(struct db *db, const struct db_scope *s, const char *id,
 		db_job_done done, void *data);
 	/* Failed or cancelled → pending, run now, one more attempt allowed, step and undoing
-	 * cleared; a superseded release's job: FAILED_PRECONDITION. */
+	 * cleared; a superseded release's job: FAILED_PRECONDITION. One in the archive comes back. */
 	struct db_call *(*retry)(struct db *db, const struct db_scope *s, const char *id,
 		db_job_done done, void *data);
 	/* The last job of each stack of the project (or of that stack: NOT_FOUND when there is none), if it failed
@@ -260,4 +267,9 @@ struct db_job_ops {
 	 * undoes nothing else: INTERNAL says what it was. */
 	struct db_call *(*housekeep)(
 		struct db *db, const struct db_retention *keep, db_done done, void *data);
+	/* Moves a batch of the jobs that ended long ago to the archive: they are read as before, and no more in the way. The
+	 * newest of each stack stays. Does nothing unless it is due, once a minute in all daemons, and at once while there is
+	 * more; nor while another daemon is at it. */
+	struct db_call *(*archive)(
+		struct db *db, const struct db_retention *keep, db_archived_done done, void *data);
 };

@@ -10,6 +10,14 @@ struct db_call *job_renew(struct db *db, const char *owner, const struct uuid *i
 	const int *epochs, size_t n, unsigned lease_ms, db_jobs_done done, void *data);
 struct db_call *job_write(struct db *db, const struct db_job_write *writes, size_t n,
 	db_writes_done done, void *data);
+struct db_call *job_list(struct db *db, const struct db_scope *s, const struct db_job_filter *f, const struct db_page *page,
+	db_jobs_done done, void *data);
+/* Its statements, one a shape, for the test of their plans. All take $1 states, $2 kinds, $3 below which id, $4 from which id
+ * on, $5 rows. */
+enum job_list { JOB_LIST_ALL, JOB_LIST_PROJECT, JOB_LIST_STACK, JOB_LIST_STACK_ANYWHERE, JOB_LISTS };
+extern const struct pg_stmt job_list_statements[JOB_LISTS];
+
+struct db_call *job_archive(struct db *db, const struct db_retention *keep, db_archived_done done, void *data);
 struct db_call *job_housekeep(
 	struct db *db, const struct db_retention *keep, db_done done, void *data);
 
@@ -47,13 +55,8 @@ void job_add_turn(struct db_call *c);
 	" select project_id, stack_id, id, last_sequence, " kind ", " message "," \
 	"  state, step, percent from j"
 
-/* What is known of the attempts of job `j` that did not succeed: struct db_job's `attempts`. */
-#define JOB_ATTEMPTS \
-	"(select coalesce(json_agg(json_build_object(" \
-	"   'attempt', t.attempt, 'daemon', t.owner, 'step', t.step, 'error', t.error," \
-	"   'error_code', t.error_code, 'started_us', skep_us(t.started_at)," \
-	"   'ended_us', skep_us(t.ended_at)) order by t.epoch), '[]')" \
-	"  from job_attempts t where t.job_id = j.id)"
+/* What is known of the attempts that did not succeed of a job `j` of ANY_JOB: struct db_job's `attempts`. */
+#define JOB_ATTEMPTS "coalesce(j.attempts, skep_attempts(j.id))"
 
 /* The row of an attempt that did not succeed. */
 #define ATTEMPT_OF_J \

@@ -4,8 +4,8 @@ enum { JOBS, PAUSED };
 static const struct pg_stmt sql[] = {
 	/* $1 ids */
 	[JOBS] = {"job_view",
-		"select " JOB_COLUMNS ", " JOB_ATTEMPTS " from deployment_jobs j join projects p on p.id = j.project_id"
-		" where j.id = any ($1::uuid[])"},
+		"select " JOB_COLUMNS ", " JOB_ATTEMPTS " from unnest($1::uuid[]) as v (id)"
+		" cross join lateral " ANY_JOB("v.id") " j join projects p on p.id = j.project_id"},
 	[PAUSED] = {"job_view_paused", "select kind from job_pauses where kind is not null"},
 };
 

@@ -9,7 +9,7 @@
 	" split_part(coalesce(j.error, ''), E'\\n', 1), s.created_by, skep_us(s.created_at), skep_us(s.updated_at)"
 #define COLUMNS_FROM \
 	"select " COLUMNS " from schedules s join projects p on p.id = s.project_id" \
-	" join orchestration_stacks k on k.id = s.stack_id left join deployment_jobs j on j.id = s.last_job_id "
+	" join orchestration_stacks k on k.id = s.stack_id left join lateral " ANY_JOB("s.last_job_id") " j on true "
 /* $2 next, $3 due */
 #define TIMES "next_at = to_timestamp($2), due_at = to_timestamp($3)"
 

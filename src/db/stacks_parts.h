@@ -63,7 +63,7 @@ void stack_add_services(struct db_call *c, const char *stack_id, const struct db
 	" case when d.state = 'failed' then split_part(j.error, E'\n', 1) else '' end," \
 	" d.created_by, to_json(d.images), skep_us(d.created_at), skep_us(d.finished_at)"
 #define RELEASE_FROM \
-	" from deployments d left join deployment_jobs j on j.id = d.job_id"
+	" from deployments d left join lateral " ANY_JOB("d.job_id") " j on true"
 void release_read(struct cursor *at, struct db_release *ret_release);
 const char *failure_policy_name(enum failure_policy p);
 

@@ -128,6 +128,8 @@ def test_deploy_from_stdin_and_the_verbs(cli, engine, project):
     assert engine.running(project.namespace())['other'] != before
     assert re.search(r'^1 +active', cli.ok('stack', 'releases', 'web').split('\n')[1])
     assert [j['kind'] for j in one_job(cli)] == ['JOB_KIND_RESTART', 'JOB_KIND_SCALE', 'JOB_KIND_DEPLOY']
+    assert [j['kind'] for j in one_job(cli, '--kind', 'scale', '--kind', 'deploy', '--since', '1h')] == ['JOB_KIND_SCALE', 'JOB_KIND_DEPLOY']
+    assert not one_job(cli, '--until', '1h')
     cli.ok('stack', 'rm', 'web')
     assert engine.objects(project.namespace()) == {}
     assert 'does not exist' in cli.refused(1, 'stack', 'get', 'web')
@@ -272,7 +274,8 @@ def test_top(cli, skepd, project):
     (['stack', 'ls', '--bogus'], 'unknown option --bogus'), (['stack', 'ls', '-o', 'xml'], 'table json yaml name'),
     (['stack', 'ls', '-o'], '--output needs a value'), (['stack', 'ls', '--quiet=1'], 'takes no value'),
     (['stack', 'scale', 'web', 'app'], 'app'), (['stack', 'scale', 'web', 'app=x'], 'app=x'),
-    (['job', 'ls', '--state', 'lost'], 'pending running'), (['stack', 'deploy', '--wait-timeout', 'soon', 'x'], 'soon'),
+    (['job', 'ls', '--state', 'lost'], 'pending running'), (['job', 'ls', '--kind', 'lost'], 'deploy update'),
+    (['job', 'ls', '--since', 'soon'], '--since soon: expected a time'), (['stack', 'deploy', '--wait-timeout', 'soon', 'x'], 'soon'),
     (['stack', 'deploy', 'no-compose.yaml-here'], 'no compose.yaml'), (['completion', 'cmd'], 'cmd'), ([], 'Usage: skep')])
 def test_wrong_usage_is_2(cli, words, said):
     assert said in cli.refused(2, *words)

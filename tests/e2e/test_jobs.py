@@ -111,3 +111,33 @@ def test_a_watch_comes_to_its_end_although_its_events_have_left(skepd, project, 
     told = skepd.wait(job, timeout=10)
     assert (told.state, told.events) == ('CANCELLED', [])
     skepd.call('Jobs', 'Resume', project=project.name)
+
+
+def test_the_archive_is_read_like_the_rest(skepd, project, postgres):
+    """Get, List, Watch and Retry reach jobs there; a page that was dropped since is not told as one with a hole."""
+    skepd.call('Jobs', 'Pause', project=project.name)
+    jobs = []
+    for _ in range(2):
+        jobs.append(project.submit({'app': hello()}).job.id)
+        skepd.call('Jobs', 'Cancel', id=jobs[-1])
+    assert int(postgres.query("select skep_archive_jobs('0', '9600 hours', 1000)", skepd.database)) > 0
+    old = skepd.job(jobs[0])
+    assert (old.project, old.stack, old.state) == (project.name, 'web', number_of('JOB_STATE_CANCELLED', 'jobs'))
+    told = skepd.wait(jobs[0], timeout=10)
+    assert told.state == 'CANCELLED' and [e.kind for e in told.events][-1] == 'job.ended'
+    first = skepd.call('Jobs', 'List', project=project.name, page={'page_size': 1}, kinds=[1], created_after={'seconds': 1})
+    assert first.jobs[0].id == jobs[1]
+    page = {'page_size': 1, 'page_token': first.next_page_token}
+    assert skepd.call('Jobs', 'List', project=project.name, page=page).jobs[0].id == jobs[0]
+    for seconds in (-5, 0, 1):
+        assert not skepd.call('Jobs', 'List', project=project.name, created_before={'seconds': seconds}).jobs
+    assert not skepd.call('Jobs', 'List', project=project.name, created_after={'seconds': 253402300799}).jobs
+    horizon = postgres.query('select id from job_horizon', skepd.database)
+    postgres.query('update job_horizon set id = skep_uuid_floor(now())', skepd.database)
+    with pytest.raises(RpcError, match='the page token is of a job that was dropped since') as refused:
+        skepd.call('Jobs', 'List', page={'page_token': jobs[0]})
+    assert refused.value.code == 'OUT_OF_RANGE'
+    postgres.query(f"update job_horizon set id = '{horizon}'", skepd.database)
+    assert skepd.call('Jobs', 'Retry', id=jobs[0]).state == number_of('JOB_STATE_PENDING', 'jobs')
+    skepd.call('Jobs', 'Cancel', id=jobs[0])
+    skepd.call('Jobs', 'Resume', project=project.name)

@@ -279,10 +279,17 @@ def ended_job(w):
     return {'id': w.skepd.call('Jobs', 'List', stack='hello', states=[3], **SHOP).jobs[0].id}
 
 
+def dropped_page(w):
+    """One that begins where no jobs are kept any more."""
+    w.postgres.query("update job_horizon set id = skep_uuid_floor(now() - interval '400 days')", w.skepd.database)
+    return {**SHOP, 'page': {'pageToken': '01900000-0000-7000-8000-000000000000'}}
+
+
 failure('Auth.CreateToken', 'PERMISSION_DENIED')(lambda w: ({**SHOP, 'name': 'x', 'role': 'ROLE_ADMIN'}, w.by_role('OWNER')))
 failure('Events.Watch', 'OUT_OF_RANGE')(lambda w: {**SHOP, 'token': '999999999999999.1'})
 failure('Jobs.Cancel', 'FAILED_PRECONDITION')(ended_job)
 failure('Jobs.Retry', 'FAILED_PRECONDITION')(ended_job)
+failure('Jobs.List', 'OUT_OF_RANGE')(dropped_page)
 for verb in 'Pause', 'Resume':
     failure(f'Jobs.{verb}', 'PERMISSION_DENIED')(lambda w: ({'kind': 'JOB_KIND_DEPLOY'}, w.by_role('OWNER')))
 failure('Projects.Create', 'ALREADY_EXISTS')(lambda w: {'name': 'shop'})

@@ -47,8 +47,10 @@ static struct db_call *list(struct db *db, const struct db_scope *s, const struc
 	const struct db_page *page, db_jobs_done done, void *data)
 {
 	struct fake_call *c = fake_db_call(db, s, DONE(done), data);
-	fake_args(c)->filter = (struct db_job_filter){
-		arena_strdup(c->arena, f->project), arena_strdup(c->arena, f->stack), f->states};
+	struct db_job_filter *copy = &fake_args(c)->filter;
+	*copy = *f;
+	copy->project = arena_strdup(c->arena, f->project);
+	copy->stack = arena_strdup(c->arena, f->stack);
 	fake_args(c)->page = copy_page(c->arena, page);
 	fake_call_start(c, 0, list_effect, fake_deliver_jobs, "job_list");
 	return fake_handle(c);
@@ -200,6 +202,20 @@ static struct db_call *housekeep(
 	struct fake_call *c = fake_db_call(db, NULL, DONE(done), data);
 	(void)keep;
 	fake_call_start(c, 0, nothing_effect, fake_deliver_done, "housekeep");
+	return fake_handle(c);
+}
+
+/* Whether a job is in the archive, nobody can tell. */
+static void deliver_archived(struct fake_call *c, const struct status *st)
+{
+	((db_archived_done)c->done)(c->data, st, false);
+}
+
+static struct db_call *archive(struct db *db, const struct db_retention *keep, db_archived_done done, void *data)
+{
+	struct fake_call *c = fake_db_call(db, NULL, DONE(done), data);
+	(void)keep;
+	fake_call_start(c, 0, nothing_effect, deliver_archived, "archive");
 	return fake_handle(c);
 }
 
@@ -369,4 +385,5 @@ const struct db_job_ops fake_job_ops = {
 	.renew = renew,
 	.write = write_jobs,
 	.housekeep = housekeep,
+	.archive = archive,
 };

@@ -162,7 +162,7 @@ struct str store_attempts(const struct store_job *j, struct arena *a)
 	for (size_t i = 0; i < j->n_attempts; i++) {
 		const struct store_attempt *t = &j->attempts[i];
 		json_array_append_new(list,
-			json_pack("{s:i,s:s,s:s,s:s,s:s,s:I,s:I}", "attempt", t->attempt, "daemon",
+			json_pack("{s:i,s:i,s:s,s:s,s:s,s:s,s:I,s:I}", "epoch", t->epoch, "attempt", t->attempt, "daemon",
 				t->owner, "step", t->step, "error", t->error, "error_code",
 				t->error_code, "started_us", (json_int_t)t->started_us, "ended_us",
 				(json_int_t)t->ended_us));
@@ -182,6 +182,12 @@ static bool is_listed(const struct store_job *j, const struct store_project *p,
 		strcmp(r->stack_id.text, f->stack) != 0)
 		return false;
 	if (f->states && !(f->states & 1u << r->state))
+		return false;
+	if (f->kinds && !(f->kinds & 1u << r->kind))
+		return false;
+	if (f->from_us > 0 && strcmp(r->id.text, uuid_floor(f->from_us).text) < 0)
+		return false;
+	if (f->until_us > 0 && strcmp(r->id.text, uuid_floor(f->until_us).text) >= 0)
 		return false;
 	return !page->before[0] || strcmp(r->id.text, page->before) < 0;
 }

@@ -1489,7 +1489,7 @@ const ProtobufCMessageDescriptor skep__v1__get_job_request__descriptor =
   (ProtobufCMessageInit) skep__v1__get_job_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor skep__v1__list_jobs_request__field_descriptors[4] =
+static const ProtobufCFieldDescriptor skep__v1__list_jobs_request__field_descriptors[7] =
 {
   {
     "project",
@@ -1539,8 +1539,47 @@ static const ProtobufCFieldDescriptor skep__v1__list_jobs_request__field_descrip
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "kinds",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_ENUM,
+    offsetof(Skep__V1__ListJobsRequest, n_kinds),
+    offsetof(Skep__V1__ListJobsRequest, kinds),
+    &skep__v1__job_kind__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "created_after",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ListJobsRequest, created_after),
+    &google__protobuf__timestamp__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "created_before",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ListJobsRequest, created_before),
+    &google__protobuf__timestamp__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__list_jobs_request__field_indices_by_name[] = {
+  5,   /* field[5] = created_after */
+  6,   /* field[6] = created_before */
+  4,   /* field[4] = kinds */
   3,   /* field[3] = page */
   0,   /* field[0] = project */
   1,   /* field[1] = stack */
@@ -1549,7 +1588,7 @@ static const unsigned skep__v1__list_jobs_request__field_indices_by_name[] = {
 static const ProtobufCIntRange skep__v1__list_jobs_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor skep__v1__list_jobs_request__descriptor =
 {
@@ -1559,7 +1598,7 @@ const ProtobufCMessageDescriptor skep__v1__list_jobs_request__descriptor =
   "Skep__V1__ListJobsRequest",
   "skep.v1",
   sizeof(Skep__V1__ListJobsRequest),
-  4,
+  7,
   skep__v1__list_jobs_request__field_descriptors,
   skep__v1__list_jobs_request__field_indices_by_name,
   1,  skep__v1__list_jobs_request__number_ranges,

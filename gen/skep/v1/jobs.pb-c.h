@@ -157,10 +157,14 @@ struct  Skep__V1__ListJobsRequest
   size_t n_states;
   Skep__V1__JobState *states;
   Skep__V1__Page *page;
+  size_t n_kinds;
+  Skep__V1__JobKind *kinds;
+  Google__Protobuf__Timestamp *created_after;
+  Google__Protobuf__Timestamp *created_before;
 };
 #define SKEP__V1__LIST_JOBS_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__list_jobs_request__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, NULL }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, NULL, 0,NULL, NULL, NULL }
 
 
 struct  Skep__V1__ListJobsResponse

@@ -393,8 +393,11 @@ static const struct rpc_field skep_v1_msg_list_jobs_request_fields[] = {
 	{ .name = "stack", .json_name = "stack", .max_len = 64 },
 	{ .name = "states", .json_name = "states", .max_items = 8 },
 	{ .name = "page", .json_name = "page", .message = &skep_v1_msg_page, .is_flat = true },
+	{ .name = "kinds", .json_name = "kinds", .max_items = 16 },
+	{ .name = "created_after", .json_name = "createdAfter", .message = &google_protobuf_msg_timestamp },
+	{ .name = "created_before", .json_name = "createdBefore", .message = &google_protobuf_msg_timestamp },
 };
-const struct rpc_message skep_v1_msg_list_jobs_request = { &skep__v1__list_jobs_request__descriptor, skep_v1_msg_list_jobs_request_fields, 4, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_list_jobs_request = { &skep__v1__list_jobs_request__descriptor, skep_v1_msg_list_jobs_request_fields, 7, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_list_jobs_response_fields[] = {
 	{ .name = "jobs", .json_name = "jobs", .message = &skep_v1_msg_job },

@@ -94,6 +94,12 @@ void said(void *data, const struct status *st)
 	(void)begin(data, st);
 }
 
+void said_archived(void *data, const struct status *st, bool more)
+{
+	(void)more;
+	said(data, st);
+}
+
 /* ---- jobs ---- */
 
 size_t side_job(const struct side *s, const char *id)

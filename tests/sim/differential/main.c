@@ -89,6 +89,8 @@ static void start_real(struct run *r)
 	side_wait(&r->real);
 	r->psql = PQconnectdb(server.address);
 	psql(r, "set client_min_messages = warning");
+	psql(r, "create or replace function skep_take_chore(chore text, every interval) returns boolean language sql as"
+		" 'select true'"); /* due whenever it is asked for */
 }
 
 static void stop_real(struct run *r)
@@ -119,7 +121,7 @@ static const struct db_scope all = {
 
 static void begin_sequence(struct run *r)
 {
-	psql(r, "truncate projects, request_ids, events, audit_log, daemons cascade");
+	psql(r, "truncate projects, request_ids, events, audit_log, daemons, deployment_jobs_archive cascade");
 	psql(r, "delete from job_pauses");
 	store_destroy(r->store);
 	loop_destroy(r->model.loop);
@@ -155,7 +157,7 @@ static bool same(struct run *r, uint64_t seed, unsigned step, const char *what)
 static void look_at(struct side *s)
 {
 	const struct db_page page = {500, ""};
-	const struct db_job_filter every = {"", "", 0};
+	const struct db_job_filter every = {.project = "", .stack = ""};
 	int64_t turn = s->turn; /* what was looked at before stays the last look */
 	struct db_pick picks[64];
 	size_t n = s->n_picks;

@@ -229,9 +229,16 @@ static void op_list(struct chooser *c)
 {
 	const struct db_scope scope = {.project_id = "", .actor = "user", .method = "", .request_id = ""};
 	const struct db_page page = {1 + (unsigned)below(c, 6), chance(c, 50) ? "" : some_job(c)};
-	const struct db_job_filter f = {chance(c, 50) ? "" : project(c), chance(c, 50) ? "" : stack(c),
-		chance(c, 50) ? 0 : (unsigned)below(c, 64) & 62u};
+	const struct db_job_filter f = {.project = chance(c, 50) ? "" : project(c), .stack = chance(c, 50) ? "" : stack(c),
+		.states = chance(c, 50) ? 0 : (unsigned)below(c, 64) & 62u, .kinds = chance(c, 50) ? 0 : (unsigned)below(c, 4096) & 4094u};
 	c->s->db->jobs->list(c->s->db, &scope, &f, &page, said_jobs, c->s);
+}
+
+/* All that ended goes to the archive; nothing that is told changes. */
+static void op_archive(struct chooser *c)
+{
+	const struct db_retention keep = {.jobs_age_s = 0, .jobs_s = (int64_t)400 * 24 * 3600};
+	c->s->db->jobs->archive(c->s->db, &keep, said_archived, c->s);
 }
 
 static void op_namespace(struct chooser *c)
@@ -459,7 +466,7 @@ static const struct {
 	size_t weight;
 } ops[] = {{"deploy", op_deploy, 14}, {"submit", op_submit, 10}, {"rollback", op_rollback, 4},
 	{"cancel", op_cancel, 6}, {"retry", op_retry, 4}, {"retry failed", op_retry_failed, 2},
-	{"pause or resume", op_pause, 3}, {"update project", op_project, 2}, {"list", op_list, 2},
+	{"pause or resume", op_pause, 3}, {"update project", op_project, 2}, {"list", op_list, 3}, {"archive", op_archive, 4},
 	{"check namespace", op_namespace, 1}, {"look", op_look, 14}, {"claim", op_claim, 16},
 	{"renew", op_renew, 4}, {"write", op_write, 24}, {"flow", op_flow, 10},
 	{"activate", op_activate, 8}, {"removed", op_removed, 2}, {"networks", op_networks, 2},

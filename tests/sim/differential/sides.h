@@ -38,6 +38,7 @@ void said_job(void *data, const struct status *st, const struct db_job *j);
 void said_jobs(void *data, const struct status *st, const struct db_job *j, size_t n, bool more);
 void said_renewed(void *data, const struct status *st, const struct db_job *j, size_t n, bool more);
 void said_events(void *data, const struct status *st, const struct db_event *e, size_t n);
+void said_archived(void *data, const struct status *st, bool more);
 void said_look(void *data, const struct status *st, const struct db_look *l);
 void said_writes(void *data, const struct status *st, const bool *held, size_t n);
 void said_stack(void *data, const struct status *st, const struct db_stack *t);

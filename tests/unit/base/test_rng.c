@@ -100,6 +100,18 @@ static void uuid_v7_sorts_by_time(void **state)
 	assert_string_not_equal(a.text, b.text);
 }
 
+static void uuid_floor_lies_below_its_millisecond(void **state)
+{
+	(void)state;
+	assert_string_equal(uuid_floor(0).text, "00000000-0000-0000-0000-000000000000");
+	assert_string_equal(uuid_floor(-5).text, uuid_floor(0).text);
+	assert_string_equal(uuid_floor(INT64_C(1645557742999999)).text, "017f22e2-7d97-0000-0000-000000000000");
+	int64_t now = clock_system()->wall_us(clock_system());
+	struct uuid id = uuid_v7(clock_system(), rng_system());
+	assert_true(strcmp(uuid_floor(now).text, id.text) < 0);
+	assert_true(strcmp(uuid_floor(now + 10000000).text, id.text) > 0);
+}
+
 static void uuid_parse_is_strict(void **state)
 {
 	(void)state;
@@ -135,6 +147,7 @@ int main(void)
 		cmocka_unit_test(below_is_below_and_even),
 		cmocka_unit_test(uuid_v7_has_its_fields),
 		cmocka_unit_test(uuid_v7_sorts_by_time),
+		cmocka_unit_test(uuid_floor_lies_below_its_millisecond),
 		cmocka_unit_test(uuid_parse_is_strict),
 		cmocka_unit_test(below_zero_aborts),
 	};

@@ -4,7 +4,7 @@
 
 #define DAY ((int64_t)24 * 3600)
 
-static const struct db_retention usual = {30 * DAY, 400 * DAY, 20};
+static const struct db_retention usual = {30 * DAY, 400 * DAY, 20, DAY, 400 * DAY};
 
 static void housekeep(struct world *w, struct db *db, const struct db_retention *keep)
 {
@@ -55,7 +55,7 @@ static void old_partitions_leave_by_whole_months(void **state)
 	assert_string_equal(months_of(w, "events"), "0 -1");
 	assert_string_equal(months_of(w, "audit_log"), "2 0 -1"); /* 14 months: over 400 days */
 	psql(w, "delete from audit_log");
-	housekeep(w, w->db, &(struct db_retention){DAY, DAY, 20});
+	housekeep(w, w->db, &(struct db_retention){DAY, DAY, 20, DAY, 400 * DAY});
 	assert_string_equal(months_of(w, "audit_log"), "0 -1");
 }
 
@@ -145,10 +145,10 @@ static void old_releases_are_archived(void **state)
 	make_project(w, "demo");
 	struct db_job job = deploy(w, "demo", "web"); /* release 1: pending */
 	releases(w, "superseded superseded failed superseded active failed failed failed");
-	housekeep(w, w->db, &(struct db_retention){DAY, DAY, 2});
+	housekeep(w, w->db, &(struct db_retention){DAY, DAY, 2, DAY, 400 * DAY});
 	assert_string_equal(archived(w), "1 3 6");
 	assert_value(w, "select count(*) from deployments where source = ''", "3");
-	housekeep(w, w->db, &(struct db_retention){DAY, DAY, 1});
+	housekeep(w, w->db, &(struct db_retention){DAY, DAY, 1, DAY, 400 * DAY});
 	assert_string_equal(archived(w), "1 2 3 6 7");
 	const char *id = value(w, "select id from deployments where number = 101");
 	RUN_FAILS(w, ST_FAILED_PRECONDITION, "release 101 was archived",
@@ -168,10 +168,10 @@ static void a_release_that_a_job_wants_stays(void **state)
 	releases(w, "superseded superseded superseded");
 	psql(w, "update deployment_jobs set deployment_id ="
 		" (select id from deployments where number = 101)");
-	housekeep(w, w->db, &(struct db_retention){DAY, DAY, 1});
+	housekeep(w, w->db, &(struct db_retention){DAY, DAY, 1, DAY, 400 * DAY});
 	assert_string_equal(archived(w), "2");
 	psql(w, "update deployment_jobs set state = 'succeeded'");
-	housekeep(w, w->db, &(struct db_retention){DAY, DAY, 1});
+	housekeep(w, w->db, &(struct db_retention){DAY, DAY, 1, DAY, 400 * DAY});
 	assert_string_equal(archived(w), "1 2");
 }
 

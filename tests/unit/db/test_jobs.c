@@ -754,7 +754,7 @@ static void lists_filter_and_page(void **state)
 	deploy(w, "demo", "api"), deploy(w, "other", "web");
 	RUN_OK(w, JOBS->cancel(w->db, &admin, j1.id.text, on_job, &a));
 	struct db_page page = {10, ""};
-	struct db_job_filter f = {"", "", 0};
+	struct db_job_filter f = {.project = "", .stack = ""};
 	assert_int_equal(RUN_OK(w, JOBS->list(w->db, &admin, &f, &page, on_jobs, &a)).n, 3);
 	f.stack = "web";
 	assert_int_equal(RUN_OK(w, JOBS->list(w->db, &admin, &f, &page, on_jobs, &a)).n, 2);
@@ -764,7 +764,7 @@ static void lists_filter_and_page(void **state)
 	struct answer one = RUN_OK(w, JOBS->list(w->db, &admin, &f, &page, on_jobs, &a));
 	assert_int_equal(one.n, 1);
 	assert_string_equal(one.jobs[0].id.text, j1.id.text);
-	f = (struct db_job_filter){"", "", 1u << JOB_PENDING | 1u << JOB_RUNNING};
+	f = (struct db_job_filter){.project = "", .stack = "", .states = 1u << JOB_PENDING | 1u << JOB_RUNNING};
 	assert_int_equal(RUN_OK(w, JOBS->list(w->db, &admin, &f, &page, on_jobs, &a)).n, 2);
 	page.size = 1;
 	struct answer p = RUN_OK(w, JOBS->list(w->db, &admin, &f, &page, on_jobs, &a));

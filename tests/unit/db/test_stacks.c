@@ -398,7 +398,7 @@ static void a_request_id_makes_it_safe_to_send_twice(void **state)
 	psql(w, "update request_ids set created_at = now() - interval '25 hours'");
 	s.fingerprint = STR("other");
 	RUN_OK(w, STACKS->deploy(w->db, &s, &d, on_job, &a));
-	const struct db_retention keep = {3600, 3600, 20};
+	const struct db_retention keep = {.events_s = 3600, .audit_s = 3600, .releases = 20, .jobs_s = 3600};
 	RUN_OK(w, JOBS->housekeep(w->db, &keep, on_done, &a));
 	assert_value(w, "select count(*) from request_ids", "1");
 }
@@ -620,7 +620,7 @@ static void another_projects_ids_are_not_found(void **state)
 	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", JOBS->cancel(w->db, &s, j.id.text, on_job,
 		&a));
 	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", JOBS->retry(w->db, &s, j.id.text, on_job, &a));
-	struct db_job_filter f = {"", j.stack_id.text, 0};
+	struct db_job_filter f = {.project = "", .stack = j.stack_id.text};
 	assert_int_equal(RUN_OK(w, JOBS->list(w->db, &s, &f, &page, on_jobs, &a)).n, 0);
 	f.project = other.text;
 	RUN_FAILS(w, ST_NOT_FOUND, "does not exist", JOBS->list(w->db, &s, &f, &page, on_jobs, &a));
@@ -755,7 +755,7 @@ static void remove_supersedes_what_waits_and_deletes(void **state)
 	RUN_FAILS(w, ST_FAILED_PRECONDITION, "stack \"web\" of job", JOBS->retry(w->db, &admin,
 		scale.id.text, on_job, &a));
 	/* Its history is found by name. */
-	struct db_job_filter f = {"demo", "web", 0};
+	struct db_job_filter f = {.project = "demo", .stack = "web"};
 	struct db_page page = {10, ""};
 	assert_int_equal(RUN_OK(w, JOBS->list(w->db, &admin, &f, &page, on_jobs, &a)).n, 3);
 }

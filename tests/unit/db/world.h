@@ -159,6 +159,11 @@ static inline void on_done(void *data, const struct status *st)
 {
 	begin_answer(data, st);
 }
+static inline void on_archived(void *data, const struct status *st, bool more)
+{
+	begin_answer(data, st);
+	((struct answer *)data)->more = more;
+}
 /* Of one write. */
 static inline void on_written(void *data, const struct status *st, const bool *held, size_t n)
 {
@@ -557,7 +562,7 @@ static inline int world_stop(void **state)
 static inline int set_up(void **state)
 {
 	struct world *w = *state = world_open();
-	psql(w, "truncate projects, request_ids, events, audit_log, daemons cascade");
+	psql(w, "truncate projects, request_ids, events, audit_log, daemons, deployment_jobs_archive cascade");
 	return 0;
 }
 
