@@ -17,6 +17,7 @@ extern const struct db_job_ops fake_job_ops;         /* fake_db_jobs.c */
 extern const struct db_stack_ops fake_stack_ops;     /* fake_db_stacks.c */
 extern const struct db_project_ops fake_project_ops; /* fake_db_stacks.c */
 extern const struct db_registry_ops fake_registry_ops;
+extern const struct db_schedule_ops fake_schedule_ops; /* fake_db_schedules.c */
 
 /* What an operation was asked for: copied. */
 struct fake_args {
@@ -43,6 +44,8 @@ struct fake_args {
 	struct db_stack_job submit;
 	struct db_rendered rendered;
 	struct db_project_change change;
+	struct db_schedule schedule;
+	struct db_schedule_times times;
 	const struct uuid *ids;
 	const int *epochs;
 	struct db_job_write *writes;

@@ -42,6 +42,7 @@ void store_destroy(struct store *s)
 	free(s->releases);
 	free(s->jobs);
 	free(s->requests);
+	free(s->schedules);
 	arena_destroy(s->arena);
 	free(s);
 }

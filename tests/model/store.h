@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "db/projects.h"
 #include "db/registries.h"
+#include "db/schedules.h"
 #include "db/stacks.h"
 
 struct loop;
@@ -74,6 +75,8 @@ struct store {
 	const char *kind_pauses[JOB_KINDS]; /* NULL = it is not paused */
 	int64_t turn;                       /* of claims */
 	struct db_job_limits limits;
+	struct db_schedule **schedules;
+	size_t n_schedules;
 	struct db_registry registry; /* every project's credentials; host NULL: none */
 	/* for tests */
 	unsigned fenced; /* writes that were refused: the job was somebody else's */
@@ -82,6 +85,8 @@ struct store {
 	void (*notify)(void *data, const char *channel, const char *payload);
 	/* A job's row changed. May be NULL. */
 	void (*on_job)(void *data, const struct store_job *j, enum job_state before);
+	/* One has been seen to. May be NULL. */
+	void (*on_schedule)(void *data, const struct db_schedule *before, const struct db_schedule *after);
 	void *data;
 };
 
@@ -179,6 +184,18 @@ struct status store_observe(struct store *s, const char *stack_id, enum stack_st
 	size_t n) MUST_USE;
 struct status store_repair(struct store *s, const char *stack_id, const char *release_id,
 	const char *why, int max_an_hour, struct store_job **ret_job) MUST_USE;
+
+/* ---- schedules (restart, scale) ---- */
+#define STORE_SCHEDULE_SPEED 10 /* their clock's: a minute of their expressions is so much shorter */
+int64_t store_schedule_now_us(const struct store *s);
+struct db_schedule *store_schedule_add(struct store *s, const struct store_stack *t, const char *name, enum schedule_action action,
+	const char *cron, enum schedule_missed missed, int jitter_s);
+void store_schedule_pause(struct store *s, struct db_schedule *row);
+size_t store_schedules_due(struct store *s, struct arena *a, unsigned limit, struct db_schedule **ret_list, int64_t *ret_due_ms);
+struct status store_schedule_fire(struct store *s, const struct db_schedule *asked, int attempts,
+	const struct db_schedule_times *next, struct store_job **ret_job) MUST_USE;
+struct status store_schedule_pass(struct store *s, const struct db_schedule *asked, enum schedule_outcome outcome,
+	const struct db_schedule_times *next) MUST_USE;
 
 /* ---- between the files of the store ---- */
 struct uuid store_id(struct store *s);

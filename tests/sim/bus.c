@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "jobs/schedules.h"
 #include "jobs/wake.h"
 #include "stacks/observer.h"
 
@@ -32,6 +33,8 @@ static void on_pg(struct sim_daemon *d, const char *channel, const char *payload
 		job_worker_tell(d->worker, job_told(all ? NULL : payload));
 	if (!all && strcmp(channel, "skep_cancel") == 0)
 		job_worker_cancel(d->worker, payload);
+	if (all || strcmp(channel, "skep_schedules") == 0)
+		job_schedules_wake(d->schedules);
 	if (all || strcmp(channel, "skep_events") == 0)
 		sim_work_news(d, all ? NULL : payload);
 	if (all || strcmp(channel, "skep_stacks") == 0)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include "base/mem.h"
 #include "jobs/pulse.h"
+#include "jobs/schedules.h"
 #include "jobs/wake.h"
 #include "stacks/lookout.h"
 #include "stacks/observer.h"
@@ -58,6 +59,7 @@ static void make_parts(struct sim_daemon *d)
 		.lease_ms = s->lease_ms};
 	d->worker = job_worker_create(&worker);
 	d->pulse = job_pulse_create(d->loop, &d->db.base, d->worker, d->id.text, d->name, "sim");
+	d->schedules = job_schedules_create(d->loop, &d->db.base, &d->rng.base);
 	const struct observer_options observer = {
 		.loop = d->loop, .lookout = d->lookout, .docker = &d->docker.base, .db = &d->db.base};
 	d->observer = observer_create(&observer);
@@ -86,6 +88,8 @@ struct sim_daemon *sim_daemon_start(struct sim *s, unsigned place)
 	lookout_start(d->lookout);
 	job_worker_start(d->worker);
 	job_pulse_start(d->pulse);
+	if (s->n_schedules)
+		job_schedules_start(d->schedules);
 	if (!s->flood)
 		observer_start(d->observer);
 	return d;
@@ -103,6 +107,11 @@ static void on_stopped(void *data)
 	((struct sim_daemon *)data)->observer_stopped = true;
 }
 
+static void on_schedules_stopped(void *data)
+{
+	((struct sim_daemon *)data)->schedules_stopped = true;
+}
+
 static void start_end(struct sim_daemon *d, uint64_t grace_ms)
 {
 	if (d->draining)
@@ -111,11 +120,12 @@ static void start_end(struct sim_daemon *d, uint64_t grace_ms)
 	job_pulse_stop(d->pulse);
 	job_worker_drain(d->worker, grace_ms, on_drained, d);
 	observer_stop(d->observer, on_stopped, d);
+	job_schedules_stop(d->schedules, on_schedules_stopped, d);
 }
 
 static bool has_ended(const struct sim_daemon *d)
 {
-	return d->worker_drained && d->observer_stopped && list_empty(&d->db.front.calls) &&
+	return d->worker_drained && d->observer_stopped && d->schedules_stopped && list_empty(&d->db.front.calls) &&
 	       list_empty(&d->docker.front.calls);
 }
 
@@ -123,6 +133,7 @@ static void destroy_parts(struct sim_daemon *d)
 {
 	sim_bus_drop(d);
 	job_pulse_destroy(d->pulse);
+	job_schedules_destroy(d->schedules);
 	job_worker_destroy(d->worker);
 	observer_destroy(d->observer);
 	lookout_destroy(d->lookout);

@@ -18,7 +18,7 @@
 #include "base/log.h"
 
 struct totals {
-	uint64_t runs, failed, jobs, stacks, unfinished, turns;
+	uint64_t runs, failed, jobs, scheduled, stacks, unfinished, turns;
 };
 
 static bool run(uint64_t seed, bool tracing, struct totals *t, uint64_t *ret_hash)
@@ -28,6 +28,7 @@ static bool run(uint64_t seed, bool tracing, struct totals *t, uint64_t *ret_has
 	*ret_hash = s->hash;
 	t->runs++;
 	t->jobs += s->ended;
+	t->scheduled += s->scheduled;
 	t->stacks += s->compared;
 	t->unfinished += s->unfinished;
 	t->turns += s->turns;
@@ -141,8 +142,8 @@ int main(int argc, char **argv)
 		run_many(from, UINT64_MAX, (uint64_t)time(NULL) + minutes * 60, &t);
 	if (!one && !kept && !seeds && !minutes)
 		return usage();
-	printf("%" PRIu64 " runs, %" PRIu64 " failed; %" PRIu64 " jobs ended, %" PRIu64
+	printf("%" PRIu64 " runs, %" PRIu64 " failed; %" PRIu64 " jobs ended, %" PRIu64 " runs of schedules, %" PRIu64
 	       " stacks compared (%" PRIu64 " unfinished), %" PRIu64 " turns\n",
-		t.runs, t.failed, t.jobs, t.stacks, t.unfinished, t.turns);
+		t.runs, t.failed, t.jobs, t.scheduled, t.stacks, t.unfinished, t.turns);
 	return t.failed ? 1 : 0;
 }

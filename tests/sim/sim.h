@@ -66,12 +66,13 @@ struct sim_daemon {
 	struct lookout *lookout;
 	struct observer *observer;
 	struct job_pulse *pulse;
+	struct job_schedules *schedules;
 	struct list messages; /* on their way to it */
 	struct sim_claim *held;
 	size_t n_held;
 	unsigned here[JOB_KINDS]; /* of fair.c: what runs now */
 	bool to_kill;         /* as soon as its turn is over */
-	bool dead, draining, worker_drained, observer_stopped, gone;
+	bool dead, draining, worker_drained, observer_stopped, schedules_stopped, gone;
 	uint64_t stopped_until; /* 0 = it runs */
 };
 
@@ -140,6 +141,9 @@ struct sim {
 	bool flood;    /* the work of fair.c in place of stacks */
 	bool one_cost; /* and all of it costs the same */
 	struct timer visitor;
+	struct sim_rng schedule_rng; /* of its own: runs without schedules are what they were */
+	struct timer schedule_timer;
+	size_t n_schedules; /* so many are made */
 	unsigned passed[SIM_PROJECTS]; /* jobs of others that began while one waited */
 	size_t daemons_then[SIM_PROJECTS];
 	unsigned lease_ms, slots, reserved, max_running, keep_releases;
@@ -168,6 +172,7 @@ struct sim {
 		int cap;
 		uint64_t ms;
 	} caps[SIM_PROJECTS]; /* as last seen, since when */
+	unsigned scheduled; /* runs of schedules that were seen to */
 	unsigned ended, compared, unfinished; /* jobs; stacks in the end */
 	char *failure; /* the first thing that did not hold; NULL = all held */
 	unsigned turns;
@@ -226,6 +231,10 @@ void sim_work_stop(struct sim *s);
 void sim_flood_init(struct sim *s);
 void sim_flood_started(struct sim *s, const struct store_job *j);
 extern const struct job_kind_def *const sim_flood_kinds[];
+
+/* ---- schedules.c ---- */
+void sim_schedules_init(struct sim *s);
+void sim_schedules_stop(struct sim *s);
 
 /* ---- oracle.c ---- */
 void sim_oracle_init(struct sim *s);

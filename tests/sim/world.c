@@ -9,6 +9,7 @@
 
 #define END_MS    (3 * 3600 * UINT64_C(1000)) /* behind the last fault: every job has ended */
 #define SETTLE_MS (45 * UINT64_C(1000))      /* behind the last job: everybody has seen it */
+#define SCHEDULES_MS (60 * UINT64_C(1000)) /* behind the last fault: schedules go on for so long */
 #define TURNS_MAX 3000000u
 #define WALL_US   INT64_C(1700000000000000)
 
@@ -242,10 +243,14 @@ static void leave(struct sim *s)
 bool sim_run(struct sim *s)
 {
 	sim_faults_init(s);
+	sim_schedules_init(s);
 	sim_work_init(s);
 	run_until(s, s->chaos_ms, NULL);
 	sim_faults_stop(s);
 	sim_work_stop(s);
+	if (!s->failure && s->n_schedules)
+		run_until(s, loop_now_ms(s->loop) + SCHEDULES_MS, NULL);
+	sim_schedules_stop(s);
 	uint64_t until = s->chaos_ms + END_MS;
 	if (!s->failure && !has_ended(s))
 		run_until(s, until, has_ended);
@@ -269,6 +274,7 @@ bool sim_run(struct sim *s)
 static void stop_timers(struct sim *s)
 {
 	timer_stop(&s->event);
+	timer_stop(&s->schedule_timer);
 	if (s->flood)
 		timer_stop(&s->visitor);
 	for (size_t i = 0; i < s->n_requests; i++)
