@@ -38,7 +38,7 @@ static void test_every_kind_of_field(void **state)
 	jobs.states = states;
 	jobs.n_states = 2;
 	assert_json(&skep_v1_msg_list_jobs_request, &jobs.base,
-		"{\"project\":\"\",\"stack\":\"\",\"states\":[\"JOB_STATE_FAILED\",77]}");
+		"{\"project\":\"\",\"stack\":\"\",\"states\":[\"JOB_STATE_FAILED\",77],\"kinds\":[]}");
 	entry.key = (char *)(uintptr_t)"web";
 	entry.value = 3;
 	scale.replicas = entries;
