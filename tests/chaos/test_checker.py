@@ -114,6 +114,8 @@ BAD = {
     },
     'stacks_keep_their_order': {
         'a newer one first': lambda h: h.changes.insert(1, change(1.5, D1, '', 'pending', 0, 0, 'j0')),
+        'before one that was run once more long ago': lambda h: h.changes.append(change(9.35, D1, '', 'pending', 0, 0, 'j3', 's2')) or
+        h.changes.append(change(9.9, D1, 'pending', 'running', 0, 1, 'j3', 's2')) or h.changes.pop(-3) and h.changes.pop(-3),
         'beside the one that runs': lambda h: [setattr(c, 'stack', 's1') for c in h.changes] and
         replace(h, 'changes', 7, at=7) or h.changes.sort(key=lambda c: c.at),
     },
@@ -184,7 +186,15 @@ def test_a_bad_history_is_found(good, oracle, what):
 
 def test_what_is_not_promised_is_not_asked_for(good):
     """A takeover when the machine had no time, or something else was broken; a write of the way back; a request that stood still;
-    the place of a takeover."""
+    the place of a takeover; the place of a job that is run once more while the next one is claimed."""
+    retry = good.changes.index(next(c for c in good.changes if c.before == 'failed'))
+    good.changes[retry + 1:retry + 1] = [change(9.31, D1, '', 'pending', 0, 0, 'j3', 's2'), change(9.32, D1, 'pending', 'running', 0, 1, 'j3', 's2'),
+                                         change(9.33, D1, 'running', 'succeeded', 1, 1, 'j3', 's2')]
+    good.projects.clear()
+    good.submissions.append(Submission('r5', 'Deploy', 'alpha', 'b', job='j3'))
+    good.audit.append({'request_id': 'r5', 'method': '/skep.v1.Stacks/Deploy', 'job': 'j3', 'jobs': None})
+    good.jobs.append(row('j3', 'succeeded', 1, 3, stack='b'))
+    good.events += events('j3', 'job.created', 'job.started', 'job.ended')
     good.kills.append(Kill(2.7, D1, False))
     good.kills.append(Kill(7.99, D2, True, 9))  # it had sent the end of j1
     replace(good, 'kills', 0, until=5, lateness=1)
