@@ -34,12 +34,12 @@ static void leave(struct event_watch *w, const struct status *st)
 
 static bool has_left(struct event_watch *w)
 {
+	struct status st = status_err(ST_CANCELLED, "the caller left");
 	w->reading = false;
-	if (w->left) {
-		struct status st = status_err(ST_CANCELLED, "the caller left");
-		leave(w, &st);
-	}
-	return w->left;
+	if (!w->left)
+		return false;
+	leave(w, &st); /* which ends the call, and frees `w` */
+	return true;
 }
 
 static char *token_of(struct arena *a, struct db_stream_position at)

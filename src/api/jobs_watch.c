@@ -31,12 +31,12 @@ static void leave(struct job_watch *w, const struct status *st)
 
 static bool has_left(struct job_watch *w)
 {
+	struct status st = status_err(ST_CANCELLED, "the caller left");
 	w->reading = false;
-	if (w->left) {
-		struct status st = status_err(ST_CANCELLED, "the caller left");
-		leave(w, &st);
-	}
-	return w->left;
+	if (!w->left)
+		return false;
+	leave(w, &st); /* which ends the call, and frees `w` */
+	return true;
 }
 
 static void on_job(void *data, const struct status *st, const struct db_job *j)

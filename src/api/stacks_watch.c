@@ -27,12 +27,12 @@ static void leave(struct stack_watch *w, const struct status *st)
 
 static bool has_left(struct stack_watch *w)
 {
+	struct status st = status_err(ST_CANCELLED, "the caller left");
 	w->reading = false;
-	if (w->left) {
-		struct status st = status_err(ST_CANCELLED, "the caller left");
-		leave(w, &st);
-	}
-	return w->left;
+	if (!w->left)
+		return false;
+	leave(w, &st); /* which ends the call, and frees `w` */
+	return true;
 }
 
 static void send_if_new(struct stack_watch *w, const struct db_stack *s)
