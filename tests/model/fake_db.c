@@ -96,6 +96,7 @@ void fake_db_init(struct fake_db *d, struct fake_script *s, struct loop *l, stru
 				      .stacks = &fake_stack_ops,
 				      .jobs = &fake_job_ops,
 				      .schedules = &fake_schedule_ops,
+				      .events = &fake_event_ops,
 				      .cancel = cancel},
 		.store = store};
 	fake_front_init(&d->front, s, l, "db", DEADLINE_MS, ST_ABORTED);

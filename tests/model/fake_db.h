@@ -17,6 +17,7 @@ extern const struct db_job_ops fake_job_ops;         /* fake_db_jobs.c */
 extern const struct db_stack_ops fake_stack_ops;     /* fake_db_stacks.c */
 extern const struct db_project_ops fake_project_ops; /* fake_db_stacks.c */
 extern const struct db_registry_ops fake_registry_ops;
+extern const struct db_event_ops fake_event_ops;       /* fake_db_events.c */
 extern const struct db_schedule_ops fake_schedule_ops; /* fake_db_schedules.c */
 
 /* What an operation was asked for: copied. */
@@ -45,6 +46,7 @@ struct fake_args {
 	struct db_rendered rendered;
 	struct db_project_change change;
 	struct db_schedule schedule;
+	struct db_stream_position position;
 	struct db_schedule_times times;
 	const struct uuid *ids;
 	const int *epochs;

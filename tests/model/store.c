@@ -43,6 +43,8 @@ void store_destroy(struct store *s)
 	free(s->jobs);
 	free(s->requests);
 	free(s->schedules);
+	s->notify = NULL;
+	store_stream_finish(s);
 	arena_destroy(s->arena);
 	free(s);
 }

@@ -8,6 +8,7 @@
 #pragma once
 #include "base/arena.h"
 #include "base/clock.h"
+#include "db/events.h"
 #include "db/projects.h"
 #include "db/registries.h"
 #include "db/schedules.h"
@@ -53,6 +54,12 @@ struct store_job {
 	unsigned ends;     /* how often it ended and was not retried by hand since */
 	bool percent_fell;
 };
+struct store_open;
+struct store_streamed {
+	int64_t xact, seq;
+	struct uuid job_id;
+	struct db_event e;
+};
 struct store_request {
 	const char *key, *method;
 	struct str fingerprint;
@@ -75,6 +82,11 @@ struct store {
 	const char *kind_pauses[JOB_KINDS]; /* NULL = it is not paused */
 	int64_t turn;                       /* of claims */
 	struct db_job_limits limits;
+	struct store_streamed *stream; /* what is committed of it, in its order */
+	struct store_open **open;
+	size_t n_stream, n_open;
+	int64_t xact, stream_seq, streamed_us;
+	const struct store_job *streamed_job;
 	struct db_schedule **schedules;
 	size_t n_schedules;
 	struct db_registry registry; /* every project's credentials; host NULL: none */
@@ -197,7 +209,18 @@ struct status store_schedule_fire(struct store *s, const struct db_schedule *ask
 struct status store_schedule_pass(struct store *s, const struct db_schedule *asked, enum schedule_outcome outcome,
 	const struct db_schedule_times *next) MUST_USE;
 
+/* ---- the stream of all events ---- */
+int64_t store_horizon(const struct store *s);
+void store_stream_read(struct store *s, struct arena *a, struct db_stream_position after, unsigned limit,
+	struct db_stream_batch *ret_batch);
+/* Somebody else's transaction, which stays open; committing frees it. */
+struct store_open *store_open(struct store *s);
+void store_open_event(struct store *s, struct store_open *o);
+void store_open_commit(struct store *s, struct store_open *o);
+
 /* ---- between the files of the store ---- */
+void store_stream_add(struct store *s, const struct store_job *j, const struct db_event *e);
+void store_stream_finish(struct store *s);
 struct uuid store_id(struct store *s);
 void store_tell(struct store *s, const char *channel, const char *payload);
 /* Has this request been answered? True: *ret_st is that answer's, *ret_result the id in it. */

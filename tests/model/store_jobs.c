@@ -51,6 +51,7 @@ void store_event(struct store *s, struct store_job *j, const struct db_event *e)
 		.percent = e->percent,
 		.running = e->running,
 		.wanted = e->wanted};
+	store_stream_add(s, j, c);
 	buf_fmt(&j->events, "%s|%s|%s|%s|%d/%d|%d|%s\n", c->kind, c->service, c->step, c->state,
 		c->running, c->wanted, c->percent, c->message);
 	store_tell(s, "skep_events", j->row.id.text);

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "api/hub.h"
 #include "base/mem.h"
 #include "jobs/schedules.h"
 #include "jobs/wake.h"
@@ -26,6 +27,15 @@ static void message_free(struct message *m)
 	free(m);
 }
 
+static void news(struct sim_daemon *d, const char *job_id)
+{
+	sim_work_news(d, job_id);
+	if (job_id)
+		api_hub_publish(d->api.hub, job_id);
+	else
+		api_hub_publish_all(d->api.hub);
+}
+
 static void on_pg(struct sim_daemon *d, const char *channel, const char *payload)
 {
 	bool all = !channel;
@@ -36,7 +46,7 @@ static void on_pg(struct sim_daemon *d, const char *channel, const char *payload
 	if (all || strcmp(channel, "skep_schedules") == 0)
 		job_schedules_wake(d->schedules);
 	if (all || strcmp(channel, "skep_events") == 0)
-		sim_work_news(d, all ? NULL : payload);
+		news(d, all ? NULL : payload);
 	if (all || strcmp(channel, "skep_stacks") == 0)
 		observer_nudge(d->observer);
 }

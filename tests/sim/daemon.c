@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include "api/hub.h"
 #include "base/mem.h"
 #include "jobs/pulse.h"
 #include "jobs/schedules.h"
@@ -59,6 +60,7 @@ static void make_parts(struct sim_daemon *d)
 		.lease_ms = s->lease_ms};
 	d->worker = job_worker_create(&worker);
 	d->pulse = job_pulse_create(d->loop, &d->db.base, d->worker, d->id.text, d->name, "sim");
+	d->api = (struct api){.loop = d->loop, .db = &d->db.base, .hub = api_hub_create(d->loop)};
 	d->schedules = job_schedules_create(d->loop, &d->db.base, &d->rng.base);
 	const struct observer_options observer = {
 		.loop = d->loop, .lookout = d->lookout, .docker = &d->docker.base, .db = &d->db.base};
@@ -78,6 +80,7 @@ struct sim_daemon *sim_daemon_start(struct sim *s, unsigned place)
 	d->id = store_id(s->store);
 	sim_rng_init(&d->rng, s->seed, 100 + s->n_daemons);
 	list_init(&d->messages);
+	list_init(&d->watches);
 	d->loop = loop_create();
 	loop_set_watchdog(d->loop, 0);
 	loop_set_now(d->loop, loop_now_ms(s->loop));
@@ -117,6 +120,7 @@ static void start_end(struct sim_daemon *d, uint64_t grace_ms)
 	if (d->draining)
 		return;
 	d->draining = true;
+	sim_stream_drop(d);
 	job_pulse_stop(d->pulse);
 	job_worker_drain(d->worker, grace_ms, on_drained, d);
 	observer_stop(d->observer, on_stopped, d);
@@ -125,7 +129,7 @@ static void start_end(struct sim_daemon *d, uint64_t grace_ms)
 
 static bool has_ended(const struct sim_daemon *d)
 {
-	return d->worker_drained && d->observer_stopped && d->schedules_stopped && list_empty(&d->db.front.calls) &&
+	return d->worker_drained && d->observer_stopped && d->schedules_stopped && list_empty(&d->watches) && list_empty(&d->db.front.calls) &&
 	       list_empty(&d->docker.front.calls);
 }
 
@@ -134,6 +138,7 @@ static void destroy_parts(struct sim_daemon *d)
 	sim_bus_drop(d);
 	job_pulse_destroy(d->pulse);
 	job_schedules_destroy(d->schedules);
+	api_hub_destroy(d->api.hub);
 	job_worker_destroy(d->worker);
 	observer_destroy(d->observer);
 	lookout_destroy(d->lookout);

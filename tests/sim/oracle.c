@@ -12,6 +12,7 @@
  *	events      of a job are numbered without gap or repetition (work.c), each step said once an epoch
  *	fairness    fair.c
  *	schedules   schedules.c
+ *	stream      stream.c
  *
  * Fed by the models' hooks; they never change anything. */
 #include "sim.h"
@@ -207,7 +208,7 @@ static void check_fence(struct sim *s, const struct sim_daemon *d, const struct 
 
 static bool is_read(const char *name)
 {
-	static const char *const reads[] = {"db look", "db schedules_due", "db alive", "db watched", "db renew",
+	static const char *const reads[] = {"db look", "db schedules_due", "db events_read", "db alive", "db watched", "db renew",
 		"db job_events", "db good_releases", "db stack_get", "db load_release",
 		"db registries_load", "docker service_list", "docker task_list", "docker node_list",
 		"docker network_list", "docker secret_list", "docker config_list",

@@ -5,6 +5,7 @@
  * The world has a loop of its own (effects, operators, users); each daemon has one too, so that it
  * can be stopped (its timers and answers wait, then come all at once) and can die. */
 #pragma once
+#include "api/api.h"
 #include "base/rng.h"
 #include "fake_db.h"
 #include "fake_docker.h"
@@ -18,6 +19,8 @@
 #define SIM_STACKS   12
 #define SIM_REQUESTS 256
 #define SIM_WATCHERS 64
+#define SIM_READERS  3
+#define SIM_OPEN     3 /* transactions */
 
 /* A generator with a seed (xorshift64*). */
 struct sim_rng {
@@ -67,6 +70,8 @@ struct sim_daemon {
 	struct observer *observer;
 	struct job_pulse *pulse;
 	struct job_schedules *schedules;
+	struct api api;       /* as much of it as a watch needs */
+	struct list watches;  /* calls */
 	struct list messages; /* on their way to it */
 	struct sim_claim *held;
 	size_t n_held;
@@ -102,6 +107,16 @@ struct sim_watcher {
 	int64_t after;
 	struct sim_daemon *daemon; /* that reads for it; NULL = none */
 	bool dirty;
+};
+
+/* Who reads the stream of all events. */
+struct sim_reader {
+	struct sim *sim;
+	struct timer timer;    /* begins, goes elsewhere */
+	struct rpc_call *call; /* NULL: none is open */
+	char token[48];
+	int64_t *seen; /* sequences */
+	size_t n_seen;
 };
 
 /* Which claim was which; a daemon's `held`: the last one of a stack that it knows it has. */
@@ -144,6 +159,11 @@ struct sim {
 	struct sim_rng schedule_rng; /* of its own: runs without schedules are what they were */
 	struct timer schedule_timer;
 	size_t n_schedules; /* so many are made */
+	struct sim_rng stream_rng; /* of its own, too */
+	struct sim_reader readers[SIM_READERS];
+	size_t n_readers;
+	struct timer open_timer;
+	struct store_open *open[SIM_OPEN];
 	unsigned passed[SIM_PROJECTS]; /* jobs of others that began while one waited */
 	size_t daemons_then[SIM_PROJECTS];
 	unsigned lease_ms, slots, reserved, max_running, keep_releases;
@@ -235,6 +255,13 @@ extern const struct job_kind_def *const sim_flood_kinds[];
 /* ---- schedules.c ---- */
 void sim_schedules_init(struct sim *s);
 void sim_schedules_stop(struct sim *s);
+
+/* ---- stream.c ---- */
+void sim_stream_init(struct sim *s);
+void sim_stream_drop(struct sim_daemon *d);
+void sim_stream_quiet(struct sim *s);
+void sim_stream_check(struct sim *s);
+void sim_stream_finish(struct sim *s);
 
 /* ---- oracle.c ---- */
 void sim_oracle_init(struct sim *s);

@@ -244,10 +244,12 @@ bool sim_run(struct sim *s)
 {
 	sim_faults_init(s);
 	sim_schedules_init(s);
+	sim_stream_init(s);
 	sim_work_init(s);
 	run_until(s, s->chaos_ms, NULL);
 	sim_faults_stop(s);
 	sim_work_stop(s);
+	sim_stream_quiet(s);
 	if (!s->failure && s->n_schedules)
 		run_until(s, loop_now_ms(s->loop) + SCHEDULES_MS, NULL);
 	sim_schedules_stop(s);
@@ -265,6 +267,8 @@ bool sim_run(struct sim *s)
 		run_until(s, loop_now_ms(s->loop) + SETTLE_MS, NULL);
 	if (!s->failure)
 		sim_oracle_end(s);
+	if (!s->failure)
+		sim_stream_check(s);
 	if (!s->failure)
 		leave(s);
 	sim_trace(s, "end", "%zu jobs, %u turns", s->store->n_jobs, s->turns);
@@ -292,6 +296,7 @@ void sim_destroy(struct sim *s)
 			sim_daemon_kill(s->daemons[i]);
 	}
 	stop_timers(s);
+	sim_stream_finish(s);
 	while (loop_skip(s->loop)) /* effects of calls whose daemon is dead */
 		loop_turn(s->loop);
 	loop_turn(s->loop);

@@ -1,0 +1,95 @@
+/* The stream of all events, as src/db/events.c reads it: in the order of (transaction, sequence), below the oldest transaction
+ * that has not ended. Each operation of the store is a transaction of its own; store_open makes those that stay open. */
+#include "store.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+
+struct store_open {
+	int64_t xact;
+	struct store_streamed *events;
+	size_t n;
+};
+
+static void put(struct store *s, struct store_streamed e)
+{
+	s->stream = mem_realloc_array(s->stream, sizeof(*s->stream), s->n_stream + 1);
+	size_t at = s->n_stream++;
+	for (; at > 0 && (s->stream[at - 1].xact > e.xact || (s->stream[at - 1].xact == e.xact && s->stream[at - 1].seq > e.seq)); at--)
+		s->stream[at] = s->stream[at - 1];
+	s->stream[at] = e;
+}
+
+/* What one operation says of one job in one moment is of one transaction. */
+void store_stream_add(struct store *s, const struct store_job *j, const struct db_event *e)
+{
+	int64_t now = store_now_us(s);
+	if (now != s->streamed_us || j != s->streamed_job)
+		s->xact++;
+	s->streamed_us = now;
+	s->streamed_job = j;
+	put(s, (struct store_streamed){s->xact, ++s->stream_seq, j->row.id, *e});
+}
+
+struct store_open *store_open(struct store *s)
+{
+	struct store_open *o = mem_new(struct store_open);
+	o->xact = ++s->xact;
+	s->streamed_job = NULL;
+	s->open = mem_realloc_array(s->open, sizeof(struct store_open *), s->n_open + 1);
+	s->open[s->n_open++] = o;
+	return o;
+}
+
+void store_open_event(struct store *s, struct store_open *o)
+{
+	const struct db_event e = {.time_us = store_now_us(s), .kind = "test", .message = "", .service = "", .step = "", .state = ""};
+	o->events = mem_realloc_array(o->events, sizeof(*o->events), o->n + 1);
+	o->events[o->n++] = (struct store_streamed){o->xact, ++s->stream_seq, {""}, e};
+}
+
+void store_open_commit(struct store *s, struct store_open *o)
+{
+	for (size_t i = 0; i < s->n_open; i++)
+		if (s->open[i] == o)
+			s->open[i--] = s->open[--s->n_open];
+	for (size_t i = 0; i < o->n; i++)
+		put(s, o->events[i]);
+	free(o->events);
+	free(o);
+	store_tell(s, "skep_events", "");
+}
+
+/* The oldest transaction that has not ended, or the next one. */
+int64_t store_horizon(const struct store *s)
+{
+	int64_t xmin = s->xact + 1;
+	for (size_t i = 0; i < s->n_open; i++)
+		xmin = s->open[i]->xact < xmin ? s->open[i]->xact : xmin;
+	return xmin;
+}
+
+void store_stream_read(struct store *s, struct arena *a, struct db_stream_position after, unsigned limit, struct db_stream_batch *ret_batch)
+{
+	struct db_stream_event *events = arena_array(a, struct db_stream_event, limit);
+	int64_t xmin = store_horizon(s);
+	size_t n = 0;
+	for (size_t i = 0; i < s->n_stream && n < limit && s->stream[i].xact < xmin; i++) {
+		const struct store_streamed *e = &s->stream[i];
+		if (e->xact > after.xact || (e->xact == after.xact && e->seq > after.seq))
+			events[n++] = (struct db_stream_event){
+				.at = {e->xact, e->seq}, .job_id = e->job_id, .project = "", .stack = "", .e = e->e};
+	}
+	*ret_batch = (struct db_stream_batch){.events = events, .n = n, .more = n == limit,
+		.held = s->n_stream > 0 && s->stream[s->n_stream - 1].xact >= xmin,
+		.next = n == limit ? events[n - 1].at : (struct db_stream_position){xmin, 0}};
+}
+
+void store_stream_finish(struct store *s)
+{
+	while (s->n_open > 0)
+		store_open_commit(s, s->open[0]);
+	free(s->stream);
+	free(s->open);
+}
