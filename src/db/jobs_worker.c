@@ -6,12 +6,17 @@ static const struct pg_stmt sql[] = {
 	 * job up: a renewal that comes late, from a server that stood still, would only keep it from the
 	 * others. */
 	[RENEW] = {"job_renew",
-		"with j as ("
+		/* Hundreds of rows at once, in nobody's order: one that is being written just now is left to
+		 * the next renewal, or the two would wait for each other. */
+		"with mine as materialized ("
+		"  select j.id from deployment_jobs j"
+		"  join unnest($2::uuid[], $3::integer[]) as mine (id, epoch) using (id, epoch)"
+		"  where j.state = 'running' and j.owner = $1 and j.lease_until > clock_timestamp()"
+		"  for no key update of j skip locked),"
+		" j as ("
 		"  update deployment_jobs j"
 		"  set lease_until = clock_timestamp() + $4::bigint * interval '1 ms'"
-		"  from unnest($2::uuid[], $3::integer[]) as mine (id, epoch)"
-		"  where j.id = mine.id and j.epoch = mine.epoch"
-		"  and j.state = 'running' and j.owner = $1 and j.lease_until > clock_timestamp()"
+		"  from mine where j.id = mine.id"
 		"  returning j.*)"
 		" select " JOB_COLUMNS " from j join projects p on p.id = j.project_id"},
 };

@@ -382,6 +382,26 @@ static void renew_extends_and_tells_of_cancel(void **state)
 		0);
 }
 
+/* A daemon renews hundreds at once while it writes others of them: that both wait for each other's rows
+ * would cost it all of its leases. */
+static void renew_does_not_wait_for_a_row_that_is_written(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "a"), deploy(w, "demo", "b");
+	struct answer mine = claim_all(w, "d1", 10, 60000);
+	struct uuid ids[] = {mine.jobs[0].id, mine.jobs[1].id};
+	int epochs[] = {mine.jobs[0].epoch, mine.jobs[1].epoch};
+	psql(w, "begin");
+	psql(w, arena_fmt(w->arena, "update deployment_jobs set percent = 1 where id = '%s'",
+			 ids[0].text));
+	struct answer now = RUN_OK(w, JOBS->renew(w->db, "d1", ids, epochs, 2, 60000, on_jobs, &a));
+	psql(w, "rollback");
+	assert_int_equal(now.n, 1);
+	assert_string_equal(now.jobs[0].id.text, ids[1].text);
+	assert_int_equal(RUN_OK(w, JOBS->renew(w->db, "d1", ids, epochs, 2, 60000, on_jobs, &a)).n, 2);
+}
+
 /* Who asked for it gave the job up before: it only kept the others from it. */
 static void a_lease_that_has_ended_is_not_renewed(void **state)
 {
@@ -816,6 +836,7 @@ int main(void)
 		TEST(a_project_may_submit_so_fast),
 		TEST(a_dead_daemons_job_is_taken_over),
 		TEST(renew_extends_and_tells_of_cancel),
+		TEST(renew_does_not_wait_for_a_row_that_is_written),
 		TEST(a_lease_that_has_ended_is_not_renewed),
 		TEST(events_are_numbered_without_gaps),
 		TEST(a_failure_is_kept_while_it_is_taken_back),
