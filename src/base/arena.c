@@ -19,6 +19,7 @@
 
 #define ARENA_ALIGN       ((size_t)16)
 #define ARENA_FIRST_CHUNK ((size_t)4096)
+#define ARENA_SMALL_CHUNK ((size_t)512)
 #define ARENA_LAST_CHUNK  ((size_t)65536)
 
 struct chunk {
@@ -38,15 +39,25 @@ struct hook {
 struct arena {
 	struct chunk *chunks;
 	struct hook *hooks;
-	size_t next_size;
+	size_t first_size, next_size;
 	size_t used;
 };
 
-struct arena *arena_create(void)
+static struct arena *create(size_t first_size)
 {
 	struct arena *a = mem_new(struct arena);
-	a->next_size = ARENA_FIRST_CHUNK;
+	a->first_size = a->next_size = first_size;
 	return a;
+}
+
+struct arena *arena_create(void)
+{
+	return create(ARENA_FIRST_CHUNK);
+}
+
+struct arena *arena_create_small(void)
+{
+	return create(ARENA_SMALL_CHUNK);
 }
 
 static void run_hooks(struct arena *a)
@@ -65,7 +76,7 @@ static struct chunk *free_chunks(struct arena *a, bool keep_first)
 	while (a->chunks) {
 		struct chunk *c = a->chunks;
 		a->chunks = c->next;
-		if (keep_first && !kept && c->size == ARENA_FIRST_CHUNK) {
+		if (keep_first && !kept && c->size == a->first_size) {
 			kept = c;
 			kept->next = NULL;
 			kept->used = 0;
@@ -89,7 +100,7 @@ void arena_reset(struct arena *a)
 {
 	run_hooks(a);
 	a->chunks = free_chunks(a, ARENA_POOLS);
-	a->next_size = a->chunks ? ARENA_FIRST_CHUNK * 2 : ARENA_FIRST_CHUNK;
+	a->next_size = a->chunks ? a->first_size * 2 : a->first_size;
 	a->used = 0;
 }
 

@@ -9,6 +9,9 @@
 struct arena;
 
 struct arena *arena_create(void);
+/* For what is small mostly and there many times over (a request that waits): its first chunk has 512
+ * bytes, not 4 KiB. */
+struct arena *arena_create_small(void);
 /* Runs the clean-up hooks, newest first, then frees everything. NULL is fine. */
 void arena_destroy(struct arena *a);
 /* Like destroy + create, but keeps the first chunk. */

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 
 #define NS_PER_MS 1000000u
+#define YIELD_NS  (4 * NS_PER_MS)
 #define FRAMES    16 /* nesting that the watchdog tells apart */
 #define NEVER     UINT64_MAX
 
@@ -43,6 +44,7 @@ struct loop {
 	struct list defers;
 	struct list running; /* this round's defers, while they run */
 	unsigned works;
+	struct list works_waiting; /* loop_work_queued's, beyond the limit */
 	bool idling;
 	bool single; /* inside loop_turn … */
 	bool ran;    /* … and a timer or defer has run in it */
@@ -99,6 +101,11 @@ uint64_t loop_enter(struct loop *l, const char *name)
 void loop_leave(struct loop *l, uint64_t token)
 {
 	leave_at(l, token, uv_hrtime());
+}
+
+bool loop_must_yield(const struct loop *l)
+{
+	return l->depth > 0 && !l->is_virtual && uv_hrtime() - l->frames[0].start >= YIELD_NS;
 }
 
 void loop_set_watchdog(struct loop *l, unsigned ms)
@@ -240,6 +247,7 @@ static void on_check(uv_check_t *handle)
 
 struct work {
 	uv_work_t req;
+	struct list node; /* in works_waiting */
 	struct defer later; /* not on the pool: refused, or in virtual time */
 	struct timer end;   /* in virtual time: when it is done */
 	bool has_place;
@@ -255,12 +263,16 @@ static void on_work_run(uv_work_t *req)
 	w->run(w->data);
 }
 
+static void start_waiting(struct loop *l);
+
 static void work_end(struct work *w)
 {
 	struct status st = status_ok();
-	w->loop->works--;
+	struct loop *l = w->loop;
+	l->works--;
 	w->done(w->data, &st);
 	free(w);
+	start_waiting(l);
 }
 
 static void on_work_done(uv_work_t *req, int err)
@@ -301,13 +313,26 @@ static void on_work_later(struct defer *d)
 	free(w);
 }
 
-void loop_work(struct loop *l, void (*run)(void *data),
+static bool has_place(const struct loop *l)
+{
+	return l->works < LOOP_WORK_LIMIT && !l->closing;
+}
+
+static struct work *work_create(struct loop *l, void (*run)(void *data),
 	void (*done)(void *data, const struct status *st), void *data)
 {
 	struct work *w = mem_alloc(sizeof *w);
 	*w = (struct work){.loop = l, .run = run, .done = done, .data = data};
 	w->req.data = w;
-	w->has_place = l->works < LOOP_WORK_LIMIT && !l->closing;
+	list_init(&w->node);
+	return w;
+}
+
+/* With a place or refused. */
+static void work_start(struct work *w)
+{
+	struct loop *l = w->loop;
+	w->has_place = has_place(l);
 	if (w->has_place && !l->is_virtual &&
 		uv_queue_work(&l->uv, &w->req, on_work_run, on_work_done) == 0) {
 		l->works++;
@@ -318,6 +343,29 @@ void loop_work(struct loop *l, void (*run)(void *data),
 	timer_init(&w->end, l, on_work_end);
 	defer_init(&w->later, l, on_work_later);
 	defer_post(&w->later);
+}
+
+/* All of them, refused, when the loop goes. */
+static void start_waiting(struct loop *l)
+{
+	while (!list_empty(&l->works_waiting) && (l->closing || has_place(l)))
+		work_start(container_of(list_pop(&l->works_waiting), struct work, node));
+}
+
+void loop_work(struct loop *l, void (*run)(void *data),
+	void (*done)(void *data, const struct status *st), void *data)
+{
+	work_start(work_create(l, run, done, data));
+}
+
+void loop_work_queued(struct loop *l, void (*run)(void *data),
+	void (*done)(void *data, const struct status *st), void *data)
+{
+	struct work *w = work_create(l, run, done, data);
+	if (has_place(l) || l->closing)
+		work_start(w);
+	else
+		list_push(&l->works_waiting, &w->node);
 }
 
 /* ---- the loop ---- */
@@ -331,6 +379,7 @@ struct loop *loop_create(void)
 	heap_init(&l->timers);
 	list_init(&l->defers);
 	list_init(&l->running);
+	list_init(&l->works_waiting);
 	l->armed = NEVER;
 	l->limit_ns = 20 * NS_PER_MS;
 	uv_timer_init(&l->uv, &l->timer);
@@ -427,6 +476,7 @@ void loop_destroy(struct loop *l)
 	if (l == NULL)
 		return;
 	l->closing = true;
+	start_waiting(l);
 	while (l->works > 0) {
 		if (l->is_virtual)
 			(void)loop_skip(l);

@@ -51,6 +51,9 @@ void loop_set_work_ms(struct loop *l, uint64_t (*work_ms)(void *data), void *dat
 void loop_set_watchdog(struct loop *l, unsigned ms);
 uint64_t loop_enter(struct loop *l, const char *name);
 void loop_leave(struct loop *l, uint64_t token);
+/* The present callback has run for long enough (4 ms): what there is still to do goes on in a later
+ * turn, by a defer. Never in virtual time, whose turns are all alike. */
+bool loop_must_yield(const struct loop *l);
 /* The longest callback since the start, µs, and the number over the limit. */
 uint64_t loop_longest_us(const struct loop *l);
 uint64_t loop_stalls(const struct loop *l);
@@ -96,3 +99,7 @@ void defer_cancel(struct defer *d); /* not posted: nothing happens */
 void loop_work(struct loop *l, void (*run)(void *data),
 	void (*done)(void *data, const struct status *st), void *data);
 #define LOOP_WORK_LIMIT 64
+/* The same, but beyond the limit it waits for its turn: for callers of whom there are not more than
+ * what they work at has a limit of its own. done gets UNAVAILABLE when the loop is destroyed before. */
+void loop_work_queued(struct loop *l, void (*run)(void *data),
+	void (*done)(void *data, const struct status *st), void *data);

@@ -50,6 +50,21 @@ static void large_ones_do_not_disturb_small_ones(void **state)
 	arena_destroy(a);
 }
 
+static void a_small_one_is_an_arena_too(void **state)
+{
+	(void)state;
+	struct arena *a = arena_create_small();
+	for (int round = 0; round < 3; round++) {
+		char *first = arena_strdup(a, "first");
+		for (size_t i = 0; i < 300; i++)
+			memset(arena_alloc(a, i * 3 % 700), 'x', i * 3 % 700);
+		assert_string_equal(first, "first");
+		arena_reset(a);
+		assert_int_equal(arena_used(a), 0);
+	}
+	arena_destroy(a);
+}
+
 static void zeroed_means_zeroed(void **state)
 {
 	(void)state;
@@ -157,6 +172,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(allocations_are_aligned_and_apart),
 		cmocka_unit_test(large_ones_do_not_disturb_small_ones),
+		cmocka_unit_test(a_small_one_is_an_arena_too),
 		cmocka_unit_test(zeroed_means_zeroed),
 		cmocka_unit_test(copies_text),
 		cmocka_unit_test(reset_reuses_the_first_chunk),

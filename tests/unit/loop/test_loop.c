@@ -614,6 +614,49 @@ static void work_beyond_the_limit_is_refused(void **state)
 	uv_sem_destroy(&gate);
 }
 
+static void queued_work_waits_for_its_turn(void **state)
+{
+	struct ctx *c = *state;
+	enum { N = LOOP_WORK_LIMIT + 2 };
+	static struct job j[N];
+	uv_sem_t gate;
+	unsigned left = N;
+	uv_sem_init(&gate, 0);
+	for (int i = 0; i < N; i++) {
+		j[i] = (struct job){.c = c, .gate = &gate, .left = &left, .code = ST_UNKNOWN};
+		loop_work_queued(c->l, job_run, job_done, &j[i]);
+		assert_false(j[i].ended);
+	}
+	uv_sem_post(&gate);
+	run_until_done(c);
+	for (int i = 0; i < N; i++) {
+		assert_int_equal(j[i].code, ST_OK);
+		assert_true(j[i].ran);
+	}
+	uv_sem_destroy(&gate);
+}
+
+static void queued_work_is_refused_when_the_loop_goes(void **state)
+{
+	enum { N = LOOP_WORK_LIMIT + 2 };
+	static struct job j[N];
+	(void)state;
+	struct ctx c = {.l = loop_create()};
+	uv_sem_t gate;
+	unsigned left = N;
+	uv_sem_init(&gate, 1);
+	for (int i = 0; i < N; i++) {
+		j[i] = (struct job){.c = &c, .gate = &gate, .left = &left, .code = ST_UNKNOWN};
+		loop_work_queued(c.l, job_run, job_done, &j[i]);
+	}
+	loop_destroy(c.l);
+	assert_int_equal(left, 0);
+	assert_int_equal(j[0].code, ST_OK);
+	assert_int_equal(j[N - 1].code, ST_UNAVAILABLE);
+	assert_false(j[N - 1].ran);
+	uv_sem_destroy(&gate);
+}
+
 static struct job after_destroy;
 
 static void job_done_wants_more(void *data, const struct status *st)
@@ -751,6 +794,8 @@ int main(void)
 		TEST(watchdog_nests_without_limit),
 		TEST(work_runs_elsewhere_and_ends_here),
 		TEST(work_beyond_the_limit_is_refused),
+		TEST(queued_work_waits_for_its_turn),
+		cmocka_unit_test(queued_work_is_refused_when_the_loop_goes),
 		TEST(work_in_virtual_time_runs_here_and_in_turn),
 		TEST(a_clock_moved_by_hand_fires_what_is_due),
 		cmocka_unit_test(destroy_waits_for_work_and_takes_no_more),
