@@ -98,7 +98,7 @@ struct db_call *db_call_create(struct db *db, void *data)
 {
 	struct db_call *c = mem_new(struct db_call);
 	c->db = db_pg_of(db);
-	c->arena = arena_create();
+	c->arena = arena_create_small();
 	c->batch = pg_batch_create(c->db->pg);
 	c->data = data;
 	return c;

@@ -3,12 +3,14 @@
 #include <stdlib.h>
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "docker/error.h"
 #include "docker/reply.h"
 #include "net/http_client.h"
 
 #define PING_MS 10000
+#define CALL_ROOM 16 /* results; a power of two */
 
 static void negotiate(struct engine *e);
 
@@ -18,6 +20,8 @@ static void call_free(struct docker_call *c)
 {
 	list_remove(&c->node);
 	reply_release(c);
+	items_finish(&c->items);
+	buf_finish(&c->body);
 	arena_destroy(c->arena);
 	free(c);
 }
@@ -81,6 +85,14 @@ static struct status transport_status(struct engine *e, const struct status *st,
 	return *st;
 }
 
+static struct status explain(const struct docker_call *c, const struct status *st)
+{
+	if (status_is_ok(st))
+		return *st;
+	return status_err(ST_INTERNAL, "the Docker Engine's reply to %s %s is %s", c->method,
+		c->path, st->message);
+}
+
 static struct status read_reply(
 	struct docker_call *c, const struct status *st, const struct http_response *r)
 {
@@ -92,6 +104,10 @@ static struct status read_reply(
 			c->engine->base.api = 0;
 		return engine_error(r->code, r->body);
 	}
+	if (c->on_item) {
+		struct status end = items_end(&c->items);
+		return explain(c, &end);
+	}
 	return c->on_piece ? c->on_end(c) : status_ok();
 }
 
@@ -100,7 +116,7 @@ static void on_http_done(void *data, const struct status *st, const struct http_
 	struct docker_call *c = data;
 	c->http = NULL;
 	struct status result = read_reply(c, st, r);
-	if (c->on_piece)
+	if (c->on_piece || c->on_item)
 		op_finish(&c->op, &result);
 	else
 		reply_arrived(c, &result, status_is_ok(&result) ? r->body : STR(""));
@@ -121,12 +137,34 @@ static bool on_http_data(void *data, struct str piece)
 	return c->on_piece(c, piece); /* c may be gone now */
 }
 
+static struct status on_item(void *data, struct str item)
+{
+	struct docker_call *c = data;
+	return c->on_item(c, item);
+}
+
+/* A list of thousands is no reason to hold the loop up. */
+static bool on_list_piece(void *data, struct str piece)
+{
+	struct docker_call *c = data;
+	struct status st = items_feed(&c->items, piece, on_item, c);
+	if (!status_is_ok(&st)) {
+		st = explain(c, &st);
+		docker_call_end(c, &st);
+		return true;
+	}
+	if (!loop_must_yield(c->engine->loop))
+		return true;
+	http_request_continue(c->http);
+	return false;
+}
+
 static void call_send(struct docker_call *c)
 {
 	struct engine *e = c->engine;
 	const char *headers[3] = {NULL};
 	size_t n = 0;
-	if (c->body.ptr)
+	if (c->body.len > 0)
 		headers[n++] = "Content-Type: application/json";
 	if (c->auth)
 		headers[n++] = arena_fmt(c->arena, "X-Registry-Auth: %s", c->auth);
@@ -135,33 +173,39 @@ static void call_send(struct docker_call *c)
 		.unix_socket = e->unix_socket,
 		.peer = "the Docker Engine",
 		.headers = headers,
-		.body = c->body,
+		.body = c->body.len > 0 ? buf_str(&c->body) : (struct str){0},
 		.on_done = on_http_done,
 		.data = c};
 	if (c->on_piece) {
 		o.on_data = on_http_data;
 		o.on_open = on_http_open;
 	}
+	if (c->on_item) {
+		o.on_data = on_list_piece;
+		o.pieces = true;
+	}
 	list_remove(&c->node);
 	list_push(&e->sent, &c->node);
 	e->base.requests++;
 	c->http = http_request(e->http, &o);
+	buf_finish(&c->body); /* it has its own */
 }
 
 struct docker_call *call_start(struct engine *e, const struct call_request *r)
 {
 	struct docker_call *c = mem_new(struct docker_call);
 	c->engine = e;
-	c->arena = arena_create();
+	c->arena = arena_create_small();
 	c->method = r->method;
 	c->path = arena_strdup(c->arena, r->path);
 	c->auth = arena_strdup(c->arena, r->auth);
 	if (r->body)
-		c->body = str_of(json_to_text(c->arena, r->body));
+		json_write(&c->body, r->body);
 	c->deliver = r->deliver;
 	c->on_open = r->on_open;
 	c->on_piece = r->on_piece;
 	c->on_end = r->on_end;
+	c->on_item = r->on_item;
 	c->done = r->done;
 	c->data = r->data;
 	op_start(&c->op, e->loop, r->ms ? r->ms : DOCKER_DEADLINE_MS, on_call_abort,
@@ -192,7 +236,8 @@ struct docker_call *call_list(
 	buf_adds(&path, base);
 	if (f)
 		path_filters(&path, strchr(base, '?') ? '&' : '?',
-			filter_add(filter_add(NULL, "label", f->labels), "id", f->ids));
+			filter_add(filter_add(filter_add(NULL, "label", f->labels), "id", f->ids),
+				"name", f->names));
 	return call_start_buf(engine_of(d), &path, r);
 }
 
@@ -311,6 +356,53 @@ struct status call_count(
 		return call_bad_reply(c, "list or object");
 	*ret_n = json_is_array(reply) ? json_array_size(reply) : 1;
 	return status_ok();
+}
+
+uint64_t known_hash(struct str text)
+{
+	static const uint64_t key[2] = {0x736b6570, 0x6b6e6f77};
+	uint64_t hash = map_siphash13(key, text);
+	return hash ? hash : 1;
+}
+
+static int compare_known(const void *left, const void *right)
+{
+	const struct known *a = left, *b = right;
+	return (a->hash > b->hash) - (a->hash < b->hash);
+}
+
+void known_set(struct docker_call *c, const void *items, size_t n, size_t size, size_t hash_at)
+{
+	c->known = arena_array(c->arena, struct known, n);
+	for (size_t i = 0; i < n; i++) {
+		const unsigned char *item = (const unsigned char *)items + i * size;
+		uint64_t hash;
+		memcpy(&hash, item + hash_at, sizeof(hash));
+		if (hash)
+			c->known[c->n_known++] = (struct known){hash, item};
+	}
+	if (c->n_known)
+		qsort(c->known, c->n_known, sizeof(*c->known), compare_known);
+}
+
+const void *known_find(const struct docker_call *c, uint64_t hash)
+{
+	const struct known key = {.hash = hash}, *found = NULL;
+	if (c->n_known)
+		found = bsearch(&key, c->known, c->n_known, sizeof(key), compare_known);
+	return found ? found->item : NULL;
+}
+
+void *call_room(struct docker_call *c, size_t size)
+{
+	size_t n = c->n_extra++;
+	if (n == 0 || (n >= CALL_ROOM && (n & (n - 1)) == 0)) {
+		void *more = arena_zalloc_array(c->arena, size, n ? n * 2 : CALL_ROOM);
+		if (n)
+			memcpy(more, c->extra, n * size);
+		c->extra = more;
+	}
+	return (unsigned char *)c->extra + n * size;
 }
 
 void path_escape(struct buf *path, const char *text, const char *keep)

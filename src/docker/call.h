@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/list.h"
 #include "docker/docker.h"
+#include "docker/items.h"
 #include "loop/op.h"
 
 struct engine {
@@ -45,7 +46,7 @@ struct docker_call {
 	struct op op;
 	struct arena *arena; /* results, and what the request needs until it is sent */
 	const char *method, *path, *auth;
-	struct str body;
+	struct buf body; /* until it is sent */
 	struct http_request *http;
 	struct reply *arrived; /* the reply is here and waits: reply.h */
 	json_t *reply;
@@ -58,9 +59,15 @@ struct docker_call {
 	void (*on_open)(struct docker_call *c);
 	bool (*on_piece)(struct docker_call *c, struct str piece);
 	struct status (*on_end)(struct docker_call *c);
+	/* Long lists only: each element by itself, as it comes; deliver gets no reply. */
+	struct status (*on_item)(struct docker_call *c, struct str item);
+	struct items items;
+	struct known *known; /* what was in the list before, by the hash of its text */
+	size_t n_known;
 	union call_done done;
 	void *data;
 	void *extra; /* of the noun */
+	size_t n_extra;
 };
 
 /* What a noun fills in; everything is copied. */
@@ -75,6 +82,7 @@ struct call_request {
 	void (*on_open)(struct docker_call *c);
 	bool (*on_piece)(struct docker_call *c, struct str piece);
 	struct status (*on_end)(struct docker_call *c);
+	struct status (*on_item)(struct docker_call *c, struct str item);
 	union call_done done;
 	void *data;
 };
@@ -89,6 +97,17 @@ struct docker_call *call_inspect(
 	struct docker *d, const char *base, const char *id, struct call_request *r);
 struct docker_call *call_remove(struct docker *d, const char *base, const char *id, uint64_t ms,
 	docker_on_done done, void *data);
+/* An element of an earlier list. */
+struct known {
+	uint64_t hash;
+	const void *item;
+};
+uint64_t known_hash(struct str text);
+/* Those of `n` items, of `size` bytes each, that have a hash (`hash_at`: where). */
+void known_set(struct docker_call *c, const void *items, size_t n, size_t size, size_t hash_at);
+const void *known_find(const struct docker_call *c, uint64_t hash); /* NULL: it is new */
+/* From on_item: room for one more result of `size` bytes, zeroed, in c->extra, which moves as it grows. */
+void *call_room(struct docker_call *c, size_t size);
 /* From on_piece: the stream is of no more use. */
 void docker_call_end(struct docker_call *c, const struct status *st);
 /* Ends it without completion, at once; c is gone. */

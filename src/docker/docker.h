@@ -88,6 +88,7 @@ struct docker_service {
 	int64_t job_iteration;               /* -1: no job */
 	int64_t running, desired, completed; /* tasks; lists only, -1 where not told */
 	int64_t created_us, updated_us;
+	uint64_t text_hash; /* brief lists: of its whole text; else 0 */
 };
 
 /* Swarmkit's order: a task's state only moves forward. */
@@ -129,6 +130,7 @@ struct docker_task {
 	int64_t reserved_nano_cpus, reserved_bytes;
 	const json_t *spec; /* TaskSpec it was made from: compare with the service's TaskTemplate */
 	int64_t created_us, updated_us, state_us; /* state_us: when it entered `state` */
+	uint64_t text_hash; /* brief lists: of its whole text; else 0 */
 };
 
 struct docker_container { /* of the Engine that is asked: nothing is known of other nodes' */
@@ -224,10 +226,19 @@ struct docker_log_line {
 
 /* ---- what goes in ---- */
 /* Lists are NULL-terminated; a NULL list does not filter. Labels are "key" or "key=value", all must
- * match; of ids any may. */
+ * match; of ids any may. Of names too: the Engine also shows those that only contain one, or begin
+ * with it. */
 struct docker_filter {
 	const char *const *labels;
 	const char *const *ids;
+	const char *const *names;
+	/* Services only: of the spec only what others than its writer need (docker/brief.c), of the one
+	 * before only whether there is one ({}); labels: none. For lists of all there is. */
+	bool brief;
+	/* With brief: the list as it was before, borrowed until the completion: those whose text is the
+	 * same are taken from it, and not read again. */
+	const struct docker_service *known;
+	size_t n_known;
 };
 struct docker_task_filter {
 	const char *const *services; /* ids or names; one that is gone: NOT_FOUND for the list */
@@ -235,6 +246,9 @@ struct docker_task_filter {
 	const char *const *nodes;
 	const char *desired_state; /* "running", "shutdown", "accepted"; NULL = all */
 	bool up_to_date;           /* only tasks of their service's present spec */
+	bool brief;                /* without their spec: for lists of all there is */
+	const struct docker_task *known; /* as above */
+	size_t n_known;
 };
 struct docker_service_options {
 	const char *registry_auth; /* base64url JSON; NULL = the Engine keeps what it has */

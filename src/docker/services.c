@@ -1,6 +1,7 @@
 #include "docker/ops.h"
 #include <inttypes.h>
 #include "base/json.h"
+#include "docker/brief.h"
 #include "docker/call.h"
 
 static const char *const update_states[] = {
@@ -42,13 +43,15 @@ static void read_mode(struct docker_service *s, const json_t *mode)
 	}
 }
 
-static void read_service(struct arena *a, const json_t *j, struct docker_service *s)
+static void read_service(
+	struct arena *a, const json_t *j, bool brief, struct docker_service *s)
 {
 	const json_t *job = json_at(j, "JobStatus.JobIteration"); /* {} is iteration 0 */
 	s->id = json_text(j, "ID", "");
 	s->name = json_text(j, "Spec.Name", "");
 	s->version = (uint64_t)json_int(j, "Version.Index", 0);
-	s->labels = read_pairs(a, json_at(j, "Spec.Labels"));
+	if (!brief)
+		s->labels = read_pairs(a, json_at(j, "Spec.Labels"));
 	read_mode(s, json_at(j, "Spec.Mode"));
 	s->image = json_text(j, "Spec.TaskTemplate.ContainerSpec.Image", "");
 	s->spec = json_at(j, "Spec");
@@ -73,16 +76,80 @@ static void deliver_services(struct docker_call *c, const struct status *st, con
 	struct status result = call_count(c, st, reply, &n);
 	struct docker_service *s = arena_array(c->arena, struct docker_service, n);
 	for (size_t i = 0; i < n; i++)
-		read_service(c->arena, call_item(reply, i), &s[i]);
+		read_service(c->arena, call_item(reply, i), false, &s[i]);
 	c->done.services(c->data, &result, n ? s : NULL, n);
+}
+
+/* ---- brief lists ---- */
+
+static void free_json(void *j)
+{
+	json_decref(j);
+}
+
+/* An element is gone when the next one comes, and the list before at the end. */
+static void keep(struct arena *a, struct docker_service *s, json_t *spec, json_t *previous)
+{
+	arena_on_free(a, free_json, spec);
+	if (previous)
+		arena_on_free(a, free_json, previous);
+	s->spec = spec;
+	s->previous_spec = previous;
+	s->id = arena_strdup(a, s->id);
+	s->name = arena_strdup(a, s->name);
+	s->image = arena_strdup(a, s->image);
+	s->update.message = arena_strdup(a, s->update.message);
+}
+
+static json_t *hold(const json_t *j)
+{
+	return json_incref((json_t *)(uintptr_t)j);
+}
+
+static struct status on_brief_service(struct docker_call *c, struct str text)
+{
+	const uint64_t hash = known_hash(text);
+	const struct docker_service *known = known_find(c, hash);
+	struct docker_service *s;
+	json_t *j = NULL;
+	if (known) {
+		s = call_room(c, sizeof(*s));
+		*s = *known;
+		keep(c->arena, s, hold(known->spec), hold(known->previous_spec));
+		return status_ok();
+	}
+	struct status st = json_parse(text, &j);
+	if (!status_is_ok(&st))
+		return st;
+	s = call_room(c, sizeof(*s));
+	read_service(c->arena, j, true, s);
+	s->text_hash = hash;
+	keep(c->arena, s, brief_spec(s->spec), s->previous_spec ? json_object() : NULL);
+	json_decref(j);
+	return st;
+}
+
+static void deliver_brief(struct docker_call *c, const struct status *st, const json_t *reply)
+{
+	(void)reply;
+	bool ok = status_is_ok(st);
+	c->done.services(c->data, st, ok ? c->extra : NULL, ok ? c->n_extra : 0);
 }
 
 struct docker_call *engine_service_list(struct docker *d, const struct docker_filter *f,
 	uint64_t ms, docker_on_services done, void *data)
 {
-	struct call_request r = {
-		.ms = ms, .deliver = deliver_services, .done.services = done, .data = data};
-	return call_list(d, "/services?status=true", f, &r);
+	bool brief = f && f->brief;
+	struct call_request r = {.ms = ms,
+		.deliver = brief ? deliver_brief : deliver_services,
+		.on_item = brief ? on_brief_service : NULL,
+		.done.services = done,
+		.data = data};
+	struct docker_call *c = call_list(d, "/services?status=true", f, &r);
+	if (brief)
+		known_set(c, f->known, f->n_known, sizeof(*f->known),
+			offsetof(struct docker_service, text_hash));
+	return c;
 }
 
 struct docker_call *engine_service_inspect(

@@ -71,6 +71,41 @@ static void deliver_tasks(struct docker_call *c, const struct status *st, const 
 	c->done.tasks(c->data, &result, n ? t : NULL, n);
 }
 
+static struct status on_brief_task(struct docker_call *c, struct str text)
+{
+	const uint64_t hash = known_hash(text);
+	const struct docker_task *known = known_find(c, hash);
+	struct arena *a = c->arena;
+	struct docker_task *t;
+	json_t *j = NULL;
+	struct status st = known ? status_ok() : json_parse(text, &j);
+	if (!status_is_ok(&st))
+		return st;
+	t = call_room(c, sizeof(*t));
+	if (known)
+		*t = *known;
+	else
+		read_task(j, t);
+	t->text_hash = hash;
+	t->id = arena_strdup(a, t->id);
+	t->service_id = arena_strdup(a, t->service_id);
+	t->node_id = arena_strdup(a, t->node_id);
+	t->container_id = arena_strdup(a, t->container_id);
+	t->message = arena_strdup(a, t->message);
+	t->err = arena_strdup(a, t->err);
+	t->image = arena_strdup(a, t->image);
+	t->spec = NULL;
+	json_decref(j);
+	return st;
+}
+
+static void deliver_brief(struct docker_call *c, const struct status *st, const json_t *reply)
+{
+	(void)reply;
+	bool ok = status_is_ok(st);
+	c->done.tasks(c->data, st, ok ? c->extra : NULL, ok ? c->n_extra : 0);
+}
+
 static json_t *task_filters(const struct docker_task_filter *f)
 {
 	const char *const desired[] = {f->desired_state, NULL}, *const yes[] = {"true", NULL};
@@ -85,13 +120,19 @@ struct docker_call *engine_task_list(struct docker *d, const struct docker_task_
 	uint64_t ms, docker_on_tasks done, void *data)
 {
 	struct buf path = {0};
+	bool brief = f && f->brief;
 	struct call_request r = {.method = "GET",
 		.ms = ms,
-		.deliver = deliver_tasks,
+		.deliver = brief ? deliver_brief : deliver_tasks,
+		.on_item = brief ? on_brief_task : NULL,
 		.done.tasks = done,
 		.data = data};
 	buf_adds(&path, "/tasks");
 	if (f)
 		path_filters(&path, '?', task_filters(f));
-	return call_start_buf(engine_of(d), &path, &r);
+	struct docker_call *c = call_start_buf(engine_of(d), &path, &r);
+	if (brief)
+		known_set(c, f->known, f->n_known, sizeof(*f->known),
+			offsetof(struct docker_task, text_hash));
+	return c;
 }

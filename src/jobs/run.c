@@ -25,7 +25,7 @@ static void start_steps(struct job_run *run);
 
 static struct run_events *events_create(void)
 {
-	struct arena *a = arena_create();
+	struct arena *a = arena_create_small();
 	struct run_events *e = arena_new(a, struct run_events);
 	e->arena = a;
 	return e;
@@ -539,7 +539,7 @@ void job_run_trust(struct job_run *run, uint64_t until_ms)
 struct job_run *job_run_create(struct loop *l, struct db *db, struct job_batch *batch, struct rng *rng,
 	const struct job_kind_def *kind, void *context, const struct db_job *job)
 {
-	struct arena *a = arena_create();
+	struct arena *a = arena_create_small();
 	struct job_run *run = arena_new(a, struct job_run);
 	run->loop = l;
 	run->db = db;

@@ -39,11 +39,12 @@ struct http_request {
 	void (*on_open)(void *data, const struct http_response *r);
 	void (*on_done)(void *data, const struct status *st, const struct http_response *r);
 	void *data;
-	CURL *easy;
+	CURL *easy; /* NULL: it waits; curl's own state is ten times ours */
 	struct curl_slist *headers;
+	char *method, *url, *unix_socket;
 	struct buf out, in;
 	size_t max_body;
-	bool active, open, too_large;
+	bool active, open, too_large, pieces;
 	char *peer;   /* "the Docker Engine" */
 	char *target; /* "unix:///var/run/docker.sock" or the URL's origin */
 	struct http_response response;
@@ -63,7 +64,7 @@ static const char *response_header(const struct http_response *response, const c
 {
 	const struct http_request *r = container_of(response, const struct http_request, response);
 	struct curl_header *h;
-	if (curl_easy_header(r->easy, name, 0, CURLH_HEADER, -1, &h) != CURLHE_OK)
+	if (!r->easy || curl_easy_header(r->easy, name, 0, CURLH_HEADER, -1, &h) != CURLHE_OK)
 		return NULL;
 	return h->value;
 }
@@ -73,6 +74,8 @@ static void read_response(struct http_request *r)
 	struct http_response *a = &r->response;
 	const char *type = NULL;
 	curl_off_t pretransfer = 0;
+	if (!r->easy)
+		return;
 	(void)curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &a->code);
 	(void)curl_easy_getinfo(r->easy, CURLINFO_CONTENT_TYPE, &type);
 	(void)curl_easy_getinfo(r->easy, CURLINFO_PRETRANSFER_TIME_T, &pretransfer);
@@ -141,6 +144,9 @@ static void request_free(struct http_request *r)
 	curl_slist_free_all(r->headers);
 	buf_finish(&r->out);
 	buf_finish(&r->in);
+	free(r->method);
+	free(r->url);
+	free(r->unix_socket);
 	free(r->peer);
 	free(r->target);
 	free(r);
@@ -261,7 +267,8 @@ static size_t on_curl_header(char *line, size_t size, size_t n, void *data)
 	read_response(r);
 	if (len == 2 && memcmp(line, "\r\n", 2) == 0 && is_success(r)) {
 		r->open = true;
-		timer_stop(&r->op.deadline);
+		if (!r->pieces)
+			timer_stop(&r->op.deadline);
 		if (r->on_open)
 			r->on_open(r->data, &r->response);
 	}
@@ -299,6 +306,79 @@ static void on_resume(struct defer *d)
 
 /* ---- entering ---- */
 
+#define SET(easy, option, value) (void)curl_easy_setopt((easy), CURLOPT_##option, (value))
+
+static void set_method(struct http_request *r)
+{
+	bool post = strcmp(r->method, "POST") == 0;
+	if (r->out.ptr || post) {
+		SET(r->easy, POSTFIELDSIZE_LARGE, (curl_off_t)r->out.len);
+		SET(r->easy, POSTFIELDS, r->out.ptr ? r->out.ptr : "");
+	}
+	if (strcmp(r->method, "HEAD") == 0)
+		SET(r->easy, NOBODY, 1L);
+	else
+		SET(r->easy, CUSTOMREQUEST, r->method);
+}
+
+static void set_target(struct http_request *r)
+{
+	if (r->unix_socket) {
+		SET(r->easy, UNIX_SOCKET_PATH, r->unix_socket);
+		SET(r->easy, PROXY, ""); /* whatever the environment says */
+	}
+	SET(r->easy, URL, r->url);
+}
+
+/* What messages call it. */
+static char *target_of(const struct http_request_options *o)
+{
+	struct buf target = {0};
+	if (o->unix_socket) {
+		buf_fmt(&target, "unix://%s", o->unix_socket);
+	} else {
+		const char *host = strstr(o->url, "://");
+		size_t skip = host ? (size_t)(host - o->url) + 3 : 0;
+		buf_add(&target, o->url, skip + strcspn(o->url + skip, "/?#"));
+	}
+	return target.ptr ? target.ptr : mem_strdup("");
+}
+
+static void set_callbacks(struct http_request *r)
+{
+	SET(r->easy, PRIVATE, r);
+	SET(r->easy, ERRORBUFFER, r->why);
+	SET(r->easy, HEADERFUNCTION, on_curl_header);
+	SET(r->easy, HEADERDATA, r);
+	SET(r->easy, WRITEFUNCTION, on_curl_write);
+	SET(r->easy, WRITEDATA, r);
+}
+
+static void set_headers(struct http_request *r, const struct http_request_options *o)
+{
+	r->headers = curl_slist_append(NULL, "Expect:"); /* no 100-continue round trip */
+	for (size_t i = 0; o->headers && o->headers[i]; i++)
+		r->headers = curl_slist_append(r->headers, o->headers[i]);
+}
+
+/* Its turn has come. */
+static void set_up(struct http_request *r)
+{
+	if ((r->easy = curl_easy_init()) == NULL)
+		mem_abort("curl: out of memory");
+	SET(r->easy, NOSIGNAL, 1L);
+	SET(r->easy, PATH_AS_IS, 1L);
+	SET(r->easy, QUICK_EXIT, 1L); /* giving up does not wait for the resolver's thread */
+	SET(r->easy, PROTOCOLS_STR, "http,https");
+	SET(r->easy, HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	SET(r->easy, CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+	SET(r->easy, TCP_KEEPALIVE, 1L);
+	SET(r->easy, HTTPHEADER, r->headers);
+	set_target(r);
+	set_method(r);
+	set_callbacks(r);
+}
+
 static void lane_start(struct http_client *c, struct lane *lane)
 {
 	while (lane->busy < lane->max && !list_empty(&lane->waiting)) {
@@ -308,6 +388,7 @@ static void lane_start(struct http_client *c, struct lane *lane)
 		list_push(&c->active, &r->node);
 		if (!op_is_running(&r->op))
 			continue; /* on_complete comes for it */
+		set_up(r);
 		CURLMcode code = curl_multi_add_handle(c->multi, r->easy);
 		if (code != CURLM_OK) {
 			struct status st =
@@ -330,62 +411,13 @@ static void on_pump(struct defer *d)
 		lane_start(c, &c->lanes[i]);
 }
 
-#define SET(easy, option, value) (void)curl_easy_setopt((easy), CURLOPT_##option, (value))
-
-static void set_method(struct http_request *r, const struct http_request_options *o)
-{
-	bool post = strcmp(o->method, "POST") == 0;
-	if (o->body.ptr || post) {
-		buf_add_str(&r->out, o->body.ptr ? o->body : STR(""));
-		SET(r->easy, POSTFIELDSIZE_LARGE, (curl_off_t)r->out.len);
-		SET(r->easy, POSTFIELDS, r->out.ptr ? r->out.ptr : "");
-	}
-	if (strcmp(o->method, "HEAD") == 0)
-		SET(r->easy, NOBODY, 1L);
-	else
-		SET(r->easy, CUSTOMREQUEST, o->method);
-}
-
-static void set_target(struct http_request *r, const struct http_request_options *o)
-{
-	struct buf target = {0};
-	if (o->unix_socket) {
-		SET(r->easy, UNIX_SOCKET_PATH, o->unix_socket);
-		SET(r->easy, PROXY, ""); /* whatever the environment says */
-		buf_fmt(&target, "unix://%s", o->unix_socket);
-	} else {
-		const char *host = strstr(o->url, "://");
-		size_t skip = host ? (size_t)(host - o->url) + 3 : 0;
-		buf_add(&target, o->url, skip + strcspn(o->url + skip, "/?#"));
-	}
-	r->target = target.ptr ? target.ptr : mem_strdup("");
-	SET(r->easy, URL, o->url);
-}
-
-static void set_callbacks(struct http_request *r)
-{
-	SET(r->easy, PRIVATE, r);
-	SET(r->easy, ERRORBUFFER, r->why);
-	SET(r->easy, HEADERFUNCTION, on_curl_header);
-	SET(r->easy, HEADERDATA, r);
-	SET(r->easy, WRITEFUNCTION, on_curl_write);
-	SET(r->easy, WRITEDATA, r);
-}
-
-static void set_headers(struct http_request *r, const struct http_request_options *o)
-{
-	r->headers = curl_slist_append(NULL, "Expect:"); /* no 100-continue round trip */
-	for (size_t i = 0; o->headers && o->headers[i]; i++)
-		r->headers = curl_slist_append(r->headers, o->headers[i]);
-	SET(r->easy, HTTPHEADER, r->headers);
-}
-
 struct http_request *http_request(struct http_client *c, const struct http_request_options *o)
 {
 	struct http_request *r = mem_new(struct http_request);
 	r->client = c;
-	r->lane = &c->lanes[o->on_data ? LANE_STREAM : LANE_PLAIN];
+	r->lane = &c->lanes[o->on_data && !o->pieces ? LANE_STREAM : LANE_PLAIN];
 	r->on_data = o->on_data;
+	r->pieces = o->pieces;
 	r->on_open = o->on_open;
 	r->on_done = o->on_done;
 	r->data = o->data;
@@ -393,19 +425,13 @@ struct http_request *http_request(struct http_client *c, const struct http_reque
 	r->peer = mem_strdup(o->peer ? o->peer : "the server");
 	r->response.content_type = "";
 	r->response.header = response_header;
-	if ((r->easy = curl_easy_init()) == NULL)
-		mem_abort("curl: out of memory");
-	SET(r->easy, NOSIGNAL, 1L);
-	SET(r->easy, PATH_AS_IS, 1L);
-	SET(r->easy, QUICK_EXIT, 1L); /* giving up does not wait for the resolver's thread */
-	SET(r->easy, PROTOCOLS_STR, "http,https");
-	SET(r->easy, HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	SET(r->easy, CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-	SET(r->easy, TCP_KEEPALIVE, 1L);
-	set_target(r, o);
-	set_method(r, o);
+	r->method = mem_strdup(o->method);
+	r->url = mem_strdup(o->url);
+	r->unix_socket = o->unix_socket ? mem_strdup(o->unix_socket) : NULL;
+	r->target = target_of(o);
+	if (o->body.ptr)
+		buf_add_str(&r->out, o->body);
 	set_headers(r, o);
-	set_callbacks(r);
 	defer_init(&r->resume, c->loop, on_resume);
 	list_push(&r->lane->waiting, &r->node);
 	op_start(&r->op, c->loop, o->deadline_ms, NULL, on_complete);

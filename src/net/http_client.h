@@ -53,6 +53,10 @@ struct http_request_options {
 	 * pause: the piece is taken, the next one comes after http_request_continue. Only
 	 * called for a 2xx; another code's body is collected for on_done. */
 	bool (*on_data)(void *data, struct str piece);
+	/* With on_data: a plain request all the same, whose reply is taken piece by piece, not to hold
+	 * the whole: the deadline is of all of it, and on_open is not called. max_body is not looked
+	 * at. */
+	bool pieces;
 	/* Streams: the headers of a 2xx are there. May be NULL. */
 	void (*on_open)(void *data, const struct http_response *r);
 	/* Exactly once, never before http_request returned. st is OK for every complete reply,

@@ -13,7 +13,7 @@ struct pg_batch *pg_batch_create(struct pg *pg)
 {
 	struct pg_batch *b = mem_new(struct pg_batch);
 	b->pg = pg;
-	b->arena = b->results.arena = arena_create();
+	b->arena = b->results.arena = arena_create_small();
 	b->mistake = status_ok();
 	list_init(&b->all);
 	list_init(&b->node);

@@ -12,7 +12,7 @@ static void destroy(void *arena)
 
 static void on_destroyed(void *arena, const struct status *st)
 {
-	if (!status_is_ok(st)) /* never begun: the pool has too much to do */
+	if (!status_is_ok(st)) /* never begun: the process stops */
 		arena_destroy(arena);
 }
 
@@ -21,5 +21,5 @@ void arena_leave(struct loop *l, struct arena *a)
 	if (arena_used(a) < LARGE)
 		arena_destroy(a);
 	else
-		loop_work(l, destroy, on_destroyed, a);
+		loop_work_queued(l, destroy, on_destroyed, a);
 }

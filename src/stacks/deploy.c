@@ -146,8 +146,11 @@ static enum flow_next resolve_images(struct flow *f)
 static void on_checked(void *data, const struct status *st, const struct plan_work *w)
 {
 	struct stack_run *sr;
-	if (!stack_op_end(data, &sr, NULL))
+	void *scratch;
+	if (!stack_op_end(data, &sr, &scratch)) {
+		arena_destroy(scratch);
 		return;
+	}
 	struct status result = *st;
 	if (status_is_ok(st) && !status_is_ok(&w->given_st)) {
 		result = w->given_st;
@@ -158,6 +161,7 @@ static void on_checked(void *data, const struct status *st, const struct plan_wo
 	}
 	for (size_t i = 0; status_is_ok(&result) && i < w->n_said; i++)
 		say(sr, w->said[i]);
+	arena_destroy(scratch);
 	if (result.code == ST_UNAVAILABLE)
 		stack_step_done(sr, &result); /* it may pass */
 	else
@@ -182,7 +186,8 @@ static enum flow_next check_plan(struct flow *f)
 		.release = &sr->target,
 		.kept = kept,
 		.given = json_text(params, "plan_fingerprint", "")};
-	plan_work(sr->run->loop, a, &in, on_checked, stack_op_begin(sr, NULL));
+	struct arena *scratch = arena_create_small(); /* the plan is of no more use afterwards */
+	plan_work(sr->run->loop, scratch, &in, on_checked, stack_op_begin(sr, scratch));
 	json_decref(params);
 	return FLOW_WAIT;
 }
@@ -264,11 +269,13 @@ static enum flow_next services(struct flow *f)
 
 static enum flow_next converge(struct flow *f)
 {
+	stack_lighten(stack_run_of(f));
 	return run_phase(f, ROLLOUT_CONVERGE, stack_on_rollout);
 }
 
 static enum flow_next prune(struct flow *f)
 {
+	stack_lighten(stack_run_of(f));
 	return run_phase(f, ROLLOUT_PRUNE, stack_on_rollout);
 }
 
@@ -296,6 +303,7 @@ static enum flow_next activate(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
 	size_t n;
+	stack_lighten(sr);
 	if (!sr->forward.judged_all)
 		return run_phase(f, ROLLOUT_LOOK, on_looked);
 	struct db_service *seen = rollout_services(&sr->forward, sr->run->arena, &n);
@@ -306,6 +314,7 @@ static enum flow_next activate(struct flow *f)
 }
 
 static const struct flow_step deploy_prelude[] = {
+	{"turn", stack_take_turn, NULL, 0},
 	{"load_stack", stack_load_stack, NULL, 60},
 	{"load_release", load_release, NULL, 60},
 	{"load_good", load_good, NULL, 60},

@@ -124,7 +124,7 @@ struct images *images_ask(const struct images_options *o, const char *const *ref
 {
 	struct images *im = mem_new(struct images);
 	*im = (struct images){
-		.docker = o->docker, .arena = arena_create(), .n = n, .done = done, .data = data};
+		.docker = o->docker, .arena = arena_create_small(), .n = n, .done = done, .data = data};
 	im->asks = arena_array(im->arena, struct image_ask, n);
 	for (size_t i = 0; i < n; i++) {
 		const char *auth = registry_auth_for(im->arena, o->auths, refs[i]);

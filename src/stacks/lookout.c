@@ -10,6 +10,9 @@
 /* After a look that took long: so many times as long nothing is asked. */
 #define REST_FACTOR 3
 #define REST_MAX_MS 3000
+/* After every look: a millisecond for so many services and tasks. */
+#define REST_LISTED 10
+#define REST_LISTED_MAX_MS 1000
 
 /* One look. It outlives a lookout that is stopped: the last of its requests frees it. */
 struct look {
@@ -31,11 +34,15 @@ struct lookout {
 	struct picture *picture;
 	struct list watchers;
 	struct timer next;
+	uint64_t next_ms; /* what it is set to; UINT64_MAX: not set */
 	struct docker_events *events;
 	bool hears, stopped;
-	struct look *look; /* under way; NULL: none */
+	struct look *look; /* under way, until all have their answers; NULL: none */
+	struct list due;   /* whom the look still has to answer */
+	struct defer more; /* answers */
+	struct lookout_watcher cursor; /* among the watchers, behind the one that is told of an event */
 	uint64_t looks, n_events; /* so far */
-	uint64_t rest_until_ms;
+	uint64_t rest_until_ms, short_rest_ms; /* short: for who has written */
 	unsigned known;   /* lists that were read, and nothing has been heard since */
 	uint64_t read_ms[PICTURE_LISTS];
 };
@@ -50,37 +57,58 @@ static bool is_answered_by(const struct lookout_watcher *w, const struct look *k
 	       w->from_ms <= k->times.begun_ms;
 }
 
-/* Any of them may leave, and wish again: each time the list is gone through from its beginning. */
-static void answer(struct lookout *lo, const struct look *k)
+static void answers_over(struct lookout *lo)
 {
-	bool more = true;
-	while (more) {
-		more = false;
-		list_for_each (&lo->watchers, n) {
-			struct lookout_watcher *w = container_of(n, struct lookout_watcher, node);
-			if (!is_answered_by(w, k))
-				continue;
-			w->lists = 0;
-			w->on_look(w, &k->st, &k->times);
-			more = true;
-			break;
+	free(lo->look);
+	lo->look = NULL;
+	schedule(lo);
+}
+
+/* Some a turn: there may be a thousand. Any of them may leave, and wish again, and make others do
+ * so. */
+static void answer_more(struct defer *d)
+{
+	struct lookout *lo = container_of(d, struct lookout, more);
+	struct list *n;
+	while (!lo->stopped && (n = list_pop(&lo->due)) != NULL) {
+		struct lookout_watcher *w = container_of(n, struct lookout_watcher, due);
+		const struct look *k = lo->look;
+		w->lists = 0;
+		w->on_look(w, &k->st, &k->times);
+		if (!list_empty(&lo->due) && loop_must_yield(lo->loop)) {
+			defer_post(&lo->more);
+			return;
 		}
 	}
+	if (!lo->stopped)
+		answers_over(lo);
+}
+
+/* Who has written waits no longer than a long list costs. */
+static uint64_t long_list_rest_ms(const struct picture *p)
+{
+	uint64_t ms = (p->n_services + p->n_tasks + p->n_current) / REST_LISTED;
+	return ms < REST_LISTED_MAX_MS ? ms : REST_LISTED_MAX_MS;
 }
 
 static void look_over(struct look *k)
 {
 	struct lookout *lo = k->lookout;
-	if (lo) {
-		uint64_t rest;
-		lo->look = NULL;
-		k->times.ended_ms = loop_now_ms(lo->loop);
-		rest = (k->times.ended_ms - k->times.begun_ms) * REST_FACTOR;
-		lo->rest_until_ms = k->times.ended_ms + (rest < REST_MAX_MS ? rest : REST_MAX_MS);
-		answer(lo, k);
-		schedule(lo);
+	uint64_t rest;
+	if (!lo) {
+		free(k);
+		return;
 	}
-	free(k);
+	k->times.ended_ms = loop_now_ms(lo->loop);
+	rest = (k->times.ended_ms - k->times.begun_ms) * REST_FACTOR;
+	lo->rest_until_ms = k->times.ended_ms + (rest < REST_MAX_MS ? rest : REST_MAX_MS);
+	lo->short_rest_ms = k->times.ended_ms + long_list_rest_ms(lo->picture);
+	list_for_each (&lo->watchers, n) {
+		struct lookout_watcher *w = container_of(n, struct lookout_watcher, node);
+		if (is_answered_by(w, k))
+			list_push(&lo->due, &w->due);
+	}
+	answer_more(&lo->more);
 }
 
 /* First thing in every completion: the picture to put the answer into; NULL: none. */
@@ -155,9 +183,16 @@ static bool must_be_read(const struct lookout *lo, enum picture_list list)
 static struct docker_call *ask(struct lookout *lo, struct request *q)
 {
 	static const char *const stacked[] = {LABEL_NAMESPACE, NULL};
-	static const struct docker_filter services = {.labels = stacked};
-	static const struct docker_task_filter tasks = {.labels = stacked},
-					       current = {.labels = stacked, .up_to_date = true};
+	const struct picture *p = lo->picture;
+	const struct docker_filter services = {
+		.labels = stacked, .brief = true, .known = p->services, .n_known = p->n_services};
+	const struct docker_task_filter
+		tasks = {.labels = stacked, .brief = true, .known = p->tasks, .n_known = p->n_tasks},
+		current = {.labels = stacked,
+			.up_to_date = true,
+			.brief = true,
+			.known = p->current,
+			.n_known = p->n_current};
 	switch (q->list) {
 	case PICTURE_SERVICES:
 		return docker_service_list(lo->docker, &services, 0, on_services, q);
@@ -208,29 +243,51 @@ static void look_now(struct lookout *lo)
 	part_over(k);
 }
 
-static void on_next(struct timer *t)
+/* When this one's look is due; an Engine that took long rests before. */
+static uint64_t due_ms(const struct lookout *lo, const struct lookout_watcher *w)
 {
-	struct lookout *lo = container_of(t, struct lookout, next);
-	if (!lo->look)
-		look_now(lo);
+	if (!w->lists)
+		return UINT64_MAX;
+	uint64_t rest = w->urgent ? lo->short_rest_ms : lo->rest_until_ms;
+	return w->by_ms > rest ? w->by_ms : rest;
+}
+
+static void set_next(struct lookout *lo, uint64_t at)
+{
+	uint64_t now = loop_now_ms(lo->loop);
+	if (at == UINT64_MAX)
+		timer_stop(&lo->next);
+	else
+		timer_set(&lo->next, at > now ? at - now : 0);
+	lo->next_ms = at;
 }
 
 /* The timer stands at the nearest wish. */
 static void schedule(struct lookout *lo)
 {
-	uint64_t now = loop_now_ms(lo->loop), at = UINT64_MAX;
-	timer_stop(&lo->next);
+	uint64_t at = UINT64_MAX;
 	if (lo->look || lo->stopped)
 		return;
 	list_for_each (&lo->watchers, n) {
-		const struct lookout_watcher *w = container_of(n, struct lookout_watcher, node);
-		uint64_t by = w->urgent || w->by_ms > lo->rest_until_ms ? w->by_ms
-									: lo->rest_until_ms;
-		if (w->lists && by < at)
+		uint64_t by = due_ms(lo, container_of(n, struct lookout_watcher, node));
+		if (by < at)
 			at = by;
 	}
-	if (at != UINT64_MAX)
-		timer_set(&lo->next, at > now ? at - now : 0);
+	set_next(lo, at);
+}
+
+/* The wish it was set for may have been taken back meanwhile. */
+static void on_next(struct timer *t)
+{
+	struct lookout *lo = container_of(t, struct lookout, next);
+	lo->next_ms = UINT64_MAX;
+	if (lo->look)
+		return;
+	schedule(lo);
+	if (lo->next_ms <= loop_now_ms(lo->loop)) {
+		set_next(lo, UINT64_MAX);
+		look_now(lo);
+	}
 }
 
 /* ---- events ---- */
@@ -243,7 +300,7 @@ static void doubt(struct lookout *lo, unsigned lists)
 static void on_event(void *data, const struct docker_event *e)
 {
 	struct lookout *lo = data;
-	bool more = true;
+	struct list *n, *cursor = &lo->cursor.node;
 	lo->n_events++;
 	if (e->type == DOCKER_EVENT_RESET || e->type == DOCKER_EVENT_LOST) {
 		lo->hears = e->type == DOCKER_EVENT_RESET;
@@ -253,18 +310,15 @@ static void on_event(void *data, const struct docker_event *e)
 		doubt(lo, LOOKOUT_LIST(PICTURE_SERVICES));
 	if (e->type == DOCKER_EVENT_NODE)
 		doubt(lo, LOOKOUT_LIST(PICTURE_NODES));
-	while (more && !lo->stopped) {
-		more = false;
-		list_for_each (&lo->watchers, n) {
-			struct lookout_watcher *w = container_of(n, struct lookout_watcher, node);
-			if (!w->on_event || w->event == lo->n_events)
-				continue;
-			w->event = lo->n_events;
+	list_push_front(&lo->watchers, cursor);
+	while (!lo->stopped && (n = cursor->next) != &lo->watchers) {
+		struct lookout_watcher *w = container_of(n, struct lookout_watcher, node);
+		list_remove(cursor);
+		list_push_front(n, cursor); /* behind it */
+		if (w->on_event && w->event != lo->n_events)
 			w->on_event(w, e);
-			more = true;
-			break;
-		}
 	}
+	list_remove(cursor);
 }
 
 /* ---- watchers ---- */
@@ -273,7 +327,8 @@ void lookout_join(struct lookout *lo, struct lookout_watcher *w)
 {
 	w->lookout = lo;
 	w->lists = 0;
-	w->event = lo->n_events;
+	w->event = lo->n_events; /* none that is being told of now */
+	list_init(&w->due);
 	list_push(&lo->watchers, &w->node);
 }
 
@@ -295,7 +350,9 @@ static void wish(struct lookout_watcher *w, unsigned lists, uint64_t from, uint6
 	w->by_ms = now + (by > from ? by : from);
 	w->looks_then = lo->looks;
 	w->urgent = urgent;
-	schedule(lo);
+	list_remove(&w->due);
+	if (!lo->look && !lo->stopped && due_ms(lo, w) < lo->next_ms)
+		set_next(lo, due_ms(lo, w));
 }
 
 void lookout_wish(struct lookout_watcher *w, unsigned lists, uint64_t from, uint64_t by)
@@ -313,7 +370,7 @@ void lookout_withdraw(struct lookout_watcher *w)
 {
 	w->lists = 0;
 	if (w->lookout)
-		schedule(w->lookout);
+		list_remove(&w->due);
 }
 
 const struct picture *lookout_picture(const struct lookout *lo)
@@ -333,9 +390,13 @@ struct lookout *lookout_create(struct loop *l, struct docker *d)
 	struct lookout *lo = mem_new(struct lookout);
 	lo->loop = l;
 	lo->docker = d;
-	lo->picture = picture_create();
+	lo->picture = picture_create(l);
 	list_init(&lo->watchers);
+	list_init(&lo->due);
+	list_init(&lo->cursor.node);
+	lo->next_ms = UINT64_MAX;
 	timer_init(&lo->next, l, on_next);
+	defer_init(&lo->more, l, answer_more);
 	return lo;
 }
 
@@ -353,8 +414,15 @@ void lookout_stop(struct lookout *lo)
 		docker_events_stop(lo->docker, lo->events);
 	lo->events = NULL;
 	lo->look = NULL;
+	defer_cancel(&lo->more);
+	while (list_pop(&lo->due))
+		;
 	if (!k)
 		return;
+	if (k->waiting == 0) { /* its answers were being given */
+		free(k);
+		return;
+	}
 	k->lookout = NULL;
 	for (size_t i = 0; i < PICTURE_LISTS; i++)
 		if (k->requests[i].call)

@@ -36,7 +36,7 @@ struct lookout_watcher {
 	/* Every event of the Engine, wished or not. May be NULL. The same is allowed. */
 	void (*on_event)(struct lookout_watcher *w, const struct docker_event *e);
 	/* private */
-	struct list node;
+	struct list node, due;
 	struct lookout *lookout;
 	unsigned lists;           /* wished; 0: nothing is */
 	uint64_t from_ms, by_ms;  /* loop time */

@@ -4,11 +4,13 @@
 #include <string.h>
 #include "base/arena.h"
 #include "base/mem.h"
+#include "stacks/arena_leave.h"
 #include "stacks/converge.h"
 
-struct picture *picture_create(void)
+struct picture *picture_create(struct loop *l)
 {
 	struct picture *p = mem_new(struct picture);
+	p->loop = l;
 	for (size_t i = 0; i < PICTURE_LISTS; i++)
 		p->arenas[i] = arena_create();
 	return p;
@@ -25,7 +27,8 @@ void picture_destroy(struct picture *p)
 
 static struct arena *begin(struct picture *p, enum picture_list list)
 {
-	arena_reset(p->arenas[list]);
+	arena_leave(p->loop, p->arenas[list]);
+	p->arenas[list] = arena_create();
 	return p->arenas[list];
 }
 

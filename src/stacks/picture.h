@@ -6,6 +6,7 @@
 
 struct arena;
 struct converge_look;
+struct loop;
 
 enum picture_list {
 	PICTURE_SERVICES,
@@ -20,8 +21,10 @@ struct picture {
 	struct docker_node *nodes;
 	size_t n_services, n_tasks, n_current, n_nodes;
 	struct arena *arenas[PICTURE_LISTS]; /* of each list */
+	struct loop *loop;
 };
-struct picture *picture_create(void);
+/* What is no longer up to date is freed on l's pool where it is much. */
+struct picture *picture_create(struct loop *l);
 void picture_destroy(struct picture *p);
 /* Copy what judging and the api need into the place of the list before; label lists of services are
  * left out. */

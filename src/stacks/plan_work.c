@@ -80,5 +80,5 @@ void plan_work(struct loop *l, struct arena *a, const struct plan_work_input *in
 	*k = (struct work){.loop = l, .arena = own, .owner = a, .in = *in, .done = done, .data = data};
 	k->in.given = arena_strdup(own, in->given ? in->given : "");
 	k->result.given_st = status_ok();
-	loop_work(l, run, on_ran, k);
+	loop_work_queued(l, run, on_ran, k);
 }

@@ -385,6 +385,7 @@ static void start(const struct planner_input *in, const struct flow_step *steps,
 		.data = data};
 	pl->result.world = &pl->world;
 	world_init(&pl->world, in->loop, in->docker);
+	pl->world.wants[0] = &pl->release;
 	arena_on_free(in->arena, release_world, &pl->world);
 	flow_init(&pl->flow, in->loop, steps, &ops, pl);
 	flow_start(&pl->flow, NULL, false);

@@ -406,6 +406,45 @@ struct status release_decode(struct arena *a, struct str rendered, struct releas
 	return st;
 }
 
+static struct release_object outline_object(struct arena *a, const struct release_object *o)
+{
+	return (struct release_object){.key = arena_strdup(a, o->key),
+		.name = arena_strdup(a, o->name),
+		.external = o->external};
+}
+
+static struct release_object *outline_objects(
+	struct arena *a, const struct release_object *objects, size_t n)
+{
+	struct release_object *items = arena_array(a, struct release_object, n + 1);
+	for (size_t i = 0; i < n; i++)
+		items[i] = outline_object(a, &objects[i]);
+	return items;
+}
+
+struct release release_outline(struct arena *a, const struct release *r)
+{
+	struct release out = *r;
+	out.networks = outline_objects(a, r->networks, r->n_networks);
+	out.secrets = outline_objects(a, r->secrets, r->n_secrets);
+	out.configs = outline_objects(a, r->configs, r->n_configs);
+	out.services = arena_array(a, struct release_service, r->n_services + 1);
+	for (size_t i = 0; i < r->n_services; i++) {
+		const struct release_service *s = &r->services[i];
+		struct release_service *c = &out.services[i];
+		*c = *s;
+		c->object = outline_object(a, &s->object);
+		c->image = arena_strdup(a, s->image);
+		c->mode = arena_strdup(a, s->mode);
+		c->depends = arena_array(a, struct release_depends, s->n_depends + 1);
+		for (size_t k = 0; k < s->n_depends; k++) {
+			c->depends[k] = s->depends[k];
+			c->depends[k].service = arena_strdup(a, s->depends[k].service);
+		}
+	}
+	return out;
+}
+
 const struct release_service *release_service_find(const struct release *r, const char *key)
 {
 	for (size_t i = 0; i < r->n_services; i++)

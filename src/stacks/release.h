@@ -80,4 +80,6 @@ struct str release_encode(struct arena *a, const struct release *r);
 /* "" gives the empty release (nothing is wanted). */
 struct status release_decode(struct arena *a, struct str rendered, struct release *ret_release)
 	__attribute__((warn_unused_result));
+/* The same without bodies, in an arena of its own: names, levels, dependencies. */
+struct release release_outline(struct arena *a, const struct release *r);
 const struct release_service *release_service_find(const struct release *r, const char *key);

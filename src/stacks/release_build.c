@@ -8,6 +8,7 @@
 struct build {
 	struct loop *loop;
 	struct arena *arena;
+	struct arena *given; /* what it is made of: gone when it is made, of a lean one */
 	struct release_build_input in;
 	struct release_labels labels;
 	struct release_build result;
@@ -19,6 +20,25 @@ struct build {
 
 /* ---- on the pool ---- */
 
+/* The model takes many times the room of what is made of it. */
+static struct status make_lean(struct build *b)
+{
+	const struct release_build_input *in = &b->in;
+	struct arena *a = b->given;
+	struct release_upload upload;
+	struct compose_project *project;
+	struct compose_problems errors = {0}, warnings = {0};
+	struct release r;
+	struct status st = release_source_decode(a, in->source, &upload);
+	if (!status_is_ok(&st))
+		return st;
+	if (!release_model(a, in->namespace_, &upload, &project, &errors, &warnings))
+		return status_err(
+			ST_INVALID_ARGUMENT, "%s", compose_problem_text(a, &errors.items[0]));
+	release_render(a, project, in->labels, &r);
+	return release_decode(b->arena, release_encode(a, &r), &b->result.release);
+}
+
 static struct status make(struct build *b)
 {
 	const struct release_build_input *in = &b->in;
@@ -26,6 +46,8 @@ static struct status make(struct build *b)
 	struct status st = status_ok();
 	if (in->rendered.len > 0)
 		return release_decode(b->arena, in->rendered, &r->release);
+	if (in->lean)
+		return make_lean(b);
 	if (in->upload)
 		r->upload = *in->upload;
 	else
@@ -49,6 +71,10 @@ static void run(void *data)
 {
 	struct build *b = data;
 	b->st = make(b);
+	if (b->in.lean) {
+		arena_destroy(b->given);
+		b->given = b->arena;
+	}
 }
 
 /* ---- on the loop ---- */
@@ -80,7 +106,8 @@ static const struct release_upload *copy_upload(struct arena *a, const struct re
 
 static void copy_input(struct build *b, const struct release_build_input *in)
 {
-	struct arena *a = b->arena;
+	struct arena *a = b->given;
+	b->in.lean = in->lean;
 	b->in.namespace_ = arena_strdup(a, in->namespace_);
 	b->in.upload = in->upload ? copy_upload(a, in->upload) : NULL;
 	b->in.source = copy_str(a, in->source);
@@ -92,13 +119,20 @@ static void copy_input(struct build *b, const struct release_build_input *in)
 	b->in.labels = &b->labels;
 }
 
+static void leave(struct build *b)
+{
+	if (b->given != b->arena)
+		arena_destroy(b->given);
+	arena_leave(b->loop, b->arena);
+}
+
 static void on_owner_gone(void *data)
 {
 	struct build *b = data;
 	if (b->under_way)
 		b->dropped = true;
 	else
-		arena_leave(b->loop, b->arena);
+		leave(b);
 }
 
 static void on_made(void *data, const struct status *st)
@@ -106,7 +140,7 @@ static void on_made(void *data, const struct status *st)
 	struct build *b = data;
 	b->under_way = false;
 	if (b->dropped) {
-		arena_leave(b->loop, b->arena);
+		leave(b);
 		return;
 	}
 	struct status result = b->st;
@@ -119,14 +153,18 @@ void release_build(struct loop *l, struct arena *a, const struct release_build_i
 	void (*done)(void *data, const struct status *st, const struct release_build *b),
 	void *data)
 {
-	struct arena *own = arena_create();
+	struct arena *own = in->lean ? arena_create_small() : arena_create();
 	struct build *b = arena_new(own, struct build);
 	b->loop = l;
 	b->arena = own;
 	b->under_way = true;
+	b->given = in->lean ? arena_create() : own;
 	b->done = done;
 	b->data = data;
 	copy_input(b, in);
 	arena_on_free(a, on_owner_gone, b);
-	loop_work(l, run, on_made, b);
+	if (in->lean)
+		loop_work_queued(l, run, on_made, b);
+	else
+		loop_work(l, run, on_made, b);
 }

@@ -29,6 +29,10 @@ struct release_build_input {
 	struct str rendered;                 /* … or what was made of it: comes first when not "" */
 	/* Of the rendering; NULL: the texts are checked, none is made. Not for `rendered`. */
 	const struct release_labels *labels;
+	/* Of a source: only `release` of the result is set, and nothing else is kept: the model takes ten
+	 * times its room. For jobs, of which many may wait with theirs; it waits for its turn on the
+	 * pool. */
+	bool lean;
 };
 
 struct release_build {

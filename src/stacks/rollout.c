@@ -274,7 +274,8 @@ void rollout_give_up(struct rollout *ro, const char *key, const char *why)
 		arena_array(a, struct rollout_given_up, ro->n_given_up + 1);
 	if (ro->n_given_up)
 		memcpy(more, ro->given_up, ro->n_given_up * sizeof(*more));
-	more[ro->n_given_up++] = (struct rollout_given_up){key, arena_strdup(a, why)};
+	more[ro->n_given_up++] = (struct rollout_given_up){
+		arena_strdup(a, key), arena_strdup(a, why)};
 	ro->given_up = more;
 }
 

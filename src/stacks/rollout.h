@@ -109,6 +109,8 @@ void rollout_finish(struct rollout *ro);
 void rollout_run(struct rollout *ro, unsigned phases,
 	void (*done)(struct stack_run *sr, const struct status *st));
 void rollout_stop(struct rollout *ro);
+/* What it watched last is no longer there. */
+void rollout_forget_watched(struct rollout *ro);
 /* "service web: 1 of 2 tasks are running": the first one that is watched and not yet as wanted;
  * NULL: none. */
 const char *rollout_waits_for(struct rollout *ro);

@@ -324,6 +324,13 @@ void rollout_watch(
 			anything_was_written(ro) ? LOOK_MS : 0);
 }
 
+void rollout_forget_watched(struct rollout *ro)
+{
+	ro->watched = NULL;
+	ro->n_watched = 0;
+	ro->judged_all = false;
+}
+
 static bool someone_awaits_end(const struct release *r, const char *key)
 {
 	for (size_t i = 0; i < r->n_services; i++)

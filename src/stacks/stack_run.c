@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "db/registries.h"
+#include "stacks/arena_leave.h"
 #include "stacks/images.h"
 
 #define RETRY_MS 300
@@ -12,6 +13,13 @@ static void on_retry(struct timer *t)
 {
 	struct stack_run *sr = container_of(t, struct stack_run, retry);
 	flow_resume(sr->run->flow);
+}
+
+static void on_turn(struct turn *t)
+{
+	struct stack_run *sr = container_of(t, struct stack_run, turn);
+	struct status ok = status_ok();
+	flow_step_done(sr->run->flow, &ok);
 }
 
 void stack_run_begin(struct job_run *run)
@@ -26,10 +34,15 @@ void stack_run_begin(struct job_run *run)
 	sr->on_failure = ON_FAILURE_ROLLBACK;
 	sr->stall_ms = stacks->stall_ms;
 	sr->deployment_id = run->job->deployment_id.text;
+	sr->bodies = arena_create_small();
+	sr->previous_id = "";
+	turn_init(&sr->turn, &stacks->turns, run->loop, on_turn);
 	list_init(&sr->ops);
 	map_init(&sr->told);
 	timer_init(&sr->retry, run->loop, on_retry);
 	world_init(&sr->world, run->loop, stacks->docker);
+	sr->world.wants[0] = &sr->target;
+	sr->world.wants[1] = &sr->previous;
 	rollout_init(&sr->forward, sr);
 	rollout_init(&sr->back, sr);
 	run->state = sr;
@@ -55,6 +68,7 @@ void stack_run_interrupt(struct job_run *run)
 	struct stack_run *sr = run->state;
 	explain_limit(sr);
 	timer_stop(&sr->retry);
+	turn_leave(&sr->turn);
 	images_cancel(sr->images);
 	sr->images = NULL;
 	rollout_stop(&sr->forward);
@@ -83,6 +97,9 @@ void stack_run_end(struct job_run *run)
 	rollout_finish(&sr->forward);
 	rollout_finish(&sr->back);
 	world_finish(&sr->world);
+	turn_leave(&sr->turn);
+	if (sr->bodies)
+		arena_leave(run->loop, sr->bodies);
 	map_finish(&sr->told);
 }
 
@@ -168,6 +185,27 @@ void stack_op_step_done(void *op, const struct status *st)
 		stack_step_done(sr, st);
 }
 
+/* ---- room ---- */
+
+enum flow_next stack_take_turn(struct flow *f)
+{
+	turn_ask(&stack_run_of(f)->turn);
+	return FLOW_WAIT;
+}
+
+void stack_lighten(struct stack_run *sr)
+{
+	struct arena *a = sr->run->arena;
+	turn_leave(&sr->turn);
+	if (!sr->bodies)
+		return;
+	rollout_forget_watched(&sr->forward);
+	sr->target = release_outline(a, &sr->target);
+	sr->previous = release_outline(a, &sr->previous);
+	arena_leave(sr->run->loop, sr->bodies);
+	sr->bodies = NULL;
+}
+
 /* ---- loading ---- */
 
 void stack_build_release(struct stack_run *sr, const struct db_release *r,
@@ -178,8 +216,11 @@ void stack_build_release(struct stack_run *sr, const struct db_release *r,
 	const struct release_build_input in = {.namespace_ = sr->namespace_,
 		.source = r->source,
 		.rendered = r->rendered,
-		.labels = &labels};
-	release_build(sr->run->loop, sr->run->arena, &in, done, stack_op_begin(sr, NULL));
+		.labels = &labels,
+		.lean = true};
+	if (!sr->bodies)
+		sr->bodies = arena_create_small();
+	release_build(sr->run->loop, sr->bodies, &in, done, stack_op_begin(sr, NULL));
 }
 
 static struct db_scope scope_of(const struct stack_run *sr)
@@ -249,8 +290,8 @@ static void on_stack(void *data, const struct status *st, const struct db_stack 
 	sr->unfinished = arena_strdup(sr->run->arena, s->unfinished);
 	sr->world.project_id = sr->run->job->project_id.text;
 	const char *active = s->active_deployment_id.text;
-	struct stack_op *op = stack_op_begin(
-		sr, active[0] ? arena_strdup(sr->run->arena, active) : NULL);
+	sr->previous_id = arena_strdup(sr->run->arena, active);
+	struct stack_op *op = stack_op_begin(sr, active[0] ? (void *)(uintptr_t)sr->previous_id : NULL);
 	op->db = sr->db->registries->load(
 		sr->db, sr->run->job->project_id.text, on_registries, op);
 }
@@ -384,6 +425,36 @@ static void start_back(struct stack_run *sr)
 	rollout_run(&sr->back, ROLLOUT_ALL, on_restored);
 }
 
+static void on_previous_again(void *data, const struct status *st, const struct release_build *b)
+{
+	struct stack_run *sr;
+	if (!stack_op_end(data, &sr, NULL))
+		return;
+	sr->previous = b->release;
+	if (status_is_ok(st))
+		go_back(sr);
+	else
+		stack_step_done(sr, st);
+}
+
+static void on_previous_text(void *data, const struct status *st, const struct db_release *r)
+{
+	struct stack_run *sr;
+	if (!stack_op_end(data, &sr, NULL))
+		return;
+	if (status_is_ok(st))
+		stack_build_release(sr, r, on_previous_again);
+	else
+		stack_step_done(sr, st);
+}
+
+static void load_previous_again(struct stack_run *sr)
+{
+	struct stack_op *op = stack_op_begin(sr, NULL);
+	op->db = sr->db->stacks->load_release(sr->db, sr->run->job->project_id.text,
+		sr->previous_id, on_previous_text, op);
+}
+
 static void go_back(struct stack_run *sr)
 {
 	after_writes(sr, start_back);
@@ -401,7 +472,10 @@ enum flow_next stack_restore(struct flow *f)
 		sr->has_previous ? "going back to the release before" : "removing what was begun");
 	sr->unrestored = true;
 	sr->restore_st = status_err(ST_DEADLINE_EXCEEDED, "it took too long");
-	go_back(sr);
+	if (sr->has_previous && !sr->bodies)
+		load_previous_again(sr);
+	else
+		go_back(sr);
 	return FLOW_WAIT;
 }
 

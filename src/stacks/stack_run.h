@@ -29,6 +29,10 @@ struct stack_run {
 	enum failure_policy on_failure;
 	uint64_t stall_ms;       /* the release's own limit, else the daemon's */
 	int64_t previous_number; /* of the release that `previous` is */
+	struct turn turn;
+	/* What the two releases lie in; NULL: they were lightened, and have no bodies any more. */
+	struct arena *bodies;
+	const char *previous_id; /* "" = there is none */
 	struct release target;   /* what is wanted */
 	struct release previous; /* the last good one; empty when there is none */
 	bool has_previous;
@@ -64,6 +68,11 @@ static inline struct stack_run *stack_run_of(const struct flow *f)
 void stack_run_begin(struct job_run *run);
 void stack_run_interrupt(struct job_run *run);
 void stack_run_end(struct job_run *run);
+
+/* A step of a prelude: the next ones read much. */
+enum flow_next stack_take_turn(struct flow *f);
+/* Everything is written: what is only watched, and pruned by name, needs no bodies. Again: nothing. */
+void stack_lighten(struct stack_run *sr);
 
 /* One operation under way. `docker` or `db` is set to its handle right after it was started. */
 struct stack_op {

@@ -2,6 +2,7 @@
  * rollback, scale, restart, remove; made by app, handed to the worker. */
 #pragma once
 #include <stdint.h>
+#include "stacks/turns.h"
 
 struct clock;
 struct docker;
@@ -17,6 +18,7 @@ struct stacks {
 	uint64_t hold_ms;  /* how long it must stay so, where update_config.monitor does not say;
 			      default 5,000 */
 	unsigned keep_releases; /* of so many good ones the secrets and configs stay */
+	struct turns turns;     /* of the deploys here */
 };
 #define STACKS_STALL_MS 60000
 #define STACKS_HOLD_MS  5000

@@ -312,11 +312,13 @@ static void on_nodes(void *data, const struct status *st, const struct docker_no
 
 static void ask_about_everybody(struct story *s)
 {
+	static const struct docker_filter services = {.brief = true};
+	static const struct docker_task_filter tasks = {.brief = true};
 	struct docker *d = s->ro->sr->docker;
 	struct stack_op *op = begin(s, s);
-	op->docker = docker_service_list(d, NULL, GATHER_MS, on_services, op);
+	op->docker = docker_service_list(d, &services, GATHER_MS, on_services, op);
 	op = begin(s, s);
-	op->docker = docker_task_list(d, NULL, GATHER_MS, on_tasks, op);
+	op->docker = docker_task_list(d, &tasks, GATHER_MS, on_tasks, op);
 	op = begin(s, s);
 	op->docker = docker_node_list(d, GATHER_MS, on_nodes, op);
 }
@@ -368,7 +370,7 @@ void story_tell(struct rollout *ro)
 {
 	struct arena *a = ro->sr->run->arena;
 	struct story *s = arena_new(a, struct story);
-	*s = (struct story){.ro = ro, .arena = a, .all = picture_create()};
+	*s = (struct story){.ro = ro, .arena = a, .all = picture_create(ro->sr->run->loop)};
 	s->chapters = arena_array(a, struct chapter, ro->n_watched);
 	for (size_t i = 0; i < ro->n_watched; i++)
 		if (ro->watched[i].verdict == CONVERGE_FAILED && !ro->watched[i].optional)

@@ -9,12 +9,17 @@
 #include "stacks/arena_leave.h"
 #include "stacks/release.h"
 
+/* So many names are asked for in one request. */
+#define NAMES_MAX 100
+
+enum round { ROUND_OWN, ROUND_NAMED, ROUND_HIDDEN };
+
 /* One read. It outlives its world where that is given up: the last of its requests frees it. */
 struct world_reading {
 	struct world *w; /* NULL: given up */
 	struct list requests;
 	unsigned waiting;
-	bool listed;
+	enum round round;
 	char *namespace_, *stack_id;
 	struct status st;
 	void (*done)(void *data, const struct status *st);
@@ -24,11 +29,12 @@ struct request {
 	struct list node;
 	struct world_reading *reading;
 	struct docker_call *call;
+	const char *const *names; /* that were asked for; NULL: all that carry the namespace */
 };
 
 void world_init(struct world *w, struct loop *l, struct docker *d)
 {
-	*w = (struct world){.arena = arena_create(), .loop = l, .docker = d};
+	*w = (struct world){.arena = arena_create_small(), .loop = l, .docker = d};
 }
 
 void world_finish(struct world *w)
@@ -66,11 +72,13 @@ static void reading_destroy(struct world_reading *rd)
 }
 
 /* First thing in every completion: the world to put the answer into, or NULL: it was given up. */
-static struct world *answered(void *request, struct world_reading **ret_reading)
+static struct world *answered(
+	void *request, struct world_reading **ret_reading, const char *const **ret_names)
 {
 	struct request *q = request;
 	struct world_reading *rd = q->reading;
 	struct world *w = rd->w;
+	*ret_names = q->names;
 	list_remove(&q->node);
 	free(q);
 	*ret_reading = rd;
@@ -79,6 +87,7 @@ static struct world *answered(void *request, struct world_reading **ret_reading)
 	return w;
 }
 
+static void look_up_named(struct world_reading *rd);
 static void look_up_hidden_networks(struct world_reading *rd);
 
 /* Last thing in every completion. */
@@ -86,9 +95,12 @@ static void part_done(struct world_reading *rd, const struct status *st)
 {
 	if (!status_is_ok(st) && status_is_ok(&rd->st))
 		rd->st = *st;
-	if (rd->waiting == 1 && !rd->listed && status_is_ok(&rd->st)) {
-		rd->listed = true;
-		look_up_hidden_networks(rd);
+	while (rd->waiting == 1 && rd->round != ROUND_HIDDEN && status_is_ok(&rd->st)) {
+		rd->round++;
+		if (rd->round == ROUND_NAMED)
+			look_up_named(rd);
+		else
+			look_up_hidden_networks(rd);
 	}
 	if (--rd->waiting > 0)
 		return;
@@ -146,7 +158,8 @@ static void on_services(
 	void *data, const struct status *st, const struct docker_service *s, size_t n)
 {
 	struct world_reading *rd;
-	struct world *w = answered(data, &rd);
+	const char *const *names;
+	struct world *w = answered(data, &rd, &names);
 	if (!w)
 		return;
 	struct arena *a = w->arena;
@@ -173,23 +186,54 @@ static void on_services(
 	part_done(rd, st);
 }
 
+/* Room for one more; at every power of two it moves. */
+static struct world_object *add_object(struct arena *a, struct world_object **objects, size_t *n)
+{
+	if ((*n & (*n - 1)) == 0) {
+		struct world_object *more = arena_array(a, struct world_object, *n ? *n * 2 : 1);
+		if (*n)
+			memcpy(more, *objects, *n * sizeof(*more));
+		*objects = more;
+	}
+	return &(*objects)[(*n)++];
+}
+
+/* The Engine shows more than what was asked for by name, and may show again what it has shown. */
+static bool is_asked_for(const char *const *names, const struct world_object *seen, size_t n_seen,
+	const char *id, const char *name)
+{
+	bool named = !names;
+	for (size_t i = 0; names && names[i]; i++)
+		named |= strcmp(names[i], name) == 0;
+	for (size_t i = 0; named && i < n_seen; i++)
+		named = strcmp(seen[i].id, id) != 0;
+	return named;
+}
+
+static void add_network(struct world_reading *rd, const struct docker_network *n)
+{
+	struct world *w = rd->w;
+	*add_object(w->arena, &w->networks, &w->n_networks) =
+		(struct world_object){.id = arena_strdup(w->arena, n->id),
+			.name = arena_strdup(w->arena, n->name),
+			.scope = arena_strdup(w->arena, n->scope),
+			.content = "",
+			.ours = is_ours(rd, &n->labels),
+			.elsewhere = is_elsewhere(rd, &n->labels),
+			.stored = hold_json(w->arena, n->json)};
+}
+
 static void on_networks(
 	void *data, const struct status *st, const struct docker_network *networks, size_t n)
 {
 	struct world_reading *rd;
-	struct world *w = answered(data, &rd);
+	const char *const *names;
+	struct world *w = answered(data, &rd, &names);
 	if (!w)
 		return;
-	w->networks = arena_array(w->arena, struct world_object, n + 1);
 	for (size_t i = 0; i < n; i++)
-		w->networks[i] = (struct world_object){.id = arena_strdup(w->arena, networks[i].id),
-			.name = arena_strdup(w->arena, networks[i].name),
-			.scope = arena_strdup(w->arena, networks[i].scope),
-			.content = "",
-			.ours = is_ours(rd, &networks[i].labels),
-			.elsewhere = is_elsewhere(rd, &networks[i].labels),
-			.stored = hold_json(w->arena, networks[i].json)};
-	w->n_networks = n;
+		if (is_asked_for(names, w->networks, w->n_networks, networks[i].id, networks[i].name))
+			add_network(rd, &networks[i]);
 	part_done(rd, st);
 }
 
@@ -200,16 +244,23 @@ static void on_hidden_network(
 {
 	static const struct status ok;
 	struct world_reading *rd;
-	struct world *w = answered(data, &rd);
+	const char *const *names;
+	struct world *w = answered(data, &rd, &names);
 	if (!w)
 		return;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		bool there = false;
 		for (size_t k = 0; k < w->n_networks; k++)
-			if (strcmp(w->networks[k].name, networks[i].name) == 0 &&
-				!w->networks[k].ours) {
+			if (strcmp(w->networks[k].name, networks[i].name) == 0) {
+				there = true;
+				if (w->networks[k].ours)
+					continue;
 				w->networks[k].id = arena_strdup(w->arena, networks[i].id);
 				w->networks[k].scope = "swarm";
 			}
+		if (!there)
+			add_network(rd, &networks[i]);
+	}
 	part_done(rd, st->code == ST_NOT_FOUND ? &ok : st);
 }
 
@@ -243,32 +294,32 @@ static void look_up_hidden_networks(struct world_reading *rd)
 	}
 }
 
-static struct world_object *copy_objects(
-	const struct world_reading *rd, const struct docker_object *objects, size_t n)
+static void add_objects(const struct world_reading *rd, struct world_object **seen, size_t *n_seen,
+	const char *const *names, const struct docker_object *objects, size_t n)
 {
 	struct arena *a = rd->w->arena;
-	struct world_object *copy = arena_array(a, struct world_object, n + 1);
 	for (size_t i = 0; i < n; i++)
-		copy[i] = (struct world_object){.id = arena_strdup(a, objects[i].id),
-			.name = arena_strdup(a, objects[i].name),
-			.scope = "swarm",
-			.content = label(a, &objects[i].labels, LABEL_CONTENT),
-			.ours = is_ours(rd, &objects[i].labels),
-			.elsewhere = is_elsewhere(rd, &objects[i].labels),
-			.version = objects[i].version,
-			.stored = hold_json(a, objects[i].spec)};
-	return copy;
+		if (is_asked_for(names, *seen, *n_seen, objects[i].id, objects[i].name))
+			*add_object(a, seen, n_seen) =
+				(struct world_object){.id = arena_strdup(a, objects[i].id),
+					.name = arena_strdup(a, objects[i].name),
+					.scope = "swarm",
+					.content = label(a, &objects[i].labels, LABEL_CONTENT),
+					.ours = is_ours(rd, &objects[i].labels),
+					.elsewhere = is_elsewhere(rd, &objects[i].labels),
+					.version = objects[i].version,
+					.stored = hold_json(a, objects[i].spec)};
 }
 
 static void on_secrets(
 	void *data, const struct status *st, const struct docker_object *objects, size_t n)
 {
 	struct world_reading *rd;
-	struct world *w = answered(data, &rd);
+	const char *const *names;
+	struct world *w = answered(data, &rd, &names);
 	if (!w)
 		return;
-	w->secrets = copy_objects(rd, objects, n);
-	w->n_secrets = n;
+	add_objects(rd, &w->secrets, &w->n_secrets, names, objects, n);
 	part_done(rd, st);
 }
 
@@ -276,13 +327,105 @@ static void on_configs(
 	void *data, const struct status *st, const struct docker_object *objects, size_t n)
 {
 	struct world_reading *rd;
-	struct world *w = answered(data, &rd);
+	const char *const *names;
+	struct world *w = answered(data, &rd, &names);
 	if (!w)
 		return;
-	w->configs = copy_objects(rd, objects, n);
-	w->n_configs = n;
+	add_objects(rd, &w->configs, &w->n_configs, names, objects, n);
 	part_done(rd, st);
 }
+
+/* ---- what is not of the namespace ---- */
+
+struct names {
+	struct arena *arena;
+	const char **items; /* NULL-terminated */
+	size_t len;
+	const struct world_object *seen;
+	size_t n_seen;
+};
+
+static void add_name(struct names *s, const char *name)
+{
+	if (!name[0] || world_find(s->seen, s->n_seen, name))
+		return;
+	for (size_t i = 0; i < s->len; i++)
+		if (strcmp(s->items[i], name) == 0)
+			return;
+	if ((s->len & (s->len - 1)) == 0) {
+		const char **more =
+			arena_array(s->arena, const char *, s->len ? s->len * 2 + 1 : 2);
+		if (s->len)
+			memcpy(more, s->items, s->len * sizeof(*more));
+		s->items = more;
+	}
+	s->items[s->len++] = name;
+}
+
+static void add_wanted(struct names *s, const struct world *w, enum compose_kind kind)
+{
+	for (size_t i = 0; i < sizeof(w->wants) / sizeof(w->wants[0]); i++) {
+		const struct release *r = w->wants[i];
+		const struct release_object *objects = !r                ? NULL
+			: kind == COMPOSE_NETWORK ? r->networks
+			: kind == COMPOSE_SECRET  ? r->secrets
+						  : r->configs;
+		size_t n = !r                     ? 0
+			: kind == COMPOSE_NETWORK ? r->n_networks
+			: kind == COMPOSE_SECRET  ? r->n_secrets
+						  : r->n_configs;
+		for (size_t k = 0; k < n; k++)
+			add_name(s, objects[k].name);
+	}
+}
+
+/* Services name networks by their ids, secrets and configs by both. */
+static void add_used(struct names *s, const struct world *w, const char *path, const char *key)
+{
+	json_t *entry;
+	size_t k;
+	for (size_t i = 0; i < w->n_services; i++)
+		json_array_foreach(json_at(w->services[i].spec, path), k, entry)
+			add_name(s, json_text(entry, key, ""));
+}
+
+/* Some at a time; the pieces are terminated in copies of their own. */
+static void ask_by_name(struct world_reading *rd, const struct names *s, enum compose_kind kind)
+{
+	struct docker *d = rd->w->docker;
+	for (size_t at = 0; at < s->len; at += NAMES_MAX) {
+		size_t n = s->len - at < NAMES_MAX ? s->len - at : NAMES_MAX;
+		const char **names = arena_array(s->arena, const char *, n + 1);
+		memcpy(names, s->items + at, n * sizeof(*names));
+		const struct docker_filter named = {.names = names};
+		struct request *q = ask(rd);
+		q->names = names;
+		if (kind == COMPOSE_NETWORK)
+			q->call = docker_network_list(d, &named, 0, on_networks, q);
+		else if (kind == COMPOSE_SECRET)
+			q->call = docker_object_list(d, DOCKER_SECRET, &named, 0, on_secrets, q);
+		else
+			q->call = docker_object_list(d, DOCKER_CONFIG, &named, 0, on_configs, q);
+	}
+}
+
+static void look_up_named(struct world_reading *rd)
+{
+	const struct world *w = rd->w;
+	struct names networks = {.arena = w->arena, .seen = w->networks, .n_seen = w->n_networks},
+		     secrets = {.arena = w->arena, .seen = w->secrets, .n_seen = w->n_secrets},
+		     configs = {.arena = w->arena, .seen = w->configs, .n_seen = w->n_configs};
+	add_wanted(&networks, w, COMPOSE_NETWORK);
+	add_wanted(&secrets, w, COMPOSE_SECRET);
+	add_wanted(&configs, w, COMPOSE_CONFIG);
+	add_used(&secrets, w, "TaskTemplate.ContainerSpec.Secrets", "SecretName");
+	add_used(&configs, w, "TaskTemplate.ContainerSpec.Configs", "ConfigName");
+	ask_by_name(rd, &networks, COMPOSE_NETWORK);
+	ask_by_name(rd, &secrets, COMPOSE_SECRET);
+	ask_by_name(rd, &configs, COMPOSE_CONFIG);
+}
+
+/* ---- reading ---- */
 
 void world_read(struct world *w, const char *namespace_, const char *stack_id,
 	void (*done)(void *data, const struct status *st), void *data)
@@ -299,31 +442,28 @@ void world_read(struct world *w, const char *namespace_, const char *stack_id,
 	list_init(&rd->requests);
 	w->reading = rd;
 	arena_leave(w->loop, w->arena);
-	w->arena = arena_create();
+	w->arena = arena_create_small();
 	labels[0] = arena_fmt(w->arena, "%s=%s", LABEL_NAMESPACE, namespace_);
 	w->n_services = w->n_networks = w->n_secrets = w->n_configs = 0;
+	w->networks = w->secrets = w->configs = NULL;
 	struct request *q = ask(rd);
 	q->call = docker_service_list(w->docker, &ours, 0, on_services, q);
 	q = ask(rd);
-	q->call = docker_network_list(w->docker, NULL, 0, on_networks, q);
+	q->call = docker_network_list(w->docker, &ours, 0, on_networks, q);
 	q = ask(rd);
-	q->call = docker_object_list(w->docker, DOCKER_SECRET, NULL, 0, on_secrets, q);
+	q->call = docker_object_list(w->docker, DOCKER_SECRET, &ours, 0, on_secrets, q);
 	q = ask(rd);
-	q->call = docker_object_list(w->docker, DOCKER_CONFIG, NULL, 0, on_configs, q);
+	q->call = docker_object_list(w->docker, DOCKER_CONFIG, &ours, 0, on_configs, q);
 }
 
 void world_add(
 	struct world *w, struct world_object **objects, size_t *n, const char *id, const char *name)
 {
-	struct world_object *more = arena_array(w->arena, struct world_object, *n + 2);
-	if (*n)
-		memcpy(more, *objects, *n * sizeof(*more));
-	more[(*n)++] = (struct world_object){.id = arena_strdup(w->arena, id),
+	*add_object(w->arena, objects, n) = (struct world_object){.id = arena_strdup(w->arena, id),
 		.name = arena_strdup(w->arena, name),
 		.scope = "swarm",
 		.content = "",
 		.ours = true};
-	*objects = more;
 }
 
 const struct world_service *world_service_find(const struct world *w, const char *name)

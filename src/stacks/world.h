@@ -1,6 +1,8 @@
-/* world: what the Engine holds at one moment, as far as one stack is concerned: the services of
- * its namespace, and all networks, secrets, configs (external ones are looked up by name). Read by
- * four requests at once, and one for each network that services name and no list shows. Everything
+/* world: what the Engine holds at one moment, as far as one stack is concerned: what carries its
+ * namespace, and what else its release or its services name. What others have is never asked for: a
+ * thousand stacks that are deployed at once must not each read the other ones' things. Read in up to
+ * three rounds: by the namespace (four requests at once); by the names that this did not show (one
+ * request a kind); one request for each network that services name and no list shows. Everything
  * lives in the world's own arena until it is read again. Owned by whoever asks: a job's run, a
  * plan. */
 #pragma once
@@ -13,6 +15,7 @@
 struct arena;
 struct db_reserved;
 struct loop;
+struct release;
 struct world_reading;
 
 struct world_service {
@@ -44,6 +47,9 @@ struct world {
 	/* Set before world_read: the stack was adopted, so that what carries its namespace and no
 	 * stack's label is ours too. */
 	bool adopted;
+	/* Set before world_read: whose networks, secrets and configs are looked up by their names; NULL:
+	 * none. Borrowed until it is read. */
+	const struct release *wants[2];
 	/* Set before a plan is made: names that lie in other stacks' namespaces (reserved.h); borrowed. */
 	const struct db_reserved *reserved;
 	size_t n_reserved;

@@ -19,7 +19,7 @@ struct args {
 	uint64_t version;
 	json_t *spec;
 	enum swarm_kind kind;
-	const char *const *labels;
+	const char *const *labels, *const *names;
 	bool up_to_date;
 	struct docker_logs logs;
 	const char *auth; /* "" = none */
@@ -97,6 +97,29 @@ static void copy_labels(struct fake_call *c, const char *const *labels)
 	for (size_t i = 0; i < n; i++)
 		copy[i] = arena_strdup(c->arena, labels[i]);
 	args_of(c)->labels = copy;
+}
+
+static void copy_filter(struct fake_call *c, const struct docker_filter *f)
+{
+	size_t n = 0;
+	copy_labels(c, f ? f->labels : NULL);
+	if (!f || !f->names)
+		return;
+	while (f->names[n])
+		n++;
+	const char **copy = arena_array(c->arena, const char *, n + 1);
+	for (size_t i = 0; i < n; i++)
+		copy[i] = arena_strdup(c->arena, f->names[i]);
+	args_of(c)->names = copy;
+}
+
+/* As the Engine does it: those too that only begin with one. */
+static bool is_named(const json_t *spec, const char *const *names)
+{
+	for (size_t i = 0; names && names[i]; i++)
+		if (strncmp(name_of(spec), names[i], strlen(names[i])) == 0)
+			return true;
+	return !names;
 }
 
 /* ---- services ---- */
@@ -372,7 +395,7 @@ static struct status list_objects(struct fake_call *c)
 	c->result = g->kind == SWARM_NETWORK ? (void *)networks : (void *)objects;
 	for (size_t i = 0; i < g->w->n_objects; i++) {
 		const struct swarm_object *o = g->w->objects[i];
-		if (o->kind != g->kind || !matches(o->spec, g->labels))
+		if (o->kind != g->kind || !matches(o->spec, g->labels) || !is_named(o->spec, g->names))
 			continue;
 		const char *id = arena_strdup(c->arena, o->id),
 			   *name = arena_strdup(c->arena, name_of(o->spec));
@@ -402,7 +425,7 @@ static struct docker_call *network_list(struct docker *d, const struct docker_fi
 	uint64_t ms, docker_on_networks done, void *data)
 {
 	struct fake_call *c = call_new(d, "", NULL);
-	copy_labels(c, f ? f->labels : NULL);
+	copy_filter(c, f);
 	c->done = (void (*)(void))done;
 	c->data = data;
 	fake_call_start(c, ms, list_objects, deliver_networks, "network_list");
@@ -441,7 +464,7 @@ static struct docker_call *object_list(struct docker *d, enum docker_kind k,
 	const struct docker_filter *f, uint64_t ms, docker_on_objects done, void *data)
 {
 	struct fake_call *c = call_new(d, "", NULL);
-	copy_labels(c, f ? f->labels : NULL);
+	copy_filter(c, f);
 	args_of(c)->kind = kind_of(k);
 	c->done = (void (*)(void))done;
 	c->data = data;

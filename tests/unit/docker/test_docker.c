@@ -392,6 +392,61 @@ static void lists_are_read(void **state)
 	expect(&a, ST_FAILED_PRECONDITION, "dial tcp: connection refused");
 }
 
+/* Of the first service of a list, and how many there are. */
+struct brief {
+	bool done;
+	size_t n;
+	struct docker_service first;
+	char name[16];
+	enum st_code code;
+};
+
+static void on_brief(void *data, const struct status *st, const struct docker_service *s, size_t n)
+{
+	struct brief *b = data;
+	b->done = true;
+	b->code = st->code;
+	b->n = n;
+	if (n == 0)
+		return;
+	(void)snprintf(b->name, sizeof b->name, "%s", s[0].name);
+	b->first = s[0];
+	b->first.spec = json_incref((json_t *)(uintptr_t)s[0].spec);
+}
+
+static void list_brief(struct brief *b, const struct docker_filter *f)
+{
+	*b = (struct brief){0};
+	docker_service_list(docker, f, 0, on_brief, b);
+	while (!b->done)
+		loop_turn(loop);
+}
+
+static void brief_lists_keep_little_and_know_what_they_had(void **state)
+{
+	struct docker_filter f = {.brief = true};
+	struct brief one, again;
+	(void)state;
+	list_brief(&one, &f);
+	assert_int_equal(one.code, ST_OK);
+	assert_int_equal(one.n, 4); /* as lists_are_read has it */
+	assert_string_equal(one.name, "w");
+	assert_int_equal(one.first.version, 7);
+	assert_non_null(one.first.previous_spec);
+	assert_null(json_at(one.first.spec, "Name"));
+	assert_true(one.first.text_hash != 0);
+	one.first.id = one.first.name = one.first.image = one.first.update.message = "known";
+	one.first.previous_spec = NULL;
+	f.known = &one.first;
+	f.n_known = 1;
+	list_brief(&again, &f);
+	assert_int_equal(again.n, 4);
+	assert_string_equal(again.name, "known"); /* it was not read again */
+	assert_ptr_equal(again.first.spec, one.first.spec);
+	json_decref((json_t *)(uintptr_t)one.first.spec);
+	json_decref((json_t *)(uintptr_t)again.first.spec);
+}
+
 static void logins(void **state)
 {
 	static const struct {
@@ -837,6 +892,7 @@ int main(void)
 		TEST(one_negotiation_for_many),
 		TEST(no_engine),
 		TEST(lists_are_read),
+		TEST(brief_lists_keep_little_and_know_what_they_had),
 		TEST(logins),
 		TEST(writes),
 		TEST(bad_replies),

@@ -33,7 +33,7 @@ static int setup(void **state)
 	struct arena *a = arena_create();
 	struct scene *s = arena_new(a, struct scene);
 	s->arena = a;
-	s->picture = picture_create();
+	s->picture = picture_create(NULL);
 	s->spec = json_object();
 	s->known[0] = (struct db_service){.service = "db",
 		.engine_id = "s1",
