@@ -57,6 +57,7 @@ struct job_worker {
 	struct db_call *turn; /* a look, then a claim */
 	struct db_call *renew;
 	uint64_t claim_started_ms, renew_started_ms;
+	unsigned limit; /* of the look under way: so many of a queue are counted */
 	unsigned asked; /* jobs, of the claim under way */
 	bool started, draining, woken_again, held_off;
 	void (*drained)(void *data);
@@ -268,11 +269,16 @@ static void send_claim(struct job_worker *w, const struct db_look *look, unsigne
 	w->turn = w->db->jobs->claim(w->db, &claim, on_claimed, w);
 }
 
-static bool leaves_some(const struct db_look *look, unsigned takeovers, const struct db_pick *picks, size_t n)
+/* More may wait than was picked: a queue that reached the limit of the look may be longer. */
+static bool leaves_some(const struct job_worker *w, const struct db_look *look, unsigned takeovers,
+	const struct db_pick *picks, size_t n)
 {
 	size_t waiting = look->expired, picked = takeovers;
-	for (size_t i = 0; i < look->n; i++)
+	for (size_t i = 0; i < look->n; i++) {
+		if (look->queues[i].waiting >= w->limit)
+			return true;
 		waiting += look->queues[i].waiting;
+	}
 	for (size_t i = 0; i < n; i++)
 		picked += picks[i].n;
 	return waiting > picked;
@@ -294,7 +300,7 @@ static void on_look(void *data, const struct status *st, const struct db_look *l
 	unsigned takeovers = look->expired < free_places(w) ? look->expired : free_places(w);
 	struct db_pick *picks = mem_realloc_array(NULL, sizeof(*picks), look->n + 1);
 	size_t n = fair_pick(w->fair, &w->places, takeovers + too_many_ending(w), look->queues, look->n, picks);
-	w->left = leaves_some(look, takeovers, picks, n);
+	w->left = leaves_some(w, look, takeovers, picks, n);
 	if (takeovers > 0 || n > 0)
 		send_claim(w, look, takeovers, picks, n);
 	else
@@ -316,8 +322,8 @@ static void start_turn(struct job_worker *w)
 	}
 	timer_set(&w->sweep, SWEEP_MS_MAX);
 	timer_stop(&w->echo);
-	/* one more than there are places: to see whether some are left */
-	w->turn = w->db->jobs->look(w->db, free_places(w) + 1, on_look, w);
+	w->limit = free_places(w) + 1; /* one more: to see whether some are left */
+	w->turn = w->db->jobs->look(w->db, w->limit, on_look, w);
 }
 
 static void on_sweep(struct timer *t)

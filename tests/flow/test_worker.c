@@ -252,6 +252,34 @@ static void the_next_begins_while_an_end_is_being_stored(void **state)
 	assert_log("see three see three see three see three ");
 }
 
+/* What the look counted was for one place; by its answer there are two. */
+static void a_place_that_comes_free_during_a_look_is_filled_again(void **state)
+{
+	struct world *w = *state;
+	struct store_job *jobs[3];
+	w->slots = 2;
+	play.slow = "two";
+	play.slow_ms = 1000;
+	store_job_add(w->store, w->project, JOB_SCALE, "{}", 3);
+	struct world_daemon *d = world_start(w);
+	run_until(w, "see one ");
+	w->script.only = "db look";
+	w->script.at = 1;
+	w->script.last = UINT32_MAX;
+	w->script.fault = FAULT_SLOW;
+	for (size_t i = 0; i < 3; i++) {
+		jobs[i] = store_job_add(w->store, w->project, JOB_SCALE, "{}", 3);
+		jobs[i]->row.step = "two";
+	}
+	job_worker_wake(d->worker);
+	while (w->script.failed == 0)
+		world_turn(w);
+	w->script.at = 0;
+	world_run_ms(w, 4000); /* the next sweep comes later */
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(jobs[i]->row.state, JOB_SUCCEEDED);
+}
+
 static unsigned looks(const struct world *w)
 {
 	unsigned n = 0;
@@ -789,6 +817,7 @@ int main(void)
 		TEST(a_job_is_run_when_it_is_due),
 		TEST(no_more_than_its_slots),
 		TEST(the_next_begins_while_an_end_is_being_stored),
+		TEST(a_place_that_comes_free_during_a_look_is_filled_again),
 		TEST(news_that_comes_three_times_is_looked_at_once),
 		TEST(what_is_told_again_is_looked_at_soon),
 		TEST(a_wake_during_a_claim_is_not_lost),
