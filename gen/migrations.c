@@ -1149,6 +1149,9 @@ static const char sql_0060_lean_jobs[] =
 	"-- Nobody reads when a row of a job was changed last: its events tell that. Each claim and each end ran a trigger for it.\n"
 	"drop trigger deployment_jobs_touch on deployment_jobs;\n"
 	"alter table deployment_jobs drop column updated_at;\n";
+static const char sql_0061_no_lease_index[] =
+	"-- What runs is found by its state, and is never much: each claim and each renewal wrote an entry here that a look then had to pass.\n"
+	"drop index deployment_jobs_leased;\n";
 
 const struct migration skep_migrations[] = {
 	{ "0001_foundation.sql", { sql_0001_foundation, sizeof(sql_0001_foundation) - 1 } },
@@ -1168,5 +1171,6 @@ const struct migration skep_migrations[] = {
 	{ "0050_sealing_keys.sql", { sql_0050_sealing_keys, sizeof(sql_0050_sealing_keys) - 1 } },
 	{ "0051_write_order.sql", { sql_0051_write_order, sizeof(sql_0051_write_order) - 1 } },
 	{ "0060_lean_jobs.sql", { sql_0060_lean_jobs, sizeof(sql_0060_lean_jobs) - 1 } },
+	{ "0061_no_lease_index.sql", { sql_0061_no_lease_index, sizeof(sql_0061_no_lease_index) - 1 } },
 	{ 0 },
 };

@@ -26,7 +26,8 @@ static const struct pg_stmt sql[] = {
 	/* A row for each queue; the first three columns are the same in all, and alone when there is none. $1 limit */
 	[LOOK] = {"job_look",
 		"with recursive " HEADS ","
-		" busy as materialized (select project_id, kind, count(*) as n, min(lease_until) as until"
+		" busy as materialized (select project_id, kind, count(*) as n, min(lease_until) as until,"
+		"  count(*) filter (where lease_until < now()) as expired"
 		"  from deployment_jobs where state = 'running' group by 1, 2),"
 		" queue as ("
 		"  select h.project_id, h.kind, r.n, skep_us(r.oldest) as oldest,"
@@ -40,8 +41,7 @@ static const struct pg_stmt sql[] = {
 		"    and " UNBLOCKED " order by j.run_at, j.id limit $1) x) r"
 		"  where r.n > 0 and not exists (select from job_pauses u"
 		"   where u.project_id = h.project_id or u.kind = h.kind))"
-		" select turn, (select count(*) from deployment_jobs"
-		"   where state = 'running' and lease_until < now()),"
+		" select turn, (select coalesce(sum(expired), 0)::integer from busy),"
 		"  (select ceil(greatest(0, extract(epoch from x.at - clock_timestamp()) * 1000))::bigint"
 		"   from (select least("
 		"     (select min(until) from busy),"
