@@ -35,6 +35,7 @@ struct db_pg {
 	struct clock clock;
 	const struct clock *own;
 	int64_t ahead_us, last_us;
+	int64_t round_trip_us; /* of the answer that ahead_us is from, and a quarter more with each since; 0: none */
 	struct rng *rng;
 	struct db_job_limits limits;
 };

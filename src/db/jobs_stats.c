@@ -1,6 +1,6 @@
 #include "db/jobs_parts.h"
 
-#define ROUND_TRIP_MS 200
+#define ROUND_TRIP_US 200000
 
 /* The project asked for; null: all. */
 #define ONLY "(select skep_project_or_all($1, $2))"
@@ -277,19 +277,18 @@ struct db_call *job_resume(struct db *db, const struct db_scope *s, const char *
 
 /* ---- daemons ---- */
 
-/* When it was asked. */
-struct asked {
-	int64_t wall_us;
-	uint64_t mono_ms;
-};
-
-/* The answer is from about the middle between question and answer; what took long tells little. */
+/* The answer is from somewhere between question and answer: the sooner it came, the better it tells. */
 static void deliver_alive(struct db_call *c, const struct status *st, const struct pg_results *r)
 {
-	const struct asked *asked = c->params;
+	const int64_t *asked_us = c->params;
 	struct db_pg *db = c->db;
-	if (r && db->own->mono_ms(db->own) - asked->mono_ms < ROUND_TRIP_MS)
-		db->ahead_us = pg_i64(r, 0, 0, 0) - (asked->wall_us + db->own->wall_us(db->own)) / 2;
+	int64_t now_us = db->own->wall_us(db->own), took_us = now_us - *asked_us;
+	int64_t good_us = db->round_trip_us ? db->round_trip_us + db->round_trip_us / 4 + 1 : ROUND_TRIP_US;
+	if (r && took_us >= 0 && took_us <= good_us) {
+		db->ahead_us = pg_i64(r, 0, 0, 0) - *asked_us - took_us / 2;
+		good_us = took_us;
+	}
+	db->round_trip_us = good_us;
 	c->done.plain(c->data, st);
 }
 
@@ -297,9 +296,9 @@ struct db_call *job_alive(
 	struct db *db, const struct db_daemon *daemon, db_done done, void *data)
 {
 	struct db_call *c = db_call_create(db, data);
-	const struct clock *own = c->db->own;
+	const int64_t asked_us = c->db->own->wall_us(c->db->own);
 	c->done.plain = done;
-	c->params = arena_memdup(c->arena, &(struct asked){own->wall_us(own), own->mono_ms(own)}, sizeof(struct asked));
+	c->params = arena_memdup(c->arena, &asked_us, sizeof(asked_us));
 	call_add(c, &sql[ALIVE]);
 	call_bind_id(c, daemon->id.text);
 	call_bind(c, daemon->host);
