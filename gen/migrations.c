@@ -1152,6 +1152,9 @@ static const char sql_0060_lean_jobs[] =
 static const char sql_0061_no_lease_index[] =
 	"-- What runs is found by its state, and is never much: each claim and each renewal wrote an entry here that a look then had to pass.\n"
 	"drop index deployment_jobs_leased;\n";
+static const char sql_0062_status_set[] =
+	"-- When a job has said last what the status is: what was seen of the Engine before that does not count.\n"
+	"alter table orchestration_stacks add column set_at timestamptz not null default clock_timestamp();\n";
 
 const struct migration skep_migrations[] = {
 	{ "0001_foundation.sql", { sql_0001_foundation, sizeof(sql_0001_foundation) - 1 } },
@@ -1172,5 +1175,6 @@ const struct migration skep_migrations[] = {
 	{ "0051_write_order.sql", { sql_0051_write_order, sizeof(sql_0051_write_order) - 1 } },
 	{ "0060_lean_jobs.sql", { sql_0060_lean_jobs, sizeof(sql_0060_lean_jobs) - 1 } },
 	{ "0061_no_lease_index.sql", { sql_0061_no_lease_index, sizeof(sql_0061_no_lease_index) - 1 } },
+	{ "0062_status_set.sql", { sql_0062_status_set, sizeof(sql_0062_status_set) - 1 } },
 	{ 0 },
 };

@@ -100,6 +100,7 @@ static const struct pg_stmt sql[] = {
 	[LEFT] = {"job_left",
 		"with s as ("
 		"  update orchestration_stacks s set status_message = w.error, unfinished = w.error,"
+		"   set_at = clock_timestamp(),"
 		"   status = case when s.active_deployment_id is null then 'failed'"
 		"    else 'degraded' end::stack_status"
 		"  from unnest($1::uuid[], $2::integer[], $3::text[]) as w (id, epoch, error)"

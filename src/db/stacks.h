@@ -189,10 +189,10 @@ struct db_stack_ops {
 	/* What is seen now of the services that `watched` told; which there are says activate alone
 	 * (it may have come between). Writes only rows that differ; adds "stack.status"/"service.state" events for changes, and "stack.drift" about the
 	 * service `drifted` with the status drifted. Not while a job of the stack runs: then only
-	 * services. */
+	 * services. Nothing at all when a job has said what the status is after what is told was seen: age_ms ago. */
 	struct db_call *(*observe)(struct db *db, const char *stack_id, enum stack_status status,
 		const char *message, const char *drifted, const struct db_service *services,
-		size_t n, db_done done, void *data);
+		size_t n, uint64_t age_ms, db_done done, void *data);
 	/* A job (kind update) that brings the stack back to its active release, which must be this
 	 * one; audit's actor is "observer", `why` stands in the audit row. FAILED_PRECONDITION: not
 	 * now, or not wanted (a job runs or waits, the project only reports).

@@ -268,7 +268,7 @@ struct db_call *stack_set_status(struct db *db, const struct db_job *job, enum s
 	const char *message, db_done done, void *data)
 {
 	struct db_call *c = fenced(db, job, done, data);
-	stack_add_status(c, job->stack_id.text, status, message, "", false);
+	stack_add_status(c, job->stack_id.text, status, message, "", STACK_OWN_STATUS);
 	return call_run(c, call_deliver_plain);
 }
 
@@ -280,8 +280,8 @@ struct db_call *stack_activate(struct db *db, const struct db_job *job, const ch
 	add_release(c, &sql[SUPERSEDE], deployment_id, job);
 	add_release(c, &sql[ACTIVATE], deployment_id, job);
 	add_release(c, &sql[ACTIVE], deployment_id, job);
-	stack_add_status(c, job->stack_id.text, STACK_RUNNING, "", "", false);
-	stack_add_services(c, job->stack_id.text, services, n, false);
+	stack_add_status(c, job->stack_id.text, STACK_RUNNING, "", "", STACK_OWN_STATUS);
+	stack_add_services(c, job->stack_id.text, services, n, STACK_OWN_STATUS);
 	call_add_text(c, &sql[NOTIFY], job->stack_id.text);
 	return call_run(c, call_deliver_plain);
 }

@@ -2,9 +2,12 @@
 
 /* The observer leaves it as it is, and who is at work: he may take back all that he does. */
 #define UNFINISHED \
-	"case when $4::boolean then s.unfinished" \
+	"case when $4::bigint >= 0 then s.unfinished" \
 	" when $2::stack_status in ('degraded', 'failed') then $3::text" \
 	" when $2::stack_status in ('deploying', 'removing') then s.unfinished else '' end"
+
+/* What was seen so many ms ago is not older than what a job has said of the stack. */
+#define SEEN_SINCE(ms) "s.set_at <= clock_timestamp() - " ms " * interval '1 ms'"
 
 enum { LOCK, STATUS, SERVICES, MAY_REPAIR, REPAIR };
 static const struct pg_stmt sql[] = {
@@ -14,16 +17,18 @@ static const struct pg_stmt sql[] = {
 		"  select from orchestration_stacks where id = skep_uuid($1) for no key update)"
 		" select skep_raise(5, format('stack \"%s\" does not exist', $1::text))"
 		" where not exists (select from s)"},
-	/* $1 stack, $2 status, $3 message, $4 observed, $5 the service that drifted */
+	/* $1 stack, $2 status, $3 message, $4 how old what was seen is, in ms (STACK_OWN_STATUS: nobody has looked), $5 the service
+	 * that drifted */
 	[STATUS] = {"observe_status",
 		"with s as ("
 		"  update orchestration_stacks s"
 		"  set status = $2::stack_status, status_message = $3,"
-		"   unfinished = " UNFINISHED
+		"   unfinished = " UNFINISHED ","
+		"   set_at = case when $4 < 0 then clock_timestamp() else s.set_at end"
 		"  where s.id = skep_uuid($1)"
 		"  and (s.status, s.status_message, s.unfinished)"
 		"   is distinct from ($2::stack_status, $3::text, " UNFINISHED ")"
-		"  and not ($4::boolean and exists (select from deployment_jobs j"
+		"  and ($4 < 0 or " SEEN_SINCE("$4") " and not exists (select from deployment_jobs j"
 		"   where j.stack_id = s.id and j.state = 'running')) returning s.*),"
 		" e as ("
 		"  insert into events (project_id, stack_id, kind, state, message)"
@@ -33,7 +38,7 @@ static const struct pg_stmt sql[] = {
 		"  select project_id, id, 'stack.drift', $5::text, status, status_message from s"
 		"  where status = 'drifted')"
 		" select pg_notify('skep_stacks', id::text) from s"},
-	/* $1 stack, $2 services, $3 observed. `old` is what was there before this statement. What was
+	/* $1 stack, $2 services, $3 as $4 above. `old` is what was there before this statement. What was
 	 * observed of a service that a release has taken away meanwhile does not bring its row back. */
 	[SERVICES] = {"observe_services",
 		"with seen as materialized ("
@@ -43,7 +48,7 @@ static const struct pg_stmt sql[] = {
 		" old as materialized ("
 		"  select * from service_instances where stack_id = skep_uuid($1)),"
 		" gone as ("
-		"  delete from service_instances i where i.stack_id = skep_uuid($1) and not $3"
+		"  delete from service_instances i where i.stack_id = skep_uuid($1) and $3::bigint < 0"
 		"  and not exists (select from seen where seen.service = i.service)"
 		"  returning i.service),"
 		" put as ("
@@ -52,7 +57,7 @@ static const struct pg_stmt sql[] = {
 		"  select s.project_id, s.id, v.service, v.engine_id,"
 		"   v.engine_name, v.image, v.mode, v.state, v.running, v.wanted, v.message"
 		"  from orchestration_stacks s, seen v where s.id = skep_uuid($1)"
-		"  and (not $3 or exists (select from old where old.service = v.service))"
+		"  and ($3 < 0 or " SEEN_SINCE("$3") " and exists (select from old where old.service = v.service))"
 		"  on conflict (stack_id, service) do update set engine_id = excluded.engine_id,"
 		"   engine_name = excluded.engine_name, image = excluded.image,"
 		"   mode = excluded.mode, state = excluded.state, running = excluded.running,"
@@ -68,7 +73,7 @@ static const struct pg_stmt sql[] = {
 		"  select put.project_id, put.stack_id, 'service.state', put.service, put.state,"
 		"   put.message, put.running, put.wanted"
 		"  from put left join old on old.service = put.service"
-		"  where $3 and (old.state, old.running, old.wanted, old.message)"
+		"  where $3 >= 0 and (old.state, old.running, old.wanted, old.message)"
 		"   is distinct from (put.state, put.running, put.wanted, put.message))"
 		" select pg_notify('skep_stacks', skep_uuid($1)::text)"
 		" where exists (select from put) or exists (select from gone)"},
@@ -126,32 +131,32 @@ static void bind_services(struct db_call *c, const struct db_service *services, 
 }
 
 void stack_add_status(struct db_call *c, const char *stack_id, enum stack_status status,
-	const char *message, const char *drifted, bool observed)
+	const char *message, const char *drifted, int64_t age_ms)
 {
 	call_add_text(c, &sql[STATUS], stack_id);
 	call_bind(c, stack_status_name(status));
 	call_bind_lossy(c, message);
-	pg_bind_bool(c->batch, observed);
+	pg_bind_i64(c->batch, age_ms);
 	call_bind(c, drifted);
 }
 
 void stack_add_services(struct db_call *c, const char *stack_id, const struct db_service *services,
-	size_t n, bool observed)
+	size_t n, int64_t age_ms)
 {
 	call_add_text(c, &sql[SERVICES], stack_id);
 	bind_services(c, services, n);
-	pg_bind_bool(c->batch, observed);
+	pg_bind_i64(c->batch, age_ms);
 }
 
 struct db_call *stack_observe(struct db *db, const char *stack_id, enum stack_status status,
 	const char *message, const char *drifted, const struct db_service *services, size_t n,
-	db_done done, void *data)
+	uint64_t age_ms, db_done done, void *data)
 {
 	struct db_call *c = db_call_create(db, data);
 	c->done.plain = done;
 	call_add_text(c, &sql[LOCK], stack_id);
-	stack_add_status(c, stack_id, status, message, drifted, true);
-	stack_add_services(c, stack_id, services, n, true);
+	stack_add_status(c, stack_id, status, message, drifted, (int64_t)age_ms);
+	stack_add_services(c, stack_id, services, n, (int64_t)age_ms);
 	return call_run(c, call_deliver_plain);
 }
 

@@ -36,7 +36,7 @@ struct db_call *stack_set_networks(struct db *db, const struct db_job *job,
 
 struct db_call *stack_observe(struct db *db, const char *stack_id, enum stack_status status,
 	const char *message, const char *drifted, const struct db_service *services, size_t n,
-	db_done done, void *data);
+	uint64_t age_ms, db_done done, void *data);
 struct db_call *stack_repair(struct db *db, const char *stack_id, const char *deployment_id,
 	const char *why, int max_an_hour, db_job_done done, void *data);
 /* The statements of a submission, and of a new release from the text of the one that runs; the job of this id is made.
@@ -51,10 +51,12 @@ void stack_add_redeploy(struct db_call *c, const struct db_scope *s, const char 
 struct db_call *stack_job_created(struct db_call *c, const struct db_scope *s, const char *job_id);
 /* Statements of `observe` that `activate` and `set_status` need too. `observed`: with events, and
  * the status only while no job of the stack runs. */
+/* age_ms: of what was seen, or a job says so. */
+#define STACK_OWN_STATUS INT64_C(-1)
 void stack_add_status(struct db_call *c, const char *stack_id, enum stack_status status,
-	const char *message, const char *drifted, bool observed);
+	const char *message, const char *drifted, int64_t age_ms);
 void stack_add_services(struct db_call *c, const char *stack_id, const struct db_service *services,
-	size_t n, bool observed);
+	size_t n, int64_t age_ms);
 
 /* Of a release. */
 #define RELEASE_COLUMNS \

@@ -37,6 +37,7 @@ struct observer {
 	bool engine_up, engine_known, stopped, moving;
 	bool nudged, doubtful; /* during a pass: look again soon; judge again what is seen */
 	uint64_t next_ms, prompt_ms; /* loop time: of the look that is wished, of the last one for an event */
+	uint64_t seen_ms;    /* when the look began that is judged */
 	uint64_t changed_ms; /* when the last change was seen */
 	size_t n_stacks;
 	char after[UUID_LEN + 1];
@@ -127,7 +128,7 @@ static void on_watched(
 		ob->changed_ms = loop_now_ms(ob->loop);
 		ob->writing++;
 		ob->db->stacks->observe(ob->db, stacks[i].id.text, j.status, j.message, j.drifted,
-			j.services, j.n_services, on_written, ob);
+			j.services, j.n_services, loop_now_ms(ob->loop) - ob->seen_ms, on_written, ob);
 	}
 	if (more) {
 		memcpy(ob->after, stacks[n - 1].id.text, sizeof(ob->after));
@@ -154,12 +155,12 @@ static void on_look(struct lookout_watcher *w, const struct status *st,
 	const struct lookout_times *times)
 {
 	struct observer *ob = container_of(w, struct observer, watcher);
-	(void)times;
 	engine_is(ob, status_is_ok(st), st);
 	if (ob->passing) { /* judging again what was seen before */
 		ob->nudged = true;
 		return;
 	}
+	ob->seen_ms = times->begun_ms;
 	ob->st = *st;
 	if (status_is_ok(st))
 		pass(ob);

@@ -375,11 +375,11 @@ static struct status observe_effect(struct fake_call *c)
 {
 	const struct fake_args *g = fake_args(c);
 	return store_observe(
-		g->store, g->stack, g->status, g->message, g->text, g->services, g->n);
+		g->store, g->stack, g->status, g->message, g->text, g->services, g->n, g->ms);
 }
 
 static struct db_call *observe(struct db *db, const char *stack_id, enum stack_status status,
-	const char *message, const char *drifted, const struct db_service *services, size_t n,
+	const char *message, const char *drifted, const struct db_service *services, size_t n, uint64_t age_ms,
 	db_done done, void *data)
 {
 	struct fake_call *c = fake_db_call(db, NULL, DONE(done), data);
@@ -390,6 +390,7 @@ static struct db_call *observe(struct db *db, const char *stack_id, enum stack_s
 	g->message = arena_strdup(c->arena, message);
 	g->services = fake_copy_services(c->arena, services, n);
 	g->n = n;
+	g->ms = age_ms;
 	fake_call_start(
 		c, 0, observe_effect, fake_deliver_done, "observe %s", stack_status_name(status));
 	return fake_handle(c);

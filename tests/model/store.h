@@ -25,6 +25,7 @@ struct store_stack {
 	struct db_stack row; /* services: a list of its own, in the order of names */
 	const char *networks[64]; /* "name=engine's name" */
 	size_t n_networks;
+	int64_t set_us;      /* when a job said last what the status is */
 	unsigned observed;   /* how often */
 	const char *drifted; /* what observe said last */
 };
@@ -193,7 +194,7 @@ size_t store_watched(struct store *s, struct arena *a, const char *after_id, uns
 	struct db_stack **ret_stacks, bool *ret_more);
 struct status store_observe(struct store *s, const char *stack_id, enum stack_status status,
 	const char *message, const char *drifted, const struct db_service *services,
-	size_t n) MUST_USE;
+	size_t n, uint64_t age_ms) MUST_USE;
 struct status store_repair(struct store *s, const char *stack_id, const char *release_id,
 	const char *why, int max_an_hour, struct store_job **ret_job) MUST_USE;
 

@@ -104,8 +104,10 @@ static void put_own_status(struct store *s, const char *stack_id, enum stack_sta
 	struct store_stack *t = store_stack_find(s, stack_id);
 	bool bad = status == STACK_DEGRADED || status == STACK_FAILED;
 	bool at_work = status == STACK_DEPLOYING || status == STACK_REMOVING;
-	if (t)
-		put_status(s, t, status, message, bad ? message : at_work ? t->row.unfinished : "");
+	if (!t)
+		return;
+	put_status(s, t, status, message, bad ? message : at_work ? t->row.unfinished : "");
+	t->set_us = store_now_us(s);
 }
 
 struct status store_set_status(struct store *s, const struct db_job *job, enum stack_status status,
@@ -331,14 +333,16 @@ static bool has_job(const struct store *s, const struct store_stack *t, bool wai
 }
 
 struct status store_observe(struct store *s, const char *stack_id, enum stack_status status,
-	const char *message, const char *drifted, const struct db_service *services, size_t n)
+	const char *message, const char *drifted, const struct db_service *services, size_t n, uint64_t age_ms)
 {
 	struct store_stack *t = store_stack_find(s, stack_id);
 	if (!t)
 		return status_err(ST_NOT_FOUND, "stack \"%s\" does not exist", stack_id);
-	if (!has_job(s, t, false))
+	bool since = t->set_us <= store_now_us(s) - (int64_t)age_ms * 1000;
+	if (since && !has_job(s, t, false))
 		put_status(s, t, status, message, t->row.unfinished);
-	update_services(s, t, services, n);
+	if (since)
+		update_services(s, t, services, n);
 	t->observed++;
 	t->drifted = arena_strdup(s->arena, drifted);
 	return status_ok();

@@ -285,6 +285,7 @@ static struct store_stack *stack_add(struct store *s, const struct store_project
 		.adopted = adopted,
 		.created_us = store_now_us(s),
 		.updated_us = store_now_us(s)};
+	t->set_us = store_now_us(s);
 	t->drifted = "";
 	s->stacks = mem_realloc_array(s->stacks, sizeof(*s->stacks), s->n_stacks + 1);
 	s->stacks[s->n_stacks++] = t;

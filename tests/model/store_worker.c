@@ -268,7 +268,7 @@ static void leave_stack(struct store *s, const struct store_job *j, const char *
 		return;
 	t->row.status_message = t->row.unfinished = arena_strdup(s->arena, error);
 	t->row.status = never ? STACK_FAILED : STACK_DEGRADED;
-	t->row.updated_us = store_now_us(s);
+	t->row.updated_us = t->set_us = store_now_us(s);
 	store_tell(s, "skep_stacks", t->row.id.text);
 }
 

@@ -427,7 +427,7 @@ static void op_observe(struct chooser *c)
 	const char *id = stack_id(c);
 	size_t n = some_services(c, v);
 	c->s->db->stacks->observe(c->s->db, id, (enum stack_status)(1 + below(c, 7)),
-		ONE_OF(c, "", "seen"), ONE_OF(c, "", "front"), v, n, said, c->s);
+		ONE_OF(c, "", "seen"), ONE_OF(c, "", "front"), v, n, chance(c, 20) ? 3600000 : 0, said, c->s);
 }
 
 static void op_repair(struct chooser *c)

@@ -262,7 +262,7 @@ static void what_was_left_half_done_goes_back_to_the_good_one(void **state)
 	struct db_stack s = get(w, "demo", "web");
 	assert_false(s.at_work);
 	assert_string_equal(s.unfinished, "left; next: …");
-	RUN_OK(w, STACKS->observe(w->db, s.id.text, STACK_RUNNING, "", "", NULL, 0, on_done, &a));
+	RUN_OK(w, STACKS->observe(w->db, s.id.text, STACK_RUNNING, "", "", NULL, 0, 0, on_done, &a));
 	assert_string_equal(get(w, "demo", "web").unfinished, "left; next: …");
 	j = back(w, 0).job;
 	assert_value(w, "select rolled_back_to from deployments where number = 4", "2");
@@ -897,13 +897,13 @@ static void observe_writes_and_tells_differences_only(void **state)
 	assert_int_equal(seen.stacks[0].n_services, 1);
 	struct db_service v = seen.stacks[0].services[0];
 	psql(w, "truncate events; listen skep_stacks");
-	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_RUNNING, "", "", &v, 1, on_done, &a));
+	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_RUNNING, "", "", &v, 1, 0, on_done, &a));
 	assert_value(w, "select count(*) from events", "0");
 	assert_string_equal(notified(w), "");
 	v.running = 0, v.state = SERVICE_DEGRADED, v.message = "no suitable node";
-	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_DEGRADED, "web 0/1", "", &v, 1, on_done,
+	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_DEGRADED, "web 0/1", "", &v, 1, 0, on_done,
 		&a));
-	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_DEGRADED, "web 0/1", "", &v, 1, on_done,
+	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_DEGRADED, "web 0/1", "", &v, 1, 0, on_done,
 		&a));
 	assert_value(w,
 		"select string_agg(kind || ' ' || service || ' ' || state || ' ' || message, ',' order by seq) from events",
@@ -912,16 +912,22 @@ static void observe_writes_and_tells_differences_only(void **state)
 	struct db_stack s = get(w, "demo", "web");
 	assert_int_equal(s.status, STACK_DEGRADED);
 	assert_string_equal(s.status_message, "web 0/1");
+	/* Nor does it count when a job has said something since. */
+	v.running = 1, v.state = SERVICE_RUNNING;
+	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_RUNNING, "", "", &v, 1, 3600000, on_done, &a));
+	s = get(w, "demo", "web");
+	assert_int_equal(s.status, STACK_DEGRADED);
+	assert_int_equal(s.services[0].running, 0);
 	/* While a job runs, the status is the job's. */
 	submit(w, "demo", "web", JOB_RESTART);
 	claim(w, "d1");
 	v.running = 1, v.state = SERVICE_RUNNING;
-	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_RUNNING, "", "", &v, 1, on_done, &a));
+	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_RUNNING, "", "", &v, 1, 0, on_done, &a));
 	s = get(w, "demo", "web");
 	assert_int_equal(s.status, STACK_DEGRADED);
 	assert_int_equal(s.services[0].running, 1);
 	RUN_FAILS(w, ST_NOT_FOUND, "does not exist",
-		STACKS->observe(w->db, j.project_id.text, STACK_RUNNING, "", "", &v, 1, on_done, &a));
+		STACKS->observe(w->db, j.project_id.text, STACK_RUNNING, "", "", &v, 1, 0, on_done, &a));
 }
 
 /* It looked before a release took a service away and brought another one. */
@@ -933,7 +939,7 @@ static void what_was_observed_too_late_brings_no_service_back(void **state)
 	const struct db_service late = {.service = "old", .engine_id = "e", .engine_name = "demo-web_old",
 		.image = "i", .mode = "replicated", .state = SERVICE_MISSING, .message = "gone"};
 	const char *before = value(w, "select string_agg(service, ' ') from service_instances");
-	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_DRIFTED, "gone", "old", &late, 1,
+	RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_DRIFTED, "gone", "old", &late, 1, 0,
 		on_done, &a));
 	assert_value(w, "select string_agg(service, ' ') from service_instances", before);
 }
@@ -949,7 +955,7 @@ static void drift_is_an_event(void **state)
 	psql(w, "truncate events");
 	for (int i = 0; i < 2; i++)
 		RUN_OK(w, STACKS->observe(w->db, j.stack_id.text, STACK_DRIFTED, "by hand", "web",
-			&v, 1, on_done, &a));
+			&v, 1, 0, on_done, &a));
 	assert_value(w,
 		"select string_agg(kind || ' ' || service || ' ' || message, ',' order by kind) from events",
 		"stack.drift web by hand,stack.status  by hand");

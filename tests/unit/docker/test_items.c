@@ -22,9 +22,10 @@ static struct status feed(const char *text, size_t piece, struct buf *all)
 {
 	struct items i = {0};
 	struct status st = status_ok();
-	for (size_t at = 0; text[at] && status_is_ok(&st); at += piece) {
-		size_t left = strlen(text + at);
-		st = items_feed(&i, str_make(text + at, left < piece ? left : piece), on_item, all);
+	for (struct str rest = str_of(text); rest.len > 0 && status_is_ok(&st);) {
+		size_t n = rest.len < piece ? rest.len : piece;
+		st = items_feed(&i, str_make(rest.ptr, n), on_item, all);
+		rest = str_make(rest.ptr + n, rest.len - n);
 	}
 	if (status_is_ok(&st))
 		st = items_end(&i);
