@@ -111,8 +111,8 @@ static void look_over(struct look *k)
 	answer_more(&lo->more);
 }
 
-/* First thing in every completion: the picture to put the answer into; NULL: none. */
-static struct picture *answered(struct request *q, const struct status *st)
+/* First thing in every completion: into whose picture the answer goes; NULL: nobody's. */
+static struct lookout *answered(struct request *q, const struct status *st)
 {
 	struct look *k = q->look;
 	struct lookout *lo = k->lookout;
@@ -120,7 +120,7 @@ static struct picture *answered(struct request *q, const struct status *st)
 	if (!lo)
 		return NULL;
 	if (status_is_ok(st))
-		return lo->picture;
+		return lo;
 	lo->known &= ~LOOKOUT_LIST(q->list);
 	if (status_is_ok(&k->st))
 		k->st = *st;
@@ -138,36 +138,36 @@ static void on_services(
 	void *data, const struct status *st, const struct docker_service *s, size_t n)
 {
 	struct request *q = data;
-	struct picture *p = answered(q, st);
-	if (p)
-		picture_set_services(p, s, n);
+	struct lookout *lo = answered(q, st);
+	if (lo)
+		picture_set_services(lo->picture, s, n);
 	part_over(q->look);
 }
 
 static void on_tasks(void *data, const struct status *st, const struct docker_task *t, size_t n)
 {
 	struct request *q = data;
-	struct picture *p = answered(q, st);
-	if (p)
-		picture_set_tasks(p, t, n);
+	struct lookout *lo = answered(q, st);
+	if (lo)
+		picture_set_tasks(lo->picture, t, n);
 	part_over(q->look);
 }
 
 static void on_current(void *data, const struct status *st, const struct docker_task *t, size_t n)
 {
 	struct request *q = data;
-	struct picture *p = answered(q, st);
-	if (p)
-		picture_set_current(p, t, n);
+	struct lookout *lo = answered(q, st);
+	if (lo)
+		picture_set_current(lo->picture, t, n);
 	part_over(q->look);
 }
 
 static void on_nodes(void *data, const struct status *st, const struct docker_node *m, size_t n)
 {
 	struct request *q = data;
-	struct picture *p = answered(q, st);
-	if (p)
-		picture_set_nodes(p, m, n);
+	struct lookout *lo = answered(q, st);
+	if (lo)
+		picture_set_nodes(lo->picture, m, n);
 	part_over(q->look);
 }
 

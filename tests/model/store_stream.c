@@ -75,6 +75,7 @@ void store_stream_read(struct store *s, struct arena *a, struct db_stream_positi
 	struct db_stream_event *events = arena_array(a, struct db_stream_event, limit);
 	int64_t xmin = store_horizon(s);
 	size_t n = 0;
+	s->streamed_job = NULL; /* what is said next, in this moment too, is of a transaction that has not begun */
 	for (size_t i = 0; i < s->n_stream && n < limit && s->stream[i].xact < xmin; i++) {
 		const struct store_streamed *e = &s->stream[i];
 		if (e->xact > after.xact || (e->xact == after.xact && e->seq > after.seq))
