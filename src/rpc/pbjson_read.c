@@ -556,6 +556,8 @@ static bool set_entry(struct reader *r, const struct rpc_field *f,
 {
 	const struct level at = {.up = up, .name = key, .depth = up->depth};
 	struct lex_token k = {LEX_STRING, {str_dup(r->lex.arena, key), key.len}};
+	if (!str_is_utf8(key) || memchr(key.ptr, 0, key.len))
+		return wrong(r, up, "has a key that is not valid UTF-8");
 	const ProtobufCFieldDescriptor *v = &f->message->descriptor->fields[1];
 	ProtobufCMessage *entry = new_entry(r, f, d, message, &at, k);
 	return entry &&

@@ -419,6 +419,7 @@ static void fields_from_a_query(void **state)
 	set("int32Field.a", "1", "int32Field: has no fields of its own here");
 	set("strings.a", "1", "strings: has no fields of its own here");
 	set("stringMap", "1", "stringMap: is a map: name a key, as in field.key");
+	set("stringMap.a\xff", "1", "stringMap: has a key that is not valid UTF-8");
 	set("int32Field", "x", "int32Field: must be a whole number of 32 bits");
 	set("boolField", "yes", "boolField: must be true or false");
 	set("stringField", "\xff", "stringField: is not valid UTF-8");
