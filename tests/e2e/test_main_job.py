@@ -7,7 +7,7 @@ from daemon import compose, hello, number_of, one_shot, slow, wait_for_answer
 from native_client import RpcError
 from servers import eventually
 
-DEPLOY_STEPS = ['load_stack', 'load_release', 'load_good', 'check_names', 'look', 'images', 'check_plan', 'announce', 'store',
+DEPLOY_STEPS = ['turn', 'load_stack', 'load_release', 'load_good', 'check_names', 'look', 'images', 'check_plan', 'announce', 'store',
                 'assign_networks', 'networks', 'objects', 'services',
                 'converge', 'prune', 'activate']
 
