@@ -275,9 +275,10 @@ def part_fuzz():
 
 
 # Of the slow files, about; any other is taken for E2E_USUAL.
-E2E_SECONDS = {'test_main_job.py': 135, 'test_failures.py': 125, 'test_crash.py': 110, 'test_faults.py': 100, 'test_plan.py': 62, 'test_clients.py': 60,
-               'test_registry.py': 50, 'test_render.py': 45, 'test_callers.py': 40, 'test_attack.py': 35, 'test_cli.py': 35, 'test_nodes.py': 35,
-               'test_storms.py': 35, 'test_tls.py': 25, 'test_adopt.py': 25, 'test_wire.py': 25, 'test_observed.py': 20}
+E2E_SECONDS = {'test_main_job.py': 144, 'test_faults.py': 116, 'test_crash.py': 114, 'test_failures.py': 87, 'test_nodes.py': 66,
+               'test_plan.py': 63, 'test_render.py': 52, 'test_callers.py': 48, 'test_bull_board.py': 42, 'test_attack.py': 41,
+               'test_storms.py': 31, 'test_cli.py': 27, 'test_clients.py': 25, 'test_adopt.py': 24, 'test_tls.py': 22,
+               'test_registry.py': 20, 'test_observed.py': 20}
 E2E_USUAL = 12
 
 
