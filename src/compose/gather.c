@@ -268,7 +268,10 @@ static struct node *base_of(
 	if (!may_follow(l, here, link_name(l, base), "extends", extends->at, &path))
 		return NULL;
 	extend(l, root, base, here);
-	return base->value->kind == NODE_MAP ? base->value : NULL;
+	if (base->value->kind == NODE_NULL)
+		loader_error(l, named->at, &path, NULL, "service %s extends \"%s\", which has nothing in it",
+			e->key, named->text);
+	return base->value->kind == NODE_MAP ? base->value : NULL; /* anything else the check reports */
 }
 
 static void extend(struct loader *l, struct node *root, struct node_entry *e, const struct link *up)

@@ -238,6 +238,7 @@ static void op_list(struct chooser *c)
 static void op_archive(struct chooser *c)
 {
 	const struct db_retention keep = {.jobs_age_s = 0, .jobs_s = (int64_t)400 * 24 * 3600};
+	c->s->archived = true;
 	c->s->db->jobs->archive(c->s->db, &keep, said_archived, c->s);
 }
 
@@ -326,6 +327,8 @@ static void op_write(struct chooser *c)
 		w[n].first = w[n].number - (chance(c, 30) ? (int)below(c, 3) : 0);
 		if (chance(c, 5)) /* late */
 			w[n].number -= 3;
+		if (c->s->archived) /* nobody repeats a write a day later: what becomes of it there, the model does not know */
+			w[n].first = w[n].number;
 		if (chance(c, 60)) {
 			size_t first = below(c, 3);
 			w[n].events = events + first;

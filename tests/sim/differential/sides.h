@@ -25,6 +25,7 @@ struct side {
 	size_t of_stack[JOBS_MAX], of_release[JOBS_MAX]; /* a job's: in `stacks` + 1; 0 = none */
 	int64_t turn; /* of the last look */
 	int n_writes;
+	bool archived; /* there may be jobs in the archive */
 	struct db_pick picks[64];
 	size_t n_picks;
 };
