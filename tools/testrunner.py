@@ -5,6 +5,7 @@ import concurrent.futures
 import glob
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -16,9 +17,13 @@ import xml.etree.ElementTree as xml
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VAR = os.path.join(ROOT, 'var', 'test')
 JOBS = os.cpu_count() or 1
+# Whatever is drawn by chance is drawn from the same seed in each run, so that a change is judged by what it changes; --fresh
+# draws anew, to find more. The simulation's seeds are fresh always.
 FUZZ_SECONDS = 30
+FUZZ_SEED = 7
 SIM_SEEDS = 2400
 SIM_MODEL_SECONDS = 20
+SIM_MODEL_SEED = 1000
 DIFFERENTIAL_SECONDS = 80
 DIFFERENTIAL_SEED = 36000000
 CHAOS_MINUTES = 3  # of faults; start and end take another one
@@ -107,6 +112,11 @@ class Children:
 
 children = Children()
 built = {}  # preset → did it build
+fresh = False  # --fresh
+
+
+def drawn(seed):
+    return str(random.randrange(1, 10**9) if fresh else seed)
 
 
 def log_path(part):
@@ -250,7 +260,7 @@ def fuzz_target(binary):
     what = os.path.basename(binary)[len('fuzz_'):]
     found = os.path.join(VAR, 'fuzz', what)
     os.makedirs(found)
-    command = [binary, f'-max_total_time={FUZZ_SECONDS}', '-timeout=10', '-rss_limit_mb=2048',
+    command = [binary, f'-seed={drawn(FUZZ_SEED)}', f'-max_total_time={FUZZ_SECONDS}', '-timeout=10', '-rss_limit_mb=2048',
                '-print_final_stats=1', f'-artifact_prefix={found}/', found]
     dictionary = os.path.join(ROOT, 'tests/fuzz', what + '.dict')
     if os.path.exists(dictionary):
@@ -320,7 +330,7 @@ def part_differential():
         return count
     with open(log_path('differential'), 'a', encoding='utf-8') as log:
         status = children.run(['/usr/bin/python3', 'tests/differential/run.py', '--count', '100000', '--seconds',
-                               str(DIFFERENTIAL_SECONDS), '--least', '60', '--seed', str(DIFFERENTIAL_SEED), '--jobs', str(JOBS),
+                               str(DIFFERENTIAL_SECONDS), '--least', '60', '--seed', drawn(DIFFERENTIAL_SEED), '--jobs', str(JOBS),
                                'build/asan/src/skep'], log, 600, {'PYTHONDONTWRITEBYTECODE': '1'})
     return count + (Count(passed=1) if status == 0 else Count(skipped=1) if status == 77 else Count(failed=1))
 
@@ -341,7 +351,7 @@ def part_sim():
     shares = [['seeds-%d' % i, 'sim', '--seeds', str(SIM_SEEDS // JOBS)] for i in range(JOBS)]
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         todo = [['kept', 'sim', '--kept', 'tests/sim/seeds'],
-                ['model', 'sim_differential', '--seconds', str(SIM_MODEL_SECONDS)], *shares]
+                ['model', 'sim_differential', '--from', drawn(SIM_MODEL_SEED), '--seconds', str(SIM_MODEL_SECONDS)], *shares]
         return sum(pool.map(lambda words: run(*words), todo), count)
 
 
@@ -405,7 +415,7 @@ def part_chaos():
         return count
     count += pytest('chaos-checker', ['tests/chaos'], 60)
     with open(log_path('chaos'), 'a', encoding='utf-8') as log:
-        status = children.run(['tests/chaos/run', '--minutes', str(CHAOS_MINUTES), '--seed', str(CHAOS_SEED), '--out', os.path.join(VAR, 'chaos')], log,
+        status = children.run(['tests/chaos/run', '--minutes', str(CHAOS_MINUTES), '--seed', drawn(CHAOS_SEED), '--out', os.path.join(VAR, 'chaos')], log,
                               CHAOS_MINUTES * 60 + 420, {'SKEP_BIN_DIR': os.path.join(ROOT, 'build/asan')})
     with open(log_path('chaos'), encoding='utf-8', errors='replace') as log:
         found = re.findall(r'^seed \d+: (\d+) of (\d+) oracles', log.read(), re.M)
@@ -462,8 +472,11 @@ def main():
     parser = argparse.ArgumentParser(prog='tools/test', description='Installs, builds and runs every test.')
     parser.add_argument('--fast', action='store_true', help='unit and flow tests only, in under a minute once the tree is built')
     parser.add_argument('--only', metavar='PART,…', help='these parts')
+    parser.add_argument('--fresh', action='store_true', help='draw anew what is drawn by chance: inputs of fuzzing, texts, schedules of faults')
     parser.add_argument('--list', action='store_true', help='name the parts')
     arguments = parser.parse_args()
+    global fresh
+    fresh = arguments.fresh
     if arguments.list:
         print('\n'.join(sorted({*FAST, *ALL, *NIGHT})))
         return 0

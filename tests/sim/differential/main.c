@@ -2,9 +2,9 @@
  * done on both, and all that they answer must be the same; behind each one the jobs, the stacks and
  * the look too.
  *
- *	sim_differential [--seed N] [--seconds N] [--trace]
+ *	sim_differential [--seed N | --from N] [--seconds N] [--trace]
  *
- * --seed: that sequence alone. Else fresh ones for so many seconds (20). */
+ * --seed: that sequence alone. Else those from N on, or fresh ones, for so many seconds (20). */
 #include <inttypes.h>
 #include <libpq-fe.h>
 #include <stdio.h>
@@ -251,10 +251,12 @@ int main(int argc, char **argv)
 			r.tracing = true;
 		else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
 			one = true, seed = strtoull(argv[++i], NULL, 10);
+		else if (i + 1 < argc && strcmp(argv[i], "--from") == 0)
+			seed = strtoull(argv[++i], NULL, 10);
 		else if (i + 1 < argc && strcmp(argv[i], "--seconds") == 0)
 			seconds = strtoull(argv[++i], NULL, 10);
 		else
-			die("usage", "sim_differential [--seed N] [--seconds N] [--trace]");
+			die("usage", "sim_differential [--seed N | --from N] [--seconds N] [--trace]");
 	}
 	log_configure(LOG_ERROR, LOG_KEY_VALUE);
 	start_real(&r);
