@@ -268,10 +268,11 @@ static struct node *base_of(
 	if (!may_follow(l, here, link_name(l, base), "extends", extends->at, &path))
 		return NULL;
 	extend(l, root, base, here);
-	if (base->value->kind == NODE_NULL)
+	struct node *v = base->value;
+	if (v->kind == NODE_NULL || (v->kind != NODE_MAP && v->tag == NODE_RESET))
 		loader_error(l, named->at, &path, NULL, "service %s extends \"%s\", which has nothing in it",
 			e->key, named->text);
-	return base->value->kind == NODE_MAP ? base->value : NULL; /* anything else the check reports */
+	return v->kind == NODE_MAP ? v : NULL; /* anything else the check reports */
 }
 
 static void extend(struct loader *l, struct node *root, struct node_entry *e, const struct link *up)

@@ -218,6 +218,8 @@ static void test_extends_faults(void **state)
 	refused("services:\n  a: {image: x, extends: a}\n", NULL, "extends itself: a → a");
 	refused("services:\n  a: !reset null\n  b: {image: x, extends: a}\n", NULL,
 		"one.yml:3:26: service b extends \"a\", which has nothing in it");
+	refused("services:\n  a: !reset text\n  b: {image: x, extends: a}\n", NULL,
+		"one.yml:3:26: service b extends \"a\", which has nothing in it");
 	refused("services:\n  s: {extends: {file: x.yml, service: a}}\n", files,
 		"x.yml:3:16: extends itself: s → a (x.yml) → b (x.yml) → a (x.yml)");
 	refused("services:\n  s: {extends: {file: x.yml, service: t}}\n", files,
