@@ -268,9 +268,7 @@ def fuzz_target(binary):
     corpus = os.path.join(ROOT, 'tests/fuzz/corpus', what)
     if os.path.isdir(corpus):
         command.append(corpus)
-    with open(log_path('fuzz-' + what), 'w', encoding='utf-8') as log:
-        status = children.run(command, log, FUZZ_SECONDS * 4)
-    return Count(passed=1) if status == 0 else Count(failed=1, words=[f'{os.path.basename(binary)}: exit status {status}'])
+    return check('fuzz-' + what, *command, limit=FUZZ_SECONDS * 4)
 
 
 def part_fuzz():

@@ -126,23 +126,25 @@ struct stack_op *stack_write_begin(struct stack_run *sr, void *data)
 }
 
 /* What the Engine is asked for while the step is given up, it may do: only then can be seen what is to be taken back. */
+static void go_on_without_writes(struct stack_run *sr)
+{
+	void (*next)(struct stack_run *sr) = sr->after_writes;
+	if (!next || sr->n_writes > 0)
+		return;
+	sr->after_writes = NULL;
+	next(sr);
+}
+
 static void after_writes(struct stack_run *sr, void (*next)(struct stack_run *sr))
 {
 	sr->after_writes = next;
-	if (sr->n_writes == 0) {
-		sr->after_writes = NULL;
-		next(sr);
-	}
+	go_on_without_writes(sr);
 }
 
 static void write_over(struct stack_run *sr)
 {
-	void (*next)(struct stack_run *sr) = sr->after_writes;
 	sr->n_writes--;
-	if (next && sr->n_writes == 0) {
-		sr->after_writes = NULL;
-		next(sr);
-	}
+	go_on_without_writes(sr);
 }
 
 bool stack_op_end(struct stack_op *op, struct stack_run **ret_sr, void **ret_data)

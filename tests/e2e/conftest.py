@@ -13,7 +13,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import native_client  # noqa: E402
-from daemon import Project, Skepd  # noqa: E402
+from daemon import Project, Skepd, serving  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from servers import Engine, Postgres, Redis, Registry, binary, short_dir  # noqa: E402
 
@@ -136,17 +136,8 @@ def between(engine, postgres):
 
 @pytest.fixture(scope='module')
 def skepd(new_daemon):
-    made = new_daemon()
-    made.projects_to_finish = []
-    try:
-        made.start()
+    with serving(new_daemon()) as made:
         yield made
-        for project in made.projects_to_finish:
-            project.finish()
-    finally:
-        for project in made.projects_to_finish:
-            project.sweep()
-        made.stop()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """skepd under test, and what the tests ask of it."""
 
 import collections
+import contextlib
 import importlib
 import json
 import os
@@ -25,6 +26,21 @@ def name_of(enum, number, module='stacks'):
 
 def number_of(name, module='stacks'):
     return getattr(importlib.import_module(f'skep.v1.{module}_pb2'), name)
+
+
+@contextlib.contextmanager
+def serving(skepd):
+    """The daemon for the tests of a file; their projects are taken down at the end, together."""
+    skepd.projects_to_finish = []
+    try:
+        skepd.start()
+        yield skepd
+        for project in skepd.projects_to_finish:
+            project.finish()
+    finally:
+        for project in skepd.projects_to_finish:
+            project.sweep()
+        skepd.stop()
 
 
 class Ended(collections.namedtuple('Ended', 'job events')):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from daemon import compose, hello
+from daemon import compose, hello, serving
 from servers import ROOT
 from storm import free_port
 from test_tls import Authority
@@ -25,16 +25,9 @@ def skepd(new_daemon, authority):
     page = free_port()
     made = new_daemon(tls_certificate=authority.sign('server.pem', 'DNS:localhost,IP:127.0.0.1'), tls_client_ca=authority.ca,
                       cors_origins=f'http://127.0.0.1:{page}')
-    made.page, made.projects_to_finish = page, []
-    try:
-        made.start()
+    made.page = page
+    with serving(made):
         yield made
-        for project in made.projects_to_finish:
-            project.finish()
-    finally:
-        for project in made.projects_to_finish:
-            project.sweep()
-        made.stop()
 
 
 @pytest.fixture(scope='module')
