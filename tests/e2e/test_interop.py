@@ -54,6 +54,9 @@ H2SPEC_EXCEPTIONS = {
     'http2/5.1.1': {'Sends stream identifier that is numerically smaller than previous':
                     'RFC 9113, 5.1.1: the larger number has closed the smaller one implicitly; a closed stream, see above'},
 }
+# Its POST has no content-type, which is answered at once: DATA that comes behind the answer meets a closed stream, see 5.1 above, and DATA that
+# comes before it a half-closed one, an error. 5.1's "half closed (remote): Sends a DATA frame" is the same with a GET, whose answer is late.
+H2SPEC_RACE = ('http2/6.1', 'Sends a DATA frame on the stream that is not in "open" or "half-closed (local)" state')
 
 
 def h2spec(server, path, *sections):
@@ -80,7 +83,8 @@ def test_h2spec(server):
     assert len(at_once) == 145 and len(late) >= 13
     failed = {key: why for key, why in {**at_once, **late}.items() if why is not None}
     excepted = {(section, case) for section, cases in H2SPEC_EXCEPTIONS.items() for case in cases}
-    assert set(failed) == excepted, {key: why for key, why in failed.items() if key not in excepted}
+    assert set(failed) - {H2SPEC_RACE} == excepted, {key: why for key, why in failed.items() if key not in excepted}
+    assert ('http2/5.1', 'half closed (remote): Sends a DATA frame') in late
 
 
 @pytest.fixture(scope='module')
