@@ -47,7 +47,8 @@ void loop_set_work_ms(struct loop *l, uint64_t (*work_ms)(void *data), void *dat
 /* The watchdog logs, with `name`, every callback that ran longer than this (default 20 ms;
  * 0 = off). Modules that enter from libuv bracket their callback: the name is a static string.
  * Brackets nest, the last entered is left first; a stall is logged once, under the innermost name
- * that explains it. Timers, defers, work and flow steps are bracketed already. */
+ * that explains it. Beside how long it took (`ms`) stands how much of that the thread has worked
+ * (`cpu_ms`, to 2 ms): the rest it waited, for a CPU or a disk, and the callback is not to blame. Timers, defers, work and flow steps are bracketed already. */
 void loop_set_watchdog(struct loop *l, unsigned ms);
 uint64_t loop_enter(struct loop *l, const char *name);
 void loop_leave(struct loop *l, uint64_t token);

@@ -5,6 +5,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 #include "base/str.h"
@@ -509,6 +510,45 @@ static void watchdog_names_the_innermost_once(void **state)
 	assert_int_equal(loop_stalls(c->l), 3);
 }
 
+static double cpu_ms(void)
+{
+	struct timespec ts;
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec * 1000 + (double)ts.tv_nsec / 1e6;
+}
+
+static void doze(struct mark *m)
+{
+	(void)usleep(STALL_MS * 1000);
+	m->c->done = true;
+}
+
+static void toil(struct mark *m)
+{
+	double until = cpu_ms() + STALL_MS;
+	while (cpu_ms() < until)
+		continue;
+	m->c->done = true;
+}
+
+static double cpu_ms_in(const char *text)
+{
+	const char *at = strstr(text, "cpu_ms=");
+	assert_non_null(at);
+	return strtod(at + strlen("cpu_ms="), NULL);
+}
+
+/* A process that is taken off its CPU looks like one that sleeps. */
+static void watchdog_tells_work_from_waiting(void **state)
+{
+	struct ctx *c = *state;
+	loop_set_watchdog(c->l, LIMIT_MS);
+	(void)logged(c, finish);
+	assert_true(cpu_ms_in(logged(c, doze)) < LIMIT_MS);
+	double before = cpu_ms(), told = cpu_ms_in(logged(c, toil)), used = cpu_ms() - before;
+	assert_true(told >= STALL_MS && told <= used + 2);
+}
+
 static void watchdog_is_quiet(void **state)
 {
 	struct ctx *c = *state;
@@ -790,6 +830,7 @@ int main(void)
 		cmocka_unit_test(broken_contracts_abort),
 #endif
 		TEST(watchdog_names_the_innermost_once),
+		TEST(watchdog_tells_work_from_waiting),
 		TEST(watchdog_is_quiet),
 		TEST(watchdog_nests_without_limit),
 		TEST(work_runs_elsewhere_and_ends_here),
