@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/arena.h"
 #include "base/json.h"
 
 #define NS_PER_MS 1000000
@@ -280,6 +281,25 @@ static struct converge_task task_of(const struct converge_look *l, const struct 
 	return c;
 }
 
+static const struct converge_task no_task;
+
+const struct converge_task *converge_failed(const struct converge *c)
+{
+	return c->kept ? &c->kept->failed : &no_task;
+}
+
+static const struct converge_task *last_failure(const struct converge *c)
+{
+	return c->kept ? &c->kept->last : &no_task;
+}
+
+static struct converge_kept *kept(struct converge *c)
+{
+	if (!c->kept)
+		c->kept = arena_new(c->arena, struct converge_kept);
+	return c->kept;
+}
+
 /* "task web.2 on node alpha failed: its error (exit code 3)" */
 static void tell(char *ret, size_t size, const struct converge *c, const struct converge_task *t)
 {
@@ -311,7 +331,7 @@ static enum converge_verdict blame_kept(struct converge *c, const struct converg
 	char story[600];
 	tell(story, sizeof(story), c, t);
 	c->cause = cause;
-	c->failed = *t;
+	kept(c)->failed = *t;
 	(void)snprintf(c->message, sizeof(c->message), "%s: %s", what, story);
 	return CONVERGE_FAILED;
 }
@@ -319,8 +339,8 @@ static enum converge_verdict blame_kept(struct converge *c, const struct converg
 static enum converge_verdict blame(struct converge *c, const struct converge_look *l,
 	const struct docker_task *t, enum converge_cause cause, const char *what)
 {
-	const struct converge_task kept = task_of(l, t);
-	return blame_kept(c, &kept, cause, what);
+	const struct converge_task blamed = task_of(l, t);
+	return blame_kept(c, &blamed, cause, what);
 }
 
 /* Of any slot, however often it failed. */
@@ -334,7 +354,7 @@ static void remember_failure(struct converge *c, const struct converge_look *l)
 			newest = t;
 	}
 	if (newest)
-		c->last = task_of(l, newest);
+		kept(c)->last = task_of(l, newest);
 }
 
 static bool has_outlasted(
@@ -369,12 +389,12 @@ static enum converge_verdict judge_stopped(struct converge *c, const struct conv
 {
 	char what[80];
 	const struct docker_service *s = l->service;
-	bool told = c->last.id[0] != '\0';
+	bool told = last_failure(c)->id[0] != '\0';
 	bool waited = has_outlasted(c, &c->stopped_since_ms, true, l->now_ms, CONVERGE_STOPPED_MS);
 	(void)snprintf(what, sizeof(what), "the Engine's update is %s",
 		docker_update_state_name(s->update.state));
 	if (told)
-		return blame_kept(c, &c->last, CONVERGE_STOPPED, what);
+		return blame_kept(c, last_failure(c), CONVERGE_STOPPED, what);
 	(void)snprintf(c->message, sizeof(c->message), "%s: %s", what, s->update.message);
 	c->cause = waited ? CONVERGE_STOPPED : CONVERGE_FINE;
 	return waited ? CONVERGE_FAILED : CONVERGE_WAIT;
@@ -405,12 +425,12 @@ static enum converge_verdict say_stalled(
 	char story[640] = "";
 	if (y->pending)
 		return blame(c, l, y->pending, CONVERGE_UNSCHEDULABLE, "cannot be scheduled");
-	if (!c->last.id[0] && y->stuck)
-		c->failed = task_of(l, y->stuck);
-	else
-		c->failed = c->last;
-	if (c->failed.id[0])
-		tell(story, sizeof(story), c, &c->failed);
+	if (!last_failure(c)->id[0] && y->stuck)
+		kept(c)->failed = task_of(l, y->stuck);
+	else if (c->kept)
+		c->kept->failed = c->kept->last;
+	if (converge_failed(c)->id[0])
+		tell(story, sizeof(story), c, converge_failed(c));
 	c->cause = CONVERGE_STALLED;
 	(void)snprintf(c->message, sizeof(c->message),
 		"no progress for %llu s: %d of %d tasks are running%s%s",
@@ -508,7 +528,8 @@ static int64_t newest_us(const struct converge_look *l)
 static enum converge_verdict judge(struct converge *c, const struct converge_look *l)
 {
 	const struct docker_service *s = l->service;
-	c->failed = (struct converge_task){0};
+	if (c->kept)
+		c->kept->failed = no_task;
 	c->cause = CONVERGE_FINE;
 	if (c->found && !c->found_us)
 		c->found_us = newest_us(l);
@@ -541,6 +562,23 @@ enum converge_verdict converge_judge(struct converge *c, const struct converge_l
 {
 	c->verdict = judge(c, look);
 	return c->verdict;
+}
+
+void converge_judge_failed(struct converge *c, const struct converge_look *look)
+{
+	struct converge now = *c;
+	struct converge_kept kept_now;
+	if (c->kept) {
+		kept_now = *c->kept;
+		now.kept = &kept_now;
+	}
+	if (converge_judge(&now, look) != CONVERGE_FAILED)
+		return;
+	if (c->kept) {
+		*c->kept = kept_now;
+		now.kept = c->kept;
+	}
+	*c = now;
 }
 
 enum service_state converge_state(const struct converge *c)

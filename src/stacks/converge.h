@@ -11,6 +11,8 @@
 #include "db/stacks.h"
 #include "docker/docker.h"
 
+struct arena;
+
 enum converge_verdict {
 	CONVERGE_WAIT, /* on its way */
 	CONVERGE_HOLD, /* as wanted, not yet for long enough */
@@ -43,6 +45,7 @@ struct converge_task {
 /* One service's memory; zero it, then set the first group. */
 struct converge {
 	const char *key, *name; /* in the text, in the Engine */
+	struct arena *arena;    /* outlives it; takes what is kept of tasks that fail, if any do */
 	bool gate;              /* a dependency: as wanted is enough, no hold */
 	/* There is one look only: no hold; what needs time to be believed is believed; an end that
 	 * the restart policy takes for good is good. */
@@ -62,14 +65,16 @@ struct converge {
 	bool completed;    /* as wanted, by having ended well */
 	char message[720]; /* what it waits for, or why it failed */
 	enum converge_cause cause;
-	struct converge_task failed; /* id "": no task is to blame */
 	/* private */
 	uint64_t good_since_ms, good_until_ms, progress_ms, orphan_since_ms, unschedulable_since_ms,
 		stopped_since_ms, best;
 	uint64_t who;        /* of the tasks that run */
 	int64_t found_us;    /* the newest that was seen in the first look, by the Engine's clock */
 	enum docker_update_state update;
-	struct converge_task last; /* the newest failure that was seen */
+	struct converge_kept {
+		struct converge_task failed; /* see converge_failed */
+		struct converge_task last;   /* the newest failure that was seen */
+	} *kept; /* NULL: none so far; most services never need the room */
 };
 
 struct converge_look {
@@ -93,6 +98,11 @@ enum converge_verdict converge_judge(struct converge *c, const struct converge_l
 uint64_t converge_hold_left(const struct converge *c, uint64_t now_ms);
 /* Nothing could be seen for a while: neither holding nor stalling goes on from before. */
 void converge_interrupted(struct converge *c);
+
+/* The task that is to blame for CONVERGE_FAILED. id "": none. */
+const struct converge_task *converge_failed(const struct converge *c);
+/* Like converge_judge, but nothing is changed unless it fails. */
+void converge_judge_failed(struct converge *c, const struct converge_look *look);
 
 /* The state for people. */
 enum service_state converge_state(const struct converge *c);

@@ -31,6 +31,7 @@ static struct db_service judge_service(
 	}
 	struct converge c = {.key = known->service,
 		.name = known->engine_name,
+		.arena = a,
 		.once = true,
 		.stall_ms = UINT64_MAX / 4};
 	(void)converge_judge(&c, &look);

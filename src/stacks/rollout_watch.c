@@ -85,9 +85,8 @@ static void give_up_failed(struct rollout *ro)
  * tasks only, and these are to be asked about in the end. */
 static void judge_failed(struct converge *c, const struct converge_look *look)
 {
-	struct converge now = *c;
-	if (c->cause != CONVERGE_HELD_BACK && converge_judge(&now, look) == CONVERGE_FAILED)
-		*c = now;
+	if (c->cause != CONVERGE_HELD_BACK)
+		converge_judge_failed(c, look);
 }
 
 /* What one look says of all that are watched. */
@@ -307,6 +306,7 @@ void rollout_watch(
 {
 	const struct stacks *settings = ro->sr->stacks;
 	for (size_t i = 0; i < n; i++) {
+		watched[i].arena = ro->sr->run->arena;
 		watched[i].stall_ms = ro->sr->stall_ms;
 		watched[i].hold_ms = settings->hold_ms;
 		watched[i].found = !watched[i].once &&
@@ -353,7 +353,7 @@ static bool is_unchanged(const struct rollout *ro, const char *name)
 static void watch_all(struct rollout *ro, bool once)
 {
 	const struct release *r = ro->target;
-	struct converge *all = arena_array(ro->sr->run->arena, struct converge, r->n_services + 1);
+	struct converge *all = arena_array(ro->sr->run->arena, struct converge, r->n_services);
 	size_t n = 0;
 	for (size_t i = 0; i < r->n_services; i++) {
 		const struct release_object *o = &r->services[i].object;

@@ -79,11 +79,11 @@ static void on_network_removed(void *data, const struct status *st)
 	rollout_part(m->ro, &result);
 }
 
-static void write_network(struct rollout *ro, const struct release_object *o)
+static void write_network(struct rollout *ro, const struct release_object *o, struct arena *scratch)
 {
 	struct docker *d = ro->sr->docker;
 	struct plan_action p;
-	plan_network(ro->sr->run->arena, &ro->sr->world, o, &p);
+	plan_network(scratch, &ro->sr->world, o, &p);
 	bool changes = p.verdict == PLAN_REPLACE || (p.verdict == PLAN_REFUSE && p.n_changes > 0);
 	if (changes && ro == &ro->sr->back) { /* what runs matters more on the way back */
 		job_run_say(ro->sr->run, "network %s stays as it is", o->name);
@@ -106,19 +106,22 @@ static void write_network(struct rollout *ro, const struct release_object *o)
 
 void rollout_write_networks(struct rollout *ro)
 {
+	struct arena *scratch = arena_create_small(); /* nobody needs a plan when it is carried out */
 	rollout_await(ro);
 	for (size_t i = 0; i < ro->target->n_networks; i++)
-		write_network(ro, &ro->target->networks[i]);
+		write_network(ro, &ro->target->networks[i], scratch);
+	arena_destroy(scratch);
 	struct status ok = status_ok();
 	rollout_part(ro, &ok);
 }
 
 /* ---- secrets and configs ---- */
 
-static void write_object(struct rollout *ro, enum compose_kind kind, const struct release_object *o)
+static void write_object(struct rollout *ro, enum compose_kind kind, const struct release_object *o,
+	struct arena *scratch)
 {
 	struct plan_action p;
-	plan_object(ro->sr->run->arena, &ro->sr->world, kind, o, &p);
+	plan_object(scratch, &ro->sr->world, kind, o, &p);
 	if (p.verdict == PLAN_REFUSE) {
 		refuse(ro, p.reason);
 	} else if (p.verdict == PLAN_CREATE) {
@@ -133,11 +136,13 @@ static void write_object(struct rollout *ro, enum compose_kind kind, const struc
 void rollout_write_objects(struct rollout *ro)
 {
 	const struct release *r = ro->target;
+	struct arena *scratch = arena_create_small();
 	rollout_await(ro);
 	for (size_t i = 0; i < r->n_secrets; i++)
-		write_object(ro, COMPOSE_SECRET, &r->secrets[i]);
+		write_object(ro, COMPOSE_SECRET, &r->secrets[i], scratch);
 	for (size_t i = 0; i < r->n_configs; i++)
-		write_object(ro, COMPOSE_CONFIG, &r->configs[i]);
+		write_object(ro, COMPOSE_CONFIG, &r->configs[i], scratch);
+	arena_destroy(scratch);
 	struct status ok = status_ok();
 	rollout_part(ro, &ok);
 }
@@ -402,8 +407,11 @@ static void next_level(struct rollout *ro);
 static void open_gate(struct rollout *ro)
 {
 	const struct release *r = ro->target;
-	struct converge *gate = arena_array(ro->sr->run->arena, struct converge, r->n_services + 1);
-	size_t n = 0;
+	size_t n = 0, n_written = 0;
+	for (size_t i = 0; i < r->n_services; i++)
+		n_written += r->services[i].level == ro->level;
+	/* One more: where the last one is looked at. */
+	struct converge *gate = arena_array(ro->sr->run->arena, struct converge, n_written + 1);
 	for (size_t i = 0; i < r->n_services; i++) {
 		const struct release_service *s = &r->services[i];
 		if (s->level == ro->level && rollout_includes(ro, s->object.key) &&

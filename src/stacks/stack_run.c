@@ -365,7 +365,7 @@ static void add_names(
 enum flow_next stack_store_release(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
-	struct arena *a = sr->run->arena;
+	struct arena *a = arena_create_small(); /* the operation copies what it is given */
 	const struct release *t = &sr->target;
 	const char **images = arena_array(a, const char *, t->n_services);
 	const char **objects = arena_array(a, const char *, t->n_secrets + t->n_configs);
@@ -377,6 +377,7 @@ enum flow_next stack_store_release(struct flow *f)
 	struct stack_op *op = stack_op_begin(sr, NULL);
 	op->db = sr->db->stacks->store_rendered(
 		sr->db, sr->run->job, sr->deployment_id, &r, stack_op_step_done, op);
+	arena_destroy(a);
 	return FLOW_WAIT;
 }
 

@@ -44,13 +44,14 @@ struct story {
 static const char *hint_for(const struct chapter *h)
 {
 	const struct converge *c = h->c;
+	const struct converge_task *failed = converge_failed(c);
 	const struct hint_facts facts = {
 		.cause = c->cause,
-		.state = c->failed.state,
-		.err = c->failed.id[0] ? c->failed.err : c->message,
+		.state = failed->state,
+		.err = failed->id[0] ? failed->err : c->message,
 		.log = h->log.ptr,
 		.health = h->health,
-		.exit_code = c->failed.id[0] ? c->failed.exit_code : -1,
+		.exit_code = failed->id[0] ? failed->exit_code : -1,
 		.oom_killed = h->oom_killed,
 		.checked = h->checked,
 		.unhealthy = h->unhealthy,
@@ -99,7 +100,7 @@ static json_t *text_json(const char *text)
 
 static json_t *chapter_json(const struct chapter *h)
 {
-	const struct converge_task *t = &h->c->failed;
+	const struct converge_task *t = converge_failed(h->c);
 	json_t *o = json_object(), *log = json_array(), *nodes = json_array();
 	struct str lines = buf_str(&h->log);
 	while (lines.len > 0) {
@@ -326,7 +327,7 @@ static void ask_about_everybody(struct story *s)
 static void ask_about_image(struct chapter *h)
 {
 	const struct docker_service *service = picture_service(rollout_picture(h->story->ro), h->c->name);
-	if (!service || !strstr(h->c->failed.err, "No such image"))
+	if (!service || !strstr(converge_failed(h->c)->err, "No such image"))
 		return;
 	struct stack_run *sr = h->story->ro->sr;
 	struct stack_op *op = begin(h->story, h);
@@ -339,13 +340,13 @@ static void ask_about_container(struct chapter *h)
 {
 	struct docker *d = h->story->ro->sr->docker;
 	const struct docker_logs l = {
-		.task = h->c->failed.id, .tail = LOG_LINES, .on_line = on_log_line};
+		.task = converge_failed(h->c)->id, .tail = LOG_LINES, .on_line = on_log_line};
 	struct stack_op *op = begin(h->story, h);
 	h->reading = op;
 	op->docker = docker_logs(d, &l, GATHER_MS, on_log_end, op);
 	op = begin(h->story, h);
 	op->docker = docker_container_inspect(
-		d, h->c->failed.container_id, GATHER_MS, on_container, op);
+		d, converge_failed(h->c)->container_id, GATHER_MS, on_container, op);
 }
 
 static void ask(struct story *s)
@@ -359,7 +360,7 @@ static void ask(struct story *s)
 		if (i >= DETAILED)
 			continue;
 		ask_about_image(h);
-		if (h->c->failed.container_id[0])
+		if (converge_failed(h->c)->container_id[0])
 			ask_about_container(h);
 	}
 	if (homeless)

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 #include <time.h>
+#include "base/arena.h"
 #include "stacks/converge.h"
 
 #define STALL_MS 20000
@@ -29,7 +30,11 @@ struct scene {
 static struct scene scene_of(enum docker_mode mode, int64_t replicas)
 {
 	struct scene s = {
-		.c = {.key = "web", .name = "shop_web", .stall_ms = STALL_MS, .hold_ms = HOLD_MS},
+		.c = {.key = "web",
+			.name = "shop_web",
+			.arena = arena_create_small(),
+			.stall_ms = STALL_MS,
+			.hold_ms = HOLD_MS},
 		.service = {.id = "s1",
 			.name = "shop_web",
 			.mode = mode,
@@ -45,10 +50,10 @@ static struct scene scene_of(enum docker_mode mode, int64_t replicas)
 	return s;
 }
 
-static int free_json(json_t *j)
+static void end(struct scene *s)
 {
-	json_decref(j);
-	return 0;
+	json_decref(s->spec);
+	arena_destroy(s->c.arena);
 }
 
 static struct docker_task *add(struct scene *s, int64_t slot, const char *node,
@@ -136,7 +141,7 @@ static void replicas_run_then_hold(void **state)
 	assert_int_equal(look_after(&s, HOLD_MS - 1), CONVERGE_HOLD);
 	assert_int_equal(look_after(&s, 1), CONVERGE_DONE);
 	assert_string_equal(s.c.message, "");
-	free_json(s.spec);
+	end(&s);
 }
 
 static void a_relapse_starts_the_hold_anew(void **state)
@@ -153,7 +158,7 @@ static void a_relapse_starts_the_hold_anew(void **state)
 	assert_int_equal(look_after(&s, 500), CONVERGE_HOLD);
 	assert_int_equal(look_after(&s, 4000), CONVERGE_HOLD);
 	assert_int_equal(look_after(&s, 1000), CONVERGE_DONE);
-	free_json(s.spec);
+	end(&s);
 }
 
 /* It failed and runs again, all between two looks. */
@@ -176,7 +181,7 @@ static void a_relapse_that_nobody_saw_starts_the_hold_anew(void **state)
 	run(&s, 1);
 	assert_int_equal(look_after(&s, 100), CONVERGE_FAILED);
 	assert_int_equal(s.c.cause, CONVERGE_CRASHES);
-	free_json(s.spec);
+	end(&s);
 }
 
 static void the_services_monitor_is_how_long_it_holds(void **state)
@@ -190,7 +195,7 @@ static void the_services_monitor_is_how_long_it_holds(void **state)
 	assert_says(s, "1500 ms");
 	assert_int_equal(look_after(&s, 1499), CONVERGE_HOLD);
 	assert_int_equal(look_after(&s, 1), CONVERGE_DONE);
-	free_json(s.spec);
+	end(&s);
 }
 
 static void a_gate_does_not_hold(void **state)
@@ -200,7 +205,7 @@ static void a_gate_does_not_hold(void **state)
 	s.c.gate = true;
 	run(&s, 1);
 	assert_int_equal(look(&s), CONVERGE_DONE);
-	free_json(s.spec);
+	end(&s);
 }
 
 static void none_wanted_is_none_running(void **state)
@@ -213,7 +218,7 @@ static void none_wanted_is_none_running(void **state)
 	assert_int_equal(look(&s), CONVERGE_HOLD);
 	s.n_tasks = 0;
 	assert_int_equal(look_after(&s, HOLD_MS), CONVERGE_DONE);
-	free_json(s.spec);
+	end(&s);
 }
 
 static void one_task_stands_for_its_slot(void **state)
@@ -225,7 +230,7 @@ static void one_task_stands_for_its_slot(void **state)
 	add(&s, 1, "n2", DOCKER_TASK_SHUTDOWN, DOCKER_TASK_SHUTDOWN);
 	assert_int_equal(look(&s), CONVERGE_HOLD);
 	assert_int_equal(s.c.running, 1);
-	free_json(s.spec);
+	end(&s);
 }
 
 static void a_task_on_a_node_that_is_down_does_not_run(void **state)
@@ -237,7 +242,7 @@ static void a_task_on_a_node_that_is_down_does_not_run(void **state)
 	s.nodes[1].state = DOCKER_NODE_DOWN;
 	assert_int_equal(look(&s), CONVERGE_WAIT);
 	assert_int_equal(s.c.running, 1);
-	free_json(s.spec);
+	end(&s);
 }
 
 static void a_global_service_runs_where_the_engine_wants_it(void **state)
@@ -258,7 +263,7 @@ static void a_global_service_runs_where_the_engine_wants_it(void **state)
 	s.nodes[1].state = DOCKER_NODE_DOWN;
 	assert_int_equal(look(&s), CONVERGE_HOLD);
 	assert_int_equal(s.c.wanted, 1);
-	free_json(s.spec);
+	end(&s);
 }
 
 static void a_job_is_done_when_all_have_ended_well(void **state)
@@ -280,7 +285,7 @@ static void a_job_is_done_when_all_have_ended_well(void **state)
 	assert_int_equal(look(&s), CONVERGE_DONE);
 	assert_int_equal(converge_state(&s.c), SERVICE_COMPLETED);
 	assert_int_equal(s.c.running, 2);
-	free_json(s.spec);
+	end(&s);
 }
 
 /* Its first slot has the number 0, and its tasks may have been on several nodes. */
@@ -294,7 +299,7 @@ static void a_global_job(void **state)
 	assert_int_equal(s.c.wanted, 2);
 	first->state = DOCKER_TASK_COMPLETE;
 	assert_int_equal(look(&s), CONVERGE_DONE);
-	free_json(s.spec);
+	end(&s);
 }
 
 static void a_jobs_slot_is_one_whatever_the_node(void **state)
@@ -305,7 +310,7 @@ static void a_jobs_slot_is_one_whatever_the_node(void **state)
 	add(&s, 0, "n2", DOCKER_TASK_COMPLETE, DOCKER_TASK_COMPLETE);
 	assert_int_equal(look(&s), CONVERGE_DONE);
 	assert_int_equal(s.c.running, 1);
-	free_json(s.spec);
+	end(&s);
 }
 
 static void what_others_wait_for_to_end_is_like_a_job(void **state)
@@ -319,7 +324,7 @@ static void what_others_wait_for_to_end_is_like_a_job(void **state)
 	t->desired_state = DOCKER_TASK_SHUTDOWN;
 	assert_int_equal(look(&s), CONVERGE_DONE);
 	assert_int_equal(converge_state(&s.c), SERVICE_COMPLETED);
-	free_json(s.spec);
+	end(&s);
 }
 
 /* ---- failures ---- */
@@ -336,9 +341,36 @@ static void a_crash_loop(void **state)
 	assert_int_equal(look(&s), CONVERGE_FAILED);
 	assert_string_equal(s.c.message,
 		"crash loop: task shop_web.1 on node alpha failed: bang (exit code 4)");
-	assert_string_equal(s.c.failed.id, last->id);
+	assert_string_equal(converge_failed(&s.c)->id, last->id);
 	assert_int_equal(converge_state(&s.c), SERVICE_FAILED);
-	free_json(s.spec);
+	end(&s);
+}
+
+/* The Engine keeps the newest tasks only: who asks again later is told of one that is still there. */
+static void what_has_failed_is_judged_again_by_what_failed_since(void **state)
+{
+	struct scene s = scene_of(DOCKER_REPLICATED, 1);
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		crash(&s, 1, "boom", 3);
+	assert_int_equal(look(&s), CONVERGE_FAILED);
+	char first[32];
+	(void)snprintf(first, sizeof(first), "%s", converge_failed(&s.c)->id);
+	struct docker_task *last = run(&s, 1);
+	const struct converge_look l = {&s.service, s.tasks, s.n_tasks, s.nodes, 2, s.now};
+	converge_judge_failed(&s.c, &l); /* it runs at this moment: no news */
+	assert_int_equal(s.c.verdict, CONVERGE_FAILED);
+	assert_string_equal(converge_failed(&s.c)->id, first);
+	assert_says(s, "boom");
+	last->state = DOCKER_TASK_FAILED;
+	last->desired_state = DOCKER_TASK_SHUTDOWN;
+	last->err = "bang";
+	last->state_us += 1000000;
+	converge_judge_failed(&s.c, &l);
+	assert_int_equal(s.c.verdict, CONVERGE_FAILED);
+	assert_string_equal(converge_failed(&s.c)->id, last->id);
+	assert_says(s, "bang");
+	end(&s);
 }
 
 static void failures_of_several_slots_are_no_loop(void **state)
@@ -350,7 +382,7 @@ static void failures_of_several_slots_are_no_loop(void **state)
 		add(&s, slot, "n1", DOCKER_TASK_RUNNING, DOCKER_TASK_STARTING);
 	}
 	assert_int_equal(look(&s), CONVERGE_WAIT);
-	free_json(s.spec);
+	end(&s);
 }
 
 /* The same broken release was tried before: its history says nothing about this time. */
@@ -368,7 +400,7 @@ static void what_failed_before_the_last_write_does_not_count(void **state)
 	for (int i = 0; i < 3; i++)
 		crash(&s, 1, "boom", 1);
 	assert_int_equal(look_after(&s, 200), CONVERGE_FAILED);
-	free_json(s.spec);
+	end(&s);
 }
 
 /* Nobody has written it now: the cause may be mended since. */
@@ -388,7 +420,7 @@ static void what_failed_before_it_was_found_does_not_count(void **state)
 	assert_int_equal(look_after(&s, 200), CONVERGE_WAIT);
 	crash(&s, 1, "boom", 1);
 	assert_int_equal(look_after(&s, 200), CONVERGE_FAILED);
-	free_json(s.spec);
+	end(&s);
 }
 
 /* The Engine stamps the service whenever its update moves on; what counts is when the update began.
@@ -405,7 +437,7 @@ static void what_failed_since_the_update_began_counts(void **state)
 	s.now += 60000;
 	s.service.updated_us = (int64_t)s.now * 1000;
 	assert_int_equal(look(&s), CONVERGE_FAILED);
-	free_json(s.spec);
+	end(&s);
 }
 
 static void rejections_are_believed_sooner(void **state)
@@ -420,7 +452,7 @@ static void rejections_are_believed_sooner(void **state)
 	}
 	assert_int_equal(look(&s), CONVERGE_FAILED);
 	assert_says(s, "cannot start: task shop_web.1 on node alpha rejected: No such image: x");
-	free_json(s.spec);
+	end(&s);
 }
 
 static void ending_well_again_and_again_is_failing_too(void **state)
@@ -434,7 +466,7 @@ static void ending_well_again_and_again_is_failing_too(void **state)
 		add(&s, 1, "n1", DOCKER_TASK_SHUTDOWN, DOCKER_TASK_COMPLETE)->exit_code = 0;
 	assert_int_equal(look(&s), CONVERGE_FAILED);
 	assert_says(s, "ends again and again; it may fail its health check: task shop_web.1");
-	free_json(s.spec);
+	end(&s);
 }
 
 static void an_orphan(void **state)
@@ -447,7 +479,7 @@ static void an_orphan(void **state)
 	assert_int_equal(look_after(&s, 1), CONVERGE_FAILED);
 	assert_says(s, "ended, and its restart policy does not start it again: task shop_web.1 on "
 		       "node alpha failed: finished");
-	free_json(s.spec);
+	end(&s);
 }
 
 static void an_orphan_that_gets_a_successor_is_none(void **state)
@@ -460,7 +492,7 @@ static void an_orphan_that_gets_a_successor_is_none(void **state)
 	assert_int_equal(look_after(&s, CONVERGE_ORPHAN_MS), CONVERGE_WAIT);
 	s.n_tasks--;
 	assert_int_equal(look_after(&s, 100), CONVERGE_WAIT); /* counted from here */
-	free_json(s.spec);
+	end(&s);
 }
 
 static void unschedulable(void **state)
@@ -473,7 +505,7 @@ static void unschedulable(void **state)
 	assert_int_equal(look_after(&s, CONVERGE_UNSCHEDULABLE_MS), CONVERGE_FAILED);
 	assert_string_equal(
 		s.c.message, "cannot be scheduled: task shop_web.1 pending: no suitable node");
-	free_json(s.spec);
+	end(&s);
 }
 
 static void a_stall(void **state)
@@ -488,7 +520,7 @@ static void a_stall(void **state)
 	assert_int_equal(look_after(&s, STALL_MS - 1), CONVERGE_WAIT);
 	assert_int_equal(look_after(&s, 1), CONVERGE_FAILED);
 	assert_string_equal(s.c.message, "no progress for 20 s: 0 of 1 tasks are running; task shop_web.1 on node alpha is starting");
-	free_json(s.spec);
+	end(&s);
 }
 
 /* An Engine that keeps no history shows one failure at a time: starting again is no progress. */
@@ -508,8 +540,8 @@ static void a_crash_loop_without_history_is_a_stall(void **state)
 	assert_int_equal(v, CONVERGE_FAILED);
 	assert_in_range(looks, STALL_MS / 500, STALL_MS / 500 + 3);
 	assert_says(s, "boom");
-	assert_string_not_equal(s.c.failed.id, "");
-	free_json(s.spec);
+	assert_string_not_equal(converge_failed(&s.c)->id, "");
+	end(&s);
 }
 
 static void patience_is_what_the_spec_asks_for(void **state)
@@ -529,7 +561,7 @@ static void patience_is_what_the_spec_asks_for(void **state)
 	assert_int_equal(look(&s), CONVERGE_WAIT);
 	assert_int_equal(look_after(&s, patience - 1), CONVERGE_WAIT);
 	assert_int_equal(look_after(&s, 1), CONVERGE_FAILED);
-	free_json(s.spec);
+	end(&s);
 }
 
 static void pulling_may_take_longer(void **state)
@@ -540,7 +572,7 @@ static void pulling_may_take_longer(void **state)
 	assert_int_equal(look(&s), CONVERGE_WAIT);
 	assert_int_equal(look_after(&s, CONVERGE_PULL_MS - 1), CONVERGE_WAIT);
 	assert_int_equal(look_after(&s, 1), CONVERGE_FAILED);
-	free_json(s.spec);
+	end(&s);
 }
 
 static void an_interruption_counts_for_nothing(void **state)
@@ -555,7 +587,7 @@ static void an_interruption_counts_for_nothing(void **state)
 	assert_int_equal(look(&s), CONVERGE_WAIT);
 	converge_interrupted(&s.c);
 	assert_int_equal(look_after(&s, STALL_MS * 2), CONVERGE_WAIT);
-	free_json(s.spec);
+	end(&s);
 }
 
 static void the_engines_own_update(void **state)
@@ -585,7 +617,7 @@ static void the_engines_own_update(void **state)
 		assert_int_equal(look_after(&s, CONVERGE_STOPPED_MS), cases[i].verdict);
 		if (bad)
 			assert_says(s, "its words");
-		free_json(s.spec);
+		end(&s);
 	}
 }
 
@@ -600,7 +632,7 @@ static void the_hold_begins_while_the_engine_still_watches(void **state)
 	assert_int_equal(look_after(&s, HOLD_MS + 100), CONVERGE_WAIT);
 	s.service.update.state = DOCKER_UPDATE_COMPLETED;
 	assert_int_equal(look_after(&s, 100), CONVERGE_DONE);
-	free_json(s.spec);
+	end(&s);
 	s = scene_of(DOCKER_REPLICATED, 1);
 	struct docker_task *t = run(&s, 1);
 	s.service.update.state = DOCKER_UPDATE_UPDATING;
@@ -612,7 +644,7 @@ static void the_hold_begins_while_the_engine_still_watches(void **state)
 	s.service.update.state = DOCKER_UPDATE_COMPLETED;
 	assert_int_equal(look_after(&s, 100), CONVERGE_HOLD);
 	assert_int_equal(look_after(&s, HOLD_MS), CONVERGE_DONE);
-	free_json(s.spec);
+	end(&s);
 }
 
 /* The Engine has rolled back: the task that failed is of another spec now, but it was seen. */
@@ -630,8 +662,8 @@ static void a_roll_back_is_told_by_the_task_that_was_seen(void **state)
 	assert_int_equal(look(&s), CONVERGE_FAILED);
 	assert_says(s, "the Engine's update is rollback_completed: task shop_web.1 on node alpha "
 		       "failed: boom");
-	assert_string_equal(s.c.failed.id, id);
-	free_json(s.spec);
+	assert_string_equal(converge_failed(&s.c)->id, id);
+	end(&s);
 }
 
 /* A global service's tasks are made for nodes that suit: where none does, there is nothing to see. */
@@ -644,7 +676,7 @@ static void a_global_service_that_suits_no_node(void **state)
 	assert_int_equal(look_after(&s, 1), CONVERGE_FAILED);
 	assert_int_equal(s.c.cause, CONVERGE_UNSCHEDULABLE);
 	assert_says(s, "cannot be scheduled: no suitable node");
-	free_json(s.spec);
+	end(&s);
 }
 
 static void a_service_that_is_gone(void **state)
@@ -653,7 +685,7 @@ static void a_service_that_is_gone(void **state)
 	(void)state;
 	assert_int_equal(look_at(&s, NULL), CONVERGE_FAILED);
 	assert_says(s, "gone");
-	free_json(s.spec);
+	end(&s);
 }
 
 static void one_look_only(void **state)
@@ -678,7 +710,7 @@ static void one_look_only(void **state)
 	assert_int_equal(look(&s), CONVERGE_FAILED);
 	t->err = "";
 	assert_int_equal(look(&s), CONVERGE_WAIT);
-	free_json(s.spec);
+	end(&s);
 }
 
 /* ---- many ---- */
@@ -740,7 +772,7 @@ static void many_tasks_do_not_stall_the_loop(void **state)
 	assert_int_equal(s.c.wanted, N);
 	free(tasks);
 	free(ids);
-	free_json(s.spec);
+	end(&s);
 }
 
 int main(void)
@@ -760,6 +792,7 @@ int main(void)
 		cmocka_unit_test(a_jobs_slot_is_one_whatever_the_node),
 		cmocka_unit_test(what_others_wait_for_to_end_is_like_a_job),
 		cmocka_unit_test(a_crash_loop),
+		cmocka_unit_test(what_has_failed_is_judged_again_by_what_failed_since),
 		cmocka_unit_test(failures_of_several_slots_are_no_loop),
 		cmocka_unit_test(what_failed_before_the_last_write_does_not_count),
 		cmocka_unit_test(what_failed_before_it_was_found_does_not_count),
