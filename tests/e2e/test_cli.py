@@ -60,10 +60,14 @@ class Cli:
 
     def on_terminal(self, *words, until, columns=100, env=None):
         """Runs on a pseudo-terminal until `until` was printed; then (status None) or when it ends: (status, what was printed)."""
+        program, environment = binary('skep'), {**self.env, 'TERM': 'xterm', 'COLUMNS': str(columns), **(env or {})}
         pid, fd = pty.fork()
-        if pid == 0:
-            os.chdir(self.directory)
-            os.execve(binary('skep'), ['skep', *words], {**self.env, 'TERM': 'xterm', 'COLUMNS': str(columns), **(env or {})})
+        if pid == 0:  # whatever happens, this copy of the tests must not go on
+            try:
+                os.chdir(self.directory)
+                os.execve(program, ['skep', *words], environment)
+            finally:
+                os._exit(127)
         text, deadline = '', time.monotonic() + 30
         try:
             while until not in text:
