@@ -24,6 +24,8 @@ static void on_world(void *data, const struct status *st)
 		return;
 	}
 	ro->stale = false;
+	if (!ro->sr->bodies) /* see stack_lighten */
+		world_lighten(&ro->sr->world);
 	run_phase(ro);
 }
 

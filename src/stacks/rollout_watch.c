@@ -294,7 +294,7 @@ static bool all_are_new(const struct rollout *ro)
 	for (size_t i = 0; i < ro->n_watched; i++) {
 		const char *name = ro->watched[i].name;
 		const struct world_service *was = world_service_find(&ro->sr->world, name);
-		if (was && (was->previous_spec || was->update != DOCKER_UPDATE_NONE ||
+		if (was && (was->has_previous || was->update != DOCKER_UPDATE_NONE ||
 				   rollout_wrote(ro, name) == ROLLOUT_WROTE_NOW))
 			return false;
 	}

@@ -206,6 +206,7 @@ void stack_lighten(struct stack_run *sr)
 	sr->previous = release_outline(a, &sr->previous);
 	arena_leave(sr->run->loop, sr->bodies);
 	sr->bodies = NULL;
+	world_lighten(&sr->world);
 }
 
 /* ---- loading ---- */

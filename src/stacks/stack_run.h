@@ -71,7 +71,8 @@ void stack_run_end(struct job_run *run);
 
 /* A step of a prelude: the next ones read much. */
 enum flow_next stack_take_turn(struct flow *f);
-/* Everything is written: what is only watched, and pruned by name, needs no bodies. Again: nothing. */
+/* Everything is written: what is only watched, and pruned by name, needs no bodies, neither those that were wanted nor
+ * those that the Engine held. Again: nothing. */
 void stack_lighten(struct stack_run *sr);
 
 /* One operation under way. `docker` or `db` is set to its handle right after it was started. */

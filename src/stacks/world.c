@@ -173,6 +173,7 @@ static void on_services(
 			.version = s[i].version,
 			.spec = hold_json(a, s[i].spec),
 			.previous_spec = hold_json(a, s[i].previous_spec),
+			.has_previous = s[i].previous_spec != NULL,
 			.ours = is_ours(rd, &s[i].labels),
 			.label_stack = label(a, &s[i].labels, LABEL_STACK),
 			.label_job = label(a, &s[i].labels, LABEL_JOB),
@@ -454,6 +455,43 @@ void world_read(struct world *w, const char *namespace_, const char *stack_id,
 	q->call = docker_object_list(w->docker, DOCKER_SECRET, &ours, 0, on_secrets, q);
 	q = ask(rd);
 	q->call = docker_object_list(w->docker, DOCKER_CONFIG, &ours, 0, on_configs, q);
+}
+
+static struct world_object *lighten_objects(
+	struct arena *a, const struct world_object *objects, size_t n)
+{
+	struct world_object *light = NULL;
+	for (size_t i = 0, made = 0; i < n; i++)
+		*add_object(a, &light, &made) = (struct world_object){
+			.id = arena_strdup(a, objects[i].id),
+			.name = arena_strdup(a, objects[i].name),
+			.scope = arena_strdup(a, objects[i].scope),
+			.content = arena_strdup(a, objects[i].content),
+			.ours = objects[i].ours,
+			.elsewhere = objects[i].elsewhere,
+			.version = objects[i].version,
+		};
+	return light;
+}
+
+void world_lighten(struct world *w)
+{
+	struct arena *a = arena_create_small(), *heavy = w->arena;
+	struct world_service *services = arena_array(a, struct world_service, w->n_services);
+	for (size_t i = 0; i < w->n_services; i++) {
+		services[i] = w->services[i];
+		services[i].id = arena_strdup(a, services[i].id);
+		services[i].name = arena_strdup(a, services[i].name);
+		services[i].label_job = arena_strdup(a, services[i].label_job);
+		services[i].label_stack = arena_strdup(a, services[i].label_stack);
+		services[i].spec = services[i].previous_spec = NULL;
+	}
+	w->services = services;
+	w->networks = lighten_objects(a, w->networks, w->n_networks);
+	w->secrets = lighten_objects(a, w->secrets, w->n_secrets);
+	w->configs = lighten_objects(a, w->configs, w->n_configs);
+	w->arena = a;
+	arena_leave(w->loop, heavy);
 }
 
 void world_add(

@@ -22,6 +22,7 @@ struct world_service {
 	const char *id, *name;
 	uint64_t version;
 	json_t *spec, *previous_spec; /* as stored, not to be changed; previous may be NULL */
+	bool has_previous;            /* the Engine has a previous spec of it */
 	const char *label_job;
 	int label_epoch;
 	bool ours; /* carries our stack's label, see also world.adopted: nothing else is ever
@@ -35,8 +36,8 @@ struct world_object { /* network, secret, config */
 	bool ours;           /* carries our stack's label: nothing else is ever touched */
 	bool elsewhere;      /* another project's: for us it is not there */
 	uint64_t version;    /* secrets and configs */
-	/* A network as the Engine shows it, a secret's or config's spec; NULL: made since the read.
-	 */
+	/* A network as the Engine shows it, a secret's or config's spec; NULL: made since the read,
+	 * or let go of. */
 	const json_t *stored;
 };
 struct world {
@@ -69,6 +70,10 @@ void world_finish(struct world *w);
 void world_read(struct world *w, const char *namespace_, const char *stack_id,
 	void (*done)(void *data, const struct status *st), void *data);
 void world_stop(struct world *w);
+
+/* Lets go of everything as it is stored (specs): nothing can be compared any more until it is read
+ * again. Names, ids, versions and labels stay. Not while it is read. */
+void world_lighten(struct world *w);
 
 /* Something was made since: it need not be read again. */
 void world_add(struct world *w, struct world_object **objects, size_t *n, const char *id,
