@@ -65,6 +65,8 @@ static void reply_source(struct export *e, const struct release_upload *u)
 		v->key = api_text(a, u->variables[i].name);
 		v->value = api_text(a, u->variables[i].value);
 	}
+	reply.directory = api_text(a, u->dir);
+	reply.home = api_text(a, u->home);
 	rpc_call_reply(e->call, &reply.base);
 }
 

@@ -73,8 +73,9 @@ static void store(struct deploy *d, const struct release_build *b)
 		.params = params_of(a, q),
 		.max_attempts = (int)job_rule_of(JOB_DEPLOY)->attempts,
 	};
-	Skep__V1__DeployStackRequest same = *q; /* wherever it was sent from */
-	same.directory = api_text(a, "");
+	Skep__V1__DeployStackRequest same = *q; /* wherever it was sent from, but where that says something */
+	same.directory = api_text(a, b->upload.dir);
+	same.home = api_text(a, b->upload.home);
 	struct db_scope scope = api_scope_once(d->call, &same.base, &q->request_id);
 	db->stacks->deploy(db, &scope, &deploy, on_job, d);
 }

@@ -7,7 +7,8 @@
 struct release_upload api_upload(struct arena *a, const Skep__V1__DeployStackRequest *q)
 {
 	struct release_upload u = {.n_texts = q->n_compose, .n_files = q->n_files, .n_variables = q->n_variables};
-	u.dir = q->directory[0] == '/' ? q->directory : NULL;
+	u.dir = q->directory[0] ? q->directory : NULL;
+	u.home = q->home[0] ? q->home : NULL;
 	u.texts = arena_array(a, struct compose_text, q->n_compose + 1);
 	for (size_t i = 0; i < q->n_compose; i++)
 		u.texts[i] = (struct compose_text){

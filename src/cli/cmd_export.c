@@ -132,11 +132,20 @@ static int print_source(struct cli *c, const Skep__V1__ExportStackResponse *r)
 	return CLI_DONE;
 }
 
+/* A deploy from elsewhere would mean other folders of the nodes. */
+static void warn_of_place(struct cli *c, const char *what, const char *path)
+{
+	if (path[0])
+		cli_warn(c, arena_fmt(c->arena, "%s seen from %s", what, text_line(c->arena, path)));
+}
+
 static int show(struct cli *c, const Skep__V1__ExportStackResponse *r)
 {
 	const char *folder = cli_option(c, "dir");
 	for (size_t i = 0; i < r->n_warnings; i++)
 		cli_warn(c, text_line(c->arena, r->warnings[i]));
+	warn_of_place(c, "relative bind sources were", r->directory);
+	warn_of_place(c, "~ of bind sources was", r->home);
 	if (folder)
 		return write_source(c, r, folder);
 	switch (c->format) {

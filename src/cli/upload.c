@@ -1,6 +1,7 @@
 #include "cli/upload.h"
 #include <string.h>
 #include "base/arena.h"
+#include "cli/settings.h"
 #include "cli/sources.h"
 #include "compose/compose.h"
 #include "skep/v1/stacks.pb-c.h"
@@ -49,6 +50,13 @@ static void fill_variables(
 	}
 }
 
+/* "" where the daemon would not take it: what needs it is refused there, with words. */
+static char *place_of(struct arena *a, const char *path)
+{
+	bool good = path && path[0] == '/' && strlen(path) <= 4096 && str_is_utf8(str_of(path));
+	return arena_strdup(a, good ? path : "");
+}
+
 int upload_collect(struct cli *c, Skep__V1__DeployStackRequest *request)
 {
 	struct sources s;
@@ -59,8 +67,8 @@ int upload_collect(struct cli *c, Skep__V1__DeployStackRequest *request)
 	if (!name)
 		return CLI_USAGE;
 	request->name = arena_strdup(c->arena, name);
-	if (s.dir && strlen(s.dir) <= 4096)
-		request->directory = arena_strdup(c->arena, s.dir);
+	request->directory = place_of(c->arena, s.dir);
+	request->home = place_of(c->arena, env_get(c->host->env, "HOME"));
 	fill_texts(c->arena, &s, request);
 	fill_files(c->arena, &s, request);
 	fill_variables(c->arena, &s, request);

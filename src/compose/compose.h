@@ -55,9 +55,6 @@ struct compose_input {
 	size_t variables_len;
 	const char
 		*dir; /* absolute: relative bind sources are joined to it; NULL: they are errors */
-	/* The texts' folder on their writer's machine, for the words of that error; NULL: unknown
-	 */
-	const char *told_dir;
 	const char *home;            /* for "~/…" in bind sources; NULL: an error */
 	const char *const *profiles; /* asked for beside those in COMPOSE_PROFILES; "*" = all */
 	size_t profiles_len;

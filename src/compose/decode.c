@@ -313,5 +313,7 @@ struct compose_project *decode_project(struct loader *l, struct node *root)
 		decode_service(
 			l, e->value, &(struct path){.up = &top, .key = e->key}, &p->services[i]);
 	}
+	p->dir_used = l->dir_used;
+	p->home_used = l->home_used;
 	return p;
 }

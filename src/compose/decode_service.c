@@ -71,15 +71,10 @@ static bool is_absolute(const char *path)
 	return path[0] == '/' || (letter && path[1] == ':' && is_slash(path[2])) || is_share(path);
 }
 
-/* The nodes may well have the same folders as the writer's machine. */
-static const char *relative_hint(const struct loader *l, const char *source)
-{
-	if (!l->in->told_dir)
-		return "write an absolute path, or use a volume or a config";
-	return arena_fmt(l->a,
-		"write an absolute path, which from here would be %s, or use a volume or a config",
-		form_path(l->a, l->in->told_dir, source));
-}
+#define DIR_HINT                                                                                   \
+	"write an absolute path, say as `directory` of the request which folder the texts are in, " \
+	"or use a volume or a config"
+#define HOME_HINT "write an absolute path, or say as `home` of the request what ~ is"
 
 /* A bind source is a path of the nodes: "~" and relative paths become absolute, as on the caller's
  * machine. */
@@ -96,16 +91,18 @@ static void resolve_source(const struct scope *c, const struct node *at, struct 
 		if (l->in->home)
 			m->source = arena_fmt(l->a, "%s%s", l->in->home, m->source + 1);
 		else
-			service_error(c, at, "volumes", "write an absolute path",
+			service_error(c, at, "volumes", HOME_HINT,
 				"a bind source that begins with ~ means nothing on the nodes");
+		l->home_used |= l->in->home != NULL;
 	}
 	if (is_absolute(m->source) || m->source[0] == '~')
 		return;
 	m->source = loader_path(l, at->at, m->source);
+	l->dir_used |= l->in->dir != NULL;
 	if (l->in->dir)
 		m->source = form_path(l->a, l->in->dir, m->source);
 	else
-		service_error(c, at, "volumes", relative_hint(l, m->source),
+		service_error(c, at, "volumes", DIR_HINT,
 			arena_fmt(l->a, "the relative bind source %s means nothing on the nodes",
 				m->source));
 }

@@ -41,6 +41,8 @@ struct loader {
 	struct map disabled; /* service → the first profile that would bring it */
 	int minor;           /* of the version 3.x whose schema the text is checked by */
 	bool lenient;        /* ${…} that cannot be resolved are no error */
+	bool dir_used;       /* a bind source was joined to the input's dir */
+	bool home_used;      /* … to its home */
 	bool incomplete;     /* a text is missing: what the whole would be is not known */
 	size_t bytes;        /* of all sources */
 	size_t nodes;        /* made so far, all texts together */

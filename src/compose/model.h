@@ -226,6 +226,7 @@ struct compose_project {
 	const char *name;        /* the stack's name: the Engine's namespace */
 	const char *text_name;   /* top-level `name:`, NULL when absent */
 	const char *dir;         /* that relative paths are seen from; NULL = nobody said */
+	bool dir_used, home_used; /* some bind source is below the input's dir, its home */
 	const struct node *tree; /* the merged text in long forms: compose_config */
 	struct compose_service *services;
 	size_t services_len;

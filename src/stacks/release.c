@@ -23,6 +23,10 @@ struct str release_source_encode(struct arena *a, const struct release_upload *u
 			variables, u->variables[i].name, json_lossy(str_of(u->variables[i].value)));
 	json_t *j = json_pack(
 		"{s:o, s:o, s:o}", "compose", compose, "files", files, "variables", variables);
+	if (u->dir)
+		json_object_set_new(j, "directory", json_string(u->dir));
+	if (u->home)
+		json_object_set_new(j, "home", json_string(u->home));
 	const char *text = json_to_text(a, j);
 	json_decref(j);
 	return str_of(text);
@@ -71,6 +75,8 @@ struct status release_source_decode(
 	u.variables = arena_array(a, struct compose_variable, json_object_size(variables) + 1);
 	json_object_foreach(variables, key, entry) u.variables[u.n_variables++] =
 		(struct compose_variable){key, json_string_value(entry)};
+	u.dir = json_text(j, "directory", NULL);
+	u.home = json_text(j, "home", NULL);
 	*ret_upload = u;
 	return status_ok();
 }
@@ -143,7 +149,8 @@ bool release_model(struct arena *a, const char *namespace_, const struct release
 		.uploads_len = u->n_files,
 		.variables = u->variables,
 		.variables_len = u->n_variables,
-		.told_dir = u->dir,
+		.dir = u->dir,
+		.home = u->home,
 	};
 	if (!compose_load(a, &in, ret_project, errors, warnings))
 		return false;

@@ -2,7 +2,7 @@
  * (sealed, by db):
  *
  *   source    what the user sent: {"compose":[{"name","base64"}],"files":[{"path","base64"}],
- *             "variables":{…}}
+ *             "variables":{…},"directory","home"}, the last two where the texts need them
  *   rendered  what is sent to the Engine: {"networks":[…],"secrets":[…],"configs":[…],
  *             "services":[…]}, each object {"key","name","external","body"}, services with
  *             "level" and "depends_on" beside
@@ -33,7 +33,8 @@ struct release_upload {
 	size_t n_files;
 	struct compose_variable *variables;
 	size_t n_variables;
-	const char *dir; /* where the texts were read, for words about relative paths; or NULL; not stored */
+	const char *dir, *home; /* on their writer's machine, absolute: what relative bind sources and ~
+				   begin with; or NULL */
 };
 struct str release_source_encode(struct arena *a, const struct release_upload *u);
 struct status release_source_decode(struct arena *a, struct str source,

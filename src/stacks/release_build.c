@@ -60,8 +60,11 @@ static struct status make(struct build *b)
 		return status_err(ST_INVALID_ARGUMENT, "%s",
 			compose_problem_text(b->arena, &r->errors.items[0]));
 	}
-	if (in->upload)
+	if (in->upload) { /* where it was sent from is kept only where it says something */
+		r->upload.dir = r->project->dir_used ? r->upload.dir : NULL;
+		r->upload.home = r->project->home_used ? r->upload.home : NULL;
 		r->source = release_source_encode(b->arena, &r->upload);
+	}
 	if (in->labels)
 		release_render(b->arena, r->project, in->labels, &r->release);
 	return st;
@@ -96,6 +99,7 @@ static const struct release_upload *copy_upload(struct arena *a, const struct re
 		c->files[i] = (struct compose_upload){
 			arena_strdup(a, u->files[i].path), copy_str(a, u->files[i].bytes)};
 	c->dir = arena_strdup(a, u->dir);
+	c->home = arena_strdup(a, u->home);
 	c->variables = arena_array(a, struct compose_variable, u->n_variables + 1);
 	for (size_t i = 0; i < u->n_variables; i++)
 		c->variables[i] =

@@ -112,11 +112,48 @@ def test_deploy_from_a_directory(cli, engine):
     assert engine.http(port, '/file/run/secrets/s') == (200, 'word')
 
 
-def test_relative_bind_source_is_refused_with_the_path_from_here(cli):
-    cli.write('shop/c.yml', "services: {a: {image: x, volumes: ['./data:/y']}}\n")
-    said = cli.refused(1, 'stack', 'deploy', '-c', 'shop/c.yml', 'binds')
-    assert 'the relative bind source ./data means nothing on the nodes' in said
-    assert f'which from here would be {cli.directory}/shop/data' in said
+def bound(engine, project):
+    mounts = engine.services(project.namespace('binds'))['app']['Spec']['TaskTemplate']['ContainerSpec']['Mounts']
+    return {m['Target']: m['Source'] for m in mounts}
+
+
+def test_bind_sources_begin_at_the_first_file_and_at_home(cli, engine, project):
+    """As docker has them: in a deploy, a plan, an update from elsewhere, a roll-back and a diff."""
+    port, home = engine.free_port(), cli.directory
+    text = compose({'app': hello(port, volumes=['./data:/data:ro', '../mine:/up', '~/mine:/mine', '/tmp:/other'])})
+    for where in 'here', 'there':
+        cli.write(f'{where}/c.yml', text)
+        cli.write(f'{where}/data/word', where)
+    cli.write('mine/word', 'home')
+    cli.ok('stack', 'deploy', '-c', 'here/c.yml', 'binds')
+    assert bound(engine, project) == {'/data': f'{home}/here/data', '/up': f'{home}/mine', '/mine': f'{home}/mine', '/other': '/tmp'}
+    assert engine.http(port, '/file/data/word') == (200, 'here')
+    assert engine.http(port, '/file/mine/word') == (200, 'home')
+    cli.ok('stack', 'plan', '-c', 'c.yml', 'binds', '--detailed-exitcode', cwd=home / 'here')
+    assert cli.run('stack', 'plan', '-c', 'there/c.yml', 'binds', '--detailed-exitcode')[0] == 2
+    cli.ok('stack', 'deploy', '-c', '-', 'binds', stdin=text.decode(), cwd=home / 'there')
+    assert engine.http(port, '/file/data/word') == (200, 'there')
+    _, _, said = cli.run('stack', 'export', 'binds', '--source', '--dir', 'out')
+    assert f'relative bind sources were seen from {home}/there' in said and f'~ of bind sources was seen from {home}' in said
+    cli.ok('stack', 'rollback', 'binds')
+    assert engine.http(port, '/file/data/word') == (200, 'here')
+    cli.ok('stack', 'diff', 'binds', '--detailed-exitcode')
+
+
+@pytest.mark.skipif(not shutil.which('docker'), reason='the docker CLI is not installed')
+def test_bind_sources_are_dockers(cli, engine, project):
+    sources = ['./a', 'b/../c', '../d', '../../../../../../../e', './', '.', '~', '~/f', '~g/h', './ä b', './~', '/i/../j/']
+    volumes = [{'type': 'bind', 'source': s, 'target': f'/t{i}'} for i, s in enumerate(sources)]
+    cli.write('x/y/c.yml', compose({'app': hello(volumes=volumes, deploy={'replicas': 0})}, version='3.9'))
+    cli.ok('stack', 'deploy', '-c', 'x/y/c.yml', 'binds')
+    ours = bound(engine, project)
+    project.remove('binds')
+    try:
+        subprocess.run(['docker', '-H', engine.host, 'stack', 'deploy', '--resolve-image', 'never', '-c', 'x/y/c.yml',
+                        project.namespace('binds')], cwd=cli.directory, env=cli.env, check=True, capture_output=True, timeout=60)
+        assert ours == bound(engine, project)
+    finally:
+        engine.sweep(project.namespace('binds'))
 
 
 def test_deploy_from_stdin_and_the_verbs(cli, engine, project):

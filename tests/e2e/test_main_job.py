@@ -366,6 +366,24 @@ def test_request_id_makes_each_mutation_safe_to_send_twice(project, skepd):
     skepd.call('Projects', 'Delete', project=ids.pop())
 
 
+def test_where_a_request_comes_from_counts_when_a_bind_source_is_relative(project):
+    """Without a folder it is refused, with the name of the field; with one, it is part of what makes the request the same."""
+    binds = {'app': hello(volumes=['./data:/data', '~/x:/x'], deploy={'replicas': 0})}
+    with pytest.raises(RpcError, match='nothing was stored') as e:
+        project.submit(binds)
+    said = [v.description for v in e.value.detail('BadRequest').field_violations]
+    assert len(said) == 2 and 'as `directory` of the request' in said[0] and 'as `home` of the request' in said[1]
+    for wrong in {'directory': 'shop'}, {'home': '~'}, {'directory': './'}:
+        with pytest.raises(RpcError, match='an absolute path') as e:
+            project.submit(binds, **{'directory': '/here', 'home': '/me', **wrong})
+    job = project.submit(binds, request_id='r', directory='/here', home='/me').job
+    assert project.submit(binds, request_id='r', directory='/here', home='/me').job.id == job.id
+    for other in {'directory': '/there'}, {'home': '/you'}:
+        with pytest.raises(RpcError, match='"r" was used for another request'):
+            project.submit(binds, request_id='r', **{'directory': '/here', 'home': '/me', **other})
+    project.expect(job, 'SUCCEEDED')
+
+
 def test_watch_replays_from_any_number(project, skepd):
     ended = project.deploy({'app': hello()})
     for after in (0, 1, 5, ended.job.last_sequence):

@@ -792,9 +792,10 @@ static const struct rpc_field skep_v1_msg_deploy_stack_request_fields[] = {
 	{ .name = "resolve_image", .json_name = "resolveImage" },
 	{ .name = "plan_fingerprint", .json_name = "planFingerprint", .max_len = 16384 },
 	{ .name = "stall_seconds", .json_name = "stallSeconds", .has_min = true, .min = INT64_C(0), .has_max = true, .max = INT64_C(86400) },
-	{ .name = "directory", .json_name = "directory", .max_len = 4096 },
+	{ .name = "directory", .json_name = "directory", .max_len = 4096, .pattern = "^((/.*)\077)$", .pattern_help = "an absolute path" },
+	{ .name = "home", .json_name = "home", .max_len = 4096, .pattern = "^((/.*)\077)$", .pattern_help = "an absolute path" },
 };
-const struct rpc_message skep_v1_msg_deploy_stack_request = { &skep__v1__deploy_stack_request__descriptor, skep_v1_msg_deploy_stack_request_fields, 12, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_deploy_stack_request = { &skep__v1__deploy_stack_request__descriptor, skep_v1_msg_deploy_stack_request_fields, 13, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_deploy_stack_request_variables_entry_fields[] = {
 	{ .name = "key", .json_name = "key" },
@@ -986,8 +987,10 @@ static const struct rpc_field skep_v1_msg_export_stack_response_fields[] = {
 	{ .name = "compose", .json_name = "compose", .message = &skep_v1_msg_compose_file },
 	{ .name = "files", .json_name = "files", .message = &skep_v1_msg_uploaded_file },
 	{ .name = "variables", .json_name = "variables", .message = &skep_v1_msg_export_stack_response_variables_entry, .is_map = true, .is_secret = true },
+	{ .name = "directory", .json_name = "directory" },
+	{ .name = "home", .json_name = "home" },
 };
-const struct rpc_message skep_v1_msg_export_stack_response = { &skep__v1__export_stack_response__descriptor, skep_v1_msg_export_stack_response_fields, 6, RPC_WKT_NONE };
+const struct rpc_message skep_v1_msg_export_stack_response = { &skep__v1__export_stack_response__descriptor, skep_v1_msg_export_stack_response_fields, 8, RPC_WKT_NONE };
 
 static const struct rpc_field skep_v1_msg_export_stack_response_variables_entry_fields[] = {
 	{ .name = "key", .json_name = "key" },

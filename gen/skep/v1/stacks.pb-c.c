@@ -2000,7 +2000,7 @@ const ProtobufCMessageDescriptor skep__v1__deploy_stack_request__variables_entry
   (ProtobufCMessageInit) skep__v1__deploy_stack_request__variables_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor skep__v1__deploy_stack_request__field_descriptors[12] =
+static const ProtobufCFieldDescriptor skep__v1__deploy_stack_request__field_descriptors[13] =
 {
   {
     "project",
@@ -2146,11 +2146,24 @@ static const ProtobufCFieldDescriptor skep__v1__deploy_stack_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "home",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__DeployStackRequest, home),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__deploy_stack_request__field_indices_by_name[] = {
   2,   /* field[2] = compose */
   11,   /* field[11] = directory */
   3,   /* field[3] = files */
+  12,   /* field[12] = home */
   1,   /* field[1] = name */
   5,   /* field[5] = namespace */
   6,   /* field[6] = on_failure */
@@ -2165,7 +2178,7 @@ static const ProtobufCIntRange skep__v1__deploy_stack_request__number_ranges[2 +
 {
   { 1, 0 },
   { 20, 11 },
-  { 0, 12 }
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor skep__v1__deploy_stack_request__descriptor =
 {
@@ -2175,7 +2188,7 @@ const ProtobufCMessageDescriptor skep__v1__deploy_stack_request__descriptor =
   "Skep__V1__DeployStackRequest",
   "skep.v1",
   sizeof(Skep__V1__DeployStackRequest),
-  12,
+  13,
   skep__v1__deploy_stack_request__field_descriptors,
   skep__v1__deploy_stack_request__field_indices_by_name,
   2,  skep__v1__deploy_stack_request__number_ranges,
@@ -3913,7 +3926,7 @@ const ProtobufCMessageDescriptor skep__v1__export_stack_response__variables_entr
   (ProtobufCMessageInit) skep__v1__export_stack_response__variables_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor skep__v1__export_stack_response__field_descriptors[6] =
+static const ProtobufCFieldDescriptor skep__v1__export_stack_response__field_descriptors[8] =
 {
   {
     "release",
@@ -3987,10 +4000,36 @@ static const ProtobufCFieldDescriptor skep__v1__export_stack_response__field_des
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "directory",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ExportStackResponse, directory),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "home",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Skep__V1__ExportStackResponse, home),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned skep__v1__export_stack_response__field_indices_by_name[] = {
   3,   /* field[3] = compose */
+  6,   /* field[6] = directory */
   4,   /* field[4] = files */
+  7,   /* field[7] = home */
   0,   /* field[0] = release */
   1,   /* field[1] = text */
   5,   /* field[5] = variables */
@@ -3999,7 +4038,7 @@ static const unsigned skep__v1__export_stack_response__field_indices_by_name[] =
 static const ProtobufCIntRange skep__v1__export_stack_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor skep__v1__export_stack_response__descriptor =
 {
@@ -4009,7 +4048,7 @@ const ProtobufCMessageDescriptor skep__v1__export_stack_response__descriptor =
   "Skep__V1__ExportStackResponse",
   "skep.v1",
   sizeof(Skep__V1__ExportStackResponse),
-  6,
+  8,
   skep__v1__export_stack_response__field_descriptors,
   skep__v1__export_stack_response__field_indices_by_name,
   1,  skep__v1__export_stack_response__number_ranges,

@@ -231,13 +231,14 @@ struct  Skep__V1__DeployStackRequest
   Skep__V1__OnFailure on_failure;
   Skep__V1__ResolveImage resolve_image;
   char *directory;
+  char *home;
   char *request_id;
   char *plan_fingerprint;
   int32_t stall_seconds;
 };
 #define SKEP__V1__DEPLOY_STACK_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__deploy_stack_request__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, SKEP__V1__ON_FAILURE__ON_FAILURE_UNSPECIFIED, SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_UNSPECIFIED, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, SKEP__V1__ON_FAILURE__ON_FAILURE_UNSPECIFIED, SKEP__V1__RESOLVE_IMAGE__RESOLVE_IMAGE_UNSPECIFIED, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
 
 
 struct  Skep__V1__DeployStackResponse
@@ -568,10 +569,12 @@ struct  Skep__V1__ExportStackResponse
   Skep__V1__UploadedFile **files;
   size_t n_variables;
   Skep__V1__ExportStackResponse__VariablesEntry **variables;
+  char *directory;
+  char *home;
 };
 #define SKEP__V1__EXPORT_STACK_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&skep__v1__export_stack_response__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, 0,NULL, 0,NULL }
+    , 0, (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 /* Skep__V1__Task methods */

@@ -151,20 +151,42 @@ static void test_problems_are_bounded(void **state)
 	drop(&f);
 }
 
-/* The writer's folder is told, not taken. */
-static void a_relative_bind_source_is_refused_with_its_path(void **state)
+/* Where the writer is, is said or not. */
+static void a_bind_source_is_seen_from_the_folder_that_is_said(void **state)
 {
-	struct fixture f = {.a = arena_create()};
+	static const char *const relative = HEAD "    volumes: ['./x/../data:/y']\n";
+	static const char *const tilde = HEAD "    volumes: ['~/data:/y']\n";
+	static const struct {
+		const char *text, *dir, *home, *source, *hint;
+	} cases[] = {
+		{relative, "/home/me/shop", NULL, "/home/me/shop/data", NULL},
+		{relative, NULL, "/home/me", NULL, "say as `directory` of the request"},
+		{tilde, NULL, "/home/me", "/home/me/data", NULL},
+		{tilde, "/home/me/shop", NULL, NULL, "say as `home` of the request"},
+		{HEAD "    volumes: ['/data:/y']\n", "/home/me", "/home/me", "/data", NULL},
+	};
 	(void)state;
-	f.texts[0] =
-		(struct compose_text){"one.yml", str_of(HEAD "    volumes: ['./x/../data:/y']\n")};
-	f.in = (struct compose_input){
-		.name = "s", .texts = f.texts, .texts_len = 1, .told_dir = "/home/me/shop"};
-	assert_false(compose_load(f.a, &f.in, &f.p, &f.errors, &f.warnings));
-	assert_non_null(strstr(f.errors.items[0].message, "means nothing on the nodes"));
-	assert_non_null(strstr(f.errors.items[0].hint,
-		"an absolute path, which from here would be /home/me/shop/data"));
-	drop(&f);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct fixture f = {.a = arena_create()};
+		f.texts[0] = (struct compose_text){"one.yml", str_of(cases[i].text)};
+		f.in = (struct compose_input){.name = "s",
+			.texts = f.texts,
+			.texts_len = 1,
+			.dir = cases[i].dir,
+			.home = cases[i].home};
+		bool good = compose_load(f.a, &f.in, &f.p, &f.errors, &f.warnings);
+		assert_int_equal(good, cases[i].source != NULL);
+		if (good) {
+			assert_string_equal(f.p->services[0].volumes[0].source, cases[i].source);
+			assert_int_equal(f.p->dir_used, cases[i].text == relative);
+			assert_int_equal(f.p->home_used, cases[i].text == tilde);
+		} else {
+			assert_non_null(strstr(f.errors.items[0].message, "means nothing on the nodes"));
+			assert_non_null(strstr(f.errors.items[0].hint, cases[i].hint));
+			assert_true(f.errors.items[0].line == 4);
+		}
+		drop(&f);
+	}
 }
 
 /* Seconds that a load of this text takes; it must be refused with `said` and a place. */
@@ -542,7 +564,7 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_relative_bind_source_is_refused_with_its_path),
+		cmocka_unit_test(a_bind_source_is_seen_from_the_folder_that_is_said),
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_all_at_once),
 		cmocka_unit_test(test_problems_are_bounded),

@@ -59,7 +59,7 @@ static struct release_upload upload_of(const char *greeting, struct str key)
 	texts[0] = (struct compose_text){"compose.yml", str_of(text)};
 	files[0] = (struct compose_upload){"./key.bin", key};
 	variables[0] = (struct compose_variable){"GREETING", greeting};
-	return (struct release_upload){texts, 1, files, 1, variables, 1, NULL};
+	return (struct release_upload){texts, 1, files, 1, variables, 1, NULL, NULL};
 }
 
 static struct release render(struct arena *a, const char *greeting)
@@ -97,6 +97,22 @@ static void a_source_comes_back_byte_by_byte(void **state)
 	assert_int_equal(back.n_variables, 1);
 	assert_string_equal(back.variables[0].name, "GREETING");
 	assert_string_equal(back.variables[0].value, "h\xc3\xa9 \"x\"");
+}
+
+static void a_source_keeps_the_folders_of_its_binds(void **state)
+{
+	struct arena *a = *state;
+	struct release_upload u = upload_of("x", STR("k")), back;
+	struct status st = release_source_decode(a, release_source_encode(a, &u), &back);
+	assert_int_equal(st.code, ST_OK);
+	assert_null(back.dir);
+	assert_null(back.home);
+	u.dir = "/srv/sh\xc3\xb6p";
+	u.home = "/home/me";
+	st = release_source_decode(a, release_source_encode(a, &u), &back);
+	assert_int_equal(st.code, ST_OK);
+	assert_string_equal(back.dir, u.dir);
+	assert_string_equal(back.home, u.home);
 }
 
 static void an_empty_source(void **state)
@@ -265,6 +281,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_source_comes_back_byte_by_byte),
+		TEST(a_source_keeps_the_folders_of_its_binds),
 		TEST(an_empty_source),
 		TEST(a_source_that_cannot_be_read),
 		TEST(errors_are_told_all_at_once),

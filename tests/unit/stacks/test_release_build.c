@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include "base/arena.h"
+#include "base/json.h"
 #include "base/str.h"
 #include "loop/loop.h"
 #include "stacks/release_build.h"
@@ -50,7 +51,8 @@ static void begin(struct ctx *c, const char *text, bool render)
 	struct compose_text t = {arena_strdup(a, "compose.yml"), str_of(arena_strdup(a, text))};
 	struct compose_upload f = {arena_strdup(a, "./key.bin"), str_of(arena_strdup(a, "k"))};
 	struct compose_variable v = {arena_strdup(a, "IMAGE"), arena_strdup(a, "nginx:1")};
-	struct release_upload u = {&t, 1, &f, 1, &v, 1, NULL};
+	struct release_upload u = {&t, 1, &f, 1, &v, 1, arena_strdup(a, "/srv/shop"),
+		arena_strdup(a, "/home/me")};
 	const struct release_labels own = {
 		arena_strdup(a, labels.project_id), arena_strdup(a, labels.stack_id)};
 	release_build(c->l, c->a,
@@ -89,6 +91,38 @@ static void texts_are_checked(void **state)
 	struct status st = release_source_decode(c->a, c->result.source, &back);
 	assert_int_equal(st.code, ST_OK);
 	assert_true(str_is(back.texts[0].text, shop));
+	assert_null(back.dir); /* it says nothing here: the same text from elsewhere is the same */
+	assert_null(back.home);
+}
+
+static const char *bind_of(const struct ctx *c, size_t i)
+{
+	const json_t *mounts = json_at(
+		c->result.release.services[0].object.body, "TaskTemplate.ContainerSpec.Mounts");
+	return json_text(json_array_get(mounts, i), "Source", "");
+}
+
+/* Also when the job makes it of what is stored. */
+static void binds_are_seen_from_where_the_text_is(void **state)
+{
+	struct ctx *c = *state;
+	begin(c, "services: {web: {image: x, volumes: ['./../data:/a', '~/b:/b', '/c:/c']}}\n", true);
+	run_to_end(c);
+	struct str source = c->result.source;
+	for (int lean = 0; lean < 3; lean++) {
+		assert_int_equal(c->st.code, ST_OK);
+		assert_string_equal(bind_of(c, 0), "/srv/data");
+		assert_string_equal(bind_of(c, 1), "/home/me/b");
+		assert_string_equal(bind_of(c, 2), "/c");
+		c->ended = 0;
+		release_build(c->l, c->a,
+			&(struct release_build_input){.namespace_ = "shop",
+				.source = source,
+				.labels = &labels,
+				.lean = lean},
+			on_built, c);
+		run_to_end(c);
+	}
 }
 
 /* The same release from the texts, from what is stored of them, and from what was made of them. */
@@ -212,6 +246,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(texts_are_checked),
+		TEST(binds_are_seen_from_where_the_text_is),
 		TEST(three_ways_to_one_release),
 		TEST(every_error_is_told),
 		TEST(what_is_stored_and_cannot_be_read),
