@@ -6,7 +6,6 @@
 #include "api/stacks.h"
 #include "base/arena.h"
 #include "jobs/kinds.h"
-#include "stacks/adopted.h"
 #include "stacks/release_build.h"
 
 
@@ -70,16 +69,11 @@ static void reply_source(struct export *e, const struct release_upload *u)
 	rpc_call_reply(e->call, &reply.base);
 }
 
-static void reply_text(struct export *e, const struct release *r)
+static void reply_text(struct export *e, const struct release_build *b)
 {
 	struct arena *a = rpc_call_arena(e->call);
-	struct compose_strings lost;
-	const char *text, *head = arena_fmt(a,
-		"Stack %s of project %s, release %lld; made by skep stack export from what runs.\n"
-		"Secrets and configs are named as they stand in the Engine: no text holds their values.\n"
-		"docker stack deploy -c FILE %s",
-		e->name, e->project, (long long)e->number, e->namespace_);
-	if (!release_export(a, e->namespace_, head, r, &text, &lost)) {
+	const struct compose_strings lost = b->lost;
+	if (!b->text) {
 		struct status st = status_err(ST_FAILED_PRECONDITION, "no Compose text for docker can be made of release %lld: %s",
 			(long long)e->number, lost.len ? lost.items[0] : "");
 		api_fail(e->call, &st);
@@ -87,7 +81,7 @@ static void reply_text(struct export *e, const struct release *r)
 	}
 	Skep__V1__ExportStackResponse reply = SKEP__V1__EXPORT_STACK_RESPONSE__INIT;
 	reply.release = e->number;
-	reply.text = api_text(a, text);
+	reply.text = api_text(a, b->text);
 	reply.warnings = arena_array(a, char *, lost.len + 1);
 	for (size_t i = 0; i < lost.len; i++)
 		reply.warnings[reply.n_warnings++] = api_text(a, lost.items[i]);
@@ -100,7 +94,16 @@ static void on_built(void *data, const struct status *st, const struct release_b
 	if (!status_is_ok(st))
 		api_fail(e->call, st);
 	else
-		reply_text(e, &b->release);
+		reply_text(e, b);
+}
+
+static const char *head_of(struct arena *a, const struct export *e)
+{
+	return arena_fmt(a,
+		"Stack %s of project %s, release %lld; made by skep stack export from what runs.\n"
+		"Secrets and configs are named as they stand in the Engine: no text holds their values.\n"
+		"docker stack deploy -c FILE %s",
+		e->name, e->project, (long long)e->number, e->namespace_);
 }
 
 static void on_release(void *data, const struct status *st, const struct db_release *r)
@@ -117,7 +120,8 @@ static void on_release(void *data, const struct status *st, const struct db_rele
 		reply_source(e, &upload);
 	else
 		release_build(api_of(e->call)->loop, a,
-			&(struct release_build_input){.namespace_ = e->namespace_, .rendered = r->rendered}, on_built, e);
+			&(struct release_build_input){.namespace_ = e->namespace_, .rendered = r->rendered, .export = head_of(a, e)},
+			on_built, e);
 }
 
 static void on_stack(void *data, const struct status *st, const struct db_stack *s)

@@ -220,6 +220,11 @@ void arena_on_free(struct arena *a, void (*fn)(void *data), void *data)
 	a->hooks = h;
 }
 
+void arena_weigh(struct arena *a, size_t bytes)
+{
+	a->used += bytes;
+}
+
 size_t arena_used(const struct arena *a)
 {
 	return a->used;

@@ -32,5 +32,7 @@ char *arena_vfmt(struct arena *a, const char *fmt, va_list ap)
 
 /* fn(data) runs when the arena is destroyed or reset: closes what is not memory. */
 void arena_on_free(struct arena *a, void (*fn)(void *data), void *data);
-/* Bytes handed out so far. */
+/* So many bytes beside the arena's own are freed by its hooks: arena_used counts them too. */
+void arena_weigh(struct arena *a, size_t bytes);
+/* Bytes handed out so far, and those that were weighed. */
 size_t arena_used(const struct arena *a);

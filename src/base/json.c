@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #define JSON_MAX_DEPTH 512
+#define KEPT_WEIGHT    2048
 
 /* jansson's own limit (2048) is fixed when it is built, and its parser recurses: measure first. */
 static struct status check_depth(struct str text)
@@ -129,6 +130,20 @@ char *json_to_text(struct arena *a, const json_t *j)
 	char *text = str_dup(a, buf_str(&b));
 	buf_finish(&b);
 	return text;
+}
+
+static void let_go(void *j)
+{
+	json_decref(j);
+}
+
+json_t *json_keep(struct arena *a, json_t *j)
+{
+	if (!j)
+		return NULL;
+	arena_on_free(a, let_go, j);
+	arena_weigh(a, KEPT_WEIGHT);
+	return j;
 }
 
 json_t *json_lossy(struct str bytes)

@@ -397,11 +397,6 @@ static json_t *section_json(
 	return o;
 }
 
-static void release(void *j)
-{
-	json_decref(j);
-}
-
 json_t *compose_config(struct arena *a, const struct compose_project *p, bool escape)
 {
 	struct writer w = {.a = a, .p = p, .escape = escape};
@@ -426,6 +421,5 @@ json_t *compose_config(struct arena *a, const struct compose_project *p, bool es
 		if (is_extra(list[i]->key))
 			json_object_set_new(root, list[i]->key, any_json(&w, list[i]->value));
 	finish(&w, root);
-	arena_on_free(a, release, root);
-	return root;
+	return json_keep(a, root);
 }

@@ -416,11 +416,6 @@ void compose_plan(struct arena *a, enum compose_kind kind, const json_t *desired
 
 /* ---- the body of an update ---- */
 
-static void release(void *body)
-{
-	json_decref(body);
-}
-
 static void keep_digest(json_t *body, const json_t *stored)
 {
 	const char *want = compose_body_image(body), *have = compose_body_image(stored);
@@ -435,7 +430,7 @@ json_t *compose_update_body(
 	struct arena *a, const json_t *desired, const json_t *stored, bool force)
 {
 	json_t *body = json_deep_copy(desired);
-	arena_on_free(a, release, body);
+	json_keep(a, body);
 	int64_t count = json_int(stored, "TaskTemplate.ForceUpdate", 0);
 	json_object_set_new(json_object_get(body, "TaskTemplate"), "ForceUpdate",
 		json_integer(count + (force ? 1 : 0)));

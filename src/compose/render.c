@@ -18,11 +18,6 @@ const char *compose_kind_name(enum compose_kind kind)
 	return "object";
 }
 
-static void release(void *body)
-{
-	json_decref(body);
-}
-
 json_t *render_pairs(const struct compose_pairs *pairs)
 {
 	json_t *o = json_object();
@@ -65,7 +60,7 @@ static void add_object(struct render *r, struct compose_objects *list, struct co
 		json_t *labels = json_object_get(object.body, "Labels");
 		if (r->o->add_labels)
 			r->o->add_labels(r->o->data, object.kind, object.key, labels);
-		arena_on_free(r->a, release, object.body);
+		json_keep(r->a, object.body);
 	}
 	list->items[list->len++] = object;
 	if (object.kind != COMPOSE_SERVICE)

@@ -47,25 +47,27 @@ static void read_service(
 	struct arena *a, const json_t *j, bool brief, struct docker_service *s)
 {
 	const json_t *job = json_at(j, "JobStatus.JobIteration"); /* {} is iteration 0 */
+	const json_t *spec = json_at(j, "Spec"), *update = json_at(j, "UpdateStatus"),
+		     *status = json_at(j, "ServiceStatus");
 	s->id = json_text(j, "ID", "");
-	s->name = json_text(j, "Spec.Name", "");
+	s->name = json_text(spec, "Name", "");
 	s->version = (uint64_t)json_int(j, "Version.Index", 0);
 	if (!brief)
-		s->labels = read_pairs(a, json_at(j, "Spec.Labels"));
-	read_mode(s, json_at(j, "Spec.Mode"));
-	s->image = json_text(j, "Spec.TaskTemplate.ContainerSpec.Image", "");
-	s->spec = json_at(j, "Spec");
+		s->labels = read_pairs(a, json_at(spec, "Labels"));
+	read_mode(s, json_at(spec, "Mode"));
+	s->image = json_text(spec, "TaskTemplate.ContainerSpec.Image", "");
+	s->spec = spec;
 	s->previous_spec = json_at(j, "PreviousSpec");
 	if (json_is_null(s->previous_spec))
 		s->previous_spec = NULL;
-	s->update.state = read_update_state(json_text(j, "UpdateStatus.State", ""));
-	s->update.message = json_text(j, "UpdateStatus.Message", "");
-	s->update.started_us = read_time_us(j, "UpdateStatus.StartedAt");
-	s->update.completed_us = read_time_us(j, "UpdateStatus.CompletedAt");
+	s->update.state = read_update_state(json_text(update, "State", ""));
+	s->update.message = json_text(update, "Message", "");
+	s->update.started_us = read_time_us(update, "StartedAt");
+	s->update.completed_us = read_time_us(update, "CompletedAt");
 	s->job_iteration = job ? json_int(job, "Index", 0) : -1;
-	s->running = json_int(j, "ServiceStatus.RunningTasks", -1);
-	s->desired = json_int(j, "ServiceStatus.DesiredTasks", -1);
-	s->completed = json_int(j, "ServiceStatus.CompletedTasks", -1);
+	s->running = json_int(status, "RunningTasks", -1);
+	s->desired = json_int(status, "DesiredTasks", -1);
+	s->completed = json_int(status, "CompletedTasks", -1);
 	s->created_us = read_time_us(j, "CreatedAt");
 	s->updated_us = read_time_us(j, "UpdatedAt");
 }
@@ -82,19 +84,11 @@ static void deliver_services(struct docker_call *c, const struct status *st, con
 
 /* ---- brief lists ---- */
 
-static void free_json(void *j)
-{
-	json_decref(j);
-}
-
 /* An element is gone when the next one comes, and the list before at the end. */
 static void keep(struct arena *a, struct docker_service *s, json_t *spec, json_t *previous)
 {
-	arena_on_free(a, free_json, spec);
-	if (previous)
-		arena_on_free(a, free_json, previous);
-	s->spec = spec;
-	s->previous_spec = previous;
+	s->spec = json_keep(a, spec);
+	s->previous_spec = json_keep(a, previous);
 	s->id = arena_strdup(a, s->id);
 	s->name = arena_strdup(a, s->name);
 	s->image = arena_strdup(a, s->image);

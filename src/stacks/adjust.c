@@ -13,11 +13,6 @@
 
 /* ---- prelude ---- */
 
-static void free_json(void *j)
-{
-	json_decref(j);
-}
-
 /* The active release must have the service; a scale must be able to scale it. */
 static struct status check_service(const struct stack_run *sr, const char *key, bool scale)
 {
@@ -61,7 +56,7 @@ static enum flow_next check(struct flow *f)
 	f->st = json_parse(sr->run->job->params, &params);
 	if (!status_is_ok(&f->st))
 		return FLOW_FAIL;
-	arena_on_free(a, free_json, params);
+	json_keep(a, params);
 	const char **only = named_services(a, params);
 	for (size_t i = 0; only[i]; i++) {
 		f->st = check_service(sr, only[i], scale);

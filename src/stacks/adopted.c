@@ -15,17 +15,6 @@ struct adoption {
 	struct release *r;
 };
 
-static void free_json(void *j)
-{
-	json_decref(j);
-}
-
-static json_t *own(struct arena *a, json_t *j)
-{
-	arena_on_free(a, free_json, j);
-	return j;
-}
-
 static void put_labels(const struct adoption *ad, json_t *body)
 {
 	json_t *labels = json_object_get(body, "Labels");
@@ -85,7 +74,7 @@ static json_t *network_body(const struct adoption *ad, const struct world_object
 		json_pack("{s:s, s:o}", "Driver", json_text(o->stored, "IPAM.Driver", "default"),
 			"Config", configs));
 	put_labels(ad, body);
-	return own(ad->a, body);
+	return json_keep(ad->a, body);
 }
 
 static void add_networks(const struct adoption *ad)
@@ -136,7 +125,7 @@ static json_t *object_body(const struct adoption *ad, const struct world_object 
 		json_object_set_new(json_object_get(body, "Labels"), LABEL_CONTENT,
 			json_string(str_hex(ad->a, digest, 12)));
 	}
-	return own(ad->a, body);
+	return json_keep(ad->a, body);
 }
 
 static struct release_object *objects(const struct adoption *ad, enum compose_kind kind,
@@ -189,7 +178,7 @@ static const char *mode_name(const json_t *spec)
 
 static void add_service(const struct adoption *ad, const struct world_service *s)
 {
-	json_t *body = own(ad->a, json_deep_copy(s->spec));
+	json_t *body = json_keep(ad->a, json_deep_copy(s->spec));
 	const char *written = compose_body_image_label(body);
 	compose_name_networks(body, network_name, (void *)(uintptr_t)ad->w);
 	(void)compose_resolve(body, no_id, NULL);

@@ -30,11 +30,6 @@ struct images {
 	void *data;
 };
 
-static void free_json(void *j)
-{
-	json_decref(j);
-}
-
 /* Docker leaves 32-bit ARM's architecture out: nodes call it by several names. */
 static json_t *platforms_of(struct arena *a, const struct docker_image *i)
 {
@@ -50,8 +45,7 @@ static json_t *platforms_of(struct arena *a, const struct docker_image *i)
 			json_object_set_new(o, "OS", json_string(p->os));
 		json_array_append_new(list, o);
 	}
-	arena_on_free(a, free_json, list);
-	return list;
+	return json_keep(a, list);
 }
 
 static void finish(struct images *im)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/arena.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "stacks/arena_leave.h"
 #include "stacks/converge.h"
@@ -32,17 +33,9 @@ static struct arena *begin(struct picture *p, enum picture_list list)
 	return p->arenas[list];
 }
 
-static void free_json(void *j)
-{
-	json_decref(j);
-}
-
 static const json_t *hold_json(struct arena *a, const json_t *j)
 {
-	json_t *held = json_incref((json_t *)(uintptr_t)j);
-	if (held)
-		arena_on_free(a, free_json, held);
-	return held;
+	return json_keep(a, json_incref((json_t *)(uintptr_t)j));
 }
 
 static int compare_names(const void *left, const void *right)

@@ -256,16 +256,9 @@ static const char *network_id(void *data, const char *name)
 	return o ? o->id : NULL;
 }
 
-static void free_json(void *j)
-{
-	json_decref(j);
-}
-
 static json_t *own_copy(struct arena *a, const json_t *j)
 {
-	json_t *copy = json_deep_copy(j);
-	arena_on_free(a, free_json, copy);
-	return copy;
+	return json_keep(a, json_deep_copy(j));
 }
 
 const char *plan_mark(const struct world_service *seen)

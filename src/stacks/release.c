@@ -5,6 +5,8 @@
 #include "base/json.h"
 #include "crypto/crypto.h"
 
+#define JSON_ROOM 4 /* a text takes so many times its length when it is read */
+
 /* ---- source ---- */
 
 struct str release_source_encode(struct arena *a, const struct release_upload *u)
@@ -32,17 +34,14 @@ struct str release_source_encode(struct arena *a, const struct release_upload *u
 	return str_of(text);
 }
 
-static void free_json(void *j)
-{
-	json_decref(j);
-}
-
 /* The parsed text lives as long as the arena: the decoded strings point into it. */
 static struct status parse_into(struct arena *a, struct str text, json_t **ret_json)
 {
 	struct status st = json_parse(text, ret_json);
-	if (status_is_ok(&st))
-		arena_on_free(a, free_json, *ret_json);
+	if (!status_is_ok(&st))
+		return st;
+	json_keep(a, *ret_json);
+	arena_weigh(a, JSON_ROOM * text.len);
 	return st;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "loop/loop.h"
+#include "stacks/adopted.h"
 #include "stacks/arena_leave.h"
 
 /* In its own arena. While the pool has it, the loop's thread touches only `dropped`. */
@@ -44,8 +45,14 @@ static struct status make(struct build *b)
 	const struct release_build_input *in = &b->in;
 	struct release_build *r = &b->result;
 	struct status st = status_ok();
-	if (in->rendered.len > 0)
-		return release_decode(b->arena, in->rendered, &r->release);
+	if (in->rendered.len > 0) {
+		st = release_decode(b->arena, in->rendered, &r->release);
+		if (status_is_ok(&st) && in->export &&
+			!release_export(b->arena, in->namespace_, in->export, &r->release, &r->text,
+				&r->lost))
+			r->text = NULL;
+		return st;
+	}
 	if (in->lean)
 		return make_lean(b);
 	if (in->upload)
@@ -112,6 +119,7 @@ static void copy_input(struct build *b, const struct release_build_input *in)
 {
 	struct arena *a = b->given;
 	b->in.lean = in->lean;
+	b->in.export = arena_strdup(a, in->export);
 	b->in.namespace_ = arena_strdup(a, in->namespace_);
 	b->in.upload = in->upload ? copy_upload(a, in->upload) : NULL;
 	b->in.source = copy_str(a, in->source);

@@ -33,6 +33,7 @@ struct release_build_input {
 	 * times its room. For jobs, of which many may wait with theirs; it waits for its turn on the
 	 * pool. */
 	bool lean;
+	const char *export; /* not NULL: the release as Compose text too, under these words */
 };
 
 struct release_build {
@@ -41,6 +42,8 @@ struct release_build {
 	struct compose_project *project; /* of upload and source; NULL: the texts are wrong */
 	struct compose_problems errors, warnings;
 	struct release release; /* with labels, or of rendered */
+	const char *text;       /* of `export`; NULL: none can be made, see `lost` */
+	struct compose_strings lost; /* what the text does not say */
 };
 
 void release_build(struct loop *l, struct arena *a, const struct release_build_input *in,

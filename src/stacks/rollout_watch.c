@@ -331,14 +331,16 @@ void rollout_forget_watched(struct rollout *ro)
 	ro->judged_all = false;
 }
 
-static bool someone_awaits_end(const struct release *r, const char *key)
+/* Keys of those whose end somebody awaits. */
+static void find_ends_awaited(const struct release *r, struct map *ret)
 {
+	map_init(ret);
 	for (size_t i = 0; i < r->n_services; i++)
-		for (size_t k = 0; k < r->services[i].n_depends; k++)
-			if (strcmp(r->services[i].depends[k].service, key) == 0 &&
-				r->services[i].depends[k].condition == COMPOSE_COMPLETED)
-				return true;
-	return false;
+		for (size_t k = 0; k < r->services[i].n_depends; k++) {
+			struct release_depends *d = &r->services[i].depends[k];
+			if (d->condition == COMPOSE_COMPLETED)
+				map_puts(ret, d->service, d);
+		}
 }
 
 /* Nobody wrote it in this job: as wanted is enough. After a restart in the middle of a deploy, its
@@ -354,7 +356,9 @@ static void watch_all(struct rollout *ro, bool once)
 {
 	const struct release *r = ro->target;
 	struct converge *all = arena_array(ro->sr->run->arena, struct converge, r->n_services);
+	struct map ends;
 	size_t n = 0;
+	find_ends_awaited(r, &ends);
 	for (size_t i = 0; i < r->n_services; i++) {
 		const struct release_object *o = &r->services[i].object;
 		if (rollout_includes(ro, o->key))
@@ -362,8 +366,9 @@ static void watch_all(struct rollout *ro, bool once)
 				.name = o->name,
 				.once = once,
 				.gate = is_unchanged(ro, o->name),
-				.completes = someone_awaits_end(r, o->key)};
+				.completes = map_gets(&ends, o->key) != NULL};
 	}
+	map_finish(&ends);
 	rollout_watch(ro, all, n, rollout_phase_over);
 }
 

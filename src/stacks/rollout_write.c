@@ -149,16 +149,9 @@ void rollout_write_objects(struct rollout *ro)
 
 /* ---- services ---- */
 
-static void free_json(void *j)
-{
-	json_decref(j);
-}
-
 static json_t *own_copy(struct rollout *ro, const json_t *j)
 {
-	json_t *copy = json_deep_copy(j);
-	arena_on_free(ro->bodies, free_json, copy);
-	return copy;
+	return json_keep(ro->bodies, json_deep_copy(j));
 }
 
 static void put_labels(struct rollout *ro, json_t *body)
@@ -377,31 +370,27 @@ static void write_service(struct rollout *ro, const struct release_service *s)
 		ro->kept++;
 }
 
-/* Does some later service wait for this one, and for what? The one that waits for most decides. */
-static bool is_awaited(
-	const struct rollout *ro, const struct release_service *s, struct converge *ret_gate)
-{
-	bool awaited = false;
-	*ret_gate = (struct converge){.key = s->object.key,
-		.name = s->object.name,
-		.gate = true,
-		.started = true,
-		.optional = true};
-	for (size_t i = 0; i < ro->target->n_services; i++) {
-		const struct release_service *other = &ro->target->services[i];
-		for (size_t k = 0; k < other->n_depends; k++)
-			if (strcmp(other->depends[k].service, s->object.key) == 0) {
-				const struct release_depends *d = &other->depends[k];
-				awaited = true;
-				ret_gate->completes |= d->condition == COMPOSE_COMPLETED;
-				ret_gate->started &= d->condition == COMPOSE_STARTED;
-				ret_gate->optional &= d->optional;
-			}
-	}
-	return awaited;
-}
-
 static void next_level(struct rollout *ro);
+
+/* key → the dependency that asks for most: some service waits for this one. */
+static void find_awaited(const struct release *r, struct arena *a, struct map *ret)
+{
+	map_init(ret);
+	for (size_t i = 0; i < r->n_services; i++)
+		for (size_t k = 0; k < r->services[i].n_depends; k++) {
+			const struct release_depends *d = &r->services[i].depends[k];
+			struct converge *c = map_gets(ret, d->service);
+			if (!c) {
+				c = arena_new(a, struct converge);
+				*c = (struct converge){
+					.gate = true, .started = true, .optional = true};
+				map_puts(ret, d->service, c);
+			}
+			c->completes |= d->condition == COMPOSE_COMPLETED;
+			c->started &= d->condition == COMPOSE_STARTED;
+			c->optional &= d->optional;
+		}
+}
 
 /* The level is written: what others depend on must be there before they start. */
 static void open_gate(struct rollout *ro)
@@ -410,14 +399,21 @@ static void open_gate(struct rollout *ro)
 	size_t n = 0, n_written = 0;
 	for (size_t i = 0; i < r->n_services; i++)
 		n_written += r->services[i].level == ro->level;
-	/* One more: where the last one is looked at. */
-	struct converge *gate = arena_array(ro->sr->run->arena, struct converge, n_written + 1);
+	struct converge *gate = arena_array(ro->sr->run->arena, struct converge, n_written);
+	struct arena *scratch = arena_create();
+	struct map awaited;
+	find_awaited(r, scratch, &awaited);
 	for (size_t i = 0; i < r->n_services; i++) {
 		const struct release_service *s = &r->services[i];
-		if (s->level == ro->level && rollout_includes(ro, s->object.key) &&
-			is_awaited(ro, s, &gate[n]))
-			n++;
+		const struct converge *c = map_gets(&awaited, s->object.key);
+		if (!c || s->level != ro->level || !rollout_includes(ro, s->object.key))
+			continue;
+		gate[n] = *c;
+		gate[n].key = s->object.key;
+		gate[n++].name = s->object.name;
 	}
+	map_finish(&awaited);
+	arena_destroy(scratch);
 	rollout_watch(ro, gate, n, next_level);
 }
 

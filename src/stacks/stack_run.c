@@ -363,14 +363,25 @@ static void add_names(
 			names[r->n_objects++] = objects[i].name;
 }
 
-enum flow_next stack_store_release(struct flow *f)
+struct storing {
+	const struct release *release; /* stays as it is meanwhile */
+	struct arena *arena;
+	struct str text;
+};
+
+/* On the pool. */
+static void encode(void *op)
 {
-	struct stack_run *sr = stack_run_of(f);
-	struct arena *a = arena_create_small(); /* the operation copies what it is given */
+	struct storing *s = ((struct stack_op *)op)->data;
+	s->text = release_encode(s->arena, s->release);
+}
+
+static void store_text(struct stack_run *sr, struct arena *a, struct str text)
+{
 	const struct release *t = &sr->target;
 	const char **images = arena_array(a, const char *, t->n_services);
 	const char **objects = arena_array(a, const char *, t->n_secrets + t->n_configs);
-	struct db_rendered r = {.text = release_encode(a, t), .images = images, .objects = objects};
+	struct db_rendered r = {.text = text, .images = images, .objects = objects};
 	for (size_t i = 0; i < t->n_services; i++)
 		images[r.n_images++] = t->services[i].image;
 	add_names(&r, objects, t->secrets, t->n_secrets);
@@ -378,7 +389,29 @@ enum flow_next stack_store_release(struct flow *f)
 	struct stack_op *op = stack_op_begin(sr, NULL);
 	op->db = sr->db->stacks->store_rendered(
 		sr->db, sr->run->job, sr->deployment_id, &r, stack_op_step_done, op);
-	arena_destroy(a);
+}
+
+static void on_encoded(void *data, const struct status *st)
+{
+	struct stack_run *sr;
+	void *storing;
+	bool wanted = stack_op_end(data, &sr, &storing);
+	struct storing *s = storing;
+	if (wanted && status_is_ok(st))
+		store_text(sr, s->arena, s->text);
+	else if (wanted)
+		stack_step_done(sr, st);
+	arena_destroy(s->arena); /* what was begun has copies */
+}
+
+/* The text of thousands of services takes longer to write than a turn of the loop may. */
+enum flow_next stack_store_release(struct flow *f)
+{
+	struct stack_run *sr = stack_run_of(f);
+	struct arena *a = arena_create_small();
+	struct storing *s = arena_new(a, struct storing);
+	*s = (struct storing){.release = &sr->target, .arena = a};
+	loop_work_queued(sr->run->loop, encode, on_encoded, stack_op_begin(sr, s));
 	return FLOW_WAIT;
 }
 

@@ -113,18 +113,10 @@ static void part_done(struct world_reading *rd, const struct status *st)
 	done(data, &result);
 }
 
-static void free_json(void *j)
-{
-	json_decref(j);
-}
-
 /* Nobody changes what the Engine has answered. */
 static json_t *hold_json(struct arena *a, const json_t *j)
 {
-	json_t *held = json_incref((json_t *)(uintptr_t)j);
-	if (held)
-		arena_on_free(a, free_json, held);
-	return held;
+	return json_keep(a, json_incref((json_t *)(uintptr_t)j));
 }
 
 static const char *label(struct arena *a, const struct docker_pairs *labels, const char *key)
@@ -385,9 +377,10 @@ static void add_used(struct names *s, const struct world *w, const char *path, c
 {
 	json_t *entry;
 	size_t k;
-	for (size_t i = 0; i < w->n_services; i++)
-		json_array_foreach(json_at(w->services[i].spec, path), k, entry)
-			add_name(s, json_text(entry, key, ""));
+	for (size_t i = 0; i < w->n_services; i++) {
+		const json_t *used = json_at(w->services[i].spec, path);
+		json_array_foreach(used, k, entry) add_name(s, json_text(entry, key, ""));
+	}
 }
 
 /* Some at a time; the pieces are terminated in copies of their own. */

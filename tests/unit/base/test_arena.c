@@ -146,6 +146,8 @@ static void hooks_run_newest_first_while_memory_stands(void **state)
 	arena_reset(a); /* hooks ran once */
 	assert_string_equal(order, "32z1");
 	arena_on_free(a, note, arena_strdup(a, "4"));
+	arena_weigh(a, 1000); /* behind the hooks */
+	assert_int_equal(arena_used(a), 1002);
 	arena_destroy(a);
 	assert_string_equal(order, "32z14");
 }

@@ -188,6 +188,22 @@ static void lossy_is_always_a_string(void **state)
 	json_decref(j);
 }
 
+/* Whoever frees the arena is told that there is more to it than its own bytes. */
+static void an_arena_keeps_a_reference(void **state)
+{
+	(void)state;
+	struct arena *a = arena_create();
+	json_t *j = parse("[1]");
+	size_t before = arena_used(a);
+	assert_ptr_equal(json_keep(a, json_incref(j)), j);
+	assert_true(arena_used(a) >= before + 1024);
+	assert_null(json_keep(a, NULL));
+	assert_int_equal(j->refcount, 2);
+	arena_destroy(a);
+	assert_int_equal(j->refcount, 1);
+	json_decref(j);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -200,6 +216,7 @@ int main(void)
 		cmocka_unit_test(large_integers),
 		cmocka_unit_test(writes),
 		cmocka_unit_test(lossy_is_always_a_string),
+		cmocka_unit_test(an_arena_keeps_a_reference),
 	};
 	return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }
