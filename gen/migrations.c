@@ -1155,6 +1155,68 @@ static const char sql_0061_no_lease_index[] =
 static const char sql_0062_status_set[] =
 	"-- When a job has said last what the status is: what was seen of the Engine before that does not count.\n"
 	"alter table orchestration_stacks add column set_at timestamptz not null default clock_timestamp();\n";
+static const char sql_0070_dropped_events[] =
+	"-- What a watcher of the stream would miss: when a month of events is dropped, the last position in it is kept, of each\n"
+	"-- project's events and (project_id null) of all. Who comes back with a position before it is told so.\n"
+	"create table events_dropped (\n"
+	"  project_id uuid references projects on delete cascade,\n"
+	"  xact xid8 not null,\n"
+	"  seq bigint not null\n"
+	");\n"
+	"create index events_dropped_by_project on events_dropped (project_id);\n"
+	"\n"
+	"-- Of a partition that is about to be dropped. By its indexes: it may hold very many.\n"
+	"create function skep_note_dropped_events(child text) returns void language plpgsql as $$\n"
+	"begin\n"
+	"  execute format('insert into events_dropped select p.id, l.xact, l.seq from projects p cross join lateral ('\n"
+	"    ' select e.xact, e.seq from %1$I e where e.project_id = p.id order by e.xact desc, e.seq desc limit 1) l'\n"
+	"    ' union all (select null, e.xact, e.seq from %1$I e order by e.xact desc, e.seq desc limit 1)', child);\n"
+	"  delete from events_dropped d using events_dropped n\n"
+	"    where n.project_id is not distinct from d.project_id and (n.xact, n.seq) > (d.xact, d.seq);\n"
+	"end $$;\n"
+	"\n"
+	"create or replace function skep_drop_partitions(parent text, keep interval) returns integer language plpgsql as $$\n"
+	"declare\n"
+	"  child text;\n"
+	"  dropped integer := 0;\n"
+	"begin\n"
+	"  perform set_config('lock_timeout', '1s', true);\n"
+	"  for child in\n"
+	"    select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid\n"
+	"    where i.inhparent = parent::regclass and c.relname ~ ('^' || parent || '_[0-9]{6}$')\n"
+	"    and (to_date(right(c.relname, 6), 'YYYYMM') + interval '1 month') at time zone 'utc' <= now() - keep\n"
+	"    order by 1\n"
+	"  loop\n"
+	"    begin\n"
+	"      if parent = 'events' then\n"
+	"        perform skep_note_dropped_events(child);\n"
+	"      end if;\n"
+	"      execute format('drop table %I', child);\n"
+	"    exception when lock_not_available then\n"
+	"      exit;\n"
+	"    end;\n"
+	"    dropped := dropped + 1;\n"
+	"  end loop;\n"
+	"  return dropped;\n"
+	"end $$;\n"
+	"\n"
+	"create or replace function skep_settle_events() returns void language plpgsql as $$\n"
+	"begin\n"
+	"  if exists (select from (select e.xact from events e order by e.xact desc, e.seq desc limit 1) x\n"
+	"      where x.xact > pg_snapshot_xmax(pg_current_snapshot())) then\n"
+	"    update events set xact = '3' where xact > pg_snapshot_xmax(pg_current_snapshot());\n"
+	"  end if;\n"
+	"  update events_dropped set xact = '3' where xact > pg_snapshot_xmax(pg_current_snapshot());\n"
+	"end $$;\n"
+	"\n"
+	"-- Never before what was dropped: a position there would be refused.\n"
+	"create or replace function skep_events_since(since timestamptz) returns xid8 language sql stable as $$\n"
+	"  select greatest(\n"
+	"    coalesce((select min(x.xact::text::bigint) from (\n"
+	"        select e.xact from events e where e.created_at >= since order by e.created_at, e.seq limit 1000) x),\n"
+	"      pg_snapshot_xmin(pg_current_snapshot())::text::bigint),\n"
+	"    (select max(d.xact::text::bigint) + 1 from events_dropped d where d.project_id is null))::text::xid8\n"
+	"$$;\n";
 
 const struct migration skep_migrations[] = {
 	{ "0001_foundation.sql", { sql_0001_foundation, sizeof(sql_0001_foundation) - 1 } },
@@ -1176,5 +1238,6 @@ const struct migration skep_migrations[] = {
 	{ "0060_lean_jobs.sql", { sql_0060_lean_jobs, sizeof(sql_0060_lean_jobs) - 1 } },
 	{ "0061_no_lease_index.sql", { sql_0061_no_lease_index, sizeof(sql_0061_no_lease_index) - 1 } },
 	{ "0062_status_set.sql", { sql_0062_status_set, sizeof(sql_0062_status_set) - 1 } },
+	{ "0070_dropped_events.sql", { sql_0070_dropped_events, sizeof(sql_0070_dropped_events) - 1 } },
 	{ 0 },
 };

@@ -1,7 +1,7 @@
 #include "db/events.h"
 #include "db/call.h"
 
-enum { POSITION, CHECK, READ_PROJECT, READ_ALL };
+enum { POSITION, READ_PROJECT, READ_ALL, CHECK_PROJECT, CHECK_ALL };
 /* $1 project, $2 scope, $3 xact, $4 seq, $5 rows, $6 stack, $7 kinds. One statement: what is read and the horizon are of one
  * snapshot. There is always a row, with the horizon. */
 #define READ(project) \
@@ -21,15 +21,22 @@ enum { POSITION, CHECK, READ_PROJECT, READ_ALL };
 	"  order by v.xact, v.seq limit $5) e on true" \
 	" left join projects p on p.id = e.project_id left join orchestration_stacks s on s.id = e.stack_id" \
 	" order by e.xact, e.seq"
+/* $1 xact, $2 seq, $3 project, $4 scope. Behind READ, whose lock keeps months from being dropped meanwhile. */
+#define CHECK(project) \
+	"select skep_raise(11, 'this position is none of this database: it was restored from a dump, or the token is another" \
+	" database''s. Begin anew, without a token') where $1::text::xid8 > pg_snapshot_xmax(pg_current_snapshot())" \
+	" union all " \
+	"select skep_raise(11, 'events behind this position are not kept any more: to go on would be to miss them. Begin anew," \
+	" without a token') where exists (select from events_dropped d where (d.xact, d.seq) > ($1::text::xid8, $2::bigint)" \
+	" and d.project_id " project ")"
 static const struct pg_stmt sql[] = {
 	/* $1 µs, 0 = now */
 	[POSITION] = {"events_position",
 		"select skep_events_since(case when $1::bigint > 0 then to_timestamp($1::bigint / 1e6) end)::text"},
-	[CHECK] = {"events_check",
-		"select skep_raise(11, 'this position is none of this database: it was restored from a dump, or the token is another"
-		" database''s. Begin anew, without a token') where $1::text::xid8 > pg_snapshot_xmax(pg_current_snapshot())"},
 	[READ_PROJECT] = {"events_read", READ("  and v.project_id = (select skep_project($1, $2))")},
 	[READ_ALL] = {"events_read_all", READ("")},
+	[CHECK_PROJECT] = {"events_check", CHECK("= (select skep_project($3, $4))")},
+	[CHECK_ALL] = {"events_check_all", CHECK("is null")},
 };
 
 static void deliver_position(struct db_call *c, const struct status *st, const struct pg_results *r)
@@ -40,7 +47,7 @@ static void deliver_position(struct db_call *c, const struct status *st, const s
 
 static void read_row(struct db_call *c, const struct pg_results *r, int row, struct db_stream_event *e)
 {
-	struct cursor at = {c, r, 1, row, 2};
+	struct cursor at = {c, r, 0, row, 2};
 	e->at.xact = next_i64(&at);
 	e->at.seq = next_i64(&at);
 	e->project_id = next_uuid(&at);
@@ -66,14 +73,14 @@ static void deliver_batch(struct db_call *c, const struct status *st, const stru
 		c->done.stream(c->data, st, NULL);
 		return;
 	}
-	struct db_stream_batch b = {.n = pg_is_null(r, 1, 0, 2) ? 0 : (size_t)pg_rows(r, 1)};
+	struct db_stream_batch b = {.n = pg_is_null(r, 0, 0, 2) ? 0 : (size_t)pg_rows(r, 0)};
 	struct db_stream_event *events = arena_array(c->arena, struct db_stream_event, b.n);
 	for (size_t i = 0; i < b.n; i++)
 		read_row(c, r, (int)i, &events[i]);
 	b.events = events;
 	b.more = b.n == c->page_size;
-	b.held = pg_bool(r, 1, 0, 1);
-	b.next = b.more ? events[b.n - 1].at : (struct db_stream_position){pg_i64(r, 1, 0, 0), 0};
+	b.held = pg_bool(r, 0, 0, 1);
+	b.next = b.more ? events[b.n - 1].at : (struct db_stream_position){pg_i64(r, 0, 0, 0), 0};
 	c->done.stream(c->data, st, &b);
 }
 
@@ -94,7 +101,6 @@ static struct db_call *read_(struct db *db, const struct db_scope *s, const stru
 	const char *xact = arena_fmt(c->arena, "%lld", (long long)after.xact);
 	c->done.stream = done;
 	c->page_size = limit;
-	call_add_text(c, &sql[CHECK], xact);
 	call_add_text(c, &sql[all ? READ_ALL : READ_PROJECT], f->project);
 	call_bind_scope(c, s);
 	call_bind(c, xact);
@@ -102,6 +108,12 @@ static struct db_call *read_(struct db *db, const struct db_scope *s, const stru
 	pg_bind_i64(c->batch, limit);
 	call_bind(c, f->stack);
 	pg_bind_text_array(c->batch, f->kinds, f->n_kinds);
+	call_add_text(c, &sql[all ? CHECK_ALL : CHECK_PROJECT], xact);
+	pg_bind_i64(c->batch, after.seq);
+	if (!all) {
+		call_bind(c, f->project);
+		call_bind_scope(c, s);
+	}
 	return call_run(c, deliver_batch);
 }
 

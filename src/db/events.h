@@ -34,7 +34,8 @@ typedef void (*db_stream_done)(void *data, const struct status *st, const struct
 struct db_event_ops {
 	/* From when on; 0: from now on. */
 	struct db_call *(*position)(struct db *db, int64_t since_us, db_position_done done, void *data);
-	/* At most `limit` behind the position. OUT_OF_RANGE: no such position was ever given out by this database. */
+	/* At most `limit` behind the position. OUT_OF_RANGE: no such position was ever given out by this
+	 * database, or events behind it (of the project that is asked for) have been dropped with their month. */
 	struct db_call *(*read)(struct db *db, const struct db_scope *s, const struct db_stream_filter *f,
 		struct db_stream_position after, unsigned limit, db_stream_done done, void *data);
 };

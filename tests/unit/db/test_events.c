@@ -191,6 +191,45 @@ static void after_a_dump_was_restored(void **state)
 	assert_string_equal(texts(w, &got), "test/old test/new");
 }
 
+/* A month of events is dropped: who would miss some of those that he watches is told so; nobody else. */
+static void what_was_dropped_is_not_passed_over(void **state)
+{
+	struct world *w = *state;
+	const struct db_stream_filter demo = {.project = "demo", .stack = ""}, quiet = {.project = "quiet", .stack = ""};
+	int64_t ago = clock_system()->wall_us(clock_system()) - INT64_C(200) * 24 * 3600 * 1000000;
+	make_project(w, "demo");
+	make_project(w, "quiet");
+	psql(w, "do $$ declare f timestamp := date_trunc('month', now() at time zone 'utc') - interval '3 months'; begin"
+		" execute format('create table events_%s partition of events for values from (%L) to (%L)',"
+		"  to_char(f, 'YYYYMM'), f::text || '+00', (f + interval '1 month')::text || '+00'); end $$");
+	struct db_stream_position before = now(w);
+	psql(w, INSERT("old") "; update events set created_at = date_trunc('month', now() at time zone 'utc')"
+		" - interval '2 months 1 day'");
+	struct db_stream_position behind = look_at(w, w->db, before, 1).batch.events[0].at;
+	psql(w, INSERT("new"));
+	struct answer got = look_at(w, w->db, before, 10);
+	assert_string_equal(texts(w, &got), "test/old test/new");
+	psql(w, "begin; lock table events in access share mode");
+	PGconn *other = session();
+	run(other, "select skep_drop_partitions('events', '30 days')");
+	assert_value(w, "select count(*) from events_dropped", "0"); /* it was in use, and is still there */
+	psql(w, "commit");
+	run(other, "select skep_drop_partitions('events', '30 days')");
+	PQfinish(other);
+	assert_value(w, "select count(*) from events", "1");
+	RUN_FAILS(w, ST_OUT_OF_RANGE, "not kept any more", EVENTS->read(w->db, &admin, &everything, before, 10, on_batch, &a));
+	RUN_FAILS(w, ST_OUT_OF_RANGE, "not kept any more", EVENTS->read(w->db, &admin, &demo, before, 10, on_batch, &a));
+	RUN_OK(w, EVENTS->read(w->db, &admin, &quiet, before, 10, on_batch, &a));
+	got = look_at(w, w->db, behind, 10);
+	assert_string_equal(texts(w, &got), "test/new");
+	struct db_stream_position anew = RUN_OK(w, EVENTS->position(w->db, ago, on_position, &a)).position;
+	got = look_at(w, w->db, anew, 10);
+	assert_string_equal(texts(w, &got), "test/new");
+	psql(w, "update events set xact = '3'; update events_dropped set xact = '5'"); /* as of one moment, about */
+	anew = RUN_OK(w, EVENTS->position(w->db, ago, on_position, &a)).position;
+	RUN_OK(w, EVENTS->read(w->db, &admin, &everything, anew, 10, on_batch, &a));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +238,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(filters, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(since, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(after_a_dump_was_restored, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_was_dropped_is_not_passed_over, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, world_start, world_stop);
 }
