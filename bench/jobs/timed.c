@@ -100,6 +100,12 @@ static struct db_call *renew(struct db *db, const char *owner, const struct uuid
 	return timed.real->jobs->renew(timed.real, owner, ids, epochs, n, lease_ms, done, data);
 }
 
+static struct db_call *tell(struct db *db, const struct db_told *told, size_t n, db_done done, void *data)
+{
+	(void)db;
+	return timed.real->jobs->tell(timed.real, told, n, done, data);
+}
+
 static void cancel(struct db *db, struct db_call *call)
 {
 	(void)db;
@@ -110,7 +116,7 @@ struct db *timed_create(struct db *db)
 {
 	timed.real = db;
 	timed.ops = (struct db_job_ops){.look = look, .claim = claim, .write = write_, .list = list,
-		.renew = renew};
+		.renew = renew, .tell = tell};
 	timed.front = (struct db){.jobs = &timed.ops, .cancel = cancel};
 	return &timed.front;
 }

@@ -13,7 +13,7 @@
 
 #define BATCH    200
 #define HELD_MS  50   /* until the next look while something is held up; and between two looks, however much news there is */
-#define QUIET_MS 5000 /* until the next look without news */
+#define QUIET_MS 1000 /* until the next look without news */
 
 struct event_watch {
 	struct rpc_call *call;

@@ -1,17 +1,21 @@
 /* skep.v1.Jobs.Watch: a job's events from the database, in order, from where the caller left off; then again after each
- * piece of news, until the job has ended. News may be missed or doubled: what is sent is only what was read. */
+ * piece of news, and after a second without, until the job has ended. News may be missed or doubled: what is sent is only what was
+ * read. */
 #include "skep/v1/methods.h"
 
 #include "api/api.h"
 #include "api/convert.h"
 #include "api/hub.h"
 #include "base/arena.h"
+#include "loop/loop.h"
 
-#define BATCH 100
+#define BATCH    100
+#define QUIET_MS 1000 /* until the next look without news: who stored something may have died before it told of it */
 
 struct job_watch {
 	struct rpc_call *call;
 	struct api_subscription news;
+	struct timer quiet;
 	struct uuid id; /* as news has it: in lower case */
 	int64_t after;
 	bool reading; /* a read is under way */
@@ -26,6 +30,7 @@ static void read_events(struct job_watch *w);
 static void leave(struct job_watch *w, const struct status *st)
 {
 	api_hub_unsubscribe(&w->news);
+	timer_stop(&w->quiet);
 	api_fail(w->call, st);
 }
 
@@ -57,6 +62,8 @@ static void on_job(void *data, const struct status *st, const struct db_job *j)
 	} else if (w->dirty || j->last_sequence > w->after) {
 		w->ended = job_state_is_end(j->state);
 		read_events(w);
+	} else {
+		timer_set(&w->quiet, QUIET_MS);
 	}
 }
 
@@ -96,6 +103,7 @@ static void read_events(struct job_watch *w)
 	struct db_scope scope = api_scope(w->call);
 	w->reading = true;
 	w->dirty = false;
+	timer_stop(&w->quiet);
 	db->jobs->events(db, &scope, w->id.text, w->after, BATCH, on_events, w);
 }
 
@@ -105,6 +113,11 @@ static void on_news(struct api_subscription *s)
 	w->dirty = true;
 	if (!w->reading && !w->full)
 		read_events(w);
+}
+
+static void on_quiet(struct timer *t)
+{
+	read_events(container_of(t, struct job_watch, quiet));
 }
 
 static void on_writable(struct rpc_call *call)
@@ -133,6 +146,7 @@ void api_jobs_watch(struct rpc_call *call, const ProtobufCMessage *request)
 	(void)uuid_parse(q->id, &w->id); /* the field rules say that it is one */
 	w->after = q->after_sequence;
 	w->news.on_news = on_news;
+	timer_init(&w->quiet, api_of(call)->loop, on_quiet);
 	rpc_call_set_data(call, w);
 	rpc_call_on_cancel(call, on_cancel);
 	rpc_call_on_writable(call, on_writable);

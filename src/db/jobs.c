@@ -375,6 +375,7 @@ const struct db_job_ops db_pg_jobs = {
 	.look = job_look,
 	.claim = job_claim,
 	.renew = job_renew,
+	.tell = job_tell,
 	.write = job_write,
 	.housekeep = job_housekeep,
 	.archive = job_archive,

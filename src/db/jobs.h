@@ -6,7 +6,8 @@
  * * Notifications (LISTEN), in the transaction: skep_jobs "<project id> <job id>" when a job waits
  * to run (made, retried, handed back, or the one before it on its stack ended); skep_events "<job
  * id> …" on new events of jobs; skep_cancel "<job id>"; skep_stacks "<stack id>" when a status
- * of a stack or of its services changed. */
+ * of a stack or of its services changed. Of what `claim` and `write` do, `tell` notifies, behind
+ * their commits: commits that notify wait for each other, and for each one's way to the disk. */
 #pragma once
 #include <string.h>
 #include "db/db.h"
@@ -165,6 +166,17 @@ struct db_job_write {
 };
 #define DB_WRITES_MAX 200 /* at a time */
 
+/* What a claim or a write has done that others may want to hear of. */
+struct db_told {
+	struct uuid id, project_id, stack_id; /* of the job */
+	enum db_told_what {
+		TOLD_EVENTS, /* it has new ones */
+		TOLD_READY,  /* and waits to run */
+		TOLD_GONE,   /* and runs no more: another may run in its place */
+	} what;
+};
+#define DB_TOLD_MAX 1000 /* at a time */
+
 typedef void (*db_job_done)(void *data, const struct status *st, const struct db_job *j);
 typedef void (*db_jobs_done)(void *data, const struct status *st, const struct db_job *j, size_t n,
 	bool more);
@@ -261,6 +273,9 @@ struct db_job_ops {
 	 * stored already is held. */
 	struct db_call *(*write)(struct db *db, const struct db_job_write *writes, size_t n,
 		db_writes_done done, void *data);
+	/* Notifies skep_events of these jobs, and skep_jobs of what may run by now: those of them that are ready; of those that are gone the
+	 * next one of each stack, and one of each project. At most DB_TOLD_MAX. What is stored does not depend on it. */
+	struct db_call *(*tell)(struct db *db, const struct db_told *told, size_t n, db_done done, void *data);
 	/* Does nothing unless it is due, once an hour in all daemons: partitions of this month and the next are made, those that are older than
 	 * is to be kept are dropped; old releases archived, request ids that no longer count
 	 * forgotten. One daemon at a time: while another is at it, it is OK at once. What fails

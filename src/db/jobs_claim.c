@@ -87,12 +87,9 @@ static const struct pg_stmt sql[] = {
 		"  where j.id = any (array(select id from expired union all select id from ready))"
 		"  returning j.*, step <> '' or id in (select id from expired) as resumed),"
 		" e as (" EVENT_OF_J("case when resumed then 'job.resumed' else 'job.started' end",
-			"'attempt ' || attempt || ' of ' || max_attempts") "),"
-		" told as materialized ("
-		"  select pg_notify('skep_events', string_agg(id::text, ' ')) from ("
-		"   select id, (row_number() over () - 1) / 200 as page from j) x group by page)"
+			"'attempt ' || attempt || ' of ' || max_attempts") ")"
 		" select " JOB_COLUMNS ", coalesce((select cardinality(d.images) from deployments d"
-		"   where d.id = j.deployment_id), 0), (select count(*) from told)"
+		"   where d.id = j.deployment_id), 0)"
 		" from j join projects p on p.id = j.project_id order by j.run_at, j.id"},
 };
 

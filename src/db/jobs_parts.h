@@ -10,6 +10,7 @@ struct db_call *job_renew(struct db *db, const char *owner, const struct uuid *i
 	const int *epochs, size_t n, unsigned lease_ms, db_jobs_done done, void *data);
 struct db_call *job_write(struct db *db, const struct db_job_write *writes, size_t n,
 	db_writes_done done, void *data);
+struct db_call *job_tell(struct db *db, const struct db_told *told, size_t n, db_done done, void *data);
 struct db_call *job_list(struct db *db, const struct db_scope *s, const struct db_job_filter *f, const struct db_page *page,
 	db_jobs_done done, void *data);
 /* Its statements, one a shape, for the test of their plans. All take $1 states, $2 kinds, $3 below which id, $4 from which id

@@ -5,7 +5,7 @@
 
 #include <assert.h>
 
-enum { HOLD, WRITE, LEFT, NEXT };
+enum { HOLD, WRITE, LEFT, TELL, GONE, NEXT };
 
 /* skep_jobs for what may run when the jobs in `gone` run no more: the next of each stack, and one of each project: a cap
  * may have held it back. */
@@ -26,10 +26,10 @@ static const struct pg_stmt sql[] = {
 	 * statement sees what came of it. $1 ids */
 	[HOLD] = {"job_hold",
 		"select from deployment_jobs where id = any ($1::uuid[]) order by id for no key update"},
-	/* $1–$15 writes, $16–$25 events, $26 the jobs that these are about. The update is the fence: nothing holds that comes behind a later write of the same claim, when
+	/* $1–$15 writes, $16–$25 events. The update is the fence: nothing holds that comes behind a later write of the same claim, when
 	 * the server gets to it after its sender has given it up. `same`: one that was sent before has stored the events already. An
 	 * event's step and state are the job's where they are null, and so is a percent of 0. A release whose job did not succeed never
-	 * became active. Answers the places of the writes that are held; `told` in one with them, for else it is not run. */
+	 * became active. Answers the places of the writes that are held. */
 	[WRITE] = {"job_write",
 		"with w as materialized ("
 		"  select *, n + (state is not null)::integer as total from unnest($1::uuid[],"
@@ -85,15 +85,10 @@ static const struct pg_stmt sql[] = {
 		"   e.kind, e.message, e.service, coalesce(e.step, j.step),"
 		"   coalesce(e.state, j.state::text), case when e.percent > 0 then e.percent else j.percent end,"
 		"   e.running, e.wanted"
-		"  from j join e on e.at = j.at where e.no > j.n or not j.stored order by j.at, e.no),"
-		" gone as (select project_id, stack_id from j where went is not null),"
-		" told as materialized ("
-		"  select pg_notify('skep_jobs', w.project_id || ' ' || w.id) from ("
-		"   select project_id, id from j where went = 'pending' union all" NEXT_OF_GONE ") w"
-		"  union all select pg_notify('skep_events', $26) where $26 <> '')"
-		" select at, (select count(*) from told) from j"
+		"  from j join e on e.at = j.at where e.no > j.n or not j.stored order by j.at, e.no)"
+		" select at from j"
 		" union all"
-		" select w.at, 0 from w join deployment_jobs d on d.id = w.id"
+		" select w.at from w join deployment_jobs d on d.id = w.id"
 		"  and d.epoch = w.epoch and d.state = w.state where w.first < w.number"},
 	/* $1 ids, $2 epochs, $3 errors in one line, of jobs that failed. Neither a job that was given
 	 * up nor a first deploy that was refused before it began has said anything of its stack. */
@@ -114,6 +109,17 @@ static const struct pg_stmt sql[] = {
 		"  insert into events (project_id, stack_id, kind, state, message)"
 		"  select project_id, id, 'stack.status', status, status_message from s)"
 		" select pg_notify('skep_stacks', id::text) from s"},
+	/* $1 payloads of skep_events, $2 of skep_jobs. Lost with the server, they are told by nobody: so the commit need not be on
+	 * the disk. */
+	[TELL] = {"job_tell",
+		"select set_config('synchronous_commit', 'off', true),"
+		"  (select count(pg_notify('skep_events', e)) from unnest($1::text[]) e),"
+		"  (select count(pg_notify('skep_jobs', r)) from unnest($2::text[]) r)"},
+	/* $1 projects, $2 stacks of jobs that do not run any more */
+	[GONE] = {"job_gone",
+		"with gone as ("
+		"  select distinct p as project_id, s as stack_id from unnest($1::uuid[], $2::uuid[]) g (p, s))"
+		" select pg_notify('skep_jobs', w.project_id || ' ' || w.id) from (" NEXT_OF_GONE ") w"},
 	/* $1 ids of jobs that do not run any more */
 	[NEXT] = {"job_next",
 		"with j as materialized ("
@@ -172,7 +178,6 @@ struct rows {
 	struct db_call *call;
 	struct column w[W_COLUMNS], e[E_COLUMNS];
 	struct column left[3]; /* ids, epochs, errors of those that fail */
-	struct column told;    /* ids of those that have events */
 	bool again;
 };
 
@@ -262,8 +267,6 @@ static void put_write(struct rows *r, size_t at, const struct db_job_write *w)
 	for (size_t i = 0; i < w->n_events; i++)
 		put_event(r, at, i + 1, &w->events[i]);
 	r->again |= w->first < w->number;
-	if (w->state || w->n_events > 0)
-		put(&r->told, id);
 	if (!w->state)
 		return;
 	put_end_event(r, at, w);
@@ -299,15 +302,6 @@ void job_add_next(struct db_call *c, const char *const *ids, size_t n)
 	pg_bind_text_array(c->batch, ids, n);
 }
 
-static void bind_told(struct db_call *c, const struct column *told)
-{
-	struct buf ids = {0};
-	for (size_t i = 0; i < told->n; i++)
-		buf_fmt(&ids, "%s%s", i ? " " : "", told->texts[i]);
-	pg_bind_str(c->batch, buf_str(&ids));
-	buf_finish(&ids);
-}
-
 static void add_writes(struct db_call *c, const struct rows *r)
 {
 	if (r->again) {
@@ -317,7 +311,6 @@ static void add_writes(struct db_call *c, const struct rows *r)
 	call_add(c, &sql[WRITE]);
 	bind_columns(c, r->w, W_COLUMNS);
 	bind_columns(c, r->e, E_COLUMNS);
-	bind_told(c, &r->told);
 	if (r->left[0].n > 0) {
 		call_add(c, &sql[LEFT]);
 		bind_columns(c, r->left, 3);
@@ -340,10 +333,51 @@ struct db_call *job_write(struct db *db, const struct db_job_write *writes, size
 		r.e[i] = column_of(c, n_events);
 	for (size_t i = 0; i < 3; i++)
 		r.left[i] = column_of(c, n);
-	r.told = column_of(c, n);
 	for (size_t i = 0; i < n; i++)
 		put_write(&r, i + 1, &writes[i]);
 	c->params = arena_memdup(c->arena, &(struct place){n, r.again}, sizeof(struct place));
 	add_writes(c, &r);
 	return call_run(c, deliver_writes);
+}
+
+/* A payload has less than 8,000 bytes. */
+#define IDS_A_PAYLOAD 200
+
+static void put_news(struct db_call *c, struct column *news, const struct db_told *told, size_t n)
+{
+	struct buf ids = {0};
+	for (size_t i = 0; i < n; i++) {
+		buf_fmt(&ids, "%s%s", ids.len ? " " : "", told[i].id.text);
+		if (i + 1 < n && (i + 1) % IDS_A_PAYLOAD != 0)
+			continue;
+		put(news, str_dup(c->arena, buf_str(&ids)));
+		ids.len = 0;
+	}
+	buf_finish(&ids);
+}
+
+struct db_call *job_tell(struct db *db, const struct db_told *told, size_t n, db_done done, void *data)
+{
+	struct db_call *c = db_call_create(db, data);
+	struct column texts[2] = {column_of(c, n), column_of(c, n)}; /* news, ready */
+	struct column gone[2] = {column_of(c, n), column_of(c, n)};
+	assert(n > 0 && n <= DB_TOLD_MAX);
+	put_news(c, &texts[0], told, n);
+	for (size_t i = 0; i < n; i++) {
+		const struct db_told *t = &told[i];
+		if (t->what == TOLD_READY) {
+			put(&texts[1], arena_fmt(c->arena, "%s %s", t->project_id.text, t->id.text));
+		} else if (t->what == TOLD_GONE) {
+			put(&gone[0], arena_strdup(c->arena, t->project_id.text));
+			put(&gone[1], t->stack_id.text[0] ? arena_strdup(c->arena, t->stack_id.text) : NULL);
+		}
+	}
+	c->done.plain = done;
+	call_add(c, &sql[TELL]);
+	bind_columns(c, texts, 2);
+	if (gone[0].n > 0) {
+		call_add(c, &sql[GONE]);
+		bind_columns(c, gone, 2);
+	}
+	return call_run(c, call_deliver_plain);
 }

@@ -2,10 +2,12 @@
 
 #include <stdlib.h>
 #include "base/mem.h"
+#include "jobs/teller.h"
 
 struct job_batch {
 	struct gather gather;
 	struct db *db;
+	struct job_teller *teller;
 };
 
 static struct job_write *write_of(struct gather_item *item)
@@ -28,11 +30,18 @@ static void send_writes(struct gather *g, struct gather_load *load)
 	b->db->jobs->write(b->db, what, load->n, on_written, load);
 }
 
+static enum db_told_what told_of(enum job_state state)
+{
+	return !state ? TOLD_EVENTS : state == JOB_PENDING ? TOLD_READY : TOLD_GONE;
+}
+
 static void tell_run(struct gather *g, struct gather_item *item, const struct status *st, bool held)
 {
+	struct job_batch *b = container_of(g, struct job_batch, gather);
 	struct job_write *w = write_of(item);
 	struct status lost;
-	(void)g;
+	if (status_is_ok(st) && held && b->teller && (w->what.state || w->what.n_events > 0))
+		job_teller_put(b->teller, w->job, told_of(w->what.state));
 	if (status_is_ok(st) && !held) {
 		lost = status_err(ST_ABORTED, "job %s is no longer run under epoch %d", w->what.id,
 			w->what.epoch);
@@ -41,10 +50,11 @@ static void tell_run(struct gather *g, struct gather_item *item, const struct st
 	w->done(w, st);
 }
 
-struct job_batch *job_batch_create(struct loop *l, struct db *db)
+struct job_batch *job_batch_create(struct loop *l, struct db *db, struct job_teller *teller)
 {
 	struct job_batch *b = mem_zalloc(sizeof(*b));
 	b->db = db;
+	b->teller = teller;
 	gather_init(&b->gather, l, DB_WRITES_MAX, send_writes, tell_run);
 	return b;
 }

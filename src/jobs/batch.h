@@ -11,16 +11,19 @@
 #include "jobs/gather.h"
 
 struct job_batch;
+struct job_teller;
 
 /* Embedded in its owner, and alive until `done` or job_batch_take_back. */
 struct job_write {
 	struct db_job_write what; /* what it points to stays as it is until then */
 	/* Once, on a later turn; the write may be put again from inside. */
 	void (*done)(struct job_write *w, const struct status *st);
+	const struct db_job *job; /* that it is about: who hears of it is told by what it was when it was claimed */
 	struct gather_item item; /* private */
 };
 
-struct job_batch *job_batch_create(struct loop *l, struct db *db); /* borrowed */
+/* teller: hears of what is stored; borrowed. NULL: nobody does. */
+struct job_batch *job_batch_create(struct loop *l, struct db *db, struct job_teller *teller); /* borrowed */
 /* Nothing waits or is under way. NULL is fine. */
 void job_batch_destroy(struct job_batch *b);
 void job_batch_put(struct job_batch *b, struct job_write *w);

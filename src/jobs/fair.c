@@ -29,6 +29,7 @@ struct pick {
 	const struct db_queue *queues;
 	struct db_pick *picks; /* one a queue, for now */
 	unsigned here[JOB_KINDS], free, free_for_long;
+	unsigned slow, slow_for_long; /* the same, of those that are not quick */
 };
 
 struct fair *fair_create(void)
@@ -109,8 +110,13 @@ static bool wants(const struct pick *p, const struct lane *l, size_t at)
 
 static bool can_start(const struct pick *p, const struct lane *l, size_t at)
 {
-	bool is_short = job_rule_of(p->queues[at].kind)->is_short;
-	return p->free > 0 && (is_short || p->free_for_long > 0) && wants(p, l, at);
+	enum job_kind kind = p->queues[at].kind;
+	bool is_short = job_rule_of(kind)->is_short;
+	if (p->free == 0 || (!is_short && p->free_for_long == 0))
+		return false;
+	if (!p->places->quick[kind] && (p->slow == 0 || (!is_short && p->slow_for_long == 0)))
+		return false;
+	return wants(p, l, at);
 }
 
 static bool wants_anything(const struct pick *p, const struct lane *l)
@@ -141,10 +147,13 @@ static void take(struct pick *p, struct lane *l, size_t at)
 {
 	const struct job_rule *rule = job_rule_of(p->queues[at].kind);
 	p->picks[at].n++;
-	p->here[p->queues[at].kind]++;
+	enum job_kind kind = p->queues[at].kind;
+	bool quick = p->places->quick[kind];
+	p->here[kind]++;
 	p->free--;
-	if (!rule->is_short)
-		p->free_for_long--;
+	p->free_for_long -= !rule->is_short;
+	p->slow -= !quick;
+	p->slow_for_long -= !quick && !rule->is_short;
 	if (l->room != UINT32_MAX)
 		l->room--;
 	l->points -= (int)rule->cost;
@@ -204,21 +213,35 @@ static void take_turns(struct pick *p)
 	f->at = f->lanes[at].project_id;
 }
 
+static unsigned less(unsigned n, unsigned by)
+{
+	return n > by ? n - by : 0;
+}
+
+static void count_free(struct pick *p, unsigned taken)
+{
+	const struct fair_places *places = p->places;
+	unsigned for_long = places->total - (places->reserved < places->total ? places->reserved : places->total - 1);
+	unsigned used = taken, by_long = taken, by_slow = taken, by_slow_and_long = taken;
+	for (size_t k = 0; k < JOB_KINDS; k++) {
+		unsigned n = p->here[k] = places->here[k];
+		bool is_long = n && !job_rule_of((enum job_kind)k)->is_short;
+		used += n;
+		by_long += is_long ? n : 0;
+		by_slow += places->quick[k] ? 0 : n;
+		by_slow_and_long += is_long && !places->quick[k] ? n : 0;
+	}
+	p->free = less(places->total + places->ahead, used);
+	p->free_for_long = less(for_long + places->ahead, by_long);
+	p->slow = less(places->total, by_slow);
+	p->slow_for_long = less(for_long, by_slow_and_long);
+}
+
 size_t fair_pick(struct fair *f, const struct fair_places *places, unsigned taken,
 	const struct db_queue *queues, size_t n, struct db_pick *ret_picks)
 {
 	struct pick p = {.f = f, .places = places, .queues = queues, .picks = ret_picks};
-	unsigned reserved = places->reserved < places->total ? places->reserved : places->total - 1;
-	unsigned used = taken, used_by_long = taken;
-	for (size_t k = 0; k < JOB_KINDS; k++) {
-		p.here[k] = places->here[k];
-		used += places->here[k];
-		if (places->here[k] && !job_rule_of((enum job_kind)k)->is_short)
-			used_by_long += places->here[k];
-	}
-	p.free = places->total > used ? places->total - used : 0;
-	p.free_for_long = places->total - reserved > used_by_long ?
-		places->total - reserved - used_by_long : 0;
+	count_free(&p, taken);
 	for (size_t i = 0; i < n; i++)
 		ret_picks[i] = (struct db_pick){queues[i].project_id, queues[i].kind, 0};
 	make_lanes(f, places, queues, n);

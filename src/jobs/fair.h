@@ -10,7 +10,7 @@
  * job.
  *
  * Caps: a project's (its own, or the daemon's default), a kind's in a project (both over all daemons),
- * a kind's here, and the places here, of which some are kept for short kinds. */
+ * a kind's here, and the places here, of which some are kept for short kinds. What is claimed ahead counts for all of them. */
 #pragma once
 #include "db/jobs.h"
 
@@ -21,7 +21,11 @@ struct fair_places {
 	unsigned total;       /* jobs at a time here */
 	unsigned reserved;    /* of them, only for short kinds; at most total - 1 are kept */
 	unsigned max_running; /* of a project that has no number of its own; 0 = no cap */
-	unsigned here[JOB_KINDS]; /* what runs here, by kind */
+	unsigned here[JOB_KINDS]; /* what runs here, or was claimed ahead, by kind */
+	/* So many more than places are claimed; those that are not quick, only as if there were none: they get the places that the quick
+	 * ones leave (jobs/ahead.h). */
+	unsigned ahead;
+	bool quick[JOB_KINDS];
 };
 
 struct fair *fair_create(void);

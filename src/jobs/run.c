@@ -554,7 +554,9 @@ struct job_run *job_run_create(struct loop *l, struct db *db, struct job_batch *
 	run->events = events_create();
 	run->batch = batch;
 	run->write.done = on_written;
+	run->write.job = run->job;
 	list_init(&run->node);
+	list_init(&run->line);
 	timer_init(&run->soon, l, on_soon);
 	timer_init(&run->lease, l, on_lease);
 	timer_init(&run->limit, l, on_limit);

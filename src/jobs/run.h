@@ -60,7 +60,10 @@ struct job_run {
 	int max_takeovers;
 	struct list node;
 	void *owner;
-	bool has_place; /* the worker's */
+	/* the worker's: it has a place, since when (loop time); or waits for one */
+	bool has_place, waits;
+	uint64_t began_ms;
+	struct list line;
 	/* Its work is done, or given up: only its end is still to be stored. Not for one that is abandoned. Once, from
 	 * inside what ended it. */
 	void (*on_ending)(struct job_run *run);

@@ -7,16 +7,18 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/str.h"
+#include "jobs/ahead.h"
 #include "jobs/batch.h"
 #include "jobs/fair.h"
 #include "jobs/run.h"
+#include "jobs/teller.h"
 
 #define SLOTS_DEFAULT    16
 #define LEASE_MS_DEFAULT 4000
 #define TAKEOVERS_DEFAULT 5
 #define SWEEP_MS_MAX     5000
 #define SLOTS_MAX        1024
-#define RUNS_MAX         ((size_t)2 * SLOTS_MAX) /* half of them are only ending */
+#define RUNS_MAX         ((size_t)2 * (SLOTS_MAX + AHEAD_MOST)) /* half of them are only ending */
 /* Another daemon claimed first, or a row was locked: soon, but not in step with it. */
 #define LOST_TURN_MS     5
 #define LOST_TURN_JITTER 20
@@ -28,6 +30,8 @@
 #define TOLD_MAX 64
 #define TOLD_MS  1000
 #define ECHO_MS  100
+/* What was claimed ahead and has no place by then goes back: the kind was not as quick as it had been. */
+#define LINE_MS 100
 /* A restart of the Engine is shorter: what runs waits for it. */
 #define HANDS_OFF_MS 10000
 
@@ -39,14 +43,19 @@ struct job_worker {
 	const struct job_kind_def *const *kinds;
 	void *context;
 	unsigned lease_ms, max_takeovers;
+	struct job_teller *teller;
 	struct job_batch *batch;
 	struct fair *fair;
 	struct fair_places places;
 
 	struct list runs;
 	size_t n_runs, n_placed; /* those that are only ending have no place any more */
+	struct ahead ahead;
+	struct list line; /* runs that were claimed ahead and wait for a place, in order */
+	size_t n_line;
+	size_t n_unknown;        /* jobs of kinds that are not built here, on their way to their end */
 	bool left; /* something may wait for a place here, or for a cap */
-	struct timer sweep, renewal, grace, hands_off;
+	struct timer sweep, renewal, grace, hands_off, line_limit;
 	struct timer echo; /* a look, unless there is one before */
 	struct {
 		struct uuid job;
@@ -68,8 +77,17 @@ static void start_turn(struct job_worker *w);
 
 static void check_drained(struct job_worker *w)
 {
-	if (w->draining && w->n_runs == 0 && !w->turn && !w->renew)
+	if (!w->draining || w->n_runs + w->n_unknown > 0 || w->turn || w->renew)
+		return;
+	if (job_teller_is_idle(w->teller))
 		defer_post(&w->leave);
+	else
+		job_teller_hurry(w->teller);
+}
+
+static void on_all_told(void *data)
+{
+	check_drained(data);
 }
 
 static const struct job_kind_def *kind_of(const struct job_worker *w, enum job_kind kind)
@@ -100,13 +118,95 @@ static uint64_t trust_until(const struct job_worker *w, uint64_t started_ms)
 
 /* ---- runs ---- */
 
+static void take_place(struct job_worker *w, struct job_run *run)
+{
+	run->has_place = true;
+	run->began_ms = loop_now_ms(w->loop);
+	w->n_placed++;
+	job_run_start(run);
+}
+
+static void leave_line(struct job_worker *w, struct job_run *run)
+{
+	run->waits = false;
+	list_remove(&run->line);
+	w->n_line--;
+}
+
 static void leave_place(struct job_worker *w, struct job_run *run)
 {
-	if (!run->has_place)
+	if (!run->has_place && !run->waits)
 		return;
-	run->has_place = false;
-	w->n_placed--;
+	if (run->waits) {
+		leave_line(w, run);
+	} else {
+		ahead_ran(&w->ahead, run->job->kind, loop_now_ms(w->loop) - run->began_ms);
+		run->has_place = false;
+		w->n_placed--;
+	}
 	w->places.here[run->job->kind]--;
+}
+
+static void fill_places(struct job_worker *w)
+{
+	while (w->n_line > 0 && w->n_placed < w->places.total) {
+		struct job_run *run = container_of(w->line.next, struct job_run, line);
+		if (job_run_is_over(run)) { /* abandoned */
+			leave_place(w, run);
+			continue;
+		}
+		leave_line(w, run);
+		take_place(w, run);
+	}
+}
+
+static void take_place_or_wait(struct job_worker *w, struct job_run *run)
+{
+	w->places.here[run->job->kind]++;
+	if (w->n_line == 0 && w->n_placed < w->places.total) {
+		take_place(w, run);
+		return;
+	}
+	run->waits = true;
+	run->began_ms = loop_now_ms(w->loop);
+	list_push(&w->line, &run->line);
+	w->n_line++;
+	if (!timer_is_set(&w->line_limit))
+		timer_set(&w->line_limit, LINE_MS);
+}
+
+/* Those that wait and have done nothing. */
+static void hand_line_back(struct job_worker *w, uint64_t since_ms)
+{
+	while (w->n_line > 0) {
+		struct job_run *run = container_of(w->line.next, struct job_run, line);
+		if (run->began_ms > since_ms)
+			return;
+		job_run_hand_back(run); /* which takes it out of the line */
+	}
+}
+
+static void on_line_limit(struct timer *t)
+{
+	struct job_worker *w = container_of(t, struct job_worker, line_limit);
+	hand_line_back(w, loop_now_ms(w->loop) - LINE_MS);
+	if (w->n_line > 0)
+		timer_set(t, LINE_MS);
+}
+
+/* What runs for longer than its kind used to is no quick one any more. */
+static unsigned count_ahead(struct job_worker *w)
+{
+	uint64_t now = loop_now_ms(w->loop);
+	list_for_each (&w->runs, n) {
+		const struct job_run *run = container_of(n, struct job_run, node);
+		if (run->has_place && now - run->began_ms > AHEAD_MS)
+			ahead_ran(&w->ahead, run->job->kind, now - run->began_ms);
+	}
+	for (int k = 0; k < JOB_KINDS; k++)
+		w->places.quick[k] = ahead_is_quick(&w->ahead, (enum job_kind)k);
+	w->places.ahead = ahead_of(&w->ahead, w->places.total);
+	return w->places.ahead;
 }
 
 /* While its end is on its way to the database, the next one runs in its place. */
@@ -115,7 +215,7 @@ static void on_run_ending(struct job_run *run)
 	struct job_worker *w = run->owner;
 	log_info("job run ends", "job", run->job->id.text, "kind", job_kind_name(run->job->kind), NULL);
 	leave_place(w, run);
-	if (w->left)
+	if (w->left || w->n_line > 0)
 		job_worker_wake(w);
 }
 
@@ -151,29 +251,48 @@ static void on_drained(struct defer *d)
 	timer_stop(&w->grace);
 	timer_stop(&w->hands_off);
 	timer_stop(&w->echo);
+	timer_stop(&w->line_limit);
 	w->drained(w->drained_data);
 }
 
-static void on_unknown_done(void *data, const struct status *st, const bool *held, size_t n)
+/* A job of a kind that is not built here. */
+struct unknown {
+	struct job_worker *worker;
+	struct job_write write;
+	struct db_job job; /* its ids */
+	struct db_job_why why;
+};
+
+static void on_unknown_ended(struct job_write *write, const struct status *st)
 {
-	(void)data;
-	(void)held;
-	(void)n;
+	struct unknown *u = container_of(write, struct unknown, write);
 	if (!status_is_ok(st))
-		log_warn("a job of a kind that is not built here could not be ended", "error",
-			st->message, NULL);
+		log_warn("a job of a kind that is not built here could not be ended", "error", st->message, NULL);
+	u->worker->n_unknown--;
+	check_drained(u->worker);
+	free(u);
+}
+
+static void end_unknown(struct job_worker *w, const struct db_job *job)
+{
+	struct unknown *u = mem_zalloc(sizeof(*u));
+	u->worker = w;
+	u->job = (struct db_job){.id = job->id, .project_id = job->project_id, .stack_id = job->stack_id};
+	u->why = (struct db_job_why){.text = "",
+		.st = status_err(ST_UNIMPLEMENTED, "this skepd has no job kind \"%s\"", job_kind_name(job->kind))};
+	u->write.what = (struct db_job_write){.id = u->job.id.text, .epoch = job->epoch, .number = 1, .first = 1,
+		.state = JOB_FAILED, .why = &u->why};
+	u->write.done = on_unknown_ended;
+	u->write.job = &u->job;
+	w->n_unknown++;
+	job_batch_put(w->batch, &u->write);
 }
 
 static struct job_run *start_run(struct job_worker *w, const struct db_job *job)
 {
 	const struct job_kind_def *kind = kind_of(w, job->kind);
 	if (!kind) {
-		struct status st = status_err(ST_UNIMPLEMENTED, "this skepd has no job kind \"%s\"",
-			job_kind_name(job->kind));
-		const struct db_job_why why = {.st = st, .text = ""};
-		const struct db_job_write end = {.id = job->id.text, .epoch = job->epoch, .number = 1, .first = 1,
-			.state = JOB_FAILED, .why = &why};
-		w->db->jobs->write(w->db, &end, 1, on_unknown_done, NULL);
+		end_unknown(w, job);
 		return NULL;
 	}
 	struct job_run *old = run_of(w, job->id.text);
@@ -187,14 +306,11 @@ static struct job_run *start_run(struct job_worker *w, const struct db_job *job)
 	job_run_trust(run, trust_until(w, w->claim_started_ms));
 	list_push(&w->runs, &run->node);
 	w->n_runs++;
-	run->has_place = true;
-	w->n_placed++;
-	w->places.here[job->kind]++;
 	char epoch[16];
 	(void)snprintf(epoch, sizeof(epoch), "%d", job->epoch);
 	log_info("job run begins", "job", job->id.text, "kind", job_kind_name(job->kind), "stack",
 		job->stack, "epoch", epoch, "after_step", job->step, NULL);
-	job_run_start(run);
+	take_place_or_wait(w, run);
 	return run;
 }
 
@@ -203,14 +319,19 @@ static struct job_run *start_run(struct job_worker *w, const struct db_job *job)
 /* Runs that are only ending beyond as many as there are places: the database cannot keep up. */
 static unsigned too_many_ending(const struct job_worker *w)
 {
-	size_t ending = w->n_runs - w->n_placed;
-	return ending > w->places.total ? (unsigned)(ending - w->places.total) : 0;
+	size_t ending = w->n_runs - w->n_placed - w->n_line, most = w->places.total + w->places.ahead;
+	return ending > most ? (unsigned)(ending - most) : 0;
+}
+
+static unsigned free_of(const struct job_worker *w, unsigned places)
+{
+	size_t taken = w->n_placed + w->n_line + too_many_ending(w);
+	return places > taken ? places - (unsigned)taken : 0;
 }
 
 static unsigned free_places(const struct job_worker *w)
 {
-	size_t taken = w->n_placed + too_many_ending(w);
-	return w->places.total > taken ? w->places.total - (unsigned)taken : 0;
+	return free_of(w, w->places.total);
 }
 
 static void sweep_in(struct job_worker *w, uint64_t ms)
@@ -242,6 +363,7 @@ static void on_claimed(
 	(void)more;
 	w->turn = NULL;
 	for (size_t i = 0; status_is_ok(st) && i < n; i++) {
+		job_teller_put(w->teller, &jobs[i], TOLD_EVENTS);
 		struct job_run *run = start_run(w, &jobs[i]);
 		charge(w, &jobs[i]);
 		if (run && w->draining)
@@ -312,7 +434,8 @@ static void start_turn(struct job_worker *w)
 {
 	if (w->draining || !w->started || w->held_off)
 		return; /* what held us off wakes us */
-	if (free_places(w) == 0) {
+	unsigned room = free_of(w, w->places.total + count_ahead(w));
+	if (room == 0 || w->n_line >= w->places.total) {
 		w->left = true; /* the next run that ends wakes us */
 		return;
 	}
@@ -322,7 +445,8 @@ static void start_turn(struct job_worker *w)
 	}
 	timer_set(&w->sweep, SWEEP_MS_MAX);
 	timer_stop(&w->echo);
-	w->limit = free_places(w) + 1; /* one more: to see whether some are left */
+	/* one more: to see whether some are left. Of quick ones more may have ended by then. */
+	w->limit = (w->places.ahead ? w->places.total + w->places.ahead : room) + 1;
 	w->turn = w->db->jobs->look(w->db, w->limit, on_look, w);
 }
 
@@ -338,7 +462,9 @@ static void on_echo(struct timer *t)
 
 static void on_turn_soon(struct defer *d)
 {
-	start_turn(container_of(d, struct job_worker, soon));
+	struct job_worker *w = container_of(d, struct job_worker, soon);
+	fill_places(w);
+	start_turn(w);
 }
 
 /* ---- leases ---- */
@@ -411,7 +537,8 @@ struct job_worker *job_worker_create(const struct job_worker_options *o)
 	w->rng = o->rng;
 	w->kinds = o->kinds;
 	w->context = o->context;
-	w->batch = job_batch_create(o->loop, o->db);
+	w->teller = job_teller_create(o->loop, o->db, on_all_told, w);
+	w->batch = job_batch_create(o->loop, o->db, w->teller);
 	w->fair = fair_create();
 	w->places.total = o->slots ? o->slots : SLOTS_DEFAULT;
 	if (w->places.total > SLOTS_MAX)
@@ -422,11 +549,14 @@ struct job_worker *job_worker_create(const struct job_worker_options *o)
 	w->max_takeovers = o->max_takeovers ? o->max_takeovers : TAKEOVERS_DEFAULT;
 	(void)snprintf(w->owner, sizeof(w->owner), "%s", o->owner);
 	list_init(&w->runs);
+	list_init(&w->line);
+	ahead_init(&w->ahead);
 	timer_init(&w->sweep, o->loop, on_sweep);
 	timer_init(&w->renewal, o->loop, on_renewal);
 	timer_init(&w->grace, o->loop, on_grace);
 	timer_init(&w->hands_off, o->loop, on_hands_off);
 	timer_init(&w->echo, o->loop, on_echo);
+	timer_init(&w->line_limit, o->loop, on_line_limit);
 	defer_init(&w->leave, o->loop, on_drained);
 	defer_init(&w->soon, o->loop, on_turn_soon);
 	return w;
@@ -441,10 +571,12 @@ void job_worker_destroy(struct job_worker *w)
 	timer_stop(&w->grace);
 	timer_stop(&w->hands_off);
 	timer_stop(&w->echo);
+	timer_stop(&w->line_limit);
 	defer_cancel(&w->leave);
 	defer_cancel(&w->soon);
 	fair_destroy(w->fair);
 	job_batch_destroy(w->batch);
+	job_teller_destroy(w->teller);
 	free(w);
 }
 
@@ -509,6 +641,7 @@ void job_worker_drain(struct job_worker *w, uint64_t grace_ms, void (*done)(void
 	w->drained = done;
 	w->drained_data = data;
 	timer_set(&w->grace, grace_ms);
+	hand_line_back(w, UINT64_MAX);
 	check_drained(w);
 }
 

@@ -6,7 +6,7 @@
  * ends, and at least every 5 s; a look or claim that failed is repeated within a second. A look shows the queues;
  * jobs/fair decides; one claim takes as many jobs as there are free places. A run has its place until its work is done:
  * while its end is on its way to the database the next one begins, so that claims and ends go on side by side; at most
- * as many as there are places are only ending. Leases live on the database's clock; local trust ends a margin earlier,
+ * as many as there are places are only ending. Of quick kinds more are claimed than there are places (jobs/ahead.h), and wait in line. Leases live on the database's clock; local trust ends a margin earlier,
  * and a run whose lease could not be renewed by then is abandoned. */
 #pragma once
 #include <stddef.h>

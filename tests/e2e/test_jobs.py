@@ -113,6 +113,24 @@ def test_a_watch_comes_to_its_end_although_its_events_have_left(skepd, project, 
     skepd.call('Jobs', 'Resume', project=project.name)
 
 
+def test_a_watch_finds_what_nobody_told_of(skepd, project, postgres):
+    """Who stored it died behind his commit."""
+    skepd.call('Jobs', 'Pause', project=project.name)
+    job = project.submit({'app': hello()}).job.id
+    with skepd.client(timeout=10) as client:
+        watch = client.stream('Jobs', 'Watch', id=job)
+        assert next(watch).event.kind == 'job.created'
+        postgres.query(f"""
+            with j as (update deployment_jobs set state = 'cancelled', finished_at = now(), last_sequence = last_sequence + 1
+              where id = '{job}' returning *)
+            insert into events (project_id, stack_id, job_id, job_sequence, kind, state, message)
+            select project_id, stack_id, id, last_sequence, 'job.ended', state, 'by hand' from j""", skepd.database)
+        told = list(watch)
+    assert told[-2].event.message == 'by hand'
+    assert told[-1].job.state == number_of('JOB_STATE_CANCELLED', 'jobs')
+    skepd.call('Jobs', 'Resume', project=project.name)
+
+
 def test_the_archive_is_read_like_the_rest(skepd, project, postgres):
     """Get, List, Watch and Retry reach jobs there; a page that was dropped since is not told as one with a hole."""
     skepd.call('Jobs', 'Pause', project=project.name)

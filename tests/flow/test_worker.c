@@ -114,6 +114,10 @@ static const struct flow_step steps[] = {{"one", do_step, undo_step, 0},
 static const struct job_kind_def work_kind = {
 	JOB_SCALE, prelude, steps, begin, interrupt, end, "three"};
 static const struct job_kind_def *const kinds[] = {&work_kind, NULL};
+/* It only looks. */
+static const struct flow_step no_steps[] = {{0}};
+static const struct job_kind_def quick_kind = {JOB_SCALE, prelude, no_steps, begin, interrupt, end, NULL};
+static const struct job_kind_def *const quick_kinds[] = {&quick_kind, NULL};
 
 static int setup(void **state)
 {
@@ -166,11 +170,8 @@ static void a_job_runs_to_its_end(void **state)
 /* What writes nothing has nothing to be taken back, and nothing to store but its end. */
 static void a_kind_without_steps_only_ends(void **state)
 {
-	static const struct flow_step no_steps[] = {{0}};
-	static const struct job_kind_def look_kind = {JOB_SCALE, prelude, no_steps, begin, interrupt, end, NULL};
-	static const struct job_kind_def *const looks[] = {&look_kind, NULL};
 	struct world *w = *state;
-	w->kinds = looks;
+	w->kinds = quick_kinds;
 	struct store_job *j = submit(w);
 	world_start(w);
 	world_run(w, j);
@@ -252,6 +253,102 @@ static void the_next_begins_while_an_end_is_being_stored(void **state)
 	assert_log("see three see three see three see three ");
 }
 
+/* ---- claimed ahead ---- */
+
+
+static unsigned count(const struct world *w, const char *what)
+{
+	unsigned n = 0;
+	const char *at = w->script.trace.ptr;
+	for (; at && (at = strstr(at, what)) != NULL; at++)
+		n++;
+	return n;
+}
+
+static size_t in_state(const struct world *w, enum job_state state)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < w->store->n_jobs; i++)
+		n += w->store->jobs[i]->row.state == state;
+	return n;
+}
+
+/* Runs so many, each of which is over at once. */
+static struct world_daemon *run_quick_ones(struct world *w, size_t n)
+{
+	w->kinds = quick_kinds;
+	w->slots = 2;
+	for (size_t i = 0; i < n; i++)
+		store_job_add(w->store, w->project, JOB_SCALE, "{}", 3);
+	struct world_daemon *d = world_start(w);
+	for (size_t i = 0; i < n; i++)
+		world_run(w, w->store->jobs[i]);
+	return d;
+}
+
+/* Until some wait here for a place. */
+static void run_until_ahead(struct world *w, const struct world_daemon *d, size_t n)
+{
+	play.slow = "see";
+	play.slow_ms = 20000;
+	for (size_t i = 0; i < n; i++)
+		store_job_add(w->store, w->project, JOB_SCALE, "{}", 3);
+	job_worker_wake(d->worker);
+	for (unsigned i = 0; i < 1000 && in_state(w, JOB_RUNNING) == 0; i++)
+		world_turn(w);
+	while (job_worker_running(d->worker) == 0)
+		world_turn(w);
+	assert_int_equal(job_worker_running(d->worker), 2);
+	assert_int_equal(in_state(w, JOB_RUNNING), 8);
+}
+
+static void quick_ones_are_claimed_ahead_of_places(void **state)
+{
+	struct world *w = *state;
+	run_quick_ones(w, 200);
+	assert_in_range(count(w, "db claim"), 25, 60); /* else a hundred */
+	assert_int_equal(in_state(w, JOB_SUCCEEDED), 200);
+}
+
+static void what_was_claimed_ahead_goes_back_when_it_takes_long(void **state)
+{
+	struct world *w = *state;
+	struct world_daemon *d = run_quick_ones(w, 200);
+	run_until_ahead(w, d, 20);
+	world_run_ms(w, 300);
+	assert_int_equal(in_state(w, JOB_RUNNING), 2);
+	for (size_t i = 200; i < 220; i++)
+		assert_in_range(w->store->jobs[i]->row.attempt, 0, 1);
+	world_run_ms(w, 20000); /* one place after the other, and none ahead */
+	assert_in_range(in_state(w, JOB_RUNNING), 1, 2);
+	assert_int_equal(in_state(w, JOB_SUCCEEDED), 202);
+}
+
+static void and_when_the_daemon_drains(void **state)
+{
+	struct world *w = *state;
+	struct world_daemon *d = run_quick_ones(w, 200);
+	run_until_ahead(w, d, 20);
+	world_drain(w, d, 90000);
+	assert_int_equal(in_state(w, JOB_RUNNING), 0);
+	assert_int_equal(in_state(w, JOB_SUCCEEDED), 202);
+	assert_int_equal(in_state(w, JOB_PENDING), 18);
+}
+
+static void one_that_waits_for_its_place_is_cancelled(void **state)
+{
+	struct world *w = *state;
+	struct world_daemon *d = run_quick_ones(w, 200);
+	run_until_ahead(w, d, 8);
+	struct store_job *j = w->store->jobs[207];
+	assert_int_equal(j->row.state, JOB_RUNNING);
+	world_cancel(w, j);
+	job_worker_cancel(d->worker, j->row.id.text);
+	play.slow = NULL;
+	world_run(w, j);
+	assert_int_equal(j->row.state, JOB_CANCELLED);
+}
+
 /* What the look counted was for one place; by its answer there are two. */
 static void a_place_that_comes_free_during_a_look_is_filled_again(void **state)
 {
@@ -282,13 +379,7 @@ static void a_place_that_comes_free_during_a_look_is_filled_again(void **state)
 
 static unsigned looks(const struct world *w)
 {
-	unsigned n = 0;
-	const char *at = w->script.trace.ptr;
-	while (at && (at = strstr(at, "db look")) != NULL) {
-		at++;
-		n++;
-	}
-	return n;
+	return count(w, "db look");
 }
 
 static void news_that_comes_three_times_is_looked_at_once(void **state)
@@ -817,6 +908,10 @@ int main(void)
 		TEST(a_job_is_run_when_it_is_due),
 		TEST(no_more_than_its_slots),
 		TEST(the_next_begins_while_an_end_is_being_stored),
+		TEST(quick_ones_are_claimed_ahead_of_places),
+		TEST(what_was_claimed_ahead_goes_back_when_it_takes_long),
+		TEST(and_when_the_daemon_drains),
+		TEST(one_that_waits_for_its_place_is_cancelled),
 		TEST(a_place_that_comes_free_during_a_look_is_filled_again),
 		TEST(news_that_comes_three_times_is_looked_at_once),
 		TEST(what_is_told_again_is_looked_at_soon),

@@ -51,6 +51,7 @@ struct fake_args {
 	const struct uuid *ids;
 	const int *epochs;
 	struct db_job_write *writes;
+	const struct db_told *told;
 	const struct db_service *services;
 	const char *const *names, *const *engine_names;
 	size_t n;

@@ -369,6 +369,24 @@ static struct db_call *write_jobs(struct db *db, const struct db_job_write *writ
 	return fake_handle(c);
 }
 
+static struct status tell_effect(struct fake_call *c)
+{
+	const struct fake_args *g = fake_args(c);
+	for (size_t i = 0; i < g->n; i++)
+		store_told(g->store, &g->told[i]);
+	return status_ok();
+}
+
+static struct db_call *tell(struct db *db, const struct db_told *told, size_t n, db_done done, void *data)
+{
+	struct fake_call *c = fake_db_call(db, NULL, DONE(done), data);
+	struct fake_args *g = fake_args(c);
+	g->n = n;
+	g->told = arena_memdup(c->arena, told, n * sizeof(*told));
+	fake_call_start(c, 0, tell_effect, fake_deliver_done, "tell");
+	return fake_handle(c);
+}
+
 const struct db_job_ops fake_job_ops = {
 	.get = get,
 	.list = list,
@@ -384,6 +402,7 @@ const struct db_job_ops fake_job_ops = {
 	.claim = claim,
 	.renew = renew,
 	.write = write_jobs,
+	.tell = tell,
 	.housekeep = housekeep,
 	.archive = archive,
 };

@@ -150,6 +150,7 @@ void store_renew(struct store *s, struct arena *a, const char *owner, const stru
 	const int *epochs, size_t n, unsigned lease_ms, struct db_job **ret_jobs, size_t *ret_n);
 struct status store_fence(struct store *s, const char *job_id, int epoch) MUST_USE;
 bool store_write(struct store *s, const struct db_job_write *w);
+void store_told(struct store *s, const struct db_told *told);
 
 /* ---- stacks: callers ---- */
 struct status store_deploy(struct store *s, const struct db_scope *scope,

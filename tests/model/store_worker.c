@@ -326,11 +326,15 @@ bool store_write(struct store *s, const struct db_job_write *w)
 	}
 	if (w->state == JOB_FAILED)
 		leave_stack(s, j, w->why ? w->why->st.message : "");
-	if (w->state || w->n_events > 0)
-		store_tell(s, "skep_events", w->id);
-	if (w->state == JOB_PENDING)
-		store_tell_ready(s, j);
-	else if (w->state)
-		store_tell_waiting(s, j);
 	return true;
+}
+
+void store_told(struct store *s, const struct db_told *told)
+{
+	const struct store_job *j = store_job_find(s, told->id.text);
+	store_tell(s, "skep_events", told->id.text);
+	if (j && told->what == TOLD_READY)
+		store_tell_ready(s, j);
+	else if (j && told->what == TOLD_GONE)
+		store_tell_waiting(s, j);
 }

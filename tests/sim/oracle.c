@@ -208,7 +208,7 @@ static void check_fence(struct sim *s, const struct sim_daemon *d, const struct 
 
 static bool is_read(const char *name)
 {
-	static const char *const reads[] = {"db look", "db schedules_due", "db events_read", "db alive", "db watched", "db renew",
+	static const char *const reads[] = {"db look", "db schedules_due", "db events_read", "db alive", "db watched", "db renew", "db tell",
 		"db job_events", "db good_releases", "db stack_get", "db load_release",
 		"db registries_load", "docker service_list", "docker task_list", "docker node_list",
 		"docker network_list", "docker secret_list", "docker config_list",

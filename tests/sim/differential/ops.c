@@ -285,6 +285,20 @@ static void op_renew(struct chooser *c)
 		chance(c, 30) ? 1 : 3600000, said_renewed, s);
 }
 
+static void op_tell(struct chooser *c)
+{
+	struct side *s = c->s;
+	struct db_told told[JOBS_MAX];
+	size_t n = 0;
+	for (size_t i = 0; i < s->n_jobs; i++)
+		if (chance(c, 50))
+			told[n++] = (struct db_told){.id = s->jobs[i], .project_id = s->jobs[0], .what = (enum db_told_what)below(c, 3)};
+	if (n == 0)
+		said(s, &(struct status){0});
+	else
+		s->db->jobs->tell(s->db, told, n, said, s);
+}
+
 static void choose_end(struct chooser *c, struct db_job_write *w, const struct db_job_why *why)
 {
 	static const enum job_state ends[] = {JOB_SUCCEEDED, JOB_FAILED, JOB_CANCELLED, JOB_PENDING};
@@ -471,7 +485,7 @@ static const struct {
 	{"cancel", op_cancel, 6}, {"retry", op_retry, 4}, {"retry failed", op_retry_failed, 2},
 	{"pause or resume", op_pause, 3}, {"update project", op_project, 2}, {"list", op_list, 3}, {"archive", op_archive, 4},
 	{"check namespace", op_namespace, 1}, {"look", op_look, 14}, {"claim", op_claim, 16},
-	{"renew", op_renew, 4}, {"write", op_write, 24}, {"flow", op_flow, 10},
+	{"renew", op_renew, 4}, {"tell", op_tell, 2}, {"write", op_write, 24}, {"flow", op_flow, 10},
 	{"activate", op_activate, 8}, {"removed", op_removed, 2}, {"networks", op_networks, 2},
 	{"observe", op_observe, 4}, {"repair", op_repair, 3}, {"read", op_read_release, 6}};
 

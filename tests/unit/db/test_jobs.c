@@ -432,7 +432,6 @@ static void events_are_numbered_without_gaps(void **state)
 		{.kind = "service.state", .service = "db", .state = "running",
 			.message = "caf\xc3\xa9 \xff \"quoted\""},
 	};
-	psql(w, "listen skep_events");
 	PUT_OK(put_events(w, &j, e, 3));
 	struct answer all = events_of(w, &j);
 	assert_int_equal(all.n, 5);
@@ -447,7 +446,6 @@ static void events_are_numbered_without_gaps(void **state)
 	assert_int_equal(now.percent, 40);
 	assert_string_equal(now.message, "services"); /* not a service's */
 	assert_int_equal(now.last_sequence, 5);
-	assert_string_equal(notified(w), j.id.text);
 	/* A page from the middle. */
 	struct answer page = RUN_OK(w, JOBS->events(w->db, &admin, j.id.text, 3, 1, on_events, &a));
 	assert_int_equal(page.n, 1);
@@ -527,6 +525,40 @@ static void an_end_may_be_repeated(void **state)
 	assert_int_equal(get(w, &j).percent, 100);
 }
 
+static void tell(struct world *w, const struct db_job *j, enum db_told_what what)
+{
+	const struct db_told told = {j->id, j->project_id, j->stack_id, what};
+	RUN_OK(w, JOBS->tell(w->db, &told, 1, on_done, &a));
+}
+
+static void who_waits_for_events_is_told_of_them(void **state)
+{
+	struct world *w = *state;
+	struct db_told told[450];
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	struct db_job j = claim(w, "d1");
+	psql(w, "listen skep_events");
+	tell(w, &j, TOLD_EVENTS);
+	assert_string_equal(notified(w), j.id.text);
+	/* A payload has its bound. */
+	for (size_t i = 0; i < 450; i++)
+		told[i] = (struct db_told){.id = j.id, .what = TOLD_EVENTS};
+	RUN_OK(w, JOBS->tell(w->db, told, 450, on_done, &a));
+	assert_int_equal(strlen(notified(w)), 200 * 37 - 1);
+}
+
+static void what_waits_to_run_is_told(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "web");
+	struct db_job j = claim(w, "d1");
+	psql(w, "listen skep_jobs");
+	tell(w, &j, TOLD_READY);
+	assert_string_equal(notified(w), arena_fmt(w->arena, "%s %s", j.project_id.text, j.id.text));
+}
+
 static void an_end_wakes_the_next_of_its_stack(void **state)
 {
 	struct world *w = *state;
@@ -536,6 +568,7 @@ static void an_end_wakes_the_next_of_its_stack(void **state)
 	struct db_job j = claim(w, "d1");
 	psql(w, "listen skep_jobs");
 	finish(w, &j, JOB_SUCCEEDED);
+	tell(w, &j, TOLD_GONE);
 	assert_string_equal(notified(w), arena_fmt(w->arena, "%s %s", next.project_id.text,
 		next.id.text));
 }
@@ -843,6 +876,8 @@ int main(void)
 		TEST(a_failure_is_kept_while_it_is_taken_back),
 		TEST(a_repeated_progress_is_appended_once),
 		TEST(an_end_may_be_repeated),
+		TEST(who_waits_for_events_is_told_of_them),
+		TEST(what_waits_to_run_is_told),
 		TEST(an_end_wakes_the_next_of_its_stack),
 		TEST(a_job_handed_back_keeps_its_attempt),
 		TEST(writes_of_many_are_fenced_each_for_itself),

@@ -98,7 +98,7 @@ static int set_up(void **state)
 	f->db.jobs = &ops;
 	f->loop = loop_create();
 	timer_init(&f->tick, f->loop, on_tick);
-	f->batch = job_batch_create(f->loop, &f->db);
+	f->batch = job_batch_create(f->loop, &f->db, NULL);
 	return 0;
 }
 

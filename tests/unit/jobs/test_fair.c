@@ -292,6 +292,45 @@ static void nobody_waits_behind_a_flood_beside_kept_places(void **state)
 	assert_int_equal(of_three, 20);
 }
 
+static void quick_ones_are_claimed_ahead(void **state)
+{
+	struct play *p = *state;
+	struct db_queue *quick = add(p, 1, JOB_SCALE, 1000), *slow = add(p, 2, JOB_RESTART, 1000);
+	p->places.ahead = 30;
+	p->places.quick[JOB_SCALE] = true;
+	assert_int_equal(turn(p), 40);
+	assert_int_equal(picked(p, slow), 10); /* as many as there are places, though others have them for now */
+	assert_int_equal(picked(p, quick), 30);
+	assert_int_equal(turn(p), 0);
+	/* The places are the slow ones' by now: nothing is claimed for them beyond. */
+	p->places.here[JOB_SCALE] = 0;
+	assert_int_equal(turn(p), 30);
+	assert_int_equal(picked(p, slow), 0);
+	/* It takes turns as ever. */
+	all_end(p);
+	struct db_queue *other = add(p, 3, JOB_SCALE, 100);
+	slow->waiting = 0;
+	assert_int_equal(turn(p), 40);
+	assert_int_equal(picked(p, quick), 20);
+	assert_int_equal(picked(p, other), 20);
+}
+
+static void ahead_the_caps_hold_and_places_are_kept(void **state)
+{
+	struct play *p = *state;
+	struct db_queue *quick = add(p, 1, JOB_SCALE, 1000), *slow = add(p, 2, JOB_RESTART, 1000);
+	p->places.ahead = 30;
+	p->places.reserved = 2;
+	p->places.quick[JOB_SCALE] = true;
+	quick->max_running = 5;
+	assert_int_equal(turn(p), 13);
+	assert_int_equal(picked(p, quick), 5);
+	assert_int_equal(picked(p, slow), 8);
+	struct db_queue *removes = add(p, 3, JOB_REMOVE, 100);
+	assert_int_equal(turn(p), 2);
+	assert_int_equal(picked(p, removes), 2);
+}
+
 static void inside_a_project_priority_then_age(void **state)
 {
 	struct play *p = *state;
@@ -369,6 +408,8 @@ int main(void)
 		TEST(a_kind_has_its_caps),
 		TEST(some_places_are_kept_for_short_jobs),
 		TEST(nobody_waits_behind_a_flood_beside_kept_places),
+		TEST(quick_ones_are_claimed_ahead),
+		TEST(ahead_the_caps_hold_and_places_are_kept),
 		TEST(inside_a_project_priority_then_age),
 		TEST(what_is_taken_over_takes_places),
 		TEST(why_a_job_waits),
