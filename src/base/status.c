@@ -61,11 +61,6 @@ struct status status_make(enum st_code code, const char *origin, const char *fmt
 	return st;
 }
 
-struct status status_ok(void)
-{
-	return (struct status){.code = ST_OK, .origin = ""};
-}
-
 struct status status_wrap(const struct status *st, const char *fmt, ...)
 {
 	if (st->code == ST_OK)

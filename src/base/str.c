@@ -1,4 +1,5 @@
 #include "base/str.h"
+#include <endian.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -63,6 +64,35 @@ struct str str_cut(struct str *s, char sep)
 char *str_dup(struct arena *a, struct str s)
 {
 	return arena_strndup(a, s.ptr, s.len);
+}
+
+#define ONES 0x0101010101010101U
+
+/* The lowest top bit that is set is that of the first zero byte; borrows set others only above it. */
+static uint64_t zero_bytes(uint64_t w)
+{
+	return (w - ONES) & ~w;
+}
+
+/* The same for bytes that are not plain. */
+static uint64_t odd_bytes(uint64_t w, unsigned char least)
+{
+	return (w | (w - ONES * least) | (w + ONES) | zero_bytes(w ^ ONES * '"') | zero_bytes(w ^ ONES * '\\')) & ONES << 7;
+}
+
+size_t str_plain_upto(struct str s, unsigned char least)
+{
+	size_t n = 0;
+	for (uint64_t w; s.len - n >= sizeof(w); n += sizeof(w)) {
+		memcpy(&w, s.ptr + n, sizeof(w));
+		uint64_t odd = odd_bytes(le64toh(w), least);
+		if (odd)
+			return n + (size_t)__builtin_ctzll(odd) / 8;
+	}
+	while (n < s.len && (unsigned char)s.ptr[n] >= least && (unsigned char)s.ptr[n] < 0x7f && s.ptr[n] != '"' &&
+		s.ptr[n] != '\\')
+		n++;
+	return n;
 }
 
 /* ---- numbers ---- */
@@ -264,14 +294,12 @@ void buf_finish(struct buf *b)
 	*b = (struct buf){0};
 }
 
-void buf_reserve(struct buf *b, size_t extra)
+void buf_grow(struct buf *b, size_t extra)
 {
 	size_t need;
 	if (__builtin_add_overflow(b->len, extra, &need) || need >= PTRDIFF_MAX)
 		mem_abort("buffer too large");
 	need++; /* the NUL */
-	if (need <= b->cap)
-		return;
 	size_t cap = b->cap < PTRDIFF_MAX / 2 ? b->cap * 2 : need;
 	if (cap < need)
 		cap = need;
@@ -280,30 +308,6 @@ void buf_reserve(struct buf *b, size_t extra)
 	b->ptr = mem_realloc(b->ptr, cap);
 	b->cap = cap;
 	b->ptr[b->len] = '\0';
-}
-
-void buf_add(struct buf *b, const void *p, size_t len)
-{
-	buf_reserve(b, len);
-	if (len)
-		memcpy(b->ptr + b->len, p, len);
-	b->len += len;
-	b->ptr[b->len] = '\0';
-}
-
-void buf_add_str(struct buf *b, struct str s)
-{
-	buf_add(b, s.ptr, s.len);
-}
-
-void buf_adds(struct buf *b, const char *s)
-{
-	buf_add(b, s, strlen(s));
-}
-
-void buf_addc(struct buf *b, char c)
-{
-	buf_add(b, &c, 1);
 }
 
 void buf_add_u64(struct buf *b, uint64_t value)

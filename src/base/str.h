@@ -58,6 +58,10 @@ static inline bool str_is_utf8(struct str s)
 	return str_utf8_valid_upto(s) == s.len;
 }
 
+/* How many bytes in front are printable ASCII, `least` or above, and neither '"' nor '\\': what most texts
+ * consist of, passed over eight at a time. */
+size_t str_plain_upto(struct str s, unsigned char least);
+
 /* A NUL-terminated copy with U+FFFD in place of every byte that is not UTF-8 and of NUL: what goes
  * into a protobuf string or onto a screen. */
 char *str_lossy(struct arena *a, struct str bytes);
@@ -68,11 +72,32 @@ struct buf {
 };
 
 void buf_finish(struct buf *b); /* frees; leaves an empty buf */
-void buf_reserve(struct buf *b, size_t extra);
-void buf_add(struct buf *b, const void *p, size_t len);
-void buf_add_str(struct buf *b, struct str s);
-void buf_adds(struct buf *b, const char *s);
-void buf_addc(struct buf *b, char c);
+void buf_grow(struct buf *b, size_t extra); /* buf_reserve's slow half */
+static inline void buf_reserve(struct buf *b, size_t extra)
+{
+	if (extra >= b->cap - b->len) /* the NUL needs one too */
+		buf_grow(b, extra);
+}
+static inline void buf_add(struct buf *b, const void *p, size_t len)
+{
+	buf_reserve(b, len);
+	if (len)
+		memcpy(b->ptr + b->len, p, len);
+	b->len += len;
+	b->ptr[b->len] = '\0';
+}
+static inline void buf_add_str(struct buf *b, struct str s)
+{
+	buf_add(b, s.ptr, s.len);
+}
+static inline void buf_adds(struct buf *b, const char *s)
+{
+	buf_add(b, s, strlen(s));
+}
+static inline void buf_addc(struct buf *b, char c)
+{
+	buf_add(b, &c, 1);
+}
 void buf_fmt(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vfmt(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 void buf_add_u64(struct buf *b, uint64_t value);

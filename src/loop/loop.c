@@ -52,6 +52,7 @@ struct loop {
 	bool ran;    /* … and a timer or defer has run in it */
 	bool closing;
 	unsigned left_open;
+	uint64_t left; /* ns: when the callback before ended; 0: there was none since the poll began */
 	uint64_t limit_ns, longest_ns, stalls;
 	uint64_t cpu_ns, cpu_at; /* what the thread had used, and when it was looked at (ms) */
 	unsigned depth;
@@ -109,14 +110,17 @@ static void leave_at(struct loop *l, uint64_t token, uint64_t now)
 		l->frames[token - 1].reported += f->reported;
 }
 
+/* libuv goes from one callback of a poll to the next without waiting: where one ends the next begins. */
 uint64_t loop_enter(struct loop *l, const char *name)
 {
-	return enter_at(l, name, uv_hrtime());
+	bool follows = l->depth == 0 && l->left > 0;
+	return enter_at(l, name, follows ? l->left : uv_hrtime());
 }
 
 void loop_leave(struct loop *l, uint64_t token)
 {
-	leave_at(l, token, uv_hrtime());
+	l->left = uv_hrtime();
+	leave_at(l, token, l->left);
 }
 
 bool loop_must_yield(const struct loop *l)
@@ -244,6 +248,7 @@ static void on_prepare(uv_prepare_t *handle)
 	struct loop *l = handle->data;
 	run_defers(l);
 	arm(l);
+	l->left = 0;
 	if (uv_now(&l->uv) != l->cpu_at)
 		(void)look_at_cpu(l);
 	bool must_not_wait = !list_empty(&l->defers) || (l->single && l->ran);
@@ -258,7 +263,9 @@ static void on_prepare(uv_prepare_t *handle)
 
 static void on_check(uv_check_t *handle)
 {
-	run_defers(handle->data);
+	struct loop *l = handle->data;
+	run_defers(l);
+	l->left = 0;
 }
 
 /* ---- work ---- */

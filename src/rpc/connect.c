@@ -176,7 +176,7 @@ static bool open_call(struct http_exchange *x, const struct rpc_protocol *p,
 		call->deadline_at = loop_now_ms(call->server->o.loop) + ms;
 	if (!x->call)
 		return false;
-	dispatch_open(call, x->path, false, STR(""), false);
+	dispatch_open(call, x->rpc, x->path, false, STR(""), false);
 	return x->call != NULL;
 }
 
@@ -234,7 +234,7 @@ static void begin_get(struct http_exchange *x)
 
 static void unary_begin(struct http_exchange *x)
 {
-	const struct rpc_method *m = dispatch_find(x->conn->server, x->path);
+	const struct rpc_method *m = x->rpc;
 	struct connect *s = arena_new(x->arena, struct connect);
 	x->state = s;
 	s->is_get = str_is(x->method, "GET");
@@ -315,7 +315,7 @@ static const struct rpc_protocol unary_calls = {
 
 static void stream_begin(struct http_exchange *x)
 {
-	const struct rpc_method *m = dispatch_find(x->conn->server, x->path);
+	const struct rpc_method *m = x->rpc;
 	struct str type = http_header(x, "content-type"), rest = type;
 	struct str name = str_trim(str_cut(&rest, ';'));
 	const struct rpc_codec *codec = str_is(name, "application/connect+json")    ? &codec_json

@@ -140,15 +140,15 @@ static bool is_refused(const struct rpc_call *call, struct status *ret_st)
 	return true;
 }
 
-void dispatch_open(
-	struct rpc_call *call, struct str path, bool has_payload, struct str payload, bool end)
+void dispatch_open(struct rpc_call *call, const struct rpc_method *m, struct str path, bool has_payload,
+	struct str payload, bool end)
 {
 	struct status st;
 	if (is_refused(call, &st)) {
 		call_abort(call, &st, NULL);
 		return;
 	}
-	call->method = dispatch_find(call->server, path);
+	call->method = m;
 	if (!call->method) {
 		st = status_err(
 			ST_UNIMPLEMENTED, "there is no method \"" STR_FMT "\"", STR_ARG(path));

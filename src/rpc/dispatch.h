@@ -11,9 +11,9 @@ struct status;
 
 /* NULL: there is none at this path. */
 const struct rpc_method *dispatch_find(const struct rpc_server *s, struct str path);
-/* call->metadata and deadline_at are set. */
-void dispatch_open(
-	struct rpc_call *call, struct str path, bool has_payload, struct str payload, bool end);
+/* call->metadata and deadline_at are set. `m` is what dispatch_find finds at the path. */
+void dispatch_open(struct rpc_call *call, const struct rpc_method *m, struct str path, bool has_payload,
+	struct str payload, bool end);
 /* Does call->caller have the role that the method needs? */
 bool dispatch_may(const struct rpc_call *call, struct status *ret_st);
 /* The caller is known: may it? Then on. */

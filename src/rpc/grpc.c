@@ -90,7 +90,7 @@ void grpc_open(struct http_exchange *x, const struct rpc_protocol *p, const stru
 	}
 	if (timeout.len > 0)
 		call->deadline_at = loop_now_ms(call->server->o.loop) + ms;
-	dispatch_open(call, x->path, false, STR(""), false);
+	dispatch_open(call, x->rpc, x->path, false, STR(""), false);
 	if (x->call)
 		http_expect(x, !x->call->method->client_streaming);
 }

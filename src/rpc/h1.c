@@ -181,9 +181,10 @@ static int on_name(llhttp_t *p, const char *bytes, size_t len)
 	if (h->in_body)
 		return on_trailer(h, len);
 	buf_reserve(&h->name, len);
+	char *to = h->name.ptr + h->name.len;
 	for (size_t i = 0; i < len; i++)
-		h->name.ptr[h->name.len++] =
-			bytes[i] >= 'A' && bytes[i] <= 'Z' ? (char)(bytes[i] + 32) : bytes[i];
+		to[i] = (char)(bytes[i] | (bytes[i] >= 'A' && bytes[i] <= 'Z') << 5);
+	h->name.len += len;
 	return 0;
 }
 

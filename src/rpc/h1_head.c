@@ -1,4 +1,5 @@
 #include "rpc/h1_head.h"
+#include "base/str.h"
 
 static const char *check(const struct h1_head *h, char c)
 {
@@ -24,13 +25,16 @@ size_t h1_head_scan(
 	*ret_done = false;
 	*ret_wrong = NULL;
 	for (size_t i = 0; i < len; i++) {
-		char c = bytes[i];
-		if (h->line > 0 && h->in_fields && c > ' ' && c != 0x7f && h->last != '\r') { /* nearly all of them */
-			h->last = c;
-			h->len++;
-			h->line++;
-			continue;
+		if (h->line > 0 && h->last != '\r') { /* inside a line these break no rule */
+			size_t n = str_plain_upto(str_make(bytes + i, len - i), h->in_fields ? ' ' : ' ' + 1);
+			i += n;
+			h->len += n;
+			h->line += (unsigned)n;
+			h->last = n > 0 ? bytes[i - 1] : h->last;
+			if (i == len)
+				break;
 		}
+		char c = bytes[i];
 		*ret_wrong = check(h, c);
 		if (*ret_wrong)
 			return i;

@@ -169,8 +169,9 @@ void http_set_target(struct http_exchange *x, struct str target)
 
 struct str http_header(const struct http_exchange *x, const char *name)
 {
+	struct str wanted = str_of(name);
 	for (unsigned i = 0; i < x->n_fields; i++)
-		if (str_is(x->fields[i].name, name))
+		if (str_eq(x->fields[i].name, wanted))
 			return x->fields[i].value;
 	return STR("");
 }
@@ -237,7 +238,7 @@ static const struct http_protocol *choose_by_path(struct http_exchange *x, unsig
 static const struct http_protocol *choose(struct http_exchange *x, unsigned *ret_status)
 {
 	struct str type = http_header(x, "content-type");
-	const struct rpc_method *m = dispatch_find(x->conn->server, x->path);
+	const struct rpc_method *m = x->rpc;
 	if (str_starts(type, "application/grpc-web"))
 		return &grpc_web_protocol;
 	if (str_starts(type, "application/grpc"))
@@ -256,7 +257,7 @@ static const struct http_protocol *choose(struct http_exchange *x, unsigned *ret
 static struct str verbs_of(struct http_exchange *x)
 {
 	const struct rpc_server *s = x->conn->server;
-	const struct rpc_method *m = dispatch_find(s, x->path);
+	const struct rpc_method *m = x->rpc;
 	struct str variables[ROUTE_VARIABLES];
 	const struct rpc_route_node *node = route_find(s->o.routes, x->path, variables);
 	if (m)
@@ -298,6 +299,7 @@ void http_begin(struct http_exchange *x)
 		return;
 	}
 	cors_allow(x);
+	x->rpc = dispatch_find(x->conn->server, x->path);
 	if (str_is(x->method, "OPTIONS")) {
 		http_options(x);
 		return;
@@ -307,7 +309,7 @@ void http_begin(struct http_exchange *x)
 		x->protocol->begin(x);
 	} else if (status == 404) {
 		rest_refuse(x, 404, ST_NOT_FOUND, "there is nothing at " STR_FMT, STR_ARG(x->path));
-	} else if (status == 405 && !dispatch_find(x->conn->server, x->path)) {
+	} else if (status == 405 && !x->rpc) {
 		rest_refuse(x, 405, ST_UNIMPLEMENTED, STR_FMT " is nothing that " STR_FMT " can do",
 			STR_ARG(x->method), STR_ARG(x->path));
 	} else if (status == 405) {

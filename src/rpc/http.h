@@ -74,6 +74,7 @@ struct http_exchange {
 	struct http_field *fields;
 	unsigned n_fields, cap_fields;
 	size_t fields_len;
+	const struct rpc_method *rpc; /* whose path it is; NULL: no method's */
 	bool too_large; /* the header: what is over the limit was dropped */
 	bool is_secure; /* came through TLS */
 

@@ -134,7 +134,7 @@ static void on_open(struct rpc_conn *c, struct native *n, const struct frame *f)
 		copy_metadata(call, f);
 	if (f->timeout_ms)
 		call->deadline_at = loop_now_ms(c->server->o.loop) + f->timeout_ms;
-	dispatch_open(call, f->method, f->has_payload, f->payload, f->end);
+	dispatch_open(call, dispatch_find(c->server, f->method), f->method, f->has_payload, f->payload, f->end);
 }
 
 static void on_data(struct rpc_conn *c, struct rpc_call *call, const struct frame *f)

@@ -17,7 +17,7 @@ struct level {
 struct reader {
 	struct lex lex;
 	struct prescan_budget left;
-	struct status st;
+	struct status *st; /* the first failure */
 };
 
 static bool read_message(struct reader *r, const struct rpc_message *m, ProtobufCMessage *message,
@@ -41,8 +41,8 @@ static bool fail(struct reader *r, enum st_code code, const struct level *at, co
 {
 	struct buf path = {0};
 	write_path(&path, at);
-	if (r->st.code == ST_OK) /* the first one counts */
-		r->st = status_err(
+	if (r->st->code == ST_OK)
+		*r->st = status_err(
 			code, "%.200s%s%s", buf_str(&path).ptr, path.len ? ": " : "", what);
 	buf_finish(&path);
 	return false;
@@ -488,42 +488,45 @@ ProtobufCMessage *pbjson_new(struct arena *a, const ProtobufCMessageDescriptor *
 	return m;
 }
 
-static struct reader reader_of(struct arena *a, struct str text)
+static struct reader reader_of(struct arena *a, struct str text, struct status *st)
 {
+	*st = status_ok();
 	return (struct reader){
 		.lex = {text.ptr, text.ptr + text.len, text.ptr, a, NULL},
 		.left = prescan_budget_for(text.len),
-		.st = status_ok(),
+		.st = st,
 	};
 }
 
-static struct status ended(struct reader *r, bool fine)
+static void end(struct reader *r, bool fine)
 {
-	if (fine && !lex_at_end(&r->lex)) {
-		r->lex.wrong = "something follows the value";
-		(void)bad_text(r, NULL);
-	}
-	return r->st;
+	if (!fine || lex_at_end(&r->lex))
+		return;
+	r->lex.wrong = "something follows the value";
+	(void)bad_text(r, NULL);
 }
 
 struct status pbjson_merge(
 	struct arena *a, const struct rpc_message *m, struct str text, ProtobufCMessage *message)
 {
-	struct reader r = reader_of(a, text);
+	struct status st;
+	struct reader r = reader_of(a, text, &st);
 	struct lex_token t = lex_next(&r.lex);
-	bool fine = t.kind == LEX_BAD ? bad_text(&r, NULL) : read_message(&r, m, message, t, NULL);
-	return ended(&r, fine);
+	end(&r, t.kind == LEX_BAD ? bad_text(&r, NULL) : read_message(&r, m, message, t, NULL));
+	return st;
 }
 
 struct status pbjson_merge_field(struct arena *a, const struct rpc_message *m,
 	ProtobufCMessage *message, const char *field, struct str text)
 {
-	struct reader r = reader_of(a, text);
+	struct status st;
+	struct reader r = reader_of(a, text, &st);
 	int i = find_field(m, str_of(field));
 	const struct level at = {.name = str_of(field), .depth = 1};
 	if (i < 0)
 		return status_err(ST_INTERNAL, "%s has no field %s", m->descriptor->name, field);
-	return ended(&r, read_field(&r, m, (unsigned)i, message, &at));
+	end(&r, read_field(&r, m, (unsigned)i, message, &at));
+	return st;
 }
 
 /* ---- single fields, from plain text ---- */
@@ -595,7 +598,8 @@ static bool set_path(struct reader *r, const struct rpc_message *m, ProtobufCMes
 struct status pbjson_set(struct arena *a, const struct rpc_message *m, ProtobufCMessage *message,
 	struct str path, struct str text)
 {
-	struct reader r = reader_of(a, text);
+	struct status st;
+	struct reader r = reader_of(a, text, &st);
 	(void)set_path(&r, m, message, path, text, NULL);
-	return r.st;
+	return st;
 }

@@ -13,28 +13,33 @@ static void put_message(
 
 /* ---- scalars ---- */
 
+static void put_escape(struct buf *b, unsigned char c)
+{
+	if (c == '"' || c == '\\')
+		buf_fmt(b, "\\%c", c);
+	else if (c == '\n')
+		buf_adds(b, "\\n");
+	else if (c == '\t')
+		buf_adds(b, "\\t");
+	else if (c == '\r')
+		buf_adds(b, "\\r");
+	else
+		buf_fmt(b, "\\u%04x", c);
+}
+
 void pbjson_put_string(struct buf *b, struct str text)
 {
+	size_t from = 0, i = 0;
 	buf_addc(b, '"');
-	for (size_t i = 0, from = 0; i <= text.len; i++) {
-		unsigned char c = i < text.len ? (unsigned char)text.ptr[i] : 0;
-		if (i < text.len && c >= 0x20 && c != '"' && c != '\\')
+	while ((i += str_plain_upto(str_make(text.ptr + i, text.len - i), ' ')) < text.len) {
+		unsigned char c = (unsigned char)text.ptr[i++];
+		if (c >= 0x20 && c != '"' && c != '\\')
 			continue;
-		buf_add(b, text.ptr + from, i - from);
-		from = i + 1;
-		if (i == text.len)
-			break;
-		if (c == '"' || c == '\\')
-			buf_fmt(b, "\\%c", c);
-		else if (c == '\n')
-			buf_adds(b, "\\n");
-		else if (c == '\t')
-			buf_adds(b, "\\t");
-		else if (c == '\r')
-			buf_adds(b, "\\r");
-		else
-			buf_fmt(b, "\\u%04x", c);
+		buf_add(b, text.ptr + from, i - 1 - from);
+		from = i;
+		put_escape(b, c);
 	}
+	buf_add(b, text.ptr + from, text.len - from);
 	buf_addc(b, '"');
 }
 

@@ -172,7 +172,7 @@ static void rest_begin(struct http_exchange *x)
 	r->gzip_out = envelope_accepts_gzip(http_header(x, "accept-encoding"));
 	struct rpc_call *call =
 		http_call(x, m->server_streaming ? &stream_calls : &unary_calls, &codec_json);
-	dispatch_open(call, str_of(m->path), false, STR(""), false);
+	dispatch_open(call, m, str_of(m->path), false, STR(""), false);
 	if (!x->call)
 		return;
 	if (r->route->body)

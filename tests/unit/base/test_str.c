@@ -340,6 +340,31 @@ static void base64(void **state)
 	arena_destroy(a);
 }
 
+static size_t plain_one_by_one(struct str s, unsigned char least)
+{
+	size_t n = 0;
+	while (n < s.len && (unsigned char)s.ptr[n] >= least && (unsigned char)s.ptr[n] < 0x7f && s.ptr[n] != '"' && s.ptr[n] != '\\')
+		n++;
+	return n;
+}
+
+/* Every byte at every place among plain ones, with every other byte behind it. */
+static void plain_bytes(void **state)
+{
+	(void)state;
+	char text[20];
+	for (unsigned i = 0; i < 256 * 256; i++)
+		for (size_t at = 0; at < 10; at++) {
+			memset(text, 'a', sizeof(text));
+			text[at] = (char)(i & 255);
+			text[at + 1] = (char)(i >> 8);
+			struct str s = str_make(text, 11 + i % 9);
+			assert_int_equal(str_plain_upto(s, ' '), plain_one_by_one(s, ' '));
+			assert_int_equal(str_plain_upto(s, ' ' + 1), plain_one_by_one(s, ' ' + 1));
+		}
+	assert_int_equal(str_plain_upto(STR(""), ' '), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +375,7 @@ int main(void)
 		cmocka_unit_test(reads_decimals),
 		cmocka_unit_test(writes_decimals),
 		cmocka_unit_test(utf8),
+		cmocka_unit_test(plain_bytes),
 		cmocka_unit_test(lossy),
 		cmocka_unit_test(buf_builds),
 		cmocka_unit_test(buf_writes_numbers),
