@@ -37,6 +37,7 @@
 #endif
 
 static void on_timer(struct timer *t);
+static void on_unread(struct timer *t);
 
 /* ---- the beginning and the end ---- */
 
@@ -52,6 +53,7 @@ struct http_exchange *http_create(struct rpc_conn *c, const struct http_ops *ops
 		.conn = c, .ops = ops, .arena = arena, .stalled = NEVER_LOOKED, .in = x->in, .out = x->out};
 	list_init(&x->node);
 	timer_init_named(&x->timer, s->o.loop, on_timer, "rpc_http_timer");
+	timer_init_named(&x->unread, s->o.loop, on_unread, "rpc_http_unread");
 	c->n_exchanges++;
 	return x;
 }
@@ -96,6 +98,7 @@ void http_destroy(struct http_exchange *x)
 		call_abort(x->call, &st, NULL);
 	}
 	timer_stop(&x->timer);
+	timer_stop(&x->unread);
 	list_remove(&x->node);
 	empty(&x->in);
 	empty(&x->out);
@@ -430,6 +433,25 @@ static void on_timer(struct timer *t)
 	}
 }
 
+static void watch_unread(struct http_exchange *x)
+{
+	x->unread_at = x->taken;
+	timer_set(&x->unread, x->conn->server->o.limits.stall_ms);
+}
+
+static void on_unread(struct timer *t)
+{
+	struct http_exchange *x = container_of(t, struct http_exchange, unread);
+	if (x->conn->closing || x->ended || x->done || http_pending(x).len == 0)
+		return;
+	if (x->taken != x->unread_at || transport_is_pressed(x->conn->transport)) {
+		watch_unread(x);
+		return;
+	}
+	server_limit(x->conn->server, RPC_LIMIT_STALL);
+	x->ops->reset(x);
+}
+
 /* ---- the response ---- */
 
 void http_respond(struct http_exchange *x, unsigned status)
@@ -465,7 +487,11 @@ void http_flush(struct http_exchange *x)
 	else
 		x->ops->flush(x);
 	count(x);
-	if (x->ended || !x->in_ended || x->done || timer_is_set(&x->timer))
+	if (x->ended || x->done)
+		return;
+	if (!x->in_ended && http_pending(x).len > 0 && !timer_is_set(&x->unread))
+		watch_unread(x);
+	if (!x->in_ended || timer_is_set(&x->timer))
 		return;
 	x->stalled = x->taken; /* of a stream: is it taken? */
 	timer_set(&x->timer, x->conn->server->o.limits.stall_ms);

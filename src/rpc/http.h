@@ -97,6 +97,8 @@ struct http_exchange {
 	size_t sent;           /* of out, from its front */
 	size_t queued;         /* of the rest, in conn->queued */
 	size_t taken, stalled; /* bytes the wire took in all, and at the last look, if there was one */
+	struct timer unread;   /* of a stream whose request goes on (`timer` is the request's): is it taken? */
+	size_t unread_at;      /* `taken`, when `unread` was set */
 	bool begun;            /* the wire has sent the header */
 	bool ended;            /* nothing is added any more */
 	bool done;             /* the wire has sent all, or given up */

@@ -676,6 +676,21 @@ static void response_that_nobody_takes_is_reset(void **state)
 	stop(&t);
 }
 
+/* Its request goes on, as a bidirectional stream's does. */
+static void open_stream_that_nobody_takes_is_reset(void **state)
+{
+	struct pair t;
+	(void)state;
+	start(&t, &(struct rpc_limits){.stall_ms = 30}, 0);
+	h2_open_grpc(&t.h, 1, "/t.T/Bidi");
+	h2_event(&t.h, 1, 1, 1, false);
+	h2_response(&t.h, 1);
+	assert_int_equal(t.h.last->reset, NGHTTP2_CANCEL + 1);
+	WAIT(t.w, rpc_server_counters(t.w->server)->buffered == 0 && rpc_server_counters(t.w->server)->open_calls == 0);
+	assert_int_equal(rpc_server_counters(t.w->server)->limits[RPC_LIMIT_STALL], 1);
+	stop(&t);
+}
+
 static void unread_request_is_not_waited_for(void **state)
 {
 	struct pair t;
@@ -754,6 +769,7 @@ int main(void)
 		cmocka_unit_test(silent_preface_ends_the_connection),
 		cmocka_unit_test(slow_message_ends_its_call_only),
 		cmocka_unit_test(response_that_nobody_takes_is_reset),
+		cmocka_unit_test(open_stream_that_nobody_takes_is_reset),
 		cmocka_unit_test(unread_request_is_not_waited_for),
 		cmocka_unit_test(what_is_not_http2_gets_a_goaway),
 		cmocka_unit_test(idle_connection_is_closed),
