@@ -23,6 +23,7 @@ static void on_caller(void *data, const struct status *st, const struct auth_cal
 		size_t fits = strlen(c->name) < RPC_NAME_MAX ? strlen(c->name) : RPC_NAME_MAX;
 		memcpy(caller.name, c->name, str_utf8_valid_upto(str_make(c->name, fits)));
 		memcpy(caller.project_id, c->project_id.text, sizeof(c->project_id.text));
+		memcpy(caller.token_id, c->token_id.text, sizeof(c->token_id.text));
 	}
 	rpc_token_answer(token, st, &caller, status_is_ok(st) ? c->expires_us : 0);
 }

@@ -21,7 +21,11 @@ struct api *api_of(const struct rpc_call *call)
 struct db_scope api_scope(const struct rpc_call *call)
 {
 	const struct rpc_caller *c = rpc_call_caller(call);
-	return (struct db_scope){.project_id = c->project_id, .actor = c->name, .method = rpc_call_method(call)->path, .request_id = ""};
+	return (struct db_scope){.project_id = c->project_id,
+		.actor = c->name,
+		.method = rpc_call_method(call)->path,
+		.request_id = "",
+		.token_id = c->token_id};
 }
 
 struct db_scope api_scope_once(struct rpc_call *call, const ProtobufCMessage *request, char *const *request_id)

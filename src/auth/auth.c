@@ -79,6 +79,7 @@ static void on_token(void *data, const struct status *st, const struct db_token 
 	}
 	c.role = (enum auth_role)t->role;
 	c.expires_us = t->expires_us;
+	c.token_id = t->id;
 	(void)snprintf(c.name, sizeof c.name, "token:%s", t->name);
 	(void)snprintf(c.project_id.text, sizeof c.project_id.text, "%s", t->project_id);
 	(void)snprintf(c.project, sizeof c.project, "%s", t->project);

@@ -21,6 +21,7 @@ enum auth_role { /* skep.v1.Role's numbers: a higher one may what a lower one ma
 struct auth_caller {
 	enum auth_role role;
 	char name[416];         /* for people and the audit log: "unix:root", "token:ci" */
+	struct uuid token_id;   /* names repeat; "" for who has none */
 	struct uuid project_id; /* "" = every project */
 	char project[48];       /* its name */
 	int64_t expires_us;     /* of the token; 0 = never */

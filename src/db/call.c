@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "crypto/crypto.h"
 
-/* All of them begin: $1 scope, $2 actor, $3 request id. */
+/* All of them begin: $1 scope, $2 requester, $3 request id. */
 static const struct pg_stmt request_forget = {"request_forget",
 	/* One that is older than a day does not count. */
 	"delete from request_ids where scope = $1 and actor = $2 and request_id = $3"
@@ -12,13 +12,18 @@ static const struct pg_stmt request_remember = {"request_remember",
 	/* Waits for one that inserts the same id just now, then violates request_ids_pkey. */
 	"insert into request_ids (scope, actor, request_id, method, fingerprint, result_id)"
 	" values ($1, $2, $3, $4, $5, skep_uuid($6))"};
+#define OTHER_REQUEST \
+	" when q.method <> $4 or q.fingerprint <> $5 then skep_raise(9, format(" \
+	"  'request id \"%s\" was used for another request within the last 24 hours:" \
+		" take a new one', $3::text))"
+static const struct pg_stmt request_recall = {"request_recall",
+	"select case" OTHER_REQUEST " end from request_ids q"
+	" where q.scope = $1 and q.actor = $2 and q.request_id = $3 and q.created_at >= now() - interval '24 hours'"};
 static const struct pg_stmt request_check = {"request_check",
 	"select case"
 	" when q.request_id is null"
 	"  then skep_raise(14, 'the first answer has just expired: send it again')"
-	" when q.method <> $4 or q.fingerprint <> $5 then skep_raise(9, format("
-	"  'request id \"%s\" was used for another request within the last 24 hours:"
-		" take a new one', $3::text))"
+	OTHER_REQUEST
 	" end from (select) one"
 	" left join request_ids q on q.scope = $1 and q.actor = $2 and q.request_id = $3"};
 static const struct pg_stmt no_key = {"no_key",
@@ -132,7 +137,7 @@ static void bind_request(struct db_call *c)
 {
 	const struct call_request *q = &c->request;
 	call_bind(c, q->scope);
-	call_bind(c, q->actor);
+	call_bind(c, q->requester);
 	call_bind(c, q->id);
 }
 
@@ -160,19 +165,39 @@ static bool replay(struct db_call *c, const struct pg_results *r)
 	return true;
 }
 
-void call_once(struct db_call *c, const struct db_scope *s, const char *result_id,
-	const struct pg_stmt *replay_stmt)
+const char *call_requester(const struct db_scope *s)
 {
-	if (!s->request_id || !s->request_id[0])
-		return;
+	return s->token_id && s->token_id[0] ? s->token_id : s->actor;
+}
+
+static void keep_request(struct db_call *c, const struct db_scope *s, const struct pg_stmt *replay_stmt)
+{
 	c->request = (struct call_request){
 		.scope = arena_strdup(c->arena, s->project_id),
-		.actor = arena_strdup(c->arena, s->actor),
+		.requester = arena_strdup(c->arena, call_requester(s)),
 		.id = arena_strdup(c->arena, s->request_id),
 		.method = arena_strdup(c->arena, s->method),
 		.fingerprint = {str_dup(c->arena, s->fingerprint), s->fingerprint.len},
 		.replay = replay_stmt,
 	};
+}
+
+void call_recall(struct db_call *c, const struct db_scope *s, const struct pg_stmt *replay_stmt)
+{
+	keep_request(c, s, replay_stmt);
+	call_add(c, &request_recall);
+	bind_request(c);
+	bind_request_content(c);
+	call_add(c, replay_stmt);
+	bind_request(c);
+}
+
+void call_once(struct db_call *c, const struct db_scope *s, const char *result_id,
+	const struct pg_stmt *replay_stmt)
+{
+	if (!s->request_id || !s->request_id[0])
+		return;
+	keep_request(c, s, replay_stmt);
 	c->recover = replay;
 	call_add(c, &request_forget);
 	bind_request(c);

@@ -46,7 +46,7 @@ static inline struct db_pg *db_pg_of(struct db *db)
 
 /* The request id of a mutation, kept until the batch has ended. */
 struct call_request {
-	const char *scope, *actor, *id, *method;
+	const char *scope, *requester, *id, *method;
 	struct str fingerprint;
 	const struct pg_stmt *replay;
 };
@@ -103,10 +103,15 @@ void call_deliver_plain(struct db_call *c, const struct status *st, const struct
 
 /* The first statements of a caller's mutation: with a request id they make sending it twice
  * harmless. `result_id` is what the answer will name ("" = nothing); `replay` (NULL = nothing)
- * reads that answer again, its $1–$3 are scope, actor and request id. The rows of the answer are
+ * reads that answer again, its $1–$3 are scope, requester and request id. The rows of the answer are
  * those of the last statement, here and in the replay. */
 void call_once(struct db_call *c, const struct db_scope *s, const char *result_id,
 	const struct pg_stmt *replay);
+/* Who it is to whom a request id belongs: $2 of its statements. */
+const char *call_requester(const struct db_scope *s);
+/* Looks for the first answer, where the answer costs more than a batch: the first statement's row says that there is one,
+ * the last statement's (`replay`'s) are the answer. s->request_id is not empty. */
+void call_recall(struct db_call *c, const struct db_scope *s, const struct pg_stmt *replay);
 #define REPLAYED_ID \
 	"(select result_id from request_ids where scope = $1 and actor = $2 and request_id = $3)"
 

@@ -54,9 +54,10 @@ struct db_scope {
 	const char *project_id; /* "" = every project (admin) */
 	const char *actor;      /* for audit: "unix:root", "token:ci" */
 	const char *method;     /* for audit and idempotency: "/skep.v1.Stacks/Deploy" */
-	/* Idempotency of a mutation: the same id from the same actor within 24 h gives the first
+	/* Idempotency of a mutation: the same id from the same caller within 24 h gives the first
 	 * answer; with another method or fingerprint it is FAILED_PRECONDITION. "" = none. */
 	const char *request_id;
+	const char *token_id;   /* the caller, as request ids know him: names of tokens repeat. NULL or "" = the actor */
 	struct str fingerprint; /* SHA-256 of the request without its request_id */
 };
 

@@ -69,7 +69,7 @@ static const struct pg_stmt sql[] = {
 		"  weight = coalesce(nullif($5::integer, 0), weight),"
 		"  max_running = case $6::integer when 0 then max_running else greatest($6, 0) end"
 		" where id = skep_project($1, $2)"},
-	/* What the answer names is known only now. $1 scope, $2 actor, $3 request id, $4 project, $5 scope */
+	/* What the answer names is known only now. $1 scope, $2 requester, $3 request id, $4 project, $5 scope */
 	[UPDATED] = {"project_updated",
 		"update request_ids set result_id = skep_project($4, $5)"
 		" where scope = $1 and actor = $2 and request_id = $3"},
@@ -205,7 +205,7 @@ static struct db_call *update(struct db *db, const struct db_scope *s, const cha
 	if (change->weight != 0 || change->max_running != 0)
 		job_add_turn(c);
 	call_add_text(c, &sql[UPDATED], s->project_id);
-	call_bind(c, s->actor);
+	call_bind(c, call_requester(s));
 	call_bind(c, s->request_id);
 	call_bind(c, project);
 	call_bind_scope(c, s);

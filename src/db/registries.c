@@ -158,6 +158,22 @@ static void add_match(struct db_call *c, const struct db_scope *s, const char *p
 	call_bind(c, etag);
 }
 
+static void deliver_recalled(struct db_call *c, const struct status *st, const struct pg_results *r)
+{
+	if (r && pg_rows(r, 0) == 0)
+		c->done.registry(c->data, st, NULL);
+	else
+		deliver(c, st, r);
+}
+
+static struct db_call *recall(struct db *db, const struct db_scope *s, db_registry_done done, void *data)
+{
+	struct db_call *c = db_call_create(db, data);
+	c->done.registry = done;
+	call_recall(c, s, &sql[REPLAY]);
+	return call_run(c, deliver_recalled);
+}
+
 static struct db_call *set(struct db *db, const struct db_scope *s,
 	const struct db_registry_set *r, db_registry_done done, void *data)
 {
@@ -222,4 +238,4 @@ static struct db_call *load(struct db *db, const char *project_id, db_registries
 	return call_run(c, deliver_loaded);
 }
 
-const struct db_registry_ops db_pg_registries = {set, list, remove_, load};
+const struct db_registry_ops db_pg_registries = {set, recall, list, remove_, load};

@@ -26,6 +26,9 @@ struct db_registry_ops {
 	 * DB_REGISTRIES_MAX. */
 	struct db_call *(*set)(struct db *db, const struct db_scope *s,
 		const struct db_registry_set *r, db_registry_done done, void *data);
+	/* What set answered to the scope's request id; NULL: it has not been used. NOT_FOUND: what it made is
+	 * not there any more. */
+	struct db_call *(*recall)(struct db *db, const struct db_scope *s, db_registry_done done, void *data);
 	struct db_call *(*list)(struct db *db, const struct db_scope *s, const char *project,
 		const struct db_page *page, db_registries_done done, void *data);
 	/* NOT_FOUND: the project has none for this host. */

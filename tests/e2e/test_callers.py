@@ -45,6 +45,14 @@ def test_who_am_i(skepd, project):
     assert secret.startswith(made.prefix) and len(secret) >= 43, '256 bits'
 
 
+def test_request_ids_are_a_tokens_own(skepd, project):
+    """Names of tokens repeat."""
+    secrets = [token(skepd, project, 'OWNER')[0] for _ in range(2)]
+    made = [skepd.call('Registries', 'Set', token=secret, project=project.name, host='r.example', username='u', password='p', no_verify=True,
+                       request_id='once').id for secret in [*secrets, secrets[1]]]
+    assert made[0] != made[1] == made[2]
+
+
 def test_no_token_no_call(skepd):
     with pytest.raises(RpcError, match='UNAUTHENTICATED'):
         skepd.call('Projects', 'List', token='wrong')

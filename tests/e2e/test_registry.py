@@ -65,7 +65,7 @@ def test_the_registry_is_asked_before_they_are_kept(project, registry, login):
     told = e.value.violations()['password']
     assert f'registry {registry.host} does not take them for "{registry.USER}"' in told and '401' in told
     assert 'not this' not in told + project.skepd.log() and kept(project) == []
-    first = login()
+    first = login(request_id='first')
     with pytest.raises(RpcError, match='INVALID_ARGUMENT'):
         login('not this')
     assert kept(project) == [(first.host, first.etag)], 'what was there stays'
@@ -74,6 +74,9 @@ def test_the_registry_is_asked_before_they_are_kept(project, registry, login):
         with pytest.raises(RpcError, match='FAILED_PRECONDITION.*connection refused'):
             login()
         assert kept(project) == [(first.host, first.etag)]
+        assert login(request_id='first') == first, 'what was answered is not asked again'
+        with pytest.raises(RpcError, match='FAILED_PRECONDITION.*another request'):
+            login('not this', request_id='first')
         unseen = login(no_verify=True, request_id='unseen')
     finally:
         registry.start()

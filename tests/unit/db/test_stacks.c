@@ -395,6 +395,15 @@ static void a_request_id_makes_it_safe_to_send_twice(void **state)
 	s.method = "/Deploy", s.actor = "token:x";
 	again = RUN_OK(w, STACKS->deploy(w->db, &s, &d, on_job, &a)).job;
 	assert_string_not_equal(again.id.text, j.id.text);
+	/* Names of tokens repeat, and each token's ids are its own. */
+	s.token_id = "018f4c2e-7d1a-7c3b-9f00-000000000001";
+	j = RUN_OK(w, STACKS->deploy(w->db, &s, &d, on_job, &a)).job;
+	assert_string_not_equal(again.id.text, j.id.text);
+	assert_string_equal(RUN_OK(w, STACKS->deploy(w->db, &s, &d, on_job, &a)).job.id.text, j.id.text);
+	s.token_id = "018f4c2e-7d1a-7c3b-9f00-000000000002";
+	again = RUN_OK(w, STACKS->deploy(w->db, &s, &d, on_job, &a)).job;
+	assert_string_not_equal(again.id.text, j.id.text);
+	assert_value(w, "select count(*) from audit_log where actor = 'token:x'", "3");
 	psql(w, "update request_ids set created_at = now() - interval '25 hours'");
 	s.fingerprint = STR("other");
 	RUN_OK(w, STACKS->deploy(w->db, &s, &d, on_job, &a));
