@@ -42,12 +42,18 @@ static struct compose_mark mark_at(struct str text, size_t offset, uint16_t file
 	return m;
 }
 
-static struct node *fail(struct yaml *y, struct compose_mark at, const char *message)
+static struct node *fail_hint(
+	struct yaml *y, struct compose_mark at, const char *message, const char *hint)
 {
 	if (!y->failed)
-		loader_error(y->l, at, NULL, NULL, "yaml: line %u: %s", at.line, message);
+		loader_error(y->l, at, NULL, hint, "yaml: line %u: %s", at.line, message);
 	y->failed = true;
 	return NULL;
+}
+
+static struct node *fail(struct yaml *y, struct compose_mark at, const char *message)
+{
+	return fail_hint(y, at, message, NULL);
 }
 
 /* Without a line in the words: what docker's YAML library says of references. */
@@ -69,6 +75,20 @@ static void fail_as_docker(struct yaml *y, const yaml_parser_t *p, const char *p
 	fail_plain(y, mark_of(y, p->problem_mark), text);
 }
 
+/* What is wrong in this line is nearly always its tabs. */
+static const char *tab_hint(struct str text, uint32_t line)
+{
+	struct str rest = text, found = {0};
+	while (rest.ptr && line-- > 0)
+		found = str_cut(&rest, '\n');
+	size_t blank = 0;
+	while (blank < found.len && found.ptr[blank] == ' ')
+		blank++;
+	return blank < found.len && found.ptr[blank] == '\t'
+		       ? "indent with spaces: YAML takes no tabs there"
+		       : NULL;
+}
+
 static bool next(struct yaml *y)
 {
 	yaml_event_delete(&y->event);
@@ -82,7 +102,8 @@ static bool next(struct yaml *y)
 	else if (y->l->in->compat)
 		fail_as_docker(y, p, problem);
 	else
-		fail(y, mark_of(y, p->problem_mark), problem);
+		fail_hint(y, mark_of(y, p->problem_mark), problem,
+			tab_hint(y->l->sources[y->file].text, (uint32_t)p->problem_mark.line + 1));
 	return false;
 }
 
@@ -436,13 +457,35 @@ static struct node *read_document(struct yaml *y)
 	return NULL;
 }
 
+/* Docker says nothing of it. What cannot be read there is nobody's error. */
+static void warn_of_more(struct yaml *y)
+{
+	yaml_event_t e;
+	struct compose_mark at = {.file = y->file};
+	bool begun = false, filled = false;
+	for (bool more = !y->l->in->compat; more && yaml_parser_parse(&y->parser, &e);) {
+		if (e.type == YAML_DOCUMENT_START_EVENT)
+			at = mark_of(y, e.start_mark);
+		filled = begun && (e.type != YAML_SCALAR_EVENT || e.data.scalar.length > 0);
+		begun = e.type == YAML_DOCUMENT_START_EVENT;
+		more = begun || e.type == YAML_DOCUMENT_END_EVENT;
+		yaml_event_delete(&e);
+	}
+	if (filled)
+		loader_warn(y->l, at, NULL, "put it into a file of its own, and give that with -c too",
+			"only the first document of a file is read: what begins here is left out");
+}
+
 struct node *yaml_load(struct loader *l, uint16_t file)
 {
 	struct str text = l->sources[file].text;
 	size_t valid = str_utf8_valid_upto(text);
 	struct yaml y = {.l = l, .file = file};
 	if (valid < text.len)
-		return fail(&y, mark_at(text, valid, file), "the text is not UTF-8");
+		return fail_hint(&y, mark_at(text, valid, file), "the text is not UTF-8",
+			str_starts(text, "\xff\xfe") || str_starts(text, "\xfe\xff")
+				? "it looks like UTF-16: save it as UTF-8"
+				: "save it as UTF-8");
 	if (!yaml_parser_initialize(&y.parser))
 		return fail(&y, (struct compose_mark){.line = 1, .column = 1, .file = file},
 			"out of memory");
@@ -451,6 +494,8 @@ struct node *yaml_load(struct loader *l, uint16_t file)
 		&y.parser, (const unsigned char *)(text.len ? text.ptr : ""), text.len);
 	map_init(&y.anchors);
 	struct node *root = read_document(&y);
+	if (root && !y.failed)
+		warn_of_more(&y);
 	yaml_event_delete(&y.event);
 	yaml_parser_delete(&y.parser);
 	map_finish(&y.anchors);

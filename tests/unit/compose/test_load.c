@@ -120,6 +120,48 @@ static void test_places(void **state)
 		"depends on itself");
 }
 
+static void what_editors_do_is_told(void **state)
+{
+	(void)state;
+	refused("services:\n\ta: {image: x}\n", "one.yml:2:1: yaml: line 2: found character that cannot start any "
+						"token (indent with spaces: YAML takes no tabs there)");
+	refused("services:\n  a:\n    image: @x\n", "cannot start any token");
+	refused("services: {a: {image: caf\xe9}}\n", "one.yml:1:26: yaml: line 1: the text is not UTF-8 (save it as UTF-8)");
+	refused("\xff\xfes", "it looks like UTF-16: save it as UTF-8");
+	refused("\xfe\xff", "it looks like UTF-16: save it as UTF-8");
+}
+
+/* Docker leaves them out without a word. */
+static void a_second_document_is_warned_of(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t line; /* 0: nothing is said */
+	} cases[] = {
+		{HEAD, 0},
+		{"---\n" HEAD "---\n", 0},
+		{HEAD "...\n# the end\n", 0},
+		{HEAD "---\nservices: {b: {image: x}}\n", 4},
+		{HEAD "...\n---\nx\n", 5},
+		{HEAD "---\n- {[\n", 4},
+		{HEAD "---\n@\n", 0},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		for (int compat = 0; compat < 2; compat++) {
+			struct fixture f = {.in.compat = compat};
+			assert_true(load2(&f, cases[i].text, NULL));
+			assert_int_equal(f.p->services_len, 1);
+			assert_int_equal(f.warnings.len, !compat && cases[i].line);
+			if (f.warnings.len) {
+				assert_int_equal(f.warnings.items[0].line, cases[i].line);
+				assert_non_null(strstr(f.warnings.items[0].message,
+					"only the first document of a file is read"));
+			}
+			drop(&f);
+		}
+}
+
 static void test_all_at_once(void **state)
 {
 	struct fixture f = {0};
@@ -566,6 +608,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_bind_source_is_seen_from_the_folder_that_is_said),
 		cmocka_unit_test(test_places),
+		cmocka_unit_test(what_editors_do_is_told),
+		cmocka_unit_test(a_second_document_is_warned_of),
 		cmocka_unit_test(test_all_at_once),
 		cmocka_unit_test(test_problems_are_bounded),
 		cmocka_unit_test(test_bombs),
