@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/arena.h"
 #include "base/json.h"
+#include "base/map.h"
 #include "stacks/reserved.h"
 
 const char *plan_verdict_name(enum plan_verdict v)
@@ -397,6 +398,36 @@ bool plan_keeps(const struct plan_kept *kept, const char *name)
 			if (strcmp(kept->releases[i].objects[k], name) == 0)
 				return true;
 	return false;
+}
+
+static void put_names(struct map *names, const struct release_object *objects, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		map_puts(names, objects[i].name, names);
+}
+
+void plan_staying(const struct release *r, const struct plan_kept *kept, enum compose_kind kind,
+	struct map *ret_names)
+{
+	map_init(ret_names);
+	switch (kind) {
+	case COMPOSE_NETWORK:
+		put_names(ret_names, r->networks, r->n_networks);
+		return;
+	case COMPOSE_SECRET:
+		put_names(ret_names, r->secrets, r->n_secrets);
+		break;
+	case COMPOSE_CONFIG:
+		put_names(ret_names, r->configs, r->n_configs);
+		break;
+	case COMPOSE_SERVICE:
+		for (size_t i = 0; i < r->n_services; i++)
+			map_puts(ret_names, r->services[i].object.name, ret_names);
+		return;
+	}
+	for (size_t i = 0; i < kept->n; i++)
+		for (size_t k = 0; k < kept->releases[i].n_objects; k++)
+			map_puts(ret_names, kept->releases[i].objects[k], ret_names);
 }
 
 /* ---- what the Engine does not know ---- */

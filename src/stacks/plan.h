@@ -10,6 +10,7 @@
 #include "stacks/world.h"
 
 struct arena;
+struct map;
 
 enum plan_verdict {
 	PLAN_KEEP,
@@ -68,6 +69,10 @@ struct plan_kept {
 	size_t n;
 };
 bool plan_keeps(const struct plan_kept *kept, const char *name);
+/* Names of the kind that stay, of thousands at once: what the release wants, and of secrets and configs
+ * what is kept. Values say nothing; map_finish is the caller's. */
+void plan_staying(const struct release *r, const struct plan_kept *kept, enum compose_kind kind,
+	struct map *ret_names);
 struct plan_kept plan_kept_copy(
 	struct arena *a, const struct db_release_objects *releases, size_t n);
 

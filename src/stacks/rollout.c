@@ -186,6 +186,7 @@ void rollout_init(struct rollout *ro, struct stack_run *sr)
 {
 	*ro = (struct rollout){.sr = sr, .mode = ROLLOUT_RELEASE, .stopped = true};
 	map_init(&ro->written);
+	map_init(&ro->in_use);
 	rollout_watch_init(ro);
 	timer_init(&ro->again, sr->run->loop, on_again);
 	defer_init(&ro->more, sr->run->loop, on_more);
@@ -196,6 +197,7 @@ void rollout_finish(struct rollout *ro)
 	rollout_stop(ro);
 	rollout_watch_finish(ro);
 	map_finish(&ro->written);
+	map_finish(&ro->in_use);
 }
 
 static void *wrote(enum rollout_wrote w)

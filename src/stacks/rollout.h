@@ -62,7 +62,7 @@ struct rollout {
 	bool stopped;
 	struct status st, first; /* first: the failure in spite of which the rest is done */
 	struct timer again;
-	struct defer more; /* services of the level that are still to be written */
+	struct defer more; /* objects, or services of the level, that are still to be written */
 	size_t written_to; /* the next one */
 	struct arena *bodies; /* of those that are written now; NULL: none are */
 	void (*next)(struct rollout *ro); /* when nothing is waited for any more */
@@ -74,8 +74,7 @@ struct rollout {
 	const char **leaving;
 	size_t n_leaving;
 	/* ids of secrets and configs that tasks use which have not ended */
-	const char **in_use;
-	size_t n_in_use;
+	struct map in_use;
 	bool busy; /* something that was to go is still in use */
 	unsigned busy_rounds;
 	/* watch: see rollout_watch.c */

@@ -49,32 +49,31 @@ struct plan_kept rollout_kept(const struct rollout *ro)
 	return (struct plan_kept){sr->kept, sr->n_kept < ro->keeps ? sr->n_kept : ro->keeps};
 }
 
-static bool is_in_use(const struct rollout *ro, const char *id)
+static bool goes(
+	const struct rollout *ro, const struct map *staying, const struct world_object *o)
 {
-	for (size_t i = 0; i < ro->n_in_use; i++)
-		if (strcmp(ro->in_use[i], id) == 0)
-			return true;
-	return false;
+	return o->ours && !map_gets(staying, o->name) && !map_gets(&ro->in_use, o->id);
 }
 
-static bool goes(const struct rollout *ro, enum compose_kind kind, const struct world_object *o)
+static bool any_goes(const struct rollout *ro, enum compose_kind kind,
+	const struct world_object *seen, size_t n_seen)
 {
 	const struct plan_kept kept = rollout_kept(ro);
-	return o->ours && !plan_wants(ro->target, kind, o->name) && !plan_keeps(&kept, o->name) &&
-	       !is_in_use(ro, o->id);
+	struct map staying;
+	bool any = false;
+	plan_staying(ro->target, &kept, kind, &staying);
+	for (size_t i = 0; i < n_seen && !any; i++)
+		any = goes(ro, &staying, &seen[i]);
+	map_finish(&staying);
+	return any;
 }
 
 static void add_in_use(struct rollout *ro, const json_t *list, const char *key)
 {
-	struct arena *a = ro->sr->run->arena;
 	json_t *entry;
 	size_t i;
-	const char **more = arena_array(a, const char *, ro->n_in_use + json_array_size(list) + 1);
-	if (ro->n_in_use)
-		memcpy(more, ro->in_use, ro->n_in_use * sizeof(*more));
-	json_array_foreach((json_t *)(uintptr_t)list, i, entry) more[ro->n_in_use++] =
-		arena_strdup(a, json_text(entry, key, ""));
-	ro->in_use = more;
+	json_array_foreach((json_t *)(uintptr_t)list, i, entry)
+		map_puts(&ro->in_use, json_text(entry, key, ""), ro);
 }
 
 static void remove_the_rest(struct rollout *ro);
@@ -100,11 +99,8 @@ static void find_users(struct rollout *ro)
 {
 	struct stack_run *sr = ro->sr;
 	const struct world *w = &sr->world;
-	bool any = false;
-	for (size_t i = 0; i < w->n_secrets; i++)
-		any |= goes(ro, COMPOSE_SECRET, &w->secrets[i]);
-	for (size_t i = 0; i < w->n_configs; i++)
-		any |= goes(ro, COMPOSE_CONFIG, &w->configs[i]);
+	bool any = any_goes(ro, COMPOSE_SECRET, w->secrets, w->n_secrets) ||
+		   any_goes(ro, COMPOSE_CONFIG, w->configs, w->n_configs);
 	if (!any || ro->target->n_services == 0) { /* of a stack that goes no task is left */
 		remove_the_rest(ro);
 		return;
@@ -124,16 +120,20 @@ static void remove_objects(
 	struct rollout *ro, enum compose_kind kind, const struct world_object *seen, size_t n_seen)
 {
 	enum docker_kind k = kind == COMPOSE_SECRET ? DOCKER_SECRET : DOCKER_CONFIG;
+	const struct plan_kept kept = rollout_kept(ro);
+	struct map staying;
+	plan_staying(ro->target, &kept, kind, &staying);
 	for (size_t i = 0; i < n_seen; i++) {
-		if (!goes(ro, kind, &seen[i]))
+		if (!goes(ro, &staying, &seen[i]))
 			continue;
 		rollout_await(ro);
 		struct stack_op *op = stack_write_begin(ro->sr, ro);
 		if (!op)
-			return;
+			break;
 		op->docker = docker_object_remove(
 			ro->sr->docker, k, seen[i].id, 0, on_object_removed, op);
 	}
+	map_finish(&staying);
 }
 
 static unsigned remove_networks(struct rollout *ro)
@@ -244,23 +244,29 @@ void rollout_prune(struct rollout *ro)
 		arena_array(sr->run->arena, const char *, w->n_services + ro->n_leaving + 1);
 	for (size_t i = 0; i < ro->n_leaving; i++)
 		leaving[n++] = ro->leaving[i];
-	ro->n_in_use = 0;
+	map_finish(&ro->in_use);
+	map_init(&ro->in_use);
 	ro->next = find_users;
 	rollout_await(ro);
-	for (size_t i = 0; i < w->n_services; i++) {
-		if (!w->services[i].ours ||
-			plan_wants(ro->target, COMPOSE_SERVICE, w->services[i].name))
+	struct map staying;
+	plan_staying(ro->target, NULL, COMPOSE_SERVICE, &staying);
+	bool leased = true;
+	for (size_t i = 0; i < w->n_services && leased; i++) {
+		if (!w->services[i].ours || map_gets(&staying, w->services[i].name))
 			continue;
 		leaving[n++] = arena_strdup(sr->run->arena, w->services[i].id);
 		ro->removed++;
 		job_run_say(sr->run, "service %s is removed", w->services[i].name);
 		rollout_await(ro);
 		struct stack_op *op = stack_write_begin(sr, ro);
-		if (!op)
-			return;
-		op->docker =
-			docker_service_remove(sr->docker, w->services[i].id, 0, on_removed, op);
+		leased = op != NULL;
+		if (op)
+			op->docker = docker_service_remove(
+				sr->docker, w->services[i].id, 0, on_removed, op);
 	}
+	map_finish(&staying);
+	if (!leased)
+		return;
 	ro->leaving = leaving;
 	ro->n_leaving = n;
 	if (n > 0)

@@ -133,18 +133,35 @@ static void write_object(struct rollout *ro, enum compose_kind kind, const struc
 	}
 }
 
-void rollout_write_objects(struct rollout *ro)
+/* Some a turn: there may be thousands. */
+static void write_more_objects(struct rollout *ro)
 {
 	const struct release *r = ro->target;
+	size_t end = r->n_secrets + r->n_configs;
 	struct arena *scratch = arena_create_small();
-	rollout_await(ro);
-	for (size_t i = 0; i < r->n_secrets; i++)
-		write_object(ro, COMPOSE_SECRET, &r->secrets[i], scratch);
-	for (size_t i = 0; i < r->n_configs; i++)
-		write_object(ro, COMPOSE_CONFIG, &r->configs[i], scratch);
+	bool more = ro->written_to < end;
+	while (more && !loop_must_yield(ro->sr->run->loop)) {
+		size_t i = ro->written_to++;
+		if (i < r->n_secrets)
+			write_object(ro, COMPOSE_SECRET, &r->secrets[i], scratch);
+		else
+			write_object(ro, COMPOSE_CONFIG, &r->configs[i - r->n_secrets], scratch);
+		more = ro->written_to < end && !ro->stopped;
+	}
 	arena_destroy(scratch);
+	if (more) {
+		defer_post(&ro->more);
+		return;
+	}
 	struct status ok = status_ok();
 	rollout_part(ro, &ok);
+}
+
+void rollout_write_objects(struct rollout *ro)
+{
+	rollout_await(ro);
+	ro->written_to = 0;
+	write_more_objects(ro);
 }
 
 /* ---- services ---- */
@@ -418,7 +435,7 @@ static void open_gate(struct rollout *ro)
 }
 
 /* A few a turn: a level may have thousands. */
-void rollout_write_more(struct rollout *ro)
+static void write_more_services(struct rollout *ro)
 {
 	const struct release *r = ro->target;
 	size_t end = ro->written_to + AT_ONCE;
@@ -440,13 +457,21 @@ void rollout_write_more(struct rollout *ro)
 	rollout_part(ro, &ok);
 }
 
+void rollout_write_more(struct rollout *ro)
+{
+	if (ro->phase == ROLLOUT_OBJECTS)
+		write_more_objects(ro);
+	else
+		write_more_services(ro);
+}
+
 static void write_level(struct rollout *ro)
 {
 	ro->next = ro->mode == ROLLOUT_RELEASE && ro->level + 1 < ro->target->n_levels ? open_gate
 										       : next_level;
 	rollout_await(ro);
 	ro->written_to = 0;
-	rollout_write_more(ro);
+	write_more_services(ro);
 }
 
 static void next_level(struct rollout *ro)

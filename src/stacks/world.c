@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/list.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "stacks/arena_leave.h"
 #include "stacks/release.h"
@@ -195,8 +196,10 @@ static struct world_object *add_object(struct arena *a, struct world_object **ob
 static bool is_asked_for(const char *const *names, const struct world_object *seen, size_t n_seen,
 	const char *id, const char *name)
 {
-	bool named = !names;
-	for (size_t i = 0; names && names[i]; i++)
+	bool named = false;
+	if (!names) /* all that carry the namespace: nothing was seen before */
+		return true;
+	for (size_t i = 0; names[i]; i++)
 		named |= strcmp(names[i], name) == 0;
 	for (size_t i = 0; named && i < n_seen; i++)
 		named = strcmp(seen[i].id, id) != 0;
@@ -334,17 +337,22 @@ struct names {
 	struct arena *arena;
 	const char **items; /* NULL-terminated */
 	size_t len;
-	const struct world_object *seen;
-	size_t n_seen;
+	struct map known; /* those that were seen, and the items */
 };
+
+static void names_init(
+	struct names *s, struct arena *a, const struct world_object *seen, size_t n_seen)
+{
+	*s = (struct names){.arena = a};
+	map_init(&s->known);
+	for (size_t i = 0; i < n_seen; i++)
+		map_puts(&s->known, seen[i].name, s);
+}
 
 static void add_name(struct names *s, const char *name)
 {
-	if (!name[0] || world_find(s->seen, s->n_seen, name))
+	if (!name[0] || map_puts(&s->known, name, s))
 		return;
-	for (size_t i = 0; i < s->len; i++)
-		if (strcmp(s->items[i], name) == 0)
-			return;
 	if ((s->len & (s->len - 1)) == 0) {
 		const char **more =
 			arena_array(s->arena, const char *, s->len ? s->len * 2 + 1 : 2);
@@ -406,9 +414,10 @@ static void ask_by_name(struct world_reading *rd, const struct names *s, enum co
 static void look_up_named(struct world_reading *rd)
 {
 	const struct world *w = rd->w;
-	struct names networks = {.arena = w->arena, .seen = w->networks, .n_seen = w->n_networks},
-		     secrets = {.arena = w->arena, .seen = w->secrets, .n_seen = w->n_secrets},
-		     configs = {.arena = w->arena, .seen = w->configs, .n_seen = w->n_configs};
+	struct names networks, secrets, configs;
+	names_init(&networks, w->arena, w->networks, w->n_networks);
+	names_init(&secrets, w->arena, w->secrets, w->n_secrets);
+	names_init(&configs, w->arena, w->configs, w->n_configs);
 	add_wanted(&networks, w, COMPOSE_NETWORK);
 	add_wanted(&secrets, w, COMPOSE_SECRET);
 	add_wanted(&configs, w, COMPOSE_CONFIG);
@@ -417,6 +426,9 @@ static void look_up_named(struct world_reading *rd)
 	ask_by_name(rd, &networks, COMPOSE_NETWORK);
 	ask_by_name(rd, &secrets, COMPOSE_SECRET);
 	ask_by_name(rd, &configs, COMPOSE_CONFIG);
+	map_finish(&networks.known);
+	map_finish(&secrets.known);
+	map_finish(&configs.known);
 }
 
 /* ---- reading ---- */
