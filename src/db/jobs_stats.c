@@ -42,7 +42,8 @@ static const struct pg_stmt sql[] = {
 		"  select format('%s%s', case when y.kind is null then 'the project is paused'"
 		"    else format('jobs of kind %s are paused', y.kind) end,"
 		"   case when y.reason = '' then '' else ': ' || y.reason end) as reason"
-		"  from job_pauses y where y.project_id = j.project_id or y.kind = j.kind limit 1) u on true"
+		"  from job_pauses y where y.project_id = j.project_id or y.kind = j.kind"
+		"  order by y.kind nulls first limit 1) u on true"
 		" order by p.name, w.place limit $3"},
 	[QUEUES] = {"job_queue_stats",
 		"select p.name, j.kind, (count(*) filter (where j.state = 'pending'))::integer,"

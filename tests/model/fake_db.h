@@ -46,10 +46,12 @@ struct fake_args {
 	struct db_rendered rendered;
 	struct db_project_change change;
 	struct db_schedule schedule;
+	struct db_schedule_new new_schedule;
 	struct db_stream_position position;
 	struct db_schedule_times times;
 	const struct uuid *ids;
 	const int *epochs;
+	const unsigned *priorities;
 	struct db_job_write *writes;
 	const struct db_told *told;
 	const struct db_service *services;

@@ -196,12 +196,18 @@ static struct db_call *gone(struct db *db, const char *id, db_done done, void *d
 	return fake_handle(c);
 }
 
+static struct status housekeep_effect(struct fake_call *c)
+{
+	store_keep_house(fake_args(c)->store, fake_args(c)->limit);
+	return status_ok();
+}
+
 static struct db_call *housekeep(
 	struct db *db, const struct db_retention *keep, db_done done, void *data)
 {
 	struct fake_call *c = fake_db_call(db, NULL, DONE(done), data);
-	(void)keep;
-	fake_call_start(c, 0, nothing_effect, fake_deliver_done, "housekeep");
+	fake_args(c)->limit = keep->releases;
+	fake_call_start(c, 0, housekeep_effect, fake_deliver_done, "housekeep");
 	return fake_handle(c);
 }
 
@@ -216,6 +222,29 @@ static struct db_call *archive(struct db *db, const struct db_retention *keep, d
 	struct fake_call *c = fake_db_call(db, NULL, DONE(done), data);
 	(void)keep;
 	fake_call_start(c, 0, nothing_effect, deliver_archived, "archive");
+	return fake_handle(c);
+}
+
+static struct status stats_effect(struct fake_call *c)
+{
+	const struct fake_args *g = fake_args(c);
+	return store_stats(g->store, c->arena, &g->scope, g->project, g->priorities, g->limit, c->result);
+}
+
+static void deliver_stats(struct fake_call *c, const struct status *st)
+{
+	((db_job_stats_done)c->done)(c->data, st, c->result);
+}
+
+static struct db_call *stats(struct db *db, const struct db_scope *s, const char *project, const unsigned *priorities,
+	unsigned limit, db_job_stats_done done, void *data)
+{
+	struct fake_call *c = fake_db_call(db, s, DONE(done), data);
+	fake_args(c)->project = arena_strdup(c->arena, project);
+	fake_args(c)->priorities = arena_memdup(c->arena, priorities, JOB_KINDS * sizeof(*priorities));
+	fake_args(c)->limit = limit;
+	c->result = arena_new(c->arena, struct db_job_stats);
+	fake_call_start(c, 0, stats_effect, deliver_stats, "job_stats");
 	return fake_handle(c);
 }
 
@@ -394,6 +423,7 @@ const struct db_job_ops fake_job_ops = {
 	.cancel = cancel,
 	.retry = retry,
 	.retry_failed = retry_failed,
+	.stats = stats,
 	.pause = pause_,
 	.resume = resume,
 	.alive = alive,

@@ -35,6 +35,7 @@ struct store_release {
 	bool has_rendered;
 	const char *const *objects;
 	size_t n_objects;
+	bool archived, leaves; /* its texts are gone; leaves: store_keep_house's own */
 };
 struct store_attempt {
 	int epoch, attempt;
@@ -139,6 +140,10 @@ struct status store_pause(struct store *s, const struct db_scope *scope, const c
 	enum job_kind kind, const char *reason) MUST_USE;
 struct status store_resume(struct store *s, const struct db_scope *scope, const char *project,
 	enum job_kind kind) MUST_USE;
+/* But for the daemons. */
+struct status store_stats(struct store *s, struct arena *a, const struct db_scope *scope, const char *project,
+	const unsigned *priorities, unsigned limit, struct db_job_stats *ret_stats) MUST_USE;
+void store_keep_house(struct store *s, unsigned releases_keep);
 /* The JSON that `get` tells. */
 struct str store_attempts(const struct store_job *j, struct arena *a);
 
@@ -204,6 +209,9 @@ struct status store_repair(struct store *s, const char *stack_id, const char *re
 int64_t store_schedule_now_us(const struct store *s);
 struct db_schedule *store_schedule_add(struct store *s, const struct store_stack *t, const char *name, enum schedule_action action,
 	const char *cron, enum schedule_missed missed, int jitter_s);
+/* As a caller makes one: the names are looked up, the times are given. Of a restart. */
+struct status store_schedule_create(struct store *s, const struct db_scope *scope, const struct db_schedule_new *n,
+	struct db_schedule **ret_row) MUST_USE;
 void store_schedule_pause(struct store *s, struct db_schedule *row);
 size_t store_schedules_due(struct store *s, struct arena *a, unsigned limit, struct db_schedule **ret_list, int64_t *ret_due_ms);
 struct status store_schedule_fire(struct store *s, const struct db_schedule *asked, int attempts,
@@ -213,7 +221,8 @@ struct status store_schedule_pass(struct store *s, const struct db_schedule *ask
 
 /* ---- the stream of all events ---- */
 int64_t store_horizon(const struct store *s);
-void store_stream_read(struct store *s, struct arena *a, struct db_stream_position after, unsigned limit,
+/* Of events of this kind alone ("job": all that begin so); NULL = all. Those that the observer writes are left out. */
+void store_stream_read(struct store *s, struct arena *a, const char *kind, struct db_stream_position after, unsigned limit,
 	struct db_stream_batch *ret_batch);
 /* Somebody else's transaction, which stays open; committing frees it. */
 struct store_open *store_open(struct store *s);

@@ -15,6 +15,8 @@ struct status store_load_release(struct store *s, const char *project_id, const 
 	struct store_release *r = store_release_find(s, id);
 	if (!r || strcmp(r->row.project_id.text, project_id) != 0)
 		return status_err(ST_NOT_FOUND, "release \"%s\" does not exist", id);
+	if (r->archived)
+		return status_err(ST_FAILED_PRECONDITION, "release %lld was archived", (long long)r->row.number);
 	*ret_release = r;
 	return status_ok();
 }

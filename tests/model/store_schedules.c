@@ -33,6 +33,24 @@ struct db_schedule *store_schedule_add(struct store *s, const struct store_stack
 	return row;
 }
 
+struct status store_schedule_create(
+	struct store *s, const struct db_scope *scope, const struct db_schedule_new *n, struct db_schedule **ret_row)
+{
+	struct store_stack *t;
+	const struct db_stack_ref ref = {"", n->project, n->stack};
+	struct status st = store_stack_ref(s, scope, &ref, &t);
+	if (!status_is_ok(&st))
+		return st;
+	for (size_t i = 0; i < s->n_schedules; i++)
+		if (is_there(s, s->schedules[i]) && strcmp(s->schedules[i]->project_id.text, t->row.project_id.text) == 0 &&
+			strcmp(s->schedules[i]->name, n->name) == 0)
+			return status_err(ST_ALREADY_EXISTS, "schedule \"%s\" exists", n->name);
+	*ret_row = store_schedule_add(s, t, n->name, n->action, n->cron, n->missed, n->jitter_s);
+	(*ret_row)->next_us = n->times.next_s * 1000000;
+	(*ret_row)->due_us = n->times.due_s * 1000000;
+	return st;
+}
+
 void store_schedule_pause(struct store *s, struct db_schedule *row)
 {
 	row->paused = true;

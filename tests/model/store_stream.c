@@ -70,7 +70,14 @@ int64_t store_horizon(const struct store *s)
 	return xmin;
 }
 
-void store_stream_read(struct store *s, struct arena *a, struct db_stream_position after, unsigned limit, struct db_stream_batch *ret_batch)
+static bool is_of_kind(const char *kind, const char *asked)
+{
+	size_t n = asked ? strlen(asked) : 0;
+	return n == 0 || (strncmp(kind, asked, n) == 0 && (kind[n] == '.' || kind[n] == '\0'));
+}
+
+void store_stream_read(struct store *s, struct arena *a, const char *kind, struct db_stream_position after, unsigned limit,
+	struct db_stream_batch *ret_batch)
 {
 	struct db_stream_event *events = arena_array(a, struct db_stream_event, limit);
 	int64_t xmin = store_horizon(s);
@@ -78,7 +85,7 @@ void store_stream_read(struct store *s, struct arena *a, struct db_stream_positi
 	s->streamed_job = NULL; /* what is said next, in this moment too, is of a transaction that has not begun */
 	for (size_t i = 0; i < s->n_stream && n < limit && s->stream[i].xact < xmin; i++) {
 		const struct store_streamed *e = &s->stream[i];
-		if (e->xact > after.xact || (e->xact == after.xact && e->seq > after.seq))
+		if (is_of_kind(e->e.kind, kind) && (e->xact > after.xact || (e->xact == after.xact && e->seq > after.seq)))
 			events[n++] = (struct db_stream_event){
 				.at = {e->xact, e->seq}, .job_id = e->job_id, .project = "", .stack = "", .e = e->e};
 	}

@@ -188,13 +188,24 @@ static int by_id(const void *a, const void *b)
 }
 
 /* In no order. */
+static const struct db_job *sorted(struct side *s, const struct db_job *j, size_t n)
+{
+	struct db_job *copy = n ? arena_memdup(s->arena, j, n * sizeof(*j)) : NULL;
+	if (n)
+		qsort(copy, n, sizeof(*copy), by_id);
+	return copy;
+}
+
+static void tell_by_id(struct side *s, const struct db_job *j, size_t n)
+{
+	const struct db_job *list = sorted(s, j, n);
+	for (size_t i = 0; i < n; i++)
+		tell_job(s, &list[i]);
+}
+
 void said_renewed(void *data, const struct status *st, const struct db_job *j, size_t n, bool more)
 {
-	struct side *s = data;
-	struct db_job *sorted = n ? arena_memdup(s->arena, j, n * sizeof(*j)) : NULL;
-	if (n)
-		qsort(sorted, n, sizeof(*sorted), by_id);
-	said_jobs(data, st, sorted, n, more);
+	said_jobs(data, st, sorted(data, j, n), n, more);
 }
 
 void said_events(void *data, const struct status *st, const struct db_event *e, size_t n)
@@ -236,6 +247,130 @@ void said_look(void *data, const struct status *st, const struct db_look *l)
 			s->picks[s->n_picks++] =
 				(struct db_pick){q->project_id, q->kind, q->waiting};
 	}
+}
+
+/* ---- schedules ---- */
+
+static void tell_schedule(struct side *s, const struct db_schedule *t)
+{
+	buf_fmt(&s->answer, "\n schedule");
+	add_id(s, "id", &t->id);
+	add_id(s, "project", &t->project_id);
+	add_id(s, "stack", &t->stack_id);
+	add_text(s, "project", t->project);
+	add_text(s, "stack", t->stack);
+	add_text(s, "name", t->name);
+	add_number(s, "next", t->next_us);
+	add_number(s, "due", t->due_us);
+	add_number(s, "revision", t->revision);
+	add_time(s, "last", t->last_us);
+	add_number(s, "outcome", t->last_outcome);
+	add_id(s, "job", &t->last_job_id);
+	buf_fmt(&s->answer, " %s", job_state_name(t->last_job_state));
+}
+
+void said_schedule(void *data, const struct status *st, const struct db_schedule *t)
+{
+	if (begin(data, st))
+		tell_schedule(data, t);
+}
+
+void said_due(void *data, const struct status *st, const struct db_schedule *t, size_t n, int64_t now_us, int64_t due_ms)
+{
+	struct side *s = data;
+	(void)now_us;
+	if (!begin(s, st))
+		return;
+	buf_fmt(&s->answer, " %s", due_ms < 0 ? "none later" : "some later");
+	s->n_due = n < 8 ? n : 8;
+	for (size_t i = 0; i < n; i++)
+		tell_schedule(s, &t[i]);
+	for (size_t i = 0; i < s->n_due; i++) {
+		s->due[i] = t[i];
+		s->due[i].name = arena_strdup(s->arena, t[i].name);
+		s->due[i].params = STR("{}");
+	}
+}
+
+/* ---- the stream ---- */
+
+void said_position(void *data, const struct status *st, struct db_stream_position at)
+{
+	struct side *s = data;
+	if (begin(s, st))
+		s->stream = at;
+}
+
+void said_stream(void *data, const struct status *st, const struct db_stream_batch *b)
+{
+	struct side *s = data;
+	s->done = true;
+	s->stream_held = status_is_ok(st) && b->held;
+	s->stream_more = status_is_ok(st) && b->more;
+	if (!status_is_ok(st) || b->n == 0)
+		return;
+	struct streamed *all = arena_array(s->arena, struct streamed, s->n_streamed + b->n);
+	if (s->n_streamed)
+		memcpy(all, s->streamed, s->n_streamed * sizeof(*all));
+	for (size_t i = 0; i < b->n; i++) {
+		const struct db_stream_event *e = &b->events[i];
+		all[s->n_streamed++] = (struct streamed){number_of(s, e->job_id.text), e->e.sequence,
+			arena_fmt(s->arena, "%s %s %s", e->e.kind, e->e.state, e->e.step)};
+	}
+	s->streamed = all;
+	s->stream = b->next;
+}
+
+static int by_job(const void *a, const void *b)
+{
+	const struct streamed *x = a, *y = b;
+	if (x->job != y->job)
+		return x->job < y->job ? -1 : 1;
+	return (x->number > y->number) - (x->number < y->number);
+}
+
+void tell_stream(struct side *s)
+{
+	for (size_t i = 0; i < s->n_streamed; i++)
+		for (size_t k = i + 1; k < s->n_streamed; k++)
+			if (s->streamed[k].job == s->streamed[i].job && s->streamed[k].number <= s->streamed[i].number)
+				buf_adds(&s->answer, "\n out of order:");
+	if (s->n_streamed)
+		qsort(s->streamed, s->n_streamed, sizeof(*s->streamed), by_job);
+	for (size_t i = 0; i < s->n_streamed; i++)
+		buf_fmt(&s->answer, "\n streamed job #%zu %lld %s", s->streamed[i].job, (long long)s->streamed[i].number,
+			s->streamed[i].text);
+	s->n_streamed = 0;
+}
+
+/* What the archive holds, nobody can tell: so what ended lately is told only while it is empty. */
+void said_stats(void *data, const struct status *st, const struct db_job_stats *t)
+{
+	struct side *s = data;
+	if (!begin(s, st))
+		return;
+	buf_fmt(&s->answer, " running=%u", t->running);
+	if (!s->archived)
+		buf_fmt(&s->answer, " ended=%u failed=%u submitted=%u", t->ended, t->failed, t->submitted);
+	for (size_t i = 0; i < t->n_waiting; i++) {
+		const struct db_waiting *w = &t->waiting[i];
+		buf_fmt(&s->answer, "\n waiting%s behind %u, running %u/%u of %u", w->later ? " later" : "", w->before,
+			w->project_running, w->kind_running, w->max_running);
+		add_id(s, "blocker", &w->blocker);
+		add_text(s, "pause", w->pause);
+		tell_job(s, &w->job);
+	}
+	for (size_t i = 0; i < t->n_queues; i++) {
+		const struct db_queue_stats *q = &t->queues[i];
+		buf_fmt(&s->answer, "\n queue %s %s %u/%u", q->project, job_kind_name(q->kind), q->waiting, q->running);
+		add_time(s, "oldest", q->oldest_us);
+	}
+	for (size_t i = 0; i < t->n_pauses; i++) {
+		buf_fmt(&s->answer, "\n pause %s %s", t->pauses[i].project, job_kind_name(t->pauses[i].kind));
+		add_text(s, "reason", t->pauses[i].reason);
+	}
+	if (t->n_running_jobs < s->limit) /* claimed together they began in no order */
+		tell_by_id(s, t->running_jobs, t->n_running_jobs);
 }
 
 void said_writes(void *data, const struct status *st, const bool *held, size_t n)

@@ -186,6 +186,13 @@ static void look_at_history(struct side *s, size_t job)
 	side_wait(s);
 }
 
+static void begin_stream(struct side *s)
+{
+	s->done = false;
+	s->db->events->position(s->db, 0, said_position, s);
+	side_wait(s);
+}
+
 static void create_projects(struct side *s)
 {
 	static const char *const names[] = {"acme", "bolt"};
@@ -216,6 +223,8 @@ static bool run_sequence(struct run *r, uint64_t seed)
 	struct buf words = {0}, again = {0};
 	bool equal = true;
 	begin_sequence(r);
+	begin_stream(&r->real);
+	begin_stream(&r->model);
 	create_projects(&r->real);
 	create_projects(&r->model);
 	equal = same(r, seed, 0, "projects");

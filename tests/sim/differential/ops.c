@@ -1,6 +1,7 @@
 /* What is done, and with which arguments: small worlds, so that things meet. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include "sides.h"
 
 struct chooser {
@@ -240,6 +241,83 @@ static void op_archive(struct chooser *c)
 	const struct db_retention keep = {.jobs_age_s = 0, .jobs_s = (int64_t)400 * 24 * 3600};
 	c->s->archived = true;
 	c->s->db->jobs->archive(c->s->db, &keep, said_archived, c->s);
+}
+
+static void op_stats(struct chooser *c)
+{
+	static const unsigned priorities[JOB_KINDS] = {[JOB_DEPLOY] = 2, [JOB_UPDATE] = 2, [JOB_SCALE] = 3, [JOB_RESTART] = 3,
+		[JOB_REMOVE] = 5, [JOB_ROLLBACK] = 4};
+	const struct db_scope scope = {.project_id = "", .actor = "user", .method = "", .request_id = ""};
+	const char *of = chance(c, 50) ? "" : project(c);
+	unsigned limit = chance(c, 50) ? 100 : 1 + (unsigned)below(c, 4);
+	c->s->limit = limit;
+	c->s->db->jobs->stats(c->s->db, &scope, of, priorities, limit, said_stats, c->s);
+}
+
+static void op_housekeep(struct chooser *c)
+{
+	const struct db_retention keep = {.events_s = (int64_t)30 * 24 * 3600, .audit_s = (int64_t)400 * 24 * 3600,
+		.releases = (unsigned)below(c, 3), .jobs_age_s = 24 * 3600, .jobs_s = (int64_t)400 * 24 * 3600};
+	buf_fmt(c->words, " keep %u", keep.releases);
+	c->s->db->jobs->housekeep(c->s->db, &keep, said, c->s);
+}
+
+/* Long due, or not for long: on both sides, whatever their clocks say. */
+static struct db_schedule_times times(struct chooser *c)
+{
+	int64_t at = chance(c, 70) ? 1000 + (int64_t)below(c, 100000) : INT64_C(9000000000) + (int64_t)below(c, 1000);
+	buf_fmt(c->words, " at %lld", (long long)at);
+	return (struct db_schedule_times){at, at + (int64_t)below(c, 60)};
+}
+
+static void op_schedule(struct chooser *c)
+{
+	struct side *s = c->s;
+	const struct db_scope scope = {.project_id = "", .actor = "user", .method = "schedule", .request_id = ""};
+	const struct db_schedule_new n = {.project = project(c), .stack = stack(c), .name = ONE_OF(c, "nightly", "hourly", "often"),
+		.action = SCHEDULE_RESTART, .params = STR("{}"), .cron = "@daily", .time_zone = "UTC", .missed = SCHEDULE_SKIP,
+		.times = times(c)};
+	s->db->schedules->create(s->db, &scope, &n, said_schedule, s);
+}
+
+/* Those that were due at the last look: now and then somebody else has seen to them meanwhile. */
+static void op_due(struct chooser *c)
+{
+	static const enum schedule_outcome outcomes[] = {SCHEDULE_SKIPPED, SCHEDULE_MISSED, SCHEDULE_REFUSED};
+	struct side *s = c->s;
+	const struct db_schedule_times next = times(c);
+	size_t which = below(c, 8), outcome = below(c, 3);
+	if (s->n_due == 0 || chance(c, 40)) {
+		s->db->schedules->due(s->db, 1 + (unsigned)below(c, 4), said_due, s);
+		return;
+	}
+	const struct db_schedule *t = &s->due[which % s->n_due];
+	buf_fmt(c->words, " %s", t->name);
+	if (chance(c, 60))
+		s->db->schedules->fire(s->db, t, 2, &next, said_job, s);
+	else
+		s->db->schedules->pass(s->db, t, outcomes[outcome], "", &next, said, s);
+}
+
+/* Goes on where it stood, in pages. PostgreSQL's own housekeepers may hold it up: then it is read again. */
+static void op_stream(struct chooser *c)
+{
+	static const char *const kinds[] = {"job"}; /* the observer's the model does not have */
+	const struct db_scope scope = {.project_id = "", .actor = "user", .method = "", .request_id = ""};
+	const struct db_stream_filter f = {.project = "", .stack = "", .kinds = kinds, .n_kinds = 1};
+	const struct timespec wait = {.tv_nsec = 1000000};
+	struct side *s = c->s;
+	unsigned limit = 1 + (unsigned)below(c, 30);
+	buf_fmt(c->words, " %u", limit);
+	s->stream_held = s->stream_more = true;
+	for (int tries = 0; tries < 10000 && (s->stream_held || s->stream_more); tries++) {
+		s->done = false;
+		s->db->events->read(s->db, &scope, &f, s->stream, limit, said_stream, s);
+		side_wait(s);
+		if (s->stream_held && !s->stream_more)
+			(void)nanosleep(&wait, NULL);
+	}
+	tell_stream(s);
 }
 
 static void op_namespace(struct chooser *c)
@@ -484,6 +562,8 @@ static const struct {
 } ops[] = {{"deploy", op_deploy, 14}, {"submit", op_submit, 10}, {"rollback", op_rollback, 4},
 	{"cancel", op_cancel, 6}, {"retry", op_retry, 4}, {"retry failed", op_retry_failed, 2},
 	{"pause or resume", op_pause, 3}, {"update project", op_project, 2}, {"list", op_list, 3}, {"archive", op_archive, 4},
+	{"stats", op_stats, 8}, {"stream", op_stream, 8},
+	{"schedule", op_schedule, 4}, {"due schedules", op_due, 9}, {"housekeep", op_housekeep, 3},
 	{"check namespace", op_namespace, 1}, {"look", op_look, 14}, {"claim", op_claim, 16},
 	{"renew", op_renew, 4}, {"tell", op_tell, 2}, {"write", op_write, 24}, {"flow", op_flow, 10},
 	{"activate", op_activate, 8}, {"removed", op_removed, 2}, {"networks", op_networks, 2},

@@ -25,6 +25,17 @@ struct side {
 	size_t of_stack[JOBS_MAX], of_release[JOBS_MAX]; /* a job's: in `stacks` + 1; 0 = none */
 	int64_t turn; /* of the last look */
 	int n_writes;
+	struct db_schedule due[8]; /* of the last look at the schedules; their texts are the arena's */
+	size_t n_due;
+	struct db_stream_position stream; /* what was read of it */
+	bool stream_held, stream_more; /* what the last read of it said */
+	struct streamed {
+		size_t job;
+		int64_t number;
+		const char *text;
+	} *streamed; /* what was read and not told yet */
+	size_t n_streamed;
+	unsigned limit; /* of what the last stats were to tell */
 	bool archived; /* there may be jobs in the archive */
 	struct db_pick picks[64];
 	size_t n_picks;
@@ -39,7 +50,14 @@ void said_job(void *data, const struct status *st, const struct db_job *j);
 void said_jobs(void *data, const struct status *st, const struct db_job *j, size_t n, bool more);
 void said_renewed(void *data, const struct status *st, const struct db_job *j, size_t n, bool more);
 void said_events(void *data, const struct status *st, const struct db_event *e, size_t n);
+void said_schedule(void *data, const struct status *st, const struct db_schedule *t);
+void said_due(void *data, const struct status *st, const struct db_schedule *t, size_t n, int64_t now_us, int64_t due_ms);
+void said_position(void *data, const struct status *st, struct db_stream_position at);
+void said_stream(void *data, const struct status *st, const struct db_stream_batch *b);
+/* What was read since: of each job in order. The order of several jobs' events in one transaction nobody promises. */
+void tell_stream(struct side *s);
 void said_archived(void *data, const struct status *st, bool more);
+void said_stats(void *data, const struct status *st, const struct db_job_stats *s);
 void said_look(void *data, const struct status *st, const struct db_look *l);
 void said_writes(void *data, const struct status *st, const bool *held, size_t n);
 void said_stack(void *data, const struct status *st, const struct db_stack *t);
