@@ -325,6 +325,8 @@ void call_receive(struct rpc_call *call, bool has_payload, struct str payload, b
 {
 	if (call->gone || (!has_payload && !end) || breaks_order(call, has_payload))
 		return;
+	if (payload.len > call->server->peak_message)
+		call->server->peak_message = payload.len;
 	call_enter(call);
 	call->ended = end;
 	if (call->state == CALL_READY) {

@@ -17,6 +17,7 @@
 
 #define CROWD       64                /* connections */
 #define CROWD_BYTES ((size_t)4 << 20) /* that waited for them */
+#define LONG_BYTES  ((size_t)1 << 20) /* of a message: more than the allocator gives back by itself */
 #define TRIM_MS     3000              /* what lingers is gone by then */
 
 static const struct rpc_limits default_limits = {
@@ -91,6 +92,7 @@ static void on_trim(struct timer *t)
 	struct rpc_server *s = container_of(t, struct rpc_server, trim);
 	s->peak = s->counters.connections;
 	s->peak_buffered = s->counters.buffered;
+	s->peak_message = 0;
 	mem_give_back();
 }
 
@@ -99,9 +101,10 @@ static void notice_crowd(struct rpc_server *s)
 	const struct rpc_counters *n = &s->counters;
 	bool fewer = s->peak >= CROWD && n->connections <= s->peak / 2;
 	bool less = s->peak_buffered >= CROWD_BYTES && n->buffered <= s->peak_buffered / 2;
+	bool was_long = s->peak_message >= LONG_BYTES;
 	if (n->connections > s->peak)
 		s->peak = n->connections;
-	else if ((fewer || less) && !timer_is_set(&s->trim))
+	else if ((fewer || less || was_long) && !timer_is_set(&s->trim))
 		timer_set(&s->trim, TRIM_MS);
 }
 

@@ -30,8 +30,9 @@ struct rpc_server {
 	struct rpc_counters counters;
 	time_t date_at; /* when `date`, the header's line of HTTP/1.1, was written */
 	char date[48];
-	/* since memory was last given back: the most connections, and bytes that waited for clients */
-	uint64_t peak, peak_buffered;
+	/* since memory was last given back: the most connections, bytes that waited for clients, and bytes of one
+	 * message as it was handed over (one that was too long: the limit) */
+	uint64_t peak, peak_buffered, peak_message;
 	struct timer trim;
 	unsigned refs;    /* the owner, each call, each question about a token */
 	unsigned entered; /* handlers and guards of calls that are on the stack */
@@ -47,4 +48,6 @@ void server_unref(struct rpc_server *s);
 static inline void server_limit(struct rpc_server *s, enum rpc_limit limit)
 {
 	s->counters.limits[limit]++;
+	if (limit == RPC_LIMIT_MESSAGE)
+		s->peak_message = s->o.limits.max_message;
 }

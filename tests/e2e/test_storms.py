@@ -65,7 +65,7 @@ def calm_after_the_storm(skepd, address):
     yield
     fresh_call(skepd)
     # The sanitizer keeps what was freed in lists of its own.
-    most = before * 1.1 + (160 if is_sanitized() else 8) * MIB  # 8: a long message's buffers may stay
+    most = before * 1.1 + (160 if is_sanitized() else 1) * MIB
     try:
         eventually('memory is back', lambda: skepd.rss() < most)
     except AssertionError:
