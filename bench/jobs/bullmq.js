@@ -49,24 +49,24 @@ async function run(queue) {
   });
 }
 
-/* From add() to the worker's word that it is stored as completed; adds are due at an even rate. */
+/* From add() to the worker's word that it is stored as completed; adds are due at an even rate. The first half second warms up. */
 async function latency(queue) {
-  const due = new Map(), took = [];
+  const due = new Map(), took = [], warm = arg / 2, all = n + warm;
   const worker = new Worker(queue.name, async () => {}, { connection, concurrency: 50 });
   await worker.waitUntilReady();
   const began = now() + 200;
-  let i = 0;
+  let i = 0, ended = 0;
   await new Promise((resolve) => {
     worker.on('completed', (job) => {
-      took.push(now() - due.get(job.data.i));
-      if (took.length === n) resolve();
+      if (job.data.i >= warm) took.push(now() - due.get(job.data.i));
+      if (++ended === all) resolve();
     });
     const tick = () => {
-      for (; i < n && began + i * 1000 / arg <= now(); i++) {
+      for (; i < all && began + i * 1000 / arg <= now(); i++) {
         due.set(i, began + i * 1000 / arg);
         queue.add('job', { ...data, i });
       }
-      if (i < n) setTimeout(tick, 1);
+      if (i < all) setTimeout(tick, 1);
     };
     tick();
   });
