@@ -384,7 +384,8 @@ static void destroy_inside_a_call_aborts(void **state)
 		struct rlimit none = {0, 0};
 		(void)setrlimit(RLIMIT_CORE, &none);
 		(void)signal(SIGABRT, SIG_DFL);
-		(void)freopen("/dev/null", "w", stderr);
+		if (!freopen("/dev/null", "w", stderr))
+			_exit(1);
 		struct world *w = world_create(NULL, true);
 		struct rpc_server_options o = {.loop = w->loop,
 			.methods = world_methods,
