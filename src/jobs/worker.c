@@ -147,14 +147,22 @@ static void leave_place(struct job_worker *w, struct job_run *run)
 	w->places.here[run->job->kind]--;
 }
 
+/* Those that were abandoned meanwhile are on their way out. */
+static struct job_run *first_in_line(struct job_worker *w)
+{
+	while (w->n_line > 0) {
+		struct job_run *run = container_of(w->line.next, struct job_run, line);
+		if (!job_run_is_over(run))
+			return run;
+		leave_place(w, run);
+	}
+	return NULL;
+}
+
 static void fill_places(struct job_worker *w)
 {
-	while (w->n_line > 0 && w->n_placed < w->places.total) {
-		struct job_run *run = container_of(w->line.next, struct job_run, line);
-		if (job_run_is_over(run)) { /* abandoned */
-			leave_place(w, run);
-			continue;
-		}
+	struct job_run *run;
+	while (w->n_placed < w->places.total && (run = first_in_line(w))) {
 		leave_line(w, run);
 		take_place(w, run);
 	}
@@ -178,12 +186,9 @@ static void take_place_or_wait(struct job_worker *w, struct job_run *run)
 /* Those that wait and have done nothing. */
 static void hand_line_back(struct job_worker *w, uint64_t since_ms)
 {
-	while (w->n_line > 0) {
-		struct job_run *run = container_of(w->line.next, struct job_run, line);
-		if (run->began_ms > since_ms)
-			return;
+	struct job_run *run;
+	while ((run = first_in_line(w)) && run->began_ms <= since_ms)
 		job_run_hand_back(run); /* which takes it out of the line */
-	}
 }
 
 static void on_line_limit(struct timer *t)
