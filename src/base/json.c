@@ -146,6 +146,11 @@ json_t *json_keep(struct arena *a, json_t *j)
 	return j;
 }
 
+json_t *json_hold(struct arena *a, const json_t *j)
+{
+	return json_keep(a, json_incref((json_t *)(uintptr_t)j));
+}
+
 json_t *json_lossy(struct str bytes)
 {
 	struct buf b = {0};

@@ -27,6 +27,8 @@ char *json_to_text(struct arena *a, const json_t *j);
 /* The arena has this reference from now on: it is let go with it. Returns j; NULL is fine. What lies
  * behind it is not measured: it weighs (arena_weigh) as much as a small object does. */
 json_t *json_keep(struct arena *a, json_t *j);
+/* The same with a reference of its own, to what others go on using and nobody changes. */
+json_t *json_hold(struct arena *a, const json_t *j);
 
 /* Bytes with U+FFFD in place of what is not UTF-8 or is NUL: always a valid JSON string. */
 json_t *json_lossy(struct str bytes);

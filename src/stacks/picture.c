@@ -33,11 +33,6 @@ static struct arena *begin(struct picture *p, enum picture_list list)
 	return p->arenas[list];
 }
 
-static const json_t *hold_json(struct arena *a, const json_t *j)
-{
-	return json_keep(a, json_incref((json_t *)(uintptr_t)j));
-}
-
 static int compare_names(const void *left, const void *right)
 {
 	const struct docker_service *a = left, *b = right;
@@ -55,8 +50,8 @@ void picture_set_services(struct picture *p, const struct docker_service *s, siz
 		c->name = arena_strdup(a, s[i].name);
 		c->image = arena_strdup(a, s[i].image);
 		c->update.message = arena_strdup(a, s[i].update.message);
-		c->spec = hold_json(a, s[i].spec);
-		c->previous_spec = hold_json(a, s[i].previous_spec);
+		c->spec = json_hold(a, s[i].spec);
+		c->previous_spec = json_hold(a, s[i].previous_spec);
 		c->labels = (struct docker_pairs){0};
 	}
 	p->n_services = n;

@@ -114,12 +114,6 @@ static void part_done(struct world_reading *rd, const struct status *st)
 	done(data, &result);
 }
 
-/* Nobody changes what the Engine has answered. */
-static json_t *hold_json(struct arena *a, const json_t *j)
-{
-	return json_keep(a, json_incref((json_t *)(uintptr_t)j));
-}
-
 static const char *label(struct arena *a, const struct docker_pairs *labels, const char *key)
 {
 	const char *value = docker_pair_get(labels, key);
@@ -164,8 +158,8 @@ static void on_services(
 			.id = arena_strdup(a, s[i].id),
 			.name = arena_strdup(a, s[i].name),
 			.version = s[i].version,
-			.spec = hold_json(a, s[i].spec),
-			.previous_spec = hold_json(a, s[i].previous_spec),
+			.spec = json_hold(a, s[i].spec),
+			.previous_spec = json_hold(a, s[i].previous_spec),
 			.has_previous = s[i].previous_spec != NULL,
 			.ours = is_ours(rd, &s[i].labels),
 			.label_stack = label(a, &s[i].labels, LABEL_STACK),
@@ -216,7 +210,7 @@ static void add_network(struct world_reading *rd, const struct docker_network *n
 			.content = "",
 			.ours = is_ours(rd, &n->labels),
 			.elsewhere = is_elsewhere(rd, &n->labels),
-			.stored = hold_json(w->arena, n->json)};
+			.stored = json_hold(w->arena, n->json)};
 }
 
 static void on_networks(
@@ -304,7 +298,7 @@ static void add_objects(const struct world_reading *rd, struct world_object **se
 					.ours = is_ours(rd, &objects[i].labels),
 					.elsewhere = is_elsewhere(rd, &objects[i].labels),
 					.version = objects[i].version,
-					.stored = hold_json(a, objects[i].spec)};
+					.stored = json_hold(a, objects[i].spec)};
 }
 
 static void on_secrets(
