@@ -39,6 +39,9 @@ void transport_env_destroy(struct transport_env *env);
 struct loop *transport_env_loop(const struct transport_env *env);
 /* Those not closed yet, with those being finished. */
 unsigned transport_env_open(const struct transport_env *env);
+/* Reads of clients' TLS handshakes that were put off to a later turn, since the start: a turn does so many, then serves
+ * whoever has his behind him, and whoever speaks in clear. */
+uint64_t transport_env_put_off(const struct transport_env *env);
 
 /* Owns fd from now on, also on failure. */
 struct status transport_adopt(struct transport_env *env, int fd, struct transport **ret_t)

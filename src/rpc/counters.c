@@ -16,6 +16,7 @@ const struct rpc_counter rpc_counter_table[] = {
 	SINCE(bytes_in, "bytes that came"),
 	SINCE(bytes_out, "bytes that were sent"),
 	SINCE(abuses, "connections ended because of a rate"),
+	SINCE(put_off, "reads of TLS handshakes that were put off: many came at once"),
 	NOW(connections, "connections now"),
 	NOW(resting, "connections that say nothing now, and keep little memory"),
 	NOW(open_calls, "calls in work now"),
@@ -41,5 +42,5 @@ const struct rpc_counter rpc_counter_table[] = {
 	LIMIT(RPC_LIMIT_TOKEN, "token_rate"),
 };
 const size_t rpc_counter_count = sizeof(rpc_counter_table) / sizeof(rpc_counter_table[0]);
-_Static_assert(sizeof(rpc_counter_table) / sizeof(rpc_counter_table[0]) == 13 + RPC_LIMITS,
+_Static_assert(sizeof(rpc_counter_table) / sizeof(rpc_counter_table[0]) == 14 + RPC_LIMITS,
 	"every counter has a name");

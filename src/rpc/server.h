@@ -140,7 +140,8 @@ struct rpc_counters {
 	uint64_t accepted, refused, closed; /* connections */
 	uint64_t calls, failed;             /* calls opened; ended with another status than OK */
 	uint64_t bytes_in, bytes_out;
-	uint64_t abuses; /* connections ended for a rate limit */
+	uint64_t abuses;  /* connections ended for a rate limit */
+	uint64_t put_off; /* reads of TLS handshakes: see transport_env_put_off */
 	uint64_t connections, open_calls, buffered, received; /* now; bytes sent and not taken, and
 								 of what has come and waits */
 	uint64_t resting; /* connections now, of which little memory is kept until they speak again */

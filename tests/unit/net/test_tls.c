@@ -3,7 +3,10 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/log.h"
@@ -509,6 +512,142 @@ static void changed_bytes_are_noticed(void **state)
 	teardown(&w);
 }
 
+/* ---- many handshakes at once ---- */
+
+#define CROWD 200
+
+struct crowd {
+	struct world w;
+	int fds[CROWD + 1]; /* clients by hand; the last one speaks in clear */
+	struct end ends[CROWD + 2];
+	unsigned n; /* accepted */
+};
+
+static void on_crowd(void *data, struct transport *t)
+{
+	struct crowd *c = data;
+	c->ends[c->n].t = t;
+	transport_start(t, &events, &c->ends[c->n++], (size_t)1 << 20);
+}
+
+static int connect_by_hand(unsigned port)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	return fd;
+}
+
+/* The first end is that of w.peer, which has its handshake behind it; then come those by hand, in turn. */
+static void gather(struct crowd *c)
+{
+	struct world *w = &c->w;
+	setup(w);
+	serve(w, false, NULL, false);
+	listener_destroy(w->listener);
+	struct status st = listener_tcp(w->env, "127.0.0.1", 0, on_crowd, c, &w->listener);
+	assert_string_equal(st.message, "");
+	listener_offer_tls(w->listener, w->files, false);
+	connect_works(w);
+	for (unsigned i = 0; i <= CROWD; i++) {
+		c->fds[i] = connect_by_hand(listener_port(w->listener));
+		WAIT(w, c->n == i + 2);
+	}
+}
+
+static void disperse(struct crowd *c)
+{
+	for (unsigned i = 0; i <= CROWD; i++)
+		close(c->fds[i]);
+	for (unsigned i = 0; i < c->n; i++) {
+		transport_destroy(c->ends[i].t);
+		buf_finish(&c->ends[i].in);
+	}
+	teardown(&c->w);
+}
+
+static void send_hellos(struct crowd *c)
+{
+	struct buf hello = {0};
+	struct tls *client = tls_create(c->w.client, "localhost", &hello);
+	for (unsigned i = 0; i < CROWD; i++)
+		assert_int_equal(write(c->fds[i], hello.ptr, hello.len), hello.len);
+	tls_destroy(client);
+	buf_finish(&hello);
+}
+
+static unsigned answered(const struct crowd *c)
+{
+	unsigned n = 0;
+	for (unsigned i = 1; i <= CROWD; i++)
+		n += c->ends[i].t && transport_taken(c->ends[i].t) > 0;
+	return n;
+}
+
+/* Each turn does a few; who is up, or speaks in clear, does not stand in their line. */
+static void handshakes_take_turns(void **state)
+{
+	static struct crowd c;
+	(void)state;
+	gather(&c);
+	uint64_t before = transport_env_put_off(c.w.env);
+	send_hellos(&c);
+	bool said = false, served = false;
+	for (unsigned done = 0; done < CROWD;) {
+		loop_turn(c.w.loop);
+		unsigned now = answered(&c);
+		assert_in_range(now - done, 0, 4);
+		done = now;
+		if (done > 0 && !said) {
+			say(c.w.peer.t, "up");
+			assert_int_equal(write(c.fds[CROWD], "clear", 5), 5);
+			said = true;
+		}
+		served = served || (c.ends[0].in.len == 2 && c.ends[CROWD + 1].in.len == 5 && done < CROWD / 2);
+	}
+	assert_true(served);
+	assert_in_range(transport_env_put_off(c.w.env) - before, CROWD / 2, CROWD);
+	disperse(&c);
+}
+
+/* Those who leave the line by whatever door keep nobody else in it. */
+static void handshakes_leave_the_line(void **state)
+{
+	static struct crowd c;
+	unsigned left = 0, held = 0;
+	(void)state;
+	gather(&c);
+	send_hellos(&c);
+	WAIT(&c.w, transport_env_put_off(c.w.env) >= CROWD / 2);
+	for (unsigned i = 1; i <= CROWD; i++) {
+		struct transport *t = c.ends[i].t;
+		if (transport_taken(t) > 0)
+			continue;
+		if (left < 40) {
+			c.ends[i].t = NULL;
+			if (left++ % 2)
+				transport_destroy(t);
+			else
+				transport_finish(t, 60000);
+		} else if (held < 40) {
+			held++;
+			transport_pause(t);
+		} else if (held < 60) {
+			held++;
+			transport_pause(t);
+			transport_resume(t);
+			transport_resume(t);
+		}
+	}
+	WAIT(&c.w, answered(&c) == CROWD - 40 - 40);
+	for (unsigned i = 1; i <= CROWD; i++)
+		if (c.ends[i].t)
+			transport_resume(c.ends[i].t);
+	WAIT(&c.w, answered(&c) == CROWD - 40);
+	disperse(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -523,6 +662,8 @@ int main(void)
 		cmocka_unit_test(files_are_looked_at),
 		cmocka_unit_test(bad_files_have_words),
 		cmocka_unit_test(handshakes_that_end_badly),
+		cmocka_unit_test(handshakes_take_turns),
+		cmocka_unit_test(handshakes_leave_the_line),
 		cmocka_unit_test(changed_bytes_are_noticed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
