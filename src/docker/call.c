@@ -80,6 +80,8 @@ void call_cancel_all(struct engine *e)
 static struct status transport_status(struct engine *e, const struct status *st, bool sent)
 {
 	e->base.api = 0;
+	if (st->code == ST_INTERNAL || st->code == ST_RESOURCE_EXHAUSTED) /* not HTTP; without an end */
+		return status_make(ST_DATA_LOSS, st->origin, "%s", st->message);
 	if (st->code == ST_UNAVAILABLE && !sent && !strstr(st->message, "Permission denied"))
 		return status_make(st->code, st->origin, "%s; is dockerd running?", st->message);
 	return *st;
@@ -89,8 +91,9 @@ static struct status explain(const struct docker_call *c, const struct status *s
 {
 	if (status_is_ok(st))
 		return *st;
-	return status_err(ST_INTERNAL, "the Docker Engine's reply to %s %s is %s", c->method,
-		c->path, st->message);
+	enum st_code code = st->code == ST_UNAVAILABLE ? ST_UNAVAILABLE : ST_DATA_LOSS;
+	return status_err(code, "the Docker Engine's reply to %s %s is %s", c->method, c->path,
+		st->message);
 }
 
 static struct status read_reply(
@@ -323,7 +326,7 @@ static void negotiate(struct engine *e)
 
 struct status call_bad_reply(const struct docker_call *c, const char *what)
 {
-	return status_err(ST_INTERNAL, "the Docker Engine's reply to %s %s has no %s", c->method,
+	return status_err(ST_DATA_LOSS, "the Docker Engine's reply to %s %s has no %s", c->method,
 		c->path, what);
 }
 

@@ -13,7 +13,8 @@
  * ALREADY_EXISTS: the name is taken. ABORTED: `update out of sequence`, read the version again.
  * FAILED_PRECONDITION: in use, not a manager (the message says what to run), Engine too old.
  * UNAVAILABLE: no Engine answers, or it went away in the middle: a write may have been done.
- * PERMISSION_DENIED, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, CANCELLED, INTERNAL: as they say. */
+ * INTERNAL: it could not (500). DATA_LOSS: what it answered makes no sense; a write may have been done.
+ * PERMISSION_DENIED, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, CANCELLED: as they say. */
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>

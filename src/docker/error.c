@@ -59,6 +59,8 @@ static enum st_code http_code(long code, const char *words)
 			       : ST_FAILED_PRECONDITION;
 	case 429:
 		return ST_RESOURCE_EXHAUSTED;
+	case 408:
+		return ST_UNAVAILABLE;
 	case 501:
 		return ST_UNIMPLEMENTED;
 	case 503:

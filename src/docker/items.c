@@ -115,7 +115,8 @@ struct status items_feed(struct items *i, struct str piece,
 struct status items_end(const struct items *i)
 {
 	if (!i->ended)
-		return status_err(ST_INTERNAL, i->begun ? "a list that breaks off" : "no list");
+		return i->begun ? status_err(ST_UNAVAILABLE, "a list that breaks off")
+				: status_err(ST_INTERNAL, "no list");
 	return status_ok();
 }
 

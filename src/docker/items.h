@@ -21,6 +21,6 @@ struct items {
 struct status items_feed(struct items *i, struct str piece,
 	struct status (*on_item)(void *data, struct str item), void *data)
 	__attribute__((warn_unused_result));
-/* INTERNAL: the list has not ended. */
+/* UNAVAILABLE: the list has not ended; INTERNAL: nothing came. */
 struct status items_end(const struct items *i) __attribute__((warn_unused_result));
 void items_finish(struct items *i);

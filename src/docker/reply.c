@@ -76,7 +76,7 @@ static struct status explain(const struct docker_call *c, const struct status *s
 {
 	if (status_is_ok(st))
 		return *st;
-	return status_err(ST_INTERNAL, "the Docker Engine's reply to %s %s is %s", c->method,
+	return status_err(ST_DATA_LOSS, "the Docker Engine's reply to %s %s is %s", c->method,
 		c->path, st->message);
 }
 

@@ -5,13 +5,10 @@
 #include "stacks/stack_run.h"
 #include "stacks/story.h"
 
-/* Before a look and another try; and how often NOT_FOUND and ALREADY_EXISTS may be the echo of
- * something just gone or just made before they are believed. Other transient failures are tried
- * until the step's time limit. */
-#define AGAIN_MS  300
-#define TRIES_MAX 20
-/* The same for an Engine that says that something inside it broke. */
-#define TRIES_INTERNAL 3
+/* So often NOT_FOUND and ALREADY_EXISTS may be the echo of something just gone or just made before they are believed. */
+#define ECHOES_MAX 20
+/* And so often an answer to a write may make no sense: a look tells what it did. */
+#define SENSELESS_MAX 3
 
 static void run_phase(struct rollout *ro);
 
@@ -79,30 +76,11 @@ static void next_phase(struct rollout *ro)
 
 bool rollout_may_pass(const struct rollout *ro, enum st_code code)
 {
-	switch (code) {
-	case ST_UNAVAILABLE:
-	case ST_DEADLINE_EXCEEDED:
-		return true;
-	case ST_ABORTED:
-	case ST_NOT_FOUND:
-	case ST_ALREADY_EXISTS:
-		return ro->tries < TRIES_MAX;
-	case ST_INTERNAL:
-		return ro->tries < TRIES_INTERNAL;
-	case ST_OK:
-	case ST_CANCELLED:
-	case ST_UNKNOWN:
-	case ST_INVALID_ARGUMENT:
-	case ST_PERMISSION_DENIED:
-	case ST_RESOURCE_EXHAUSTED:
-	case ST_FAILED_PRECONDITION:
-	case ST_OUT_OF_RANGE:
-	case ST_UNIMPLEMENTED:
-	case ST_DATA_LOSS:
-	case ST_UNAUTHENTICATED:
-		break;
-	}
-	return false;
+	if (code == ST_ABORTED || code == ST_NOT_FOUND || code == ST_ALREADY_EXISTS)
+		return ro->tries.tries < ECHOES_MAX;
+	if (code == ST_DATA_LOSS)
+		return ro->tries.tries < SENSELESS_MAX;
+	return again_may_pass(&ro->tries, code);
 }
 
 /* The first try, and every other one. A network that vanished under a service must be made again
@@ -110,9 +88,9 @@ bool rollout_may_pass(const struct rollout *ro, enum st_code code)
 static void on_again(struct timer *t)
 {
 	struct rollout *ro = container_of(t, struct rollout, again);
-	if (ro->tries > 0)
+	if (ro->tries.tries > 0)
 		ro->stale = true;
-	if (ro->tries > 0 && ro->phase == ROLLOUT_SERVICES && ro->mode == ROLLOUT_RELEASE)
+	if (ro->tries.tries > 0 && ro->phase == ROLLOUT_SERVICES && ro->mode == ROLLOUT_RELEASE)
 		ro->phases |= ROLLOUT_NETWORKS | ROLLOUT_OBJECTS;
 	next_phase(ro);
 }
@@ -120,13 +98,13 @@ static void on_again(struct timer *t)
 static void phase_done(struct rollout *ro)
 {
 	if (ro->phase >= ro->tried) /* not one that was run again for the sake of a later one */
-		ro->tries = 0;
+		again_reset(&ro->tries);
 	ro->sr->trouble = status_ok();
 	ro->phases &= ~(unsigned)ro->phase;
 	next_phase(ro);
 }
 
-static void phase_failed(struct rollout *ro)
+void rollout_phase_failed(struct rollout *ro)
 {
 	if (!ro->told)
 		story_of_refusal(ro, &ro->st);
@@ -135,6 +113,12 @@ static void phase_failed(struct rollout *ro)
 	ro->phases = go_on ? ro->phases & ROLLOUT_PRUNE : 0;
 	ro->stale = true;
 	next_phase(ro);
+}
+
+void rollout_say_again(struct rollout *ro, const struct again *tries, const struct status *st)
+{
+	if (tries->tries == 0)
+		job_run_say(ro->sr->run, "trying again: %s", st->message);
 }
 
 void rollout_phase_over(struct rollout *ro)
@@ -146,16 +130,16 @@ void rollout_phase_over(struct rollout *ro)
 		return;
 	}
 	if (ro->phase != ro->tried)
-		ro->tries = 0;
+		again_reset(&ro->tries);
 	ro->tried = ro->phase;
 	if (!rollout_may_pass(ro, ro->st.code)) {
-		phase_failed(ro);
+		ro->st = again_explain(&ro->tries, &ro->st);
+		rollout_phase_failed(ro);
 		return;
 	}
 	ro->sr->trouble = ro->st;
-	if (ro->tries++ == 0)
-		job_run_say(ro->sr->run, "trying again: %s", ro->st.message);
-	timer_set(&ro->again, AGAIN_MS);
+	rollout_say_again(ro, &ro->tries, &ro->st);
+	timer_set(&ro->again, again_next(&ro->tries, ro->st.code));
 }
 
 void rollout_await(struct rollout *ro)
@@ -188,6 +172,7 @@ void rollout_init(struct rollout *ro, struct stack_run *sr)
 	map_init(&ro->written);
 	map_init(&ro->in_use);
 	rollout_watch_init(ro);
+	again_init(&ro->tries, sr->run->rng);
 	timer_init(&ro->again, sr->run->loop, on_again);
 	defer_init(&ro->more, sr->run->loop, on_more);
 }
@@ -236,7 +221,8 @@ void rollout_run(struct rollout *ro, unsigned phases,
 	ro->phases = phases;
 	ro->done = done;
 	ro->stopped = false;
-	ro->waiting = ro->tries = 0;
+	ro->waiting = 0;
+	again_reset(&ro->tries);
 	ro->st = ro->first = status_ok();
 	ro->phase = ro->tried = 0;
 	if (phases & ROLLOUT_SERVICES)

@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "base/str.h"
 #include "loop/loop.h"
+#include "stacks/again.h"
 #include "stacks/converge.h"
 #include "stacks/lookout.h"
 #include "stacks/plan.h"
@@ -58,7 +59,8 @@ struct rollout {
 	unsigned phases; /* still to run, the present one included */
 	enum rollout_phase phase;
 	enum rollout_phase tried; /* the one that `tries` counts for */
-	unsigned level, waiting, tries;
+	unsigned level, waiting;
+	struct again tries;
 	bool stopped;
 	struct status st, first; /* first: the failure in spite of which the rest is done */
 	struct timer again;
@@ -85,6 +87,7 @@ struct rollout {
 	unsigned lists;   /* that are looked at */
 	unsigned looks;   /* since the watching began */
 	unsigned missing, events; /* tasks that the last look missed, and what was heard since */
+	struct again blind; /* looks that failed since the last one that did not */
 	uint64_t watched_ms, answered_ms; /* see count_time */
 	void (*on_seen)(struct rollout *ro);
 	struct story *story; /* being gathered; else NULL */
@@ -123,8 +126,11 @@ struct db_service *rollout_services(struct rollout *ro, struct arena *a, size_t 
  * after the last one `next` runs, or (some failed) the phase is tried again or the rollout ends. */
 void rollout_await(struct rollout *ro);
 void rollout_part(struct rollout *ro, const struct status *st);
-/* The phase is over, with ro->st. */
+/* For people, at the first of some tries. */
+void rollout_say_again(struct rollout *ro, const struct again *tries, const struct status *st);
+/* The phase is over, with ro->st; and where that is a failure for good. */
 void rollout_phase_over(struct rollout *ro);
+void rollout_phase_failed(struct rollout *ro);
 void rollout_write_networks(struct rollout *ro);
 void rollout_write_objects(struct rollout *ro);
 void rollout_write_services(struct rollout *ro);

@@ -196,6 +196,7 @@ static void on_look(struct lookout_watcher *w, const struct status *st,
 	count_time(ro, times);
 	if (status_is_ok(st)) {
 		ro->sr->trouble = status_ok();
+		again_reset(&ro->blind);
 		ro->looks++;
 		if (needs_current(ro)) {
 			ro->lists = LOOK_BASE | LOOKOUT_LIST(PICTURE_CURRENT);
@@ -208,6 +209,13 @@ static void on_look(struct lookout_watcher *w, const struct status *st,
 			converge_interrupted(&ro->watched[i]);
 		ro->sr->trouble = *st;
 		look_in(ro, LOOK_AWAY_MS);
+	} else if (again_may_pass(&ro->blind, st->code)) {
+		ro->sr->trouble = *st;
+		rollout_say_again(ro, &ro->blind, st);
+		look_in(ro, again_next(&ro->blind, st->code));
+	} else if (again_is_given_up(&ro->blind, st->code)) {
+		ro->st = again_explain(&ro->blind, st);
+		rollout_phase_failed(ro);
 	} else {
 		ro->st = *st;
 		rollout_phase_over(ro);
@@ -243,6 +251,7 @@ static void on_event(struct lookout_watcher *w, const struct docker_event *e)
 static void look_anew(struct rollout *ro, unsigned lists, uint64_t ms)
 {
 	ro->looks = ro->missing = ro->events = 0;
+	again_reset(&ro->blind);
 	ro->lists = LOOK_BASE | lists;
 	ro->answered_ms = loop_now_ms(ro->sr->run->loop);
 	ro->watched_ms = 1;
@@ -264,6 +273,7 @@ void rollout_look_again(struct rollout *ro, uint64_t ms)
 
 void rollout_watch_init(struct rollout *ro)
 {
+	again_init(&ro->blind, ro->sr->run->rng);
 	ro->watcher.on_look = on_look;
 	ro->watcher.on_event = on_event;
 	lookout_join(ro->sr->stacks->lookout, &ro->watcher);

@@ -40,6 +40,7 @@ void stack_run_begin(struct job_run *run)
 	list_init(&sr->ops);
 	map_init(&sr->told);
 	timer_init(&sr->retry, run->loop, on_retry);
+	again_init(&sr->tries, run->rng);
 	world_init(&sr->world, run->loop, stacks->docker);
 	sr->world.wants[0] = &sr->target;
 	sr->world.wants[1] = &sr->previous;
@@ -68,6 +69,7 @@ void stack_run_interrupt(struct job_run *run)
 	struct stack_run *sr = run->state;
 	explain_limit(sr);
 	timer_stop(&sr->retry);
+	again_reset(&sr->tries);
 	turn_leave(&sr->turn);
 	images_cancel(sr->images);
 	sr->images = NULL;
@@ -173,6 +175,21 @@ void stack_step_done(struct stack_run *sr, const struct status *st)
 	} else {
 		flow_step_done(sr->run->flow, st);
 	}
+}
+
+void stack_look_done(struct stack_run *sr, const struct status *st)
+{
+	sr->trouble = status_ok();
+	if (!status_is_ok(st) && again_may_pass(&sr->tries, st->code)) {
+		sr->trouble = *st;
+		if (sr->tries.tries == 0)
+			job_run_say(sr->run, "trying again: %s", st->message);
+		timer_set(&sr->retry, again_next(&sr->tries, st->code));
+		return;
+	}
+	struct status end = again_explain(&sr->tries, st);
+	again_reset(&sr->tries);
+	flow_step_done(sr->run->flow, &end);
 }
 
 void stack_on_rollout(struct stack_run *sr, const struct status *st)
@@ -326,7 +343,7 @@ void stack_read_world(
 
 static void on_looked(void *data, const struct status *st)
 {
-	stack_step_done(data, st);
+	stack_look_done(data, st);
 }
 
 enum flow_next stack_look(struct flow *f)

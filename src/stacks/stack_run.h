@@ -8,6 +8,7 @@
 #include "db/stacks.h"
 #include "docker/docker.h"
 #include "jobs/run.h"
+#include "stacks/again.h"
 #include "stacks/registry.h"
 #include "stacks/release_build.h"
 #include "stacks/rollout.h"
@@ -45,6 +46,7 @@ struct stack_run {
 	struct world world;
 	struct rollout forward, back;
 	struct timer retry;        /* runs the present step again */
+	struct again tries;        /* of the Engine's answers that the present step waits for */
 	struct status trouble;     /* what the present step waits to pass; OK: nothing */
 	bool went_back_again;      /* the way back is tried twice */
 	const char *unfinished;    /* what an earlier one has left, in words; "" = nothing */
@@ -96,6 +98,8 @@ void stack_read_world(
  * later, until its time limit; a fence that says the job is somebody else's (ABORTED from db) gives
  * the run up. */
 void stack_step_done(struct stack_run *sr, const struct status *st);
+/* The same for what the Engine has answered a look; see again.h. */
+void stack_look_done(struct stack_run *sr, const struct status *st);
 /* The end of a rollout is the end of the present step: a `done` for rollout_run. */
 void stack_on_rollout(struct stack_run *sr, const struct status *st);
 /* The same as a db_done; data is the op. */

@@ -108,9 +108,12 @@ static void on_effect(struct timer *t)
 {
 	struct fake_call *c = container_of(t, struct fake_call, effect_timer);
 	const struct fake_script *s = c->front->script;
-	bool reached = c->plan.fault != FAULT_REFUSED && c->plan.fault != FAULT_SILENT;
+	bool broken = c->plan.fault == FAULT_INTERNAL;
+	bool reached = c->plan.fault != FAULT_REFUSED && c->plan.fault != FAULT_SILENT && !broken;
 	bool silent = c->plan.fault == FAULT_SILENT || c->plan.fault == FAULT_DONE_SILENT;
-	struct status st = reached ? c->effect(c) : status_err(ST_UNAVAILABLE, "nobody answers");
+	struct status st = reached ? c->effect(c)
+			   : broken ? status_err(ST_INTERNAL, "something broke")
+				    : status_err(ST_UNAVAILABLE, "nobody answers");
 	c->done_code = st.code;
 	if (reached)
 		s->watch(s->data, c, FAKE_DONE);
@@ -179,7 +182,7 @@ static uint64_t act(struct fake_call *c, const char *name, uint64_t ms)
 		(void)c->effect(c).code;
 		c->st = strcmp(c->front->what, "db") == 0
 				? status_err(ST_UNAVAILABLE, "the connection was lost")
-				: status_err(ST_INTERNAL, "the reply is not JSON: it ends in its middle");
+				: status_err(ST_DATA_LOSS, "the reply is not JSON: it ends in its middle");
 		return 0;
 	case FAULT_DONE_SILENT:
 		(void)c->effect(c).code;

@@ -26,7 +26,7 @@ enum fault {
 	FAULT_SLOW,        /* done and answered, 2 s later */
 	FAULT_SILENT,      /* nothing is done, and nobody answers until the deadline */
 	FAULT_DONE_SILENT, /* done, and nobody answers until the deadline */
-	FAULT_TRUNCATED,   /* done, and the answer ends in its middle: INTERNAL */
+	FAULT_TRUNCATED,   /* done, and the answer ends in its middle: DATA_LOSS */
 	FAULT_COUNT,
 };
 extern const char *const fault_names[FAULT_COUNT];
@@ -34,7 +34,7 @@ extern const char *const fault_names[FAULT_COUNT];
 struct fake_call;
 struct fake_front;
 
-/* For a simulation. Only REFUSED, LOST, SILENT, DONE_SILENT and NONE mean something there. */
+/* For a simulation. Only REFUSED, LOST, SILENT, DONE_SILENT, INTERNAL and NONE mean something there. */
 struct fake_plan {
 	enum fault fault;
 	uint64_t effect_ms;  /* from the call to its effect */

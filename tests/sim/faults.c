@@ -26,6 +26,7 @@ static void choose(struct sim *s)
 	f->engine_lost = rate(s, 60);
 	f->engine_silent = rate(s, 8);
 	f->engine_slow = rate(s, 60);
+	f->engine_broken = rate(s, 60);
 	f->crash_at_call = rate(s, 40);
 	f->crash = rate(s, 10);
 	f->stop = rate(s, 10);
@@ -64,6 +65,8 @@ static enum fault fault_of(struct sim *s, bool db)
 	struct sim_rng *r = &s->faults_rng;
 	if (sim_chance(r, db ? f->refused : f->engine_refused))
 		return FAULT_REFUSED;
+	if (!db && sim_chance(r, f->engine_broken))
+		return FAULT_INTERNAL;
 	if (sim_chance(r, db ? f->lost : f->engine_lost))
 		return FAULT_LOST;
 	if (sim_chance(r, db ? f->silent : f->engine_silent))

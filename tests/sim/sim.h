@@ -36,7 +36,7 @@ struct sim_claim;
 /* How often, in a thousand calls, and how long. Of a run; 0 = never. */
 struct sim_faults {
 	unsigned refused, lost, silent, slow; /* of the database */
-	unsigned engine_refused, engine_lost, engine_silent, engine_slow;
+	unsigned engine_refused, engine_broken, engine_lost, engine_silent, engine_slow;
 	unsigned crash_at_call;             /* in ten thousand: the caller dies with it under way */
 	unsigned crash, stop, drain, outage, disconnect, redis, operator_; /* weights of events */
 	uint64_t gap_ms;                    /* between events, about */

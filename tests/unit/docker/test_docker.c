@@ -387,7 +387,7 @@ static void lists_are_read(void **state)
 	expect(&a, ST_OK, "");
 	docker_image_resolve(docker, "bad", NULL, 0, on_image, &a);
 	assert_null(strstr(last, "X-Registry-Auth: x"));
-	expect(&a, ST_INTERNAL, "has no Descriptor.digest");
+	expect(&a, ST_DATA_LOSS, "has no Descriptor.digest");
 	docker_image_resolve(docker, "away", NULL, 0, on_image, &a);
 	expect(&a, ST_FAILED_PRECONDITION, "dial tcp: connection refused");
 }
@@ -502,7 +502,7 @@ static void writes(void **state)
 	assert_non_null(strstr(last, "\r\nContent-Type: application/json\r\n"));
 	expect(&a, ST_OK, "");
 	docker_object_create(docker, DOCKER_CONFIG, spec, 0, on_id, &a);
-	expect(&a, ST_INTERNAL, "reply to POST /configs/create has no ID");
+	expect(&a, ST_DATA_LOSS, "reply to POST /configs/create has no ID");
 	docker_service_remove(docker, "gone", 0, on_status, &a);
 	wait_done(&a);
 	assert_non_null(strstr(last, "DELETE /v1.43/services/gone HTTP"));
@@ -517,11 +517,11 @@ static void bad_replies(void **state)
 		enum st_code code;
 		const char *words;
 	} cases[] = {
-		{"truncated", ST_INTERNAL,
+		{"truncated", ST_DATA_LOSS,
 			"the Docker Engine's reply to GET /services/truncated is not valid JSON"},
-		{"duplicate", ST_INTERNAL, "duplicate"},
-		{"text", ST_INTERNAL, "has no list or object"},
-		{"empty", ST_INTERNAL, "has no list or object"},
+		{"duplicate", ST_DATA_LOSS, "duplicate"},
+		{"text", ST_DATA_LOSS, "has no list or object"},
+		{"empty", ST_DATA_LOSS, "has no list or object"},
 		{"html", ST_INTERNAL, "<html>bad gateway</html>"},
 		{"unheard/of", ST_INVALID_ARGUMENT, "\"unheard/of\" is not a name or an id"},
 		{"..", ST_INVALID_ARGUMENT, "is not a name or an id"},
@@ -644,7 +644,7 @@ static void a_long_reply_that_is_wrong(void **state)
 	struct answer a = {0};
 	(void)state;
 	docker_service_inspect(docker, "long-bad", 0, on_services, &a);
-	expect(&a, ST_INTERNAL,
+	expect(&a, ST_DATA_LOSS,
 		"the Docker Engine's reply to GET /services/long-bad is not valid JSON");
 }
 

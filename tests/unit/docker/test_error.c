@@ -65,6 +65,7 @@ static const struct {
 		ST_NOT_FOUND, "a: b"},
 	{500, "{\"message\":\"rpc error: code = \"}", ST_INTERNAL, "rpc error: code = "},
 	{500, "{\"message\":\" desc = rpc error: code =  desc = x\"}", ST_INTERNAL, " desc = x"},
+	{408, "too slow", ST_UNAVAILABLE, "too slow"},
 	{429, "{\"message\":\"toomanyrequests\"}", ST_RESOURCE_EXHAUSTED, "toomanyrequests"},
 	{400, "client version 1.10 is too old.\n", ST_INVALID_ARGUMENT,
 		"client version 1.10 is too old."},
