@@ -1,13 +1,10 @@
 /* worker: claims jobs, keeps their leases, runs each by its kind's flow. One a daemon, owned by
  * app.
  *
- * It looks for work when told of a job (job_worker_tell: after an enqueue here, by a Redis message, by NOTIFY), when
- * a run ends that something may wait for, and by sweep: at the time the database says the next job is due or a lease
- * ends, and at least every 5 s; a look or claim that failed is repeated within a second. A look shows the queues;
- * jobs/fair decides; one claim takes as many jobs as there are free places. A run has its place until its work is done:
- * while its end is on its way to the database the next one begins, so that claims and ends go on side by side; at most
- * as many as there are places are only ending. Of quick kinds more are claimed than there are places (jobs/ahead.h), and wait in line. Leases live on the database's clock; local trust ends a margin earlier,
- * and a run whose lease could not be renewed by then is abandoned. */
+ * Its parts: jobs/claims (looks when there is a reason to, decides, claims as many jobs as there are free places), jobs/runs (a run has its
+ * place until its work is done: while its end is on its way to the database the next one begins, so that claims and ends go on side by side;
+ * at most as many as there are places are only ending), jobs/leases (on the database's clock; local trust ends a margin earlier, and a run
+ * whose lease could not be renewed by then is abandoned). */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
