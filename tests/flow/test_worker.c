@@ -349,6 +349,80 @@ static void one_that_waits_for_its_place_is_cancelled(void **state)
 	assert_int_equal(j->row.state, JOB_CANCELLED);
 }
 
+/* A claim whose answer takes so long. */
+struct late {
+	struct world_daemon *daemon;
+	uint64_t ms; /* 0: it has been asked for */
+};
+
+static void answer_late(void *data, unsigned number, const char *name)
+{
+	struct late *late = data;
+	(void)number;
+	if (!late->ms || strncmp(name, "db claim", 8) != 0)
+		return;
+	timer_set(&container_of(late->daemon->db.front.calls.prev, struct fake_call, node)->timer, late->ms);
+	late->ms = 0;
+}
+
+/* Some wait for a place, and so long after their claim was sent they are not trusted to be ours any more. */
+#define TRUST_MS (UINT64_C(15000) / 5 * 4)
+static struct world_daemon *run_until_ahead_and_late(struct world *w, uint64_t ms)
+{
+	struct late late = {.daemon = run_quick_ones(w, 200), .ms = ms};
+	w->script.data = &late;
+	w->script.after = answer_late;
+	run_until_ahead(w, late.daemon, 20);
+	w->script.after = NULL;
+	assert_int_equal(late.ms, 0);
+	play.slow = NULL;
+	return late.daemon;
+}
+
+static void all_are_run_in_the_end(struct world *w)
+{
+	for (size_t i = 200; i < 220; i++)
+		world_run(w, w->store->jobs[i]);
+	assert_int_equal(in_state(w, JOB_SUCCEEDED), 220);
+}
+
+/* Each of those in line is abandoned in the turn in which the line is told to go back. */
+static void what_was_claimed_ahead_and_is_lost_does_not_hold_the_line_up(void **state)
+{
+	struct world *w = *state;
+	run_until_ahead_and_late(w, TRUST_MS - 100); /* as much is left of the lease as one waits in line */
+	world_run_ms(w, 100);
+	all_are_run_in_the_end(w);
+}
+
+struct drain {
+	struct timer timer;
+	struct job_worker *worker;
+};
+
+static void on_gone(void *data)
+{
+	(void)data;
+}
+
+static void on_drain(struct timer *t)
+{
+	job_worker_drain(container_of(t, struct drain, timer)->worker, 90000, on_gone, NULL);
+}
+
+static void nor_a_drain(void **state)
+{
+	struct world *w = *state;
+	struct world_daemon *d = run_until_ahead_and_late(w, TRUST_MS - 50);
+	struct drain drain = {.worker = d->worker};
+	timer_init(&drain.timer, w->loop, on_drain);
+	timer_set(&drain.timer, 50); /* behind the leases, in the same turn */
+	world_run_ms(w, 50);
+	world_drain(w, d, 90000);
+	world_start(w);
+	all_are_run_in_the_end(w);
+}
+
 /* What the look counted was for one place; by its answer there are two. */
 static void a_place_that_comes_free_during_a_look_is_filled_again(void **state)
 {
@@ -911,6 +985,8 @@ int main(void)
 		TEST(quick_ones_are_claimed_ahead_of_places),
 		TEST(what_was_claimed_ahead_goes_back_when_it_takes_long),
 		TEST(and_when_the_daemon_drains),
+		TEST(what_was_claimed_ahead_and_is_lost_does_not_hold_the_line_up),
+		TEST(nor_a_drain),
 		TEST(one_that_waits_for_its_place_is_cancelled),
 		TEST(a_place_that_comes_free_during_a_look_is_filled_again),
 		TEST(news_that_comes_three_times_is_looked_at_once),
