@@ -182,6 +182,16 @@ static bool open_call(struct http_exchange *x, const struct rpc_protocol *p,
 
 /* ---- unary ---- */
 
+static bool refuse_long(struct http_exchange *x, uint64_t length)
+{
+	size_t max = x->conn->server->o.limits.max_message;
+	if (length <= max)
+		return false;
+	server_limit(x->conn->server, RPC_LIMIT_MESSAGE);
+	refuse(x->call, status_err(ST_RESOURCE_EXHAUSTED, "the message has more than %zu bytes, which is the limit", max));
+	return true;
+}
+
 /* The whole body, or the message of a GET's query. */
 static void deliver(struct http_exchange *x, struct str body)
 {
@@ -189,10 +199,9 @@ static void deliver(struct http_exchange *x, struct str body)
 	size_t max = x->conn->server->o.limits.max_message;
 	struct buf plain = {0};
 	struct status st = status_ok();
-	if (body.len > max)
-		st = status_err(ST_RESOURCE_EXHAUSTED,
-			"the message has more than %zu bytes, which is the limit", max);
-	else if (s->envelopes.gzip_in && body.len > 0)
+	if (refuse_long(x, body.len))
+		return;
+	if (s->envelopes.gzip_in && body.len > 0)
 		st = gzip_unpack(&plain, body, max);
 	x->call->compressed = plain.len > 0;
 	if (st.code == ST_RESOURCE_EXHAUSTED)
@@ -206,7 +215,7 @@ static void deliver(struct http_exchange *x, struct str body)
 
 static void begin_get(struct http_exchange *x)
 {
-	struct str encoding = STR(""), message, base64, compression = STR("");
+	struct str encoding = STR(""), message, base64, version, compression = STR("");
 	const struct connect *s = x->state;
 	(void)s;
 	if (!http_query(x, "encoding", &encoding) || !http_query(x, "message", &message)) {
@@ -225,7 +234,10 @@ static void begin_get(struct http_exchange *x)
 	(void)http_query(x, "compression", &compression);
 	if (!open_call(x, &unary_calls, codec, compression, http_header(x, "accept-encoding")))
 		return;
-	if (http_query(x, "base64", &base64) && str_is(base64, "1") &&
+	if (http_query(x, "connect", &version) && !str_is(version, "v1"))
+		refuse(x->call, status_err(ST_INVALID_ARGUMENT, "the parameter connect is \"" STR_FMT "\"; it must be v1",
+					STR_ARG(version)));
+	else if (http_query(x, "base64", &base64) && str_is(base64, "1") &&
 		!str_unbase64(x->arena, message, &message))
 		refuse(x->call, status_err(ST_INVALID_ARGUMENT, "the message is not base64"));
 	else
@@ -236,6 +248,7 @@ static void unary_begin(struct http_exchange *x)
 {
 	const struct rpc_method *m = x->rpc;
 	struct connect *s = arena_new(x->arena, struct connect);
+	uint64_t length;
 	x->state = s;
 	s->is_get = str_is(x->method, "GET");
 	if (m->client_streaming || m->server_streaming) {
@@ -246,7 +259,8 @@ static void unary_begin(struct http_exchange *x)
 		begin_get(x);
 	} else if (open_call(x, &unary_calls, connect_codec(http_header(x, "content-type")),
 			   http_header(x, "content-encoding"), http_header(x, "accept-encoding"))) {
-		http_expect(x, true);
+		if (!str_to_u64(http_header(x, "content-length"), &length) || !refuse_long(x, length))
+			http_expect(x, true);
 	}
 }
 

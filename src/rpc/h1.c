@@ -172,7 +172,10 @@ static int on_target(llhttp_t *p, const char *bytes, size_t len)
 static int on_trailer(struct h1 *h, size_t len)
 {
 	h->trailer += len;
-	return h->trailer > h->conn->server->o.limits.max_header ? HPE_USER : 0;
+	if (h->trailer <= h->conn->server->o.limits.max_header)
+		return 0;
+	llhttp_set_error_reason(&h->parser, "the trailer is longer than a header may be");
+	return HPE_USER;
 }
 
 static int on_name(llhttp_t *p, const char *bytes, size_t len)

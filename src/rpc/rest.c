@@ -249,7 +249,7 @@ static bool is_known(struct http_exchange *x, const struct rpc_method *m,
 	if (!known)
 		return false;
 	http_add_header(x, "etag", str_of(etag));
-	return m->no_side_effects && have.len > 0 && strstr(str_dup(x->arena, have), etag);
+	return m->no_side_effects && (str_is(have, "*") || strstr(str_dup(x->arena, have), etag));
 }
 
 static void unary_finish(struct rpc_call *call, const ProtobufCMessage *reply,
