@@ -170,15 +170,6 @@ void http_set_target(struct http_exchange *x, struct str target)
 	x->query = rest.ptr ? rest : STR("");
 }
 
-struct str http_header(const struct http_exchange *x, const char *name)
-{
-	struct str wanted = str_of(name);
-	for (unsigned i = 0; i < x->n_fields; i++)
-		if (str_eq(x->fields[i].name, wanted))
-			return x->fields[i].value;
-	return STR("");
-}
-
 static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
