@@ -1217,6 +1217,18 @@ static const char sql_0070_dropped_events[] =
 	"      pg_snapshot_xmin(pg_current_snapshot())::text::bigint),\n"
 	"    (select max(d.xact::text::bigint) + 1 from events_dropped d where d.project_id is null))::text::xid8\n"
 	"$$;\n";
+static const char sql_0085_durable_positions[] =
+	"-- A position in the stream of events is behind an event that is there, never just below the horizon: after a crash the server\n"
+	"-- gives out again the transaction numbers of which it had written nothing, and what then came under them would be passed\n"
+	"-- over. (4: behind what skep_settle_events() puts before everything else.)\n"
+	"create or replace function skep_events_since(since timestamptz) returns xid8 language sql stable as $$\n"
+	"  select greatest(\n"
+	"    coalesce((select min(x.xact::text::bigint) from (\n"
+	"        select e.xact from events e where e.created_at >= since order by e.created_at, e.seq limit 1000) x),\n"
+	"      (select e.xact::text::bigint + 1 from events e where e.xact < pg_snapshot_xmin(pg_current_snapshot())\n"
+	"       order by e.xact desc, e.seq desc limit 1), 4),\n"
+	"    (select max(d.xact::text::bigint) + 1 from events_dropped d where d.project_id is null))::text::xid8\n"
+	"$$;\n";
 
 const struct migration skep_migrations[] = {
 	{ "0001_foundation.sql", { sql_0001_foundation, sizeof(sql_0001_foundation) - 1 } },
@@ -1239,5 +1251,6 @@ const struct migration skep_migrations[] = {
 	{ "0061_no_lease_index.sql", { sql_0061_no_lease_index, sizeof(sql_0061_no_lease_index) - 1 } },
 	{ "0062_status_set.sql", { sql_0062_status_set, sizeof(sql_0062_status_set) - 1 } },
 	{ "0070_dropped_events.sql", { sql_0070_dropped_events, sizeof(sql_0070_dropped_events) - 1 } },
+	{ "0085_durable_positions.sql", { sql_0085_durable_positions, sizeof(sql_0085_durable_positions) - 1 } },
 	{ 0 },
 };

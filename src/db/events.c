@@ -3,14 +3,17 @@
 
 enum { POSITION, READ_PROJECT, READ_ALL, CHECK_PROJECT, CHECK_ALL };
 /* $1 project, $2 scope, $3 xact, $4 seq, $5 rows, $6 stack, $7 kinds. One statement: what is read and the horizon are of one
- * snapshot. There is always a row, with the horizon. */
+ * snapshot. There is always a row, with where it goes on: behind the last event of anybody's below the horizon, not at the horizon itself.
+ * What was seen is on the disk, and so no later transaction has its number; those above it are given out again after a crash, when
+ * nothing of them was written. */
 #define READ(project) \
 	"with h as materialized (select pg_snapshot_xmin(pg_current_snapshot()) as xmin)," \
 	" k as materialized (select o.id from orchestration_stacks o where $6 <> ''" \
 	"  and (o.id = skep_uuid($6) or o.name = $6 and ((select skep_project_or_all($1, $2)) is null" \
 	"   or o.project_id = (select skep_project_or_all($1, $2))))" \
 	"  union select skep_uuid($6))" \
-	" select h.xmin::text, exists (select from events x where x.xact >= h.xmin), e.xact::text, e.seq," \
+	" select coalesce((select l.xact::text::bigint + 1 from events l where (l.xact, l.seq) > ($3::text::xid8, $4)" \
+	"  and l.xact < (select xmin from h) order by l.xact desc, l.seq desc limit 1), 0), exists (select from events x where x.xact >= h.xmin), e.xact::text, e.seq," \
 	"  e.project_id, e.stack_id, e.job_id, coalesce(p.name, ''), coalesce(s.name, ''), e.job_sequence," \
 	"  skep_us(e.created_at), e.kind, e.message, e.service, e.step, e.state, e.percent, e.running, e.wanted" \
 	" from h left join lateral (" \
@@ -67,6 +70,13 @@ static void read_row(struct db_call *c, const struct pg_results *r, int row, str
 	e->e.wanted = next_int(&at);
 }
 
+/* Behind the filter, too. Nothing new: where it was. */
+static struct db_stream_position behind_all(const struct pg_results *r, struct db_stream_position after)
+{
+	int64_t xact = pg_i64(r, 0, 0, 0);
+	return xact ? (struct db_stream_position){xact, 0} : after;
+}
+
 static void deliver_batch(struct db_call *c, const struct status *st, const struct pg_results *r)
 {
 	if (!r) {
@@ -80,7 +90,7 @@ static void deliver_batch(struct db_call *c, const struct status *st, const stru
 	b.events = events;
 	b.more = b.n == c->page_size;
 	b.held = pg_bool(r, 0, 0, 1);
-	b.next = b.more ? events[b.n - 1].at : (struct db_stream_position){pg_i64(r, 0, 0, 0), 0};
+	b.next = b.more ? events[b.n - 1].at : behind_all(r, *(const struct db_stream_position *)c->params);
 	c->done.stream(c->data, st, &b);
 }
 
@@ -101,6 +111,7 @@ static struct db_call *read_(struct db *db, const struct db_scope *s, const stru
 	const char *xact = arena_fmt(c->arena, "%lld", (long long)after.xact);
 	c->done.stream = done;
 	c->page_size = limit;
+	c->params = arena_memdup(c->arena, &after, sizeof(after));
 	call_add_text(c, &sql[all ? READ_ALL : READ_PROJECT], f->project);
 	call_bind_scope(c, s);
 	call_bind(c, xact);

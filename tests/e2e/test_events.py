@@ -7,6 +7,7 @@ import threading
 import pytest
 from daemon import Project, hello
 from native_client import RpcError
+from servers import eventually
 
 
 class Session:
@@ -77,6 +78,32 @@ def test_none_is_missed_and_none_comes_twice(pair, engine, postgres):
     with first.client() as client:  # and nothing is behind it
         assert not next(client.stream('Events', 'Watch', project=project.name, token=token)).HasField('event')
     first.call('Jobs', 'Resume', project=project.name)
+    project.finish()
+
+
+def test_none_is_missed_over_a_crash_of_postgres(pair, engine, postgres):
+    """A server that crashed gives out again the transaction numbers of which it had written nothing: no position is among them."""
+    first, second = pair
+    project = Project(first, engine, 'crash')
+    project.deploy({'app': hello()})
+    first.call('Jobs', 'Pause', project=project.name)
+    postgres.query(';'.join(['begin; select pg_current_xact_id(); rollback'] * 50), first.database)
+    with first.client() as client:
+        caught_up = next(client.stream('Events', 'Watch', project=project.name))
+        token = next(client.stream('Events', 'Watch', project=project.name, token=caught_up.token)).token
+    postgres.stop_immediately()
+    for skepd in pair:
+        eventually('it is missed', lambda s=skepd: 'postgres' in s.not_up())
+    postgres.start()
+    for skepd in pair:
+        eventually('connected again', skepd.is_ready)
+    job = second.call('Stacks', 'Restart', stack=project.ref())
+    for position in (caught_up.token, token):
+        with second.client() as client:
+            message = next(client.stream('Events', 'Watch', project=project.name, token=position))
+            assert (message.job_id, message.event.sequence) == (job.id, 1)
+    first.call('Jobs', 'Resume', project=project.name)
+    project.expect(job, 'SUCCEEDED')
     project.finish()
 
 

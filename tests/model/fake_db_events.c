@@ -3,7 +3,7 @@
 
 static struct status position_effect(struct fake_call *c)
 {
-	*(struct db_stream_position *)c->result = (struct db_stream_position){store_horizon(fake_args(c)->store), 0};
+	*(struct db_stream_position *)c->result = (struct db_stream_position){store_stream_end(fake_args(c)->store), 0};
 	return status_ok();
 }
 

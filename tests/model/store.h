@@ -220,7 +220,8 @@ struct status store_schedule_pass(struct store *s, const struct db_schedule *ask
 	const struct db_schedule_times *next) MUST_USE;
 
 /* ---- the stream of all events ---- */
-int64_t store_horizon(const struct store *s);
+/* Where it goes on for who has seen all: behind the last event below the horizon; 0: there is none. */
+int64_t store_stream_end(const struct store *s);
 /* Of events of this kind alone ("job": all that begin so); NULL = all. Those that the observer writes are left out. */
 void store_stream_read(struct store *s, struct arena *a, const char *kind, struct db_stream_position after, unsigned limit,
 	struct db_stream_batch *ret_batch);

@@ -62,12 +62,21 @@ void store_open_commit(struct store *s, struct store_open *o)
 }
 
 /* The oldest transaction that has not ended, or the next one. */
-int64_t store_horizon(const struct store *s)
+static int64_t horizon(const struct store *s)
 {
 	int64_t xmin = s->xact + 1;
 	for (size_t i = 0; i < s->n_open; i++)
 		xmin = s->open[i]->xact < xmin ? s->open[i]->xact : xmin;
 	return xmin;
+}
+
+int64_t store_stream_end(const struct store *s)
+{
+	int64_t xmin = horizon(s);
+	for (size_t i = s->n_stream; i-- > 0;)
+		if (s->stream[i].xact < xmin)
+			return s->stream[i].xact + 1;
+	return 0;
 }
 
 static bool is_of_kind(const char *kind, const char *asked)
@@ -80,7 +89,7 @@ void store_stream_read(struct store *s, struct arena *a, const char *kind, struc
 	struct db_stream_batch *ret_batch)
 {
 	struct db_stream_event *events = arena_array(a, struct db_stream_event, limit);
-	int64_t xmin = store_horizon(s);
+	int64_t xmin = horizon(s), end = store_stream_end(s);
 	size_t n = 0;
 	s->streamed_job = NULL; /* what is said next, in this moment too, is of a transaction that has not begun */
 	for (size_t i = 0; i < s->n_stream && n < limit && s->stream[i].xact < xmin; i++) {
@@ -91,7 +100,7 @@ void store_stream_read(struct store *s, struct arena *a, const char *kind, struc
 	}
 	*ret_batch = (struct db_stream_batch){.events = events, .n = n, .more = n == limit,
 		.held = s->n_stream > 0 && s->stream[s->n_stream - 1].xact >= xmin,
-		.next = n == limit ? events[n - 1].at : (struct db_stream_position){xmin, 0}};
+		.next = n == limit ? events[n - 1].at : end > after.xact ? (struct db_stream_position){end, 0} : after};
 }
 
 void store_stream_finish(struct store *s)
