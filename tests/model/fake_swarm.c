@@ -493,8 +493,8 @@ static bool template_uses(const json_t *template, const struct swarm_object *o)
 
 struct status swarm_object_remove(struct swarm *w, enum swarm_kind kind, const char *id)
 {
+	swarm_advance(w); /* forgets what is gone */
 	struct swarm_object *o = swarm_object_find(w, kind, id);
-	swarm_advance(w);
 	if (!o || o->gone_ms)
 		return status_err(ST_NOT_FOUND, "%s not found", id);
 	for (size_t i = 0; i < w->n_services; i++)
