@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "loop/loop.h"
 #include "stacks/arena_leave.h"
 #include "stacks/release.h"
 
@@ -19,8 +20,11 @@ enum round { ROUND_OWN, ROUND_NAMED, ROUND_HIDDEN };
 struct world_reading {
 	struct world *w; /* NULL: given up */
 	struct list requests;
-	unsigned waiting;
+	unsigned waiting; /* for requests, and for `more` */
 	enum round round;
+	struct defer more; /* the next round, or kind: of thousands of names each is asked for in a turn of its own */
+	bool goes_on;           /* `more` is posted */
+	enum compose_kind kind; /* of ROUND_NAMED: which names are asked for next */
 	char *namespace_, *stack_id;
 	struct status st;
 	void (*done)(void *data, const struct status *st);
@@ -45,6 +49,20 @@ void world_finish(struct world *w)
 	w->arena = NULL;
 }
 
+static void reading_destroy(struct world_reading *rd)
+{
+	free(rd->namespace_);
+	free(rd->stack_id);
+	free(rd);
+}
+
+/* Of one that was given up. */
+static void leave_reading(struct world_reading *rd)
+{
+	if (--rd->waiting == 0)
+		reading_destroy(rd);
+}
+
 void world_stop(struct world *w)
 {
 	struct world_reading *rd = w->reading;
@@ -54,6 +72,10 @@ void world_stop(struct world *w)
 	rd->w = NULL;
 	list_for_each (&rd->requests, n)
 		docker_cancel(w->docker, container_of(n, struct request, node)->call);
+	if (rd->goes_on) {
+		defer_cancel(&rd->more);
+		leave_reading(rd);
+	}
 }
 
 static struct request *ask(struct world_reading *rd)
@@ -63,13 +85,6 @@ static struct request *ask(struct world_reading *rd)
 	list_push(&rd->requests, &q->node);
 	rd->waiting++;
 	return q;
-}
-
-static void reading_destroy(struct world_reading *rd)
-{
-	free(rd->namespace_);
-	free(rd->stack_id);
-	free(rd);
 }
 
 /* First thing in every completion: the world to put the answer into, or NULL: it was given up. */
@@ -83,25 +98,29 @@ static struct world *answered(
 	list_remove(&q->node);
 	free(q);
 	*ret_reading = rd;
-	if (!w && --rd->waiting == 0)
-		reading_destroy(rd);
+	if (!w)
+		leave_reading(rd);
 	return w;
 }
 
 static void look_up_named(struct world_reading *rd);
 static void look_up_hidden_networks(struct world_reading *rd);
 
-/* Last thing in every completion. */
+static void go_on(struct world_reading *rd)
+{
+	rd->goes_on = true;
+	defer_post(&rd->more);
+}
+
+/* Last thing in every completion: its own wait becomes that of the next round. */
 static void part_done(struct world_reading *rd, const struct status *st)
 {
 	if (!status_is_ok(st) && status_is_ok(&rd->st))
 		rd->st = *st;
-	while (rd->waiting == 1 && rd->round != ROUND_HIDDEN && status_is_ok(&rd->st)) {
+	if (rd->waiting == 1 && rd->round != ROUND_HIDDEN && status_is_ok(&rd->st)) {
 		rd->round++;
-		if (rd->round == ROUND_NAMED)
-			look_up_named(rd);
-		else
-			look_up_hidden_networks(rd);
+		go_on(rd);
+		return;
 	}
 	if (--rd->waiting > 0)
 		return;
@@ -112,6 +131,19 @@ static void part_done(struct world_reading *rd, const struct status *st)
 	rd->w->reading = NULL;
 	reading_destroy(rd);
 	done(data, &result);
+}
+
+static void on_more(struct defer *d)
+{
+	static const struct status ok;
+	struct world_reading *rd = container_of(d, struct world_reading, more);
+	rd->goes_on = false;
+	if (status_is_ok(&rd->st) && rd->round == ROUND_NAMED)
+		look_up_named(rd);
+	else if (status_is_ok(&rd->st))
+		look_up_hidden_networks(rd);
+	if (!rd->goes_on)
+		part_done(rd, &ok);
 }
 
 static const char *label(struct arena *a, const struct docker_pairs *labels, const char *key)
@@ -405,24 +437,32 @@ static void ask_by_name(struct world_reading *rd, const struct names *s, enum co
 	}
 }
 
+static void names_of(const struct world *w, enum compose_kind kind, struct names *ret)
+{
+	if (kind == COMPOSE_NETWORK) {
+		names_init(ret, w->arena, w->networks, w->n_networks);
+	} else if (kind == COMPOSE_SECRET) {
+		names_init(ret, w->arena, w->secrets, w->n_secrets);
+		add_used(ret, w, "TaskTemplate.ContainerSpec.Secrets", "SecretName");
+	} else {
+		names_init(ret, w->arena, w->configs, w->n_configs);
+		add_used(ret, w, "TaskTemplate.ContainerSpec.Configs", "ConfigName");
+	}
+	add_wanted(ret, w, kind);
+}
+
+/* One kind; the others in the next turns. */
 static void look_up_named(struct world_reading *rd)
 {
-	const struct world *w = rd->w;
-	struct names networks, secrets, configs;
-	names_init(&networks, w->arena, w->networks, w->n_networks);
-	names_init(&secrets, w->arena, w->secrets, w->n_secrets);
-	names_init(&configs, w->arena, w->configs, w->n_configs);
-	add_wanted(&networks, w, COMPOSE_NETWORK);
-	add_wanted(&secrets, w, COMPOSE_SECRET);
-	add_wanted(&configs, w, COMPOSE_CONFIG);
-	add_used(&secrets, w, "TaskTemplate.ContainerSpec.Secrets", "SecretName");
-	add_used(&configs, w, "TaskTemplate.ContainerSpec.Configs", "ConfigName");
-	ask_by_name(rd, &networks, COMPOSE_NETWORK);
-	ask_by_name(rd, &secrets, COMPOSE_SECRET);
-	ask_by_name(rd, &configs, COMPOSE_CONFIG);
-	map_finish(&networks.known);
-	map_finish(&secrets.known);
-	map_finish(&configs.known);
+	enum compose_kind kind = rd->kind;
+	struct names names;
+	names_of(rd->w, kind, &names);
+	ask_by_name(rd, &names, kind);
+	map_finish(&names.known);
+	if (kind == COMPOSE_CONFIG)
+		return;
+	rd->kind = kind == COMPOSE_NETWORK ? COMPOSE_SECRET : COMPOSE_CONFIG;
+	go_on(rd);
 }
 
 /* ---- reading ---- */
@@ -438,8 +478,10 @@ void world_read(struct world *w, const char *namespace_, const char *stack_id,
 		.namespace_ = mem_strdup(namespace_),
 		.stack_id = mem_strdup(stack_id),
 		.done = done,
-		.data = data};
+		.data = data,
+		.kind = COMPOSE_NETWORK};
 	list_init(&rd->requests);
+	defer_init(&rd->more, w->loop, on_more);
 	w->reading = rd;
 	arena_leave(w->loop, w->arena);
 	w->arena = arena_create_small();

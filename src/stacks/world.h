@@ -2,7 +2,7 @@
  * namespace, and what else its release or its services name. What others have is never asked for: a
  * thousand stacks that are deployed at once must not each read the other ones' things. Read in up to
  * three rounds: by the namespace (four requests at once); by the names that this did not show (one
- * request a kind); one request for each network that services name and no list shows. Everything
+ * request a kind and hundred, a kind a turn of the loop); one request for each network that services name and no list shows. Everything
  * lives in the world's own arena until it is read again. Owned by whoever asks: a job's run, a
  * plan. */
 #pragma once
