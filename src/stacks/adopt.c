@@ -5,21 +5,54 @@
 
 #include "base/arena.h"
 #include "stacks/adopted.h"
+#include "stacks/arena_leave.h"
 #include "stacks/stack_run.h"
 
 #define LOST_MAX 20 /* lines told */
 
-/* Made again by a daemon that takes over: it is in the Engine. */
-static struct status need_target(struct stack_run *sr)
+/* ---- prelude ---- */
+
+/* Of thousands of services it takes longer than a turn of the loop may. */
+struct making {
+	struct release release;
+	struct status st;
+};
+
+/* On the pool, in an arena that nobody else uses meanwhile; what the Engine holds stays as it is. */
+static void make(void *op)
 {
+	const struct stack_run *sr = ((struct stack_op *)op)->sr;
+	struct making *m = ((struct stack_op *)op)->data;
 	const struct release_labels labels = {
 		sr->run->job->project_id.text, sr->run->job->stack_id.text};
-	if (sr->target.n_services > 0)
-		return status_ok();
+	m->st = adopted_release(sr->bodies, sr->namespace_, &sr->world, &labels, &m->release);
+}
+
+static void on_made(void *data, const struct status *st)
+{
+	struct stack_run *sr;
+	void *making;
+	if (!stack_op_end(data, &sr, &making))
+		return;
+	const struct making *m = making;
+	sr->adopted = m->st;
+	sr->target = m->release;
+	stack_step_done(sr, st);
+}
+
+/* What comes of it the steps look at: one that fails takes back what was announced. */
+static enum flow_next make_target(struct flow *f)
+{
+	struct stack_run *sr = stack_run_of(f);
 	sr->forward.mode = ROLLOUT_ADOPT;
 	sr->back.mode = ROLLOUT_BACK;
-	return adopted_release(sr->run->arena, sr->namespace_, &sr->world, &labels, &sr->target);
+	struct making *m = arena_new(sr->run->arena, struct making);
+	m->release = (struct release){.n_levels = 0};
+	loop_work_queued(sr->run->loop, make, on_made, stack_op_begin(sr, m));
+	return FLOW_WAIT;
 }
+
+/* ---- steps ---- */
 
 static enum flow_next announce(struct flow *f)
 {
@@ -74,35 +107,75 @@ static void tell_lost(struct stack_run *sr, const struct compose_strings *lost)
 		job_run_say(sr->run, "not in the text: %zu more", lost->len - LOST_MAX);
 }
 
+/* In its own arena. */
+struct writing {
+	struct arena *arena;
+	const struct release *release; /* stays as it is meanwhile */
+	const char *namespace_, *text;
+	struct compose_strings lost;
+	struct str source;
+	bool made;
+};
+
+/* On the pool. */
+static void write_text(void *op)
+{
+	struct writing *x = ((struct stack_op *)op)->data;
+	const char *head = arena_fmt(
+		x->arena, "Made from the services of the Engine's stack %s.", x->namespace_);
+	x->made = release_export(
+		x->arena, x->namespace_, head, x->release, &x->text, &x->lost);
+	if (!x->made)
+		return;
+	struct compose_text compose = {"compose.yml", str_of(x->text)};
+	const struct release_upload upload = {.texts = &compose, .n_texts = 1};
+	x->source = release_source_encode(x->arena, &upload);
+}
+
+static void store_text(struct stack_run *sr, const struct writing *x)
+{
+	if (!x->made) {
+		struct status st = status_err(ST_FAILED_PRECONDITION,
+			"no Compose text can be made of it: %s", x->lost.len ? x->lost.items[0] : "");
+		flow_step_done(sr->run->flow, &st);
+		return;
+	}
+	tell_lost(sr, &x->lost);
+	struct stack_op *op = stack_op_begin(sr, NULL);
+	op->db = sr->db->stacks->store_source(
+		sr->db, sr->run->job, sr->deployment_id, x->source, on_source_stored, op);
+}
+
+static void on_text(void *data, const struct status *st)
+{
+	struct stack_run *sr;
+	void *writing;
+	bool wanted = stack_op_end(data, &sr, &writing);
+	struct writing *x = writing;
+	if (wanted && status_is_ok(st))
+		store_text(sr, x);
+	else if (wanted)
+		stack_step_done(sr, st);
+	arena_leave(sr->run->loop, x->arena); /* what was begun has copies */
+}
+
 static enum flow_next store(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
-	struct arena *a = sr->run->arena;
-	const char *text;
-	struct compose_strings lost;
-	f->st = need_target(sr);
+	f->st = sr->adopted;
 	if (!status_is_ok(&f->st))
 		return FLOW_FAIL;
-	const char *head =
-		arena_fmt(a, "Made from the services of the Engine's stack %s.", sr->namespace_);
-	if (!release_export(a, sr->namespace_, head, &sr->target, &text, &lost)) {
-		f->st = status_err(ST_FAILED_PRECONDITION, "no Compose text can be made of it: %s",
-			lost.len ? lost.items[0] : "");
-		return FLOW_FAIL;
-	}
-	tell_lost(sr, &lost);
-	struct compose_text compose = {"compose.yml", str_of(text)};
-	const struct release_upload upload = {.texts = &compose, .n_texts = 1};
-	struct stack_op *op = stack_op_begin(sr, NULL);
-	op->db = sr->db->stacks->store_source(sr->db, sr->run->job, sr->deployment_id,
-		release_source_encode(a, &upload), on_source_stored, op);
+	struct arena *a = arena_create();
+	struct writing *x = arena_new(a, struct writing);
+	*x = (struct writing){.arena = a, .release = &sr->target, .namespace_ = sr->namespace_};
+	loop_work_queued(sr->run->loop, write_text, on_text, stack_op_begin(sr, x));
 	return FLOW_WAIT;
 }
 
 static enum flow_next assign_networks(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
-	f->st = need_target(sr);
+	f->st = sr->adopted;
 	if (!status_is_ok(&f->st))
 		return FLOW_FAIL;
 	stack_assign_networks(sr);
@@ -114,7 +187,7 @@ static enum flow_next assign_networks(struct flow *f)
 static enum flow_next services(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
-	f->st = need_target(sr);
+	f->st = sr->adopted;
 	if (!status_is_ok(&f->st))
 		return FLOW_FAIL;
 	sr->forward.target = &sr->target;
@@ -125,7 +198,7 @@ static enum flow_next services(struct flow *f)
 static enum flow_next labels_back(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
-	f->undo_st = need_target(sr);
+	f->undo_st = sr->adopted;
 	if (!status_is_ok(&f->undo_st))
 		return FLOW_FAIL;
 	sr->back.target = &sr->target;
@@ -159,7 +232,7 @@ static enum flow_next activate(struct flow *f)
 {
 	struct stack_run *sr = stack_run_of(f);
 	size_t n;
-	f->st = need_target(sr);
+	f->st = sr->adopted;
 	if (!status_is_ok(&f->st))
 		return FLOW_FAIL;
 	sr->forward.target = &sr->target;
@@ -177,6 +250,7 @@ static enum flow_next activate(struct flow *f)
 static const struct flow_step adopt_prelude[] = {
 	{"load_stack", stack_load_stack, NULL, 60},
 	{"look", stack_look, NULL, 120},
+	{"make", make_target, NULL, 120},
 	{0},
 };
 static const struct flow_step adopt_steps[] = {

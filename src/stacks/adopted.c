@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/arena.h"
 #include "base/json.h"
+#include "base/map.h"
 #include "compose/export.h"
 #include "crypto/crypto.h"
 #include "stacks/world.h"
@@ -38,16 +39,16 @@ static const char *suffix(const struct adoption *ad, const char *name)
 
 /* ---- networks ---- */
 
-static bool uses_network(const json_t *spec, const char *id)
+/* What the services name: values of `key` in the list at `path`. */
+static void find_used(const struct adoption *ad, const char *path, const char *key, struct map *ret)
 {
-	const json_t *entry;
-	size_t i;
-	json_array_foreach(json_at(spec, "TaskTemplate.Networks"), i, entry)
-	{
-		if (strcmp(json_text(entry, "Target", ""), id) == 0)
-			return true;
+	map_init(ret);
+	for (size_t i = 0; i < ad->w->n_services; i++) {
+		const json_t *entry;
+		size_t k;
+		json_array_foreach(json_at(ad->w->services[i].spec, path), k, entry)
+			map_puts(ret, json_text(entry, key, ""), ret);
 	}
-	return false;
 }
 
 /* What the Engine put in by itself is not said again: it will do so again. Its own choice of a
@@ -81,37 +82,23 @@ static void add_networks(const struct adoption *ad)
 {
 	const struct world *w = ad->w;
 	struct release *r = ad->r;
+	struct map used;
+	find_used(ad, "TaskTemplate.Networks", "Target", &used);
 	r->networks = arena_array(ad->a, struct release_object, w->n_networks + 1);
 	for (size_t i = 0; i < w->n_networks; i++) {
 		const struct world_object *o = &w->networks[i];
-		bool used = o->ours;
-		for (size_t k = 0; k < w->n_services; k++)
-			used |= uses_network(w->services[k].spec, o->id);
 		const char *key = o->ours ? suffix(ad, o->name) : NULL;
-		if (used)
+		if (o->ours || map_gets(&used, o->id))
 			r->networks[r->n_networks++] = (struct release_object){
 				.key = arena_strdup(ad->a, key ? key : o->name),
 				.name = arena_strdup(ad->a, o->name),
 				.external = !o->ours,
 				.body = o->ours ? network_body(ad, o) : NULL};
 	}
+	map_finish(&used);
 }
 
 /* ---- secrets and configs ---- */
-
-static bool uses_object(const json_t *spec, enum compose_kind kind, const char *name)
-{
-	bool secret = kind == COMPOSE_SECRET;
-	const json_t *entry, *list = json_at(spec, secret ? "TaskTemplate.ContainerSpec.Secrets"
-							  : "TaskTemplate.ContainerSpec.Configs");
-	size_t i;
-	json_array_foreach(list, i, entry)
-	{
-		if (strcmp(json_text(entry, secret ? "SecretName" : "ConfigName", ""), name) == 0)
-			return true;
-	}
-	return false;
-}
 
 /* A config's content can be read, and known again; a secret's cannot. */
 static json_t *object_body(const struct adoption *ad, const struct world_object *o)
@@ -132,19 +119,22 @@ static struct release_object *objects(const struct adoption *ad, enum compose_ki
 	const struct world_object *seen, size_t n, size_t *ret_n)
 {
 	struct release_object *items = arena_array(ad->a, struct release_object, n + 1);
+	struct map used;
+	if (kind == COMPOSE_SECRET)
+		find_used(ad, "TaskTemplate.ContainerSpec.Secrets", "SecretName", &used);
+	else
+		find_used(ad, "TaskTemplate.ContainerSpec.Configs", "ConfigName", &used);
 	for (size_t i = 0; i < n; i++) {
 		const struct world_object *o = &seen[i];
-		bool used = o->ours;
-		for (size_t k = 0; k < ad->w->n_services; k++)
-			used |= uses_object(ad->w->services[k].spec, kind, o->name);
 		const char *key = o->ours ? suffix(ad, o->name) : NULL;
-		if (used)
+		if (o->ours || map_gets(&used, o->name))
 			items[(*ret_n)++] = (struct release_object){
 				.key = arena_strdup(ad->a, key ? key : o->name),
 				.name = arena_strdup(ad->a, o->name),
 				.external = !o->ours,
 				.body = o->ours ? object_body(ad, o) : NULL};
 	}
+	map_finish(&used);
 	return items;
 }
 

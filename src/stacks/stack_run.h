@@ -37,6 +37,7 @@ struct stack_run {
 	struct release target;   /* what is wanted */
 	struct release previous; /* the last good one; empty when there is none */
 	bool has_previous;
+	struct status adopted;   /* of an adoption: whether a target could be made of what there is */
 	bool pinned; /* the target is as it was stored: its images were asked for before */
 	struct images *images; /* under way */
 	/* The newest good releases, the newest first, with the Engine's names of their secrets and
