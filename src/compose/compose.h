@@ -183,8 +183,9 @@ struct compose_rendering *compose_render(
 const char *compose_resolve(json_t *service_body,
 	const char *(*lookup)(void *data, enum compose_kind kind, const char *name), void *data);
 
-/* A service's references to the secret or config `from` name `to` instead, in their place. */
-void compose_rename(json_t *service_body, enum compose_kind kind, const char *from, const char *to);
+/* A service's references to secrets or configs get other names, in their place: name(data, from); NULL = as it is. */
+void compose_rename(json_t *service_body, enum compose_kind kind,
+	const char *(*name)(void *data, const char *from), void *data);
 
 /* The image of a service's body (borrowed), and a pinned one in its place: `image` is
  * "name:tag@sha256:…"; `platforms` ([{Architecture, OS}], borrowed) becomes Placement.Platforms,

@@ -282,7 +282,8 @@ static bool comes_after(const json_t *a, const json_t *b, const char *field)
 						   json_text(b, "File.Name", "")) > 0);
 }
 
-void compose_rename(json_t *service_body, enum compose_kind kind, const char *from, const char *to)
+void compose_rename(json_t *service_body, enum compose_kind kind,
+	const char *(*name)(void *data, const char *from), void *data)
 {
 	bool secret = kind == COMPOSE_SECRET;
 	const char *field = secret ? "SecretName" : "ConfigName";
@@ -290,8 +291,12 @@ void compose_rename(json_t *service_body, enum compose_kind kind, const char *fr
 						    : "TaskTemplate.ContainerSpec.Configs"),
 	       *ref;
 	size_t i;
-	json_array_foreach(list, i, ref) if (strcmp(json_text(ref, field, ""), from) == 0)
-		json_object_set_new(ref, field, json_string(to));
+	json_array_foreach(list, i, ref)
+	{
+		const char *to = name(data, json_text(ref, field, ""));
+		if (to)
+			json_object_set_new(ref, field, json_string(to));
+	}
 	for (i = 1; i < json_array_size(list); i++)
 		for (size_t k = i; k > 0; k--) {
 			json_t *left = json_array_get(list, k - 1),

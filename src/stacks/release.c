@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/arena.h"
 #include "base/json.h"
+#include "base/map.h"
 #include "crypto/crypto.h"
 
 #define JSON_ROOM 4 /* a text takes so many times its length when it is read */
@@ -263,37 +264,50 @@ void release_render(struct arena *a, const struct compose_project *p,
 	*ret_release = r;
 }
 
-static const struct release_object *config_of(const struct release *r, const char *key)
-{
-	for (size_t i = 0; i < r->n_configs; i++)
-		if (strcmp(r->configs[i].key, key) == 0)
-			return &r->configs[i];
-	return NULL;
-}
-
 const char *release_content(const struct release_object *o)
 {
 	const json_t *label = json_object_get(json_object_get(o->body, "Labels"), LABEL_CONTENT);
 	return json_is_string(label) ? json_string_value(label) : "";
 }
 
+/* The name without the content's hash, where the release before has the same content by it; else NULL. */
+static const char *plain_name(struct arena *a, const char *namespace_,
+	const struct release_object *o, const struct release_object *old)
+{
+	if (!old || o->external || !release_content(o)[0] ||
+		strcmp(release_content(o), release_content(old)) != 0)
+		return NULL;
+	const char *plain = arena_fmt(a, "%s_%s", namespace_, o->key);
+	return strcmp(old->name, plain) == 0 && strncmp(o->name, plain, strlen(plain)) == 0 ? plain
+											    : NULL;
+}
+
+static const char *new_name(void *data, const char *from)
+{
+	return map_gets(data, from);
+}
+
 void release_keep_names(
 	struct arena *a, const char *namespace_, struct release *r, const struct release *before)
 {
+	struct map old, renamed; /* key → its object; name → the one that is kept */
+	map_init(&old);
+	map_init(&renamed);
+	for (size_t i = 0; i < before->n_configs; i++)
+		map_puts(&old, before->configs[i].key, &before->configs[i]);
 	for (size_t i = 0; i < r->n_configs; i++) {
 		struct release_object *o = &r->configs[i];
-		const struct release_object *old = config_of(before, o->key);
-		const char *plain = arena_fmt(a, "%s_%s", namespace_, o->key);
-		if (!old || o->external || !release_content(o)[0] ||
-			strcmp(old->name, plain) != 0 ||
-			strcmp(release_content(o), release_content(old)) != 0 ||
-			strncmp(o->name, plain, strlen(plain)) != 0)
+		const char *plain = plain_name(a, namespace_, o, map_gets(&old, o->key));
+		if (!plain)
 			continue;
-		for (size_t k = 0; k < r->n_services; k++)
-			compose_rename(r->services[k].object.body, COMPOSE_CONFIG, o->name, plain);
+		map_puts(&renamed, o->name, (void *)(uintptr_t)plain);
 		json_object_set_new(o->body, "Name", json_string(plain));
 		o->name = plain;
 	}
+	for (size_t i = 0; i < r->n_services && renamed.len > 0; i++)
+		compose_rename(r->services[i].object.body, COMPOSE_CONFIG, new_name, &renamed);
+	map_finish(&old);
+	map_finish(&renamed);
 }
 
 /* ---- rendered ---- */
