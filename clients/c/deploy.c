@@ -26,8 +26,9 @@ static void on_watched(void *data, const ProtobufCMessage *message)
 {
 	const Skep__V1__WatchJobResponse *told = (const Skep__V1__WatchJobResponse *)message;
 	struct story *story = data;
-	if (told->event)
-		printf("%s %s\n", told->event->kind, told->event->message);
+	const Skep__V1__Event *e = told->event;
+	if (e)
+		printf("%s %s %s\n", e->kind, *e->step ? e->step : e->service, e->message);
 	if (!told->job)
 		return;
 	story->succeeded = told->job->state == SKEP__V1__JOB_STATE__JOB_STATE_SUCCEEDED;
@@ -105,11 +106,12 @@ int main(int argc, char **argv)
 {
 	struct story story = {.job = ""};
 	struct skep s;
+	const char *token = getenv("SKEP_TOKEN");
 	if (argc != 5) {
 		(void)fprintf(stderr, "usage: deploy ADDRESS PROJECT STACK COMPOSE_FILE\n");
 		return 2;
 	}
-	if (!skep_connect(&s, argv[1], getenv("SKEP_TOKEN"))) {
+	if (!skep_connect(&s, argv[1], token && *token ? token : NULL)) {
 		(void)fprintf(stderr, "%s: %s\n", argv[1], strerror(errno));
 		return 2;
 	}

@@ -51,7 +51,8 @@ def main():
             job = stacks_pb2_grpc.StacksStub(channel).Deploy(request, metadata=metadata, timeout=60).job
             for message in jobs_pb2_grpc.JobsStub(channel).Watch(jobs_pb2.WatchJobRequest(id=job.id), metadata=metadata):
                 if message.HasField('event'):
-                    print(message.event.kind, message.event.message)
+                    e = message.event
+                    print(e.kind, e.step or e.service, e.message)
                 if message.HasField('job'):
                     job = message.job
         except grpc.RpcError as e:

@@ -21,7 +21,8 @@ def main():
                 job = client.unary('Stacks', 'Deploy', project=project, name=stack, compose=[{'name': file, 'text': text}]).job
                 for message in client.stream('Jobs', 'Watch', id=job.id):
                     if message.HasField('event'):
-                        print(message.event.kind, message.event.message)
+                        e = message.event
+                        print(e.kind, e.step or e.service, e.message)
                     if message.HasField('job'):
                         job = message.job
             except native_client.RpcError as e:

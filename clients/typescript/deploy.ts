@@ -27,7 +27,8 @@ export async function deploy(wish: Wish, tell: (line: string) => void): Promise<
   });
   let job = submitted.job;
   for await (const message of createClient(Jobs, transport).watch({ id: job?.id })) {
-    if (message.event) tell(`${message.event.kind} ${message.event.message}`);
+    const event = message.event;
+    if (event) tell(`${event.kind} ${event.step || event.service} ${event.message}`);
     if (message.job) job = message.job;
   }
   return job;

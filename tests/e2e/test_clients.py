@@ -113,7 +113,7 @@ def test_example(skepd, project, run, example):
         return skepd.call('Auth', 'CreateToken', project=project.name, name=f'{example} {role}', role=role).secret
     deployer = token(2)
     status, said = run(example, compose({'app': hello()}), deployer)
-    assert status == 0 and said.rstrip().endswith('SUCCEEDED') and 'job.step' in said, said
+    assert status == 0 and said.rstrip().endswith('SUCCEEDED') and 'job.step converge' in said, said
     assert project.status() == 'RUNNING'
     # What goes wrong is told in full: a job that fails, a text with a mistake in it, a caller who may not.
     status, said = run(example, compose({'app': hello(networks=['n'])}, networks={'n': {'external': True, 'name': 'no-such'}}), deployer)

@@ -7,6 +7,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func watch(ctx context.Context, client *http.Client, url, id string) (*skepv1.Jo
 	var job *skepv1.Job
 	for stream.Receive() {
 		if event := stream.Msg().GetEvent(); event != nil {
-			fmt.Println(event.GetKind(), event.GetMessage())
+			fmt.Println(event.GetKind(), cmp.Or(event.GetStep(), event.GetService()), event.GetMessage())
 		}
 		if stream.Msg().GetJob() != nil {
 			job = stream.Msg().GetJob()

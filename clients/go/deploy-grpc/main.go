@@ -7,6 +7,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +66,7 @@ func watch(ctx context.Context, conn *grpc.ClientConn, id string) (*skepv1.Job, 
 			return nil, err
 		}
 		if event := message.GetEvent(); event != nil {
-			fmt.Println(event.GetKind(), event.GetMessage())
+			fmt.Println(event.GetKind(), cmp.Or(event.GetStep(), event.GetService()), event.GetMessage())
 		}
 		if message.GetJob() != nil {
 			job = message.GetJob()
