@@ -13,7 +13,8 @@
 /* $2 next, $3 due */
 #define TIMES "next_at = to_timestamp($2), due_at = to_timestamp($3)"
 
-enum { LOCK, STACK, PUT, NEED_ROOM, REPLAY, GET, LIST, FIND, AUDIT, TAKE_CHANGE, UPDATE, REMOVE, NOTIFY, NOW, DUE, TAKE, FIRED,
+enum { LOCK, STACK, PUT, NEED_ROOM, REPLAY, GET, LIST, LIST_CHECK, FIND, AUDIT, TAKE_CHANGE, UPDATE, REMOVE, NOTIFY, NOW, DUE, TAKE,
+	LOCK_STACK, NEED_ENDED, FIRED,
 	PASSED };
 static const struct pg_stmt sql[] = {
 	/* $1 project, $2 scope */
@@ -39,6 +40,8 @@ static const struct pg_stmt sql[] = {
 		COLUMNS_FROM "where ((select skep_project_or_all($1, $2)) is null"
 		"  or s.project_id = (select skep_project_or_all($1, $2)))"
 		" and ($3::uuid is null or s.id < $3) order by s.id desc limit $4"},
+	/* LIST asks for the project once it meets a row: where there is none it would pass over one that does not exist. */
+	[LIST_CHECK] = {"schedule_list_check", "select skep_project_or_all($1, $2)"},
 	/* $1 name, $2 project, $3 scope */
 	[FIND] = {"schedule_find", COLUMNS_FROM "where s.id = skep_schedule($1, $2, $3)"},
 	/* $5 id */
@@ -73,6 +76,14 @@ static const struct pg_stmt sql[] = {
 	[DUE] = {"schedule_due_now", COLUMNS_FROM "where not s.paused and s.due_at <= now() order by s.due_at, s.id limit $1"},
 	/* $1 id, $2 revision */
 	[TAKE] = {"schedule_take", "select skep_take_schedule(skep_uuid($1), $2)"},
+	/* $1 id. Who runs its last job once more has this lock too: whatever was read of that job before, it holds from here on. */
+	[LOCK_STACK] = {"schedule_lock_stack",
+		"select from orchestration_stacks k where k.id = (select s.stack_id from schedules s where s.id = skep_uuid($1))"
+		" for no key update"},
+	[NEED_ENDED] = {"schedule_need_ended",
+		"select skep_raise(10, format('job %s of the run before has not ended', j.id))"
+		" from schedules s join deployment_jobs j on j.id = s.last_job_id"
+		" where s.id = skep_uuid($1) and j.state in ('pending', 'running')"},
 	/* $1 id, $2 next, $3 due, $4 job */
 	[FIRED] = {"schedule_fired",
 		"update schedules set revision = revision + 1, " TIMES ", last_at = now(), last_outcome = 'submitted',"
@@ -247,6 +258,7 @@ static struct db_call *list(struct db *db, const struct db_scope *s, const char 
 	c->done.schedules = done;
 	add(c, &sql[LIST], project, s);
 	call_bind_page(c, page);
+	add(c, &sql[LIST_CHECK], project, s);
 	return call_run(c, deliver_list);
 }
 
@@ -311,6 +323,8 @@ static struct db_call *fire(struct db *db, const struct db_schedule *s, int atte
 	const struct db_stack_ref stack = {.id = s->stack_id.text, .project = "", .name = ""};
 	c->done.job = done;
 	take(c, s);
+	call_add_text(c, &sql[LOCK_STACK], s->id.text);
+	call_add_text(c, &sql[NEED_ENDED], s->id.text);
 	if (s->action == SCHEDULE_REDEPLOY) {
 		stack_add_redeploy(c, &scope, job_id, &stack, attempts);
 	} else {

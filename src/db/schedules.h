@@ -77,8 +77,9 @@ struct db_schedule_ops {
 	/* ---- the daemon that looks after them (jobs/schedules) ---- */
 	/* At most `limit` that are due, the longest first. */
 	struct db_call *(*due)(struct db *db, unsigned limit, db_schedules_due_done done, void *data);
-	/* Submits its job, stores that, and when it is due next, in one transaction. `attempts`: of the job. What its stack
-	 * refuses is FAILED_PRECONDITION, NOT_FOUND or RESOURCE_EXHAUSTED: then nothing is stored. */
+	/* Submits its job, stores that, and when it is due next, in one transaction. `attempts`: of the job. ABORTED too when its last
+	 * job runs or waits, whatever was read of that: somebody has run it once more. What its stack refuses is FAILED_PRECONDITION,
+	 * NOT_FOUND or RESOURCE_EXHAUSTED: then nothing is stored. */
 	struct db_call *(*fire)(struct db *db, const struct db_schedule *s, int attempts,
 		const struct db_schedule_times *next, db_job_done done, void *data);
 	/* It does not run this time. */

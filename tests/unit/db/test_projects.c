@@ -272,6 +272,47 @@ static void calls_end_when_pg_is_destroyed(void **state)
 	assert_status(&a.st, ST_CANCELLED, "");
 }
 
+/* The plans in which a table without a fitting row is walked through: what is said of a name must not hang on there being one. */
+static void a_name_that_is_none_is_said_to_be_none(void **state)
+{
+	static const unsigned priorities[JOB_KINDS] = {0};
+	static const char *const none = "01234567-89ab-7cde-8f01-23456789abcd";
+	const struct db_page page = {10, ""};
+	const struct db_job_filter jobs = {.project = "nothere", .stack = ""};
+	const struct db_stream_filter stream = {.project = "nothere", .stack = ""};
+	const struct db_stack_ref stack = {.id = "", .project = "nothere", .name = "web"};
+	struct world *w = *state;
+	char walks[400];
+	(void)snprintf(walks, sizeof(walks),
+		"%s options='-c plan_cache_mode=force_generic_plan -c enable_indexscan=off -c enable_indexonlyscan=off"
+		" -c enable_bitmapscan=off'", server.address);
+	const struct pg_options o = {.conninfo = walks, .pool_size = 1};
+	struct pg *pg = pg_create(w->loop, &o);
+	struct db *db = db_pg_create(pg, keyring, clock_system(), rng_system());
+#define NONE(call) RUN_FAILS(w, ST_NOT_FOUND, "does not exist", call)
+	NONE(db->projects->get(db, &admin, "nothere", on_project, &a));
+	NONE(db->projects->remove(db, &admin, "nothere", "", on_done, &a));
+	NONE(db->tokens->list(db, &admin, "nothere", &page, on_tokens, &a));
+	NONE(db->registries->list(db, &admin, "nothere", &page, on_registries, &a));
+	NONE(db->registries->remove(db, &admin, "nothere", "docker.io", "", on_done, &a));
+	NONE(db->stacks->list(db, &admin, "nothere", &page, on_stacks, &a));
+	NONE(db->stacks->releases(db, &admin, &stack, &page, on_releases, &a));
+	NONE(db->stacks->check_namespace(db, &admin, "nothere", "web", "", on_done, &a));
+	NONE(db->jobs->list(db, &admin, &jobs, &page, on_jobs, &a));
+	NONE(db->jobs->get(db, &admin, none, on_job, &a));
+	NONE(db->jobs->events(db, &admin, none, 0, 10, on_events, &a));
+	NONE(db->jobs->retry_failed(db, &admin, "nothere", "", 0, on_jobs, &a));
+	NONE(db->jobs->stats(db, &admin, "nothere", priorities, 10, on_stats, &a));
+	NONE(db->jobs->resume(db, &admin, "nothere", 0, on_done, &a));
+	NONE(db->schedules->list(db, &admin, "nothere", &page, on_schedules, &a));
+	NONE(db->schedules->get(db, &admin, "nothere", "nightly", on_schedule, &a));
+	NONE(db->schedules->remove(db, &admin, "nothere", "nightly", on_done, &a));
+	NONE(db->events->read(db, &admin, &stream, (struct db_stream_position){3, 0}, 10, on_batch, &a));
+#undef NONE
+	db_pg_destroy(db);
+	pg_destroy(pg);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 int main(void)
 {
@@ -284,6 +325,7 @@ int main(void)
 		TEST(pages_go_from_new_to_old),
 		TEST(a_scope_sees_its_own_project_only),
 		TEST(a_project_with_stacks_or_jobs_stays),
+		TEST(a_name_that_is_none_is_said_to_be_none),
 		TEST(a_token_lives),
 		TEST(an_expired_or_unknown_token_is_nobody),
 		TEST(tokens_stay_in_their_project),

@@ -152,6 +152,25 @@ static void a_run_is_submitted_once(void **state)
 	assert_true(now.last_us > 0);
 }
 
+/* A daemon reads that it has ended, and before it submits the next one somebody runs it once more. */
+static void the_run_before_may_run_again(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	running_stack(w, "demo", "web");
+	struct db_schedule s = make_due(w, SCHEDULE_RESTART);
+	const struct db_schedule_times long_due = {1000, 1000};
+	struct db_job first = RUN_OK(w, SCHEDULES->fire(w->db, &s, 3, &long_due, on_job, &a)).job;
+	RUN_OK(w, w->db->jobs->cancel(w->db, &admin, first.id.text, on_job, &a));
+	struct db_schedule seen = RUN_OK(w, SCHEDULES->due(w->db2, 10, on_schedules_due, &a)).schedules[0];
+	assert_int_equal(seen.last_job_state, JOB_CANCELLED);
+	RUN_OK(w, w->db->jobs->retry(w->db, &admin, first.id.text, on_job, &a));
+	RUN_FAILS(w, ST_ABORTED, "of the run before has not ended", SCHEDULES->fire(w->db2, &seen, 3, &tomorrow, on_job, &a));
+	assert_value(w, "select count(*) from deployment_jobs where kind = 'restart'", "1");
+	RUN_OK(w, w->db->jobs->cancel(w->db, &admin, first.id.text, on_job, &a));
+	RUN_OK(w, SCHEDULES->fire(w->db2, &seen, 3, &tomorrow, on_job, &a));
+}
+
 /* While somebody is at the schedules, and if it were for ever, others do not wait for it. */
 static void one_daemon_at_a_time(void **state)
 {
@@ -222,6 +241,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_same_request_makes_one, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_project_has_so_many, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_run_is_submitted_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_run_before_may_run_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_daemon_at_a_time, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_redeploy_has_the_same_text, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_redeploy_steps_back, set_up, tear_down),
