@@ -176,7 +176,7 @@ static const struct pg_stmt sql[] = {
 		"   error_code = case when o.step = '' then 'ABORTED' else o.error_code end,"
 		"   finished_at = case when o.step = '' then clock_timestamp() end,"
 		"   cancel_requested = o.cancel_requested or o.step <> '',"
-		"   run_at = case when o.step = '' then o.run_at else least(o.run_at, clock_timestamp()) end,"
+		"   run_at = case when o.step = '' then o.run_at else least(o.run_at, n.run_at) end,"
 		"   last_sequence = o.last_sequence + 1"
 		"  from deployment_jobs n"
 		"  where n.id = skep_uuid($1) and o.stack_id = n.stack_id and o.id <> n.id"

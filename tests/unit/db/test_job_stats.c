@@ -69,6 +69,28 @@ static void every_waiting_job_is_explained(void **state)
 	assert_int_equal(RUN_OK(w, JOBS->stats(w->db, &admin, "", priorities, 2, on_stats, &a)).stats.n_waiting, 2);
 }
 
+/* A deploy that was begun is superseded: it takes back what it did before the newer one can begin. */
+static void the_older_of_a_stack_goes_first(void **state)
+{
+	struct world *w = *state;
+	make_project(w, "demo");
+	deploy(w, "demo", "a");
+	struct db_job begun = claim(w, "d1");
+	struct answer later = put(w, (struct db_job_write){.id = begun.id.text, .epoch = begun.epoch, .step = "objects"});
+	assert_status(&later.st, ST_OK, "");
+	later = put(w, (struct db_job_write){.id = begun.id.text, .epoch = begun.epoch, .state = JOB_PENDING, .delay_ms = 3600000,
+		.keep_step = true});
+	assert_status(&later.st, ST_OK, "");
+	struct db_job newer = deploy(w, "demo", "a");
+	struct db_job_stats s = stats(w, &admin, "");
+	assert_int_equal(s.n_waiting, 2);
+	assert_string_equal(s.waiting[0].job.id.text, begun.id.text);
+	assert_int_equal(s.waiting[0].before, 0);
+	assert_string_equal(s.waiting[1].job.id.text, newer.id.text);
+	assert_string_equal(s.waiting[1].blocker.text, begun.id.text);
+	assert_int_equal(s.waiting[1].before, 1);
+}
+
 static void what_is_paused_waits(void **state)
 {
 	struct world *w = *state;
@@ -259,6 +281,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(every_waiting_job_is_explained),
+		TEST(the_older_of_a_stack_goes_first),
 		TEST(what_is_paused_waits),
 		TEST(a_new_cap_is_heard_of),
 		TEST(the_last_failed_job_of_each_stack_runs_again),
