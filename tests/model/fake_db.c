@@ -41,6 +41,15 @@ struct str fake_copy_str(struct arena *a, struct str s)
 	return (struct str){arena_strndup(a, s.ptr ? s.ptr : "", s.len), s.len};
 }
 
+/* What is no id is no page: the list starts anew. */
+struct db_page fake_copy_page(struct arena *a, const struct db_page *p)
+{
+	struct uuid before;
+	bool is_id = p->before && uuid_parse(p->before, &before);
+	return (struct db_page){p->size < 1 ? 1 : p->size > 500 ? 500 : p->size,
+		is_id ? arena_strdup(a, before.text) : ""};
+}
+
 struct db_service *fake_copy_services(struct arena *a, const struct db_service *v, size_t n)
 {
 	struct db_service *copy = arena_array(a, struct db_service, n + 1);

@@ -15,7 +15,7 @@ void fake_db_init(struct fake_db *d, struct fake_script *s, struct loop *l, stru
 /* ---- between its files ---- */
 extern const struct db_job_ops fake_job_ops;         /* fake_db_jobs.c */
 extern const struct db_stack_ops fake_stack_ops;     /* fake_db_stacks.c */
-extern const struct db_project_ops fake_project_ops; /* fake_db_stacks.c */
+extern const struct db_project_ops fake_project_ops; /* fake_db_projects.c */
 extern const struct db_registry_ops fake_registry_ops;
 extern const struct db_event_ops fake_event_ops;       /* fake_db_events.c */
 extern const struct db_schedule_ops fake_schedule_ops; /* fake_db_schedules.c */
@@ -46,6 +46,9 @@ struct fake_args {
 	struct db_rendered rendered;
 	struct db_project_change change;
 	struct db_schedule schedule;
+	struct db_schedule_change schedule_change;
+	struct db_stream_filter stream;
+	struct db_daemon daemon;
 	struct db_schedule_new new_schedule;
 	struct db_stream_position position;
 	struct db_schedule_times times;
@@ -70,6 +73,7 @@ static inline struct db_call *fake_handle(struct fake_call *c)
 #define DONE(f) ((void (*)(void))(f))
 const char *const *fake_copy_texts(struct arena *a, const char *const *texts, size_t n);
 struct str fake_copy_str(struct arena *a, struct str s);
+struct db_page fake_copy_page(struct arena *a, const struct db_page *p);
 struct db_service *fake_copy_services(struct arena *a, const struct db_service *v, size_t n);
 void fake_deliver_done(struct fake_call *c, const struct status *st);
 void fake_deliver_job(struct fake_call *c, const struct status *st); /* result: struct db_job */

@@ -24,8 +24,7 @@ static struct db_call *position(struct db *db, int64_t since_us, db_position_don
 static struct status read_effect(struct fake_call *c)
 {
 	const struct fake_args *g = fake_args(c);
-	store_stream_read(g->store, c->arena, g->text, g->position, g->limit, c->result);
-	return status_ok();
+	return store_stream_read(g->store, c->arena, &g->scope, &g->stream, g->position, g->limit, c->result);
 }
 
 static void deliver_read(struct fake_call *c, const struct status *st)
@@ -37,7 +36,8 @@ static struct db_call *read_(struct db *db, const struct db_scope *s, const stru
 	struct db_stream_position after, unsigned limit, db_stream_done done, void *data)
 {
 	struct fake_call *c = fake_db_call(db, s, DONE(done), data);
-	fake_args(c)->text = f->n_kinds ? arena_strdup(c->arena, f->kinds[0]) : NULL; /* one, and of everybody's */
+	fake_args(c)->stream = (struct db_stream_filter){arena_strdup(c->arena, f->project), arena_strdup(c->arena, f->stack),
+		fake_copy_texts(c->arena, f->kinds, f->n_kinds), f->n_kinds};
 	fake_args(c)->position = after;
 	fake_args(c)->limit = limit;
 	c->result = arena_new(c->arena, struct db_stream_batch);

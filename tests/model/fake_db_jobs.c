@@ -25,14 +25,6 @@ static struct db_call *get(struct db *db, const struct db_scope *s, const char *
 	return fake_handle(c);
 }
 
-static struct db_page copy_page(struct arena *a, const struct db_page *p)
-{
-	struct uuid before;
-	bool is_id = p->before && uuid_parse(p->before, &before);
-	return (struct db_page){p->size < 1 ? 1 : p->size > 500 ? 500 : p->size,
-		is_id ? arena_strdup(a, before.text) : ""};
-}
-
 static struct status list_effect(struct fake_call *c)
 {
 	const struct fake_args *g = fake_args(c);
@@ -51,7 +43,7 @@ static struct db_call *list(struct db *db, const struct db_scope *s, const struc
 	*copy = *f;
 	copy->project = arena_strdup(c->arena, f->project);
 	copy->stack = arena_strdup(c->arena, f->stack);
-	fake_args(c)->page = copy_page(c->arena, page);
+	fake_args(c)->page = fake_copy_page(c->arena, page);
 	fake_call_start(c, 0, list_effect, fake_deliver_jobs, "job_list");
 	return fake_handle(c);
 }
@@ -172,27 +164,68 @@ static struct db_call *resume(struct db *db, const struct db_scope *s, const cha
 	return fake_handle(c);
 }
 
-/* ---- daemons: nothing is decided by them ---- */
+/* ---- those who show jobs elsewhere ---- */
 
-static struct status nothing_effect(struct fake_call *c)
+static struct status view_effect(struct fake_call *c)
 {
-	(void)c;
+	struct store *s = fake_args(c)->store;
+	struct db_job *jobs = arena_array(c->arena, struct db_job, fake_args(c)->n + 1);
+	for (size_t i = 0; i < fake_args(c)->n; i++) {
+		const struct store_job *j = store_job_find(s, fake_args(c)->ids[i].text);
+		if (!j || !store_project_find(s, j->row.project_id.text))
+			continue;
+		jobs[c->n] = store_job_row(j, c->arena);
+		jobs[c->n++].attempts = store_attempts(j, c->arena);
+	}
+	for (unsigned k = 0; k < JOB_KINDS; k++)
+		fake_args(c)->limit |= s->kind_pauses[k] ? 1u << k : 0;
+	c->result = jobs;
+	return status_ok();
+}
+
+static void deliver_view(struct fake_call *c, const struct status *st)
+{
+	bool ok = status_is_ok(st);
+	((db_job_view_done)c->done)(c->data, st, ok ? c->result : NULL, ok ? c->n : 0, ok ? fake_args(c)->limit : 0);
+}
+
+static struct db_call *view(struct db *db, const struct uuid *ids, size_t n, db_job_view_done done, void *data)
+{
+	struct fake_call *c = fake_db_call(db, NULL, DONE(done), data);
+	fake_args(c)->ids = arena_memdup(c->arena, ids, n * sizeof(*ids));
+	fake_args(c)->n = n;
+	fake_call_start(c, 0, view_effect, deliver_view, "job_view");
+	return fake_handle(c);
+}
+
+/* ---- daemons ---- */
+
+static struct status alive_effect(struct fake_call *c)
+{
+	store_alive(fake_args(c)->store, &fake_args(c)->daemon);
 	return status_ok();
 }
 
 static struct db_call *alive(struct db *db, const struct db_daemon *daemon, db_done done, void *data)
 {
 	struct fake_call *c = fake_db_call(db, NULL, DONE(done), data);
-	(void)daemon;
-	fake_call_start(c, 0, nothing_effect, fake_deliver_done, "alive");
+	fake_args(c)->daemon = (struct db_daemon){.id = daemon->id, .host = arena_strdup(c->arena, daemon->host),
+		.version = arena_strdup(c->arena, daemon->version), .slots = daemon->slots};
+	fake_call_start(c, 0, alive_effect, fake_deliver_done, "alive");
 	return fake_handle(c);
+}
+
+static struct status gone_effect(struct fake_call *c)
+{
+	store_gone(fake_args(c)->store, fake_args(c)->id);
+	return status_ok();
 }
 
 static struct db_call *gone(struct db *db, const char *id, db_done done, void *data)
 {
 	struct fake_call *c = fake_db_call(db, NULL, DONE(done), data);
-	(void)id;
-	fake_call_start(c, 0, nothing_effect, fake_deliver_done, "gone");
+	fake_args(c)->id = arena_strdup(c->arena, id);
+	fake_call_start(c, 0, gone_effect, fake_deliver_done, "gone");
 	return fake_handle(c);
 }
 
@@ -211,7 +244,13 @@ static struct db_call *housekeep(
 	return fake_handle(c);
 }
 
-/* Whether a job is in the archive, nobody can tell. */
+static struct status archive_effect(struct fake_call *c)
+{
+	store_archive(fake_args(c)->store, fake_args(c)->after);
+	return status_ok();
+}
+
+/* All at once: there is never more. */
 static void deliver_archived(struct fake_call *c, const struct status *st)
 {
 	((db_archived_done)c->done)(c->data, st, false);
@@ -220,8 +259,8 @@ static void deliver_archived(struct fake_call *c, const struct status *st)
 static struct db_call *archive(struct db *db, const struct db_retention *keep, db_archived_done done, void *data)
 {
 	struct fake_call *c = fake_db_call(db, NULL, DONE(done), data);
-	(void)keep;
-	fake_call_start(c, 0, nothing_effect, deliver_archived, "archive");
+	fake_args(c)->after = keep->jobs_age_s;
+	fake_call_start(c, 0, archive_effect, deliver_archived, "archive");
 	return fake_handle(c);
 }
 
@@ -423,6 +462,7 @@ const struct db_job_ops fake_job_ops = {
 	.cancel = cancel,
 	.retry = retry,
 	.retry_failed = retry_failed,
+	.view = view,
 	.stats = stats,
 	.pause = pause_,
 	.resume = resume,

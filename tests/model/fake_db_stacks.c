@@ -1,4 +1,4 @@
-/* db/stacks.h, and what is used of db/projects.h and db/registries.h, as calls. */
+/* db/stacks.h, as calls. */
 #include "fake_db.h"
 
 #include <string.h>
@@ -126,6 +126,59 @@ static struct db_call *get(struct db *db, const struct db_scope *s, const struct
 	struct fake_call *c = fake_db_call(db, s, DONE(done), data);
 	fake_args(c)->ref = copy_ref(c->arena, r);
 	fake_call_start(c, 0, get_effect, deliver_stack, "stack_get");
+	return fake_handle(c);
+}
+
+static void deliver_stacks(struct fake_call *c, const struct status *st)
+{
+	bool ok = status_is_ok(st);
+	((db_stacks_done)c->done)(
+		c->data, st, ok ? c->result : NULL, ok ? c->n : 0, ok && c->more);
+}
+
+static struct status list_effect(struct fake_call *c)
+{
+	const struct fake_args *g = fake_args(c);
+	struct db_stack *stacks = NULL;
+	struct status st = store_stack_list(g->store, c->arena, &g->scope, g->project, &g->page, &stacks, &c->n, &c->more);
+	for (size_t i = 0; i < c->n; i++)
+		own_services(c->arena, &stacks[i]);
+	c->result = stacks;
+	return st;
+}
+
+static struct db_call *list(struct db *db, const struct db_scope *s, const char *project, const struct db_page *page,
+	db_stacks_done done, void *data)
+{
+	struct fake_call *c = fake_db_call(db, s, DONE(done), data);
+	fake_args(c)->project = arena_strdup(c->arena, project);
+	fake_args(c)->page = fake_copy_page(c->arena, page);
+	fake_call_start(c, 0, list_effect, deliver_stacks, "stack_list");
+	return fake_handle(c);
+}
+
+static struct status releases_effect(struct fake_call *c)
+{
+	const struct fake_args *g = fake_args(c);
+	struct db_release *list_ = NULL;
+	struct status st = store_release_list(g->store, c->arena, &g->scope, &g->ref, &g->page, &list_, &c->n, &c->more);
+	c->result = list_;
+	return st;
+}
+
+static void deliver_releases(struct fake_call *c, const struct status *st)
+{
+	bool ok = status_is_ok(st);
+	((db_releases_done)c->done)(c->data, st, ok ? c->result : NULL, ok ? c->n : 0, ok && c->more);
+}
+
+static struct db_call *releases(struct db *db, const struct db_scope *s, const struct db_stack_ref *r, const struct db_page *page,
+	db_releases_done done, void *data)
+{
+	struct fake_call *c = fake_db_call(db, s, DONE(done), data);
+	fake_args(c)->ref = copy_ref(c->arena, r);
+	fake_args(c)->page = fake_copy_page(c->arena, page);
+	fake_call_start(c, 0, releases_effect, deliver_releases, "stack_releases");
 	return fake_handle(c);
 }
 
@@ -354,13 +407,6 @@ static struct status watched_effect(struct fake_call *c)
 	return status_ok();
 }
 
-static void deliver_stacks(struct fake_call *c, const struct status *st)
-{
-	bool ok = status_is_ok(st);
-	((db_stacks_done)c->done)(
-		c->data, st, ok ? c->result : NULL, ok ? c->n : 0, ok && c->more);
-}
-
 static struct db_call *watched(
 	struct db *db, const char *after_id, unsigned limit, db_stacks_done done, void *data)
 {
@@ -424,6 +470,8 @@ const struct db_stack_ops fake_stack_ops = {
 	.submit = submit,
 	.check_namespace = check_namespace,
 	.get = get,
+	.list = list,
+	.releases = releases,
 	.load_release = load_release,
 	.store_source = store_source_,
 	.good_releases = good_releases,
@@ -438,84 +486,3 @@ const struct db_stack_ops fake_stack_ops = {
 	.observe = observe,
 	.repair = repair,
 };
-
-/* ---- registries, projects ---- */
-
-static struct status nothing_effect(struct fake_call *c)
-{
-	(void)c;
-	return status_ok();
-}
-
-static void deliver_registries(struct fake_call *c, const struct status *st)
-{
-	const struct store *s = fake_args(c)->store;
-	bool ok = status_is_ok(st);
-	((db_registries_done)c->done)(
-		c->data, st, ok ? &s->registry : NULL, ok && s->registry.host ? 1 : 0, false);
-}
-
-static struct db_call *load_registries(
-	struct db *db, const char *project_id, db_registries_done done, void *data)
-{
-	struct fake_call *c = fake_db_call(db, NULL, DONE(done), data);
-	(void)project_id;
-	fake_call_start(c, 0, nothing_effect, deliver_registries, "registries_load");
-	return fake_handle(c);
-}
-
-const struct db_registry_ops fake_registry_ops = {.load = load_registries};
-
-static struct status project_result(
-	struct fake_call *c, struct status st, const struct store_project *p)
-{
-	if (status_is_ok(&st))
-		c->result = arena_memdup(c->arena, &p->row, sizeof(p->row));
-	return st;
-}
-
-static struct status create_effect(struct fake_call *c)
-{
-	const struct fake_args *g = fake_args(c);
-	struct store_project *p = NULL;
-	struct status st = store_project_create(g->store, &g->scope, g->project, g->text, &p);
-	return project_result(c, st, p);
-}
-
-static void deliver_project(struct fake_call *c, const struct status *st)
-{
-	((db_project_done)c->done)(c->data, st, status_is_ok(st) ? c->result : NULL);
-}
-
-static struct db_call *project_create(struct db *db, const struct db_scope *s, const char *name,
-	const char *description, db_project_done done, void *data)
-{
-	struct fake_call *c = fake_db_call(db, s, DONE(done), data);
-	fake_args(c)->project = arena_strdup(c->arena, name);
-	fake_args(c)->text = arena_strdup(c->arena, description);
-	fake_call_start(c, 0, create_effect, deliver_project, "project_create");
-	return fake_handle(c);
-}
-
-static struct status update_effect(struct fake_call *c)
-{
-	const struct fake_args *g = fake_args(c);
-	struct store_project *p = NULL;
-	struct status st =
-		store_project_update(g->store, &g->scope, g->project, &g->change, &p);
-	return project_result(c, st, p);
-}
-
-static struct db_call *project_update(struct db *db, const struct db_scope *s, const char *project,
-	const struct db_project_change *change, db_project_done done, void *data)
-{
-	struct fake_call *c = fake_db_call(db, s, DONE(done), data);
-	fake_args(c)->project = arena_strdup(c->arena, project);
-	fake_args(c)->change = *change;
-	fake_args(c)->change.description = arena_strdup(c->arena, change->description);
-	fake_call_start(c, 0, update_effect, deliver_project, "project_update");
-	return fake_handle(c);
-}
-
-const struct db_project_ops fake_project_ops = {
-	.create = project_create, .update = project_update};

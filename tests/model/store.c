@@ -32,17 +32,15 @@ void store_destroy(struct store *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i < s->n_jobs; i++) {
-		buf_finish(&s->jobs[i]->events);
-		free(s->jobs[i]->log);
-		free(s->jobs[i]->attempts);
-	}
+	for (size_t i = 0; i < s->n_jobs; i++)
+		store_job_drop(s->jobs[i]);
 	free(s->projects);
 	free(s->stacks);
 	free(s->releases);
 	free(s->jobs);
 	free(s->requests);
 	free(s->schedules);
+	free(s->daemons);
 	s->notify = NULL;
 	store_stream_finish(s);
 	arena_destroy(s->arena);
@@ -142,11 +140,29 @@ struct status store_project_ref(struct store *s, const struct db_scope *scope, c
 	return status_err(ST_NOT_FOUND, "project \"%s\" does not exist", ref);
 }
 
-static void count_stacks(struct store *s, struct store_project *p)
+struct db_project store_project_row(struct store *s, const struct store_project *p)
 {
-	p->row.stacks = 0;
+	struct db_project row = p->row;
 	for (size_t i = 0; i < s->n_stacks; i++)
-		p->row.stacks += strcmp(s->stacks[i]->row.project_id.text, p->row.id.text) == 0;
+		row.stacks += strcmp(s->stacks[i]->row.project_id.text, row.id.text) == 0;
+	(void)snprintf(row.etag, sizeof(row.etag), "%llx", (unsigned long long)row.updated_us);
+	return row;
+}
+
+static struct status replayed(struct store *s, const struct status *st, const struct uuid *id, struct store_project **ret_project)
+{
+	*ret_project = store_project_find(s, id->text);
+	if (status_is_ok(st) && !*ret_project)
+		return status_err(ST_NOT_FOUND, "the project does not exist any more");
+	return *st;
+}
+
+static bool is_project_name(const char *name)
+{
+	size_t n = strlen(name);
+	struct uuid id;
+	return n > 0 && n <= 40 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == n && name[0] != '-' &&
+	       name[n - 1] != '-' && !uuid_parse(name, &id);
 }
 
 struct status store_project_create(struct store *s, const struct db_scope *scope, const char *name,
@@ -154,10 +170,10 @@ struct status store_project_create(struct store *s, const struct db_scope *scope
 {
 	struct status st = status_ok();
 	struct uuid old;
-	if (store_replays(s, scope, &st, &old)) {
-		*ret_project = store_project_find(s, old.text);
-		return st;
-	}
+	if (store_replays(s, scope, &st, &old))
+		return replayed(s, &st, &old, ret_project);
+	if (!is_project_name(name))
+		return status_err(ST_INVALID_ARGUMENT, "\"%s\" is no name of a project", name);
 	for (size_t i = 0; i < s->n_projects; i++)
 		if (strcmp(s->projects[i]->row.name, name) == 0)
 			return status_err(ST_ALREADY_EXISTS, "project \"%s\" exists already", name);
@@ -176,6 +192,68 @@ struct status store_project_create(struct store *s, const struct db_scope *scope
 	return st;
 }
 
+size_t store_project_list(struct store *s, struct arena *a, const struct db_scope *scope, const struct db_page *page,
+	struct db_project **ret_list, bool *ret_more)
+{
+	size_t n = 0;
+	*ret_list = arena_array(a, struct db_project, s->n_projects + 1);
+	for (size_t i = s->n_projects; i-- > 0;) {
+		const struct store_project *p = s->projects[i];
+		if ((!scope->project_id[0] || strcmp(scope->project_id, p->row.id.text) == 0) && store_on_page(page, &p->row.id))
+			(*ret_list)[n++] = store_project_row(s, p);
+	}
+	*ret_more = n > page->size;
+	return *ret_more ? page->size : n;
+}
+
+static struct status need_etag(struct store *s, const struct store_project *p, const char *etag)
+{
+	if (!etag || !etag[0] || strcmp(store_project_row(s, p).etag, etag) == 0)
+		return status_ok();
+	return status_err(ST_ABORTED, "project \"%s\" has been changed since", p->row.name);
+}
+
+/* Its jobs go with it; those in the archive follow. */
+static void drop_project(struct store *s, const struct store_project *p)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < s->n_jobs; i++) {
+		struct store_job *j = s->jobs[i];
+		if (j->archived || strcmp(j->row.project_id.text, p->row.id.text) != 0)
+			s->jobs[n++] = j;
+		else
+			store_job_drop(j);
+	}
+	s->n_jobs = n;
+	n = 0;
+	for (size_t i = 0; i < s->n_projects; i++)
+		if (s->projects[i] != p)
+			s->projects[n++] = s->projects[i];
+	s->n_projects = n;
+}
+
+struct status store_project_remove(struct store *s, const struct db_scope *scope, const char *ref, const char *etag)
+{
+	struct store_project *p;
+	struct status st = status_ok();
+	struct uuid old;
+	if (store_replays(s, scope, &st, &old))
+		return st;
+	st = store_project_ref(s, scope, ref, &p);
+	if (status_is_ok(&st))
+		st = need_etag(s, p, etag);
+	if (!status_is_ok(&st))
+		return st;
+	if (store_project_row(s, p).stacks > 0)
+		return status_err(ST_FAILED_PRECONDITION, "project \"%s\" still has stacks", p->row.name);
+	for (size_t i = 0; i < s->n_jobs; i++)
+		if (!job_state_is_end(s->jobs[i]->row.state) && strcmp(s->jobs[i]->row.project_id.text, p->row.id.text) == 0)
+			return status_err(ST_FAILED_PRECONDITION, "a job of project \"%s\" has not ended", p->row.name);
+	store_remember(s, scope, "");
+	drop_project(s, p);
+	return st;
+}
+
 /* What was decided before it is void, and everybody looks anew. */
 static void new_turn(struct store *s)
 {
@@ -188,13 +266,12 @@ struct status store_project_update(struct store *s, const struct db_scope *scope
 {
 	struct status st = status_ok();
 	struct uuid old;
-	if (store_replays(s, scope, &st, &old)) {
-		*ret_project = store_project_find(s, old.text);
-		if (*ret_project)
-			count_stacks(s, *ret_project);
-		return st;
-	}
+	if (store_replays(s, scope, &st, &old))
+		return replayed(s, &st, &old, ret_project);
 	st = store_project_ref(s, scope, ref, ret_project);
+	if (!status_is_ok(&st))
+		return st;
+	st = need_etag(s, *ret_project, change->etag);
 	if (!status_is_ok(&st))
 		return st;
 	store_remember(s, scope, (*ret_project)->row.id.text);
@@ -208,7 +285,6 @@ struct status store_project_update(struct store *s, const struct db_scope *scope
 	if (change->max_running)
 		p->max_running = change->max_running < 0 ? 0 : change->max_running;
 	p->updated_us = store_now_us(s);
-	count_stacks(s, *ret_project);
 	if (change->weight || change->max_running)
 		new_turn(s);
 	return st;

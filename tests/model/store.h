@@ -55,11 +55,12 @@ struct store_job {
 	struct buf events; /* "kind|service|step|state|running/wanted|percent|message" a line */
 	unsigned ends;     /* how often it ended and was not retried by hand since */
 	bool percent_fell;
+	bool archived, leaves; /* it ended long ago: told as before, but no more in the way; leaves: store_archive's own */
 };
 struct store_open;
 struct store_streamed {
 	int64_t xact, seq;
-	struct uuid job_id;
+	struct uuid project_id, stack_id, job_id;
 	struct db_event e;
 };
 struct store_request {
@@ -91,6 +92,8 @@ struct store {
 	const struct store_job *streamed_job;
 	struct db_schedule **schedules;
 	size_t n_schedules;
+	struct db_daemon *daemons; /* in the order in which they started */
+	size_t n_daemons;
 	struct db_registry registry; /* every project's credentials; host NULL: none */
 	/* for tests */
 	unsigned fenced; /* writes that were refused: the job was somebody else's */
@@ -120,6 +123,12 @@ struct status store_project_create(struct store *s, const struct db_scope *scope
 	const char *description, struct store_project **ret_project) MUST_USE;
 struct status store_project_ref(struct store *s, const struct db_scope *scope, const char *ref,
 	struct store_project **ret_project) MUST_USE;
+/* The row as it is told, with what is counted. */
+struct db_project store_project_row(struct store *s, const struct store_project *p);
+size_t store_project_list(struct store *s, struct arena *a, const struct db_scope *scope, const struct db_page *page,
+	struct db_project **ret_list, bool *ret_more);
+struct status store_project_remove(
+	struct store *s, const struct db_scope *scope, const char *ref, const char *etag) MUST_USE;
 struct status store_project_update(struct store *s, const struct db_scope *scope, const char *ref,
 	const struct db_project_change *change, struct store_project **ret_project) MUST_USE;
 
@@ -140,10 +149,12 @@ struct status store_pause(struct store *s, const struct db_scope *scope, const c
 	enum job_kind kind, const char *reason) MUST_USE;
 struct status store_resume(struct store *s, const struct db_scope *scope, const char *project,
 	enum job_kind kind) MUST_USE;
-/* But for the daemons. */
 struct status store_stats(struct store *s, struct arena *a, const struct db_scope *scope, const char *project,
 	const unsigned *priorities, unsigned limit, struct db_job_stats *ret_stats) MUST_USE;
 void store_keep_house(struct store *s, unsigned releases_keep);
+void store_archive(struct store *s, int64_t age_s);
+void store_alive(struct store *s, const struct db_daemon *d);
+void store_gone(struct store *s, const char *id);
 /* The JSON that `get` tells. */
 struct str store_attempts(const struct store_job *j, struct arena *a);
 
@@ -174,6 +185,15 @@ struct status store_stack_ref(struct store *s, const struct db_scope *scope,
 /* The row as `get` tells it: with what is counted. */
 struct db_stack store_stack_row(struct store *s, const struct store_stack *t);
 struct db_release store_release_row(struct store *s, const struct store_release *r);
+struct status store_stack_list(struct store *s, struct arena *a, const struct db_scope *scope, const char *project,
+	const struct db_page *page, struct db_stack **ret_list, size_t *ret_n, bool *ret_more) MUST_USE;
+struct status store_release_list(struct store *s, struct arena *a, const struct db_scope *scope, const struct db_stack_ref *r,
+	const struct db_page *page, struct db_release **ret_list, size_t *ret_n, bool *ret_more) MUST_USE;
+/* What a schedule of that kind submits. */
+struct status store_redeploy(struct store *s, const struct db_scope *scope, const struct db_stack_ref *r, int max_attempts,
+	struct store_job **ret_job) MUST_USE;
+/* Are the services there that the job's parameters name? */
+struct status store_need_services(struct store *s, const struct store_stack *t, const struct db_stack_job *q) MUST_USE;
 /* A job of no stack, for tests of the queue. */
 struct store_job *store_job_add(struct store *s, const struct store_project *p, enum job_kind kind,
 	const char *params, int max_attempts);
@@ -204,27 +224,37 @@ struct status store_observe(struct store *s, const char *stack_id, enum stack_st
 struct status store_repair(struct store *s, const char *stack_id, const char *release_id,
 	const char *why, int max_an_hour, struct store_job **ret_job) MUST_USE;
 
-/* ---- schedules (restart, scale) ---- */
+/* ---- schedules ---- */
 #define STORE_SCHEDULE_SPEED 10 /* their clock's: a minute of their expressions is so much shorter */
 int64_t store_schedule_now_us(const struct store *s);
 struct db_schedule *store_schedule_add(struct store *s, const struct store_stack *t, const char *name, enum schedule_action action,
 	const char *cron, enum schedule_missed missed, int jitter_s);
-/* As a caller makes one: the names are looked up, the times are given. Of a restart. */
+/* As a caller makes one: the names are looked up, the times are given. */
 struct status store_schedule_create(struct store *s, const struct db_scope *scope, const struct db_schedule_new *n,
 	struct db_schedule **ret_row) MUST_USE;
+struct status store_schedule_get(struct store *s, const struct db_scope *scope, const char *project, const char *name,
+	struct db_schedule **ret_row) MUST_USE;
+/* As it is told, with what became of its last job. */
+struct db_schedule store_schedule_row(struct store *s, struct arena *a, const struct db_schedule *row);
+struct status store_schedule_list(struct store *s, struct arena *a, const struct db_scope *scope, const char *project,
+	const struct db_page *page, struct db_schedule **ret_list, size_t *ret_n, bool *ret_more) MUST_USE;
+struct status store_schedule_update(struct store *s, const struct db_scope *scope, const char *id, int64_t revision,
+	const struct db_schedule_change *change, struct db_schedule **ret_row) MUST_USE;
+struct status store_schedule_remove(
+	struct store *s, const struct db_scope *scope, const char *project, const char *name) MUST_USE;
 void store_schedule_pause(struct store *s, struct db_schedule *row);
 size_t store_schedules_due(struct store *s, struct arena *a, unsigned limit, struct db_schedule **ret_list, int64_t *ret_due_ms);
 struct status store_schedule_fire(struct store *s, const struct db_schedule *asked, int attempts,
 	const struct db_schedule_times *next, struct store_job **ret_job) MUST_USE;
 struct status store_schedule_pass(struct store *s, const struct db_schedule *asked, enum schedule_outcome outcome,
-	const struct db_schedule_times *next) MUST_USE;
+	const char *message, const struct db_schedule_times *next) MUST_USE;
 
 /* ---- the stream of all events ---- */
 /* Where it goes on for who has seen all: behind the last event below the horizon; 0: there is none. */
 int64_t store_stream_end(const struct store *s);
-/* Of events of this kind alone ("job": all that begin so); NULL = all. Those that the observer writes are left out. */
-void store_stream_read(struct store *s, struct arena *a, const char *kind, struct db_stream_position after, unsigned limit,
-	struct db_stream_batch *ret_batch);
+/* Those that the observer writes are left out. */
+struct status store_stream_read(struct store *s, struct arena *a, const struct db_scope *scope, const struct db_stream_filter *f,
+	struct db_stream_position after, unsigned limit, struct db_stream_batch *ret_batch) MUST_USE;
 /* Somebody else's transaction, which stays open; committing frees it. */
 struct store_open *store_open(struct store *s);
 void store_open_event(struct store *s, struct store_open *o);
@@ -240,6 +270,8 @@ bool store_replays(struct store *s, const struct db_scope *scope, struct status 
 	struct uuid *ret_result);
 void store_remember(struct store *s, const struct db_scope *scope, const char *result_id);
 void store_event(struct store *s, struct store_job *j, const struct db_event *e);
+/* It is deleted, with all that is known of it. */
+void store_job_drop(struct store_job *j);
 /* The job's own state, step and percent in it. */
 void store_job_event(struct store *s, struct store_job *j, const char *kind, const char *message);
 void store_attempt_add(struct store *s, struct store_job *j, const char *error,
@@ -249,6 +281,11 @@ void store_put_state(struct store *s, struct store_job *j, enum job_state state)
 void store_tell_ready(struct store *s, const struct store_job *j);
 void store_tell_waiting(struct store *s, const struct store_job *j);
 bool store_is_blocked(const struct store *s, const struct store_job *j);
+/* Is the row of this id on the page? */
+static inline bool store_on_page(const struct db_page *page, const struct uuid *id)
+{
+	return !page->before[0] || strcmp(id->text, page->before) < 0;
+}
 /* Is the job the stack's? */
 static inline bool store_is_of(const struct store_job *j, const struct store_stack *t)
 {

@@ -364,7 +364,7 @@ static struct status may_repair(struct store *s, const struct store_stack *t,
 		return status_err(ST_FAILED_PRECONDITION, "a job is at work on the stack");
 	for (size_t i = 0; i < s->n_jobs; i++) {
 		const struct store_job *j = s->jobs[i];
-		if (!store_is_of(j, t) || strcmp(j->created_by, "observer") != 0 ||
+		if (j->archived || !store_is_of(j, t) || strcmp(j->created_by, "observer") != 0 ||
 			j->row.created_us <= now - HOUR_US)
 			continue;
 		gap = repairs++ ? gap * 3 : gap;
@@ -387,6 +387,8 @@ struct status store_repair(struct store *s, const char *stack_id, const char *re
 	struct status st = may_repair(s, t, release_id, max_an_hour);
 	if (!status_is_ok(&st))
 		return st;
+	if (!store_release_find(s, release_id))
+		return status_err(ST_NOT_FOUND, "stack \"%s\" has no release", t->row.name);
 	json_t *params = json_pack("{s:o}", "drift", json_lossy(str_of(why)));
 	*ret_job = store_stack_job_add(s, t, JOB_UPDATE, json_to_text(s->arena, params), 3,
 		"observer", store_release_find(s, release_id));

@@ -32,6 +32,13 @@ struct db_job store_job_row(const struct store_job *j, struct arena *a)
 	return c;
 }
 
+void store_job_drop(struct store_job *j)
+{
+	buf_finish(&j->events);
+	free(j->log);
+	free(j->attempts);
+}
+
 void store_event(struct store *s, struct store_job *j, const struct db_event *e)
 {
 	struct arena *a = s->arena;
@@ -144,8 +151,8 @@ static struct status find(struct store *s, const struct db_scope *scope, const c
 	struct store_job **ret_job)
 {
 	struct store_job *j = store_job_find(s, id);
-	if (!j || (scope->project_id[0] &&
-			  strcmp(scope->project_id, j->row.project_id.text) != 0))
+	if (!j || !store_project_find(s, j->row.project_id.text) ||
+		(scope->project_id[0] && strcmp(scope->project_id, j->row.project_id.text) != 0))
 		return status_err(ST_NOT_FOUND, "job \"%s\" does not exist", id);
 	*ret_job = j;
 	return status_ok();
@@ -190,7 +197,15 @@ static bool is_listed(const struct store_job *j, const struct store_project *p,
 		return false;
 	if (f->until_us > 0 && strcmp(r->id.text, uuid_floor(f->until_us).text) >= 0)
 		return false;
-	return !page->before[0] || strcmp(r->id.text, page->before) < 0;
+	return store_on_page(page, &r->id);
+}
+
+/* One in the archive may be of a project that is gone. */
+static struct db_job listed(struct store *s, const struct store_job *j, struct arena *a)
+{
+	struct db_job row = store_job_row(j, a);
+	row.project = store_project_find(s, row.project_id.text) ? row.project : "";
+	return row;
 }
 
 struct status store_job_list(struct store *s, struct arena *a, const struct db_scope *scope,
@@ -212,7 +227,7 @@ struct status store_job_list(struct store *s, struct arena *a, const struct db_s
 		if (*ret_n == page->size)
 			*ret_more = true;
 		else
-			(*ret_jobs)[(*ret_n)++] = store_job_row(s->jobs[i], a);
+			(*ret_jobs)[(*ret_n)++] = listed(s, s->jobs[i], a);
 	}
 	return status_ok();
 }
@@ -306,6 +321,7 @@ static void run_again(struct store *s, struct store_job *j)
 	r->failures = STR("[]");
 	r->started_us = r->finished_us = 0;
 	j->ends = 0;
+	j->archived = false;
 	store_put_state(s, j, JOB_PENDING);
 	if (d && d->row.state == RELEASE_FAILED) {
 		d->row.state = RELEASE_PENDING;

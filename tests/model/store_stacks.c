@@ -70,6 +70,51 @@ struct db_release store_release_row(struct store *s, const struct store_release 
 	return c;
 }
 
+struct status store_stack_list(struct store *s, struct arena *a, const struct db_scope *scope, const char *project,
+	const struct db_page *page, struct db_stack **ret_list, size_t *ret_n, bool *ret_more)
+{
+	struct store_project *p = NULL;
+	if (project[0] || scope->project_id[0]) {
+		struct status st = store_project_ref(s, scope, project, &p);
+		if (!status_is_ok(&st))
+			return st;
+	}
+	size_t n = 0;
+	*ret_list = arena_array(a, struct db_stack, s->n_stacks + 1);
+	for (size_t i = s->n_stacks; i-- > 0;) {
+		const struct db_stack *r = &s->stacks[i]->row;
+		if ((p && strcmp(r->project_id.text, p->row.id.text) != 0) || !store_on_page(page, &r->id))
+			continue;
+		(*ret_list)[n] = store_stack_row(s, s->stacks[i]);
+		(*ret_list)[n++].n_services = 0; /* they are counted alone */
+	}
+	*ret_more = n > page->size;
+	*ret_n = *ret_more ? page->size : n;
+	return status_ok();
+}
+
+struct status store_release_list(struct store *s, struct arena *a, const struct db_scope *scope, const struct db_stack_ref *ref,
+	const struct db_page *page, struct db_release **ret_list, size_t *ret_n, bool *ret_more)
+{
+	struct store_stack *t;
+	struct status st = store_stack_ref(s, scope, ref, &t);
+	if (!status_is_ok(&st))
+		return st;
+	size_t n = 0;
+	*ret_list = arena_array(a, struct db_release, s->n_releases + 1);
+	for (size_t i = s->n_releases; i-- > 0;) {
+		const struct store_release *r = s->releases[i];
+		if (strcmp(r->row.stack_id.text, t->row.id.text) != 0 || !store_on_page(page, &r->row.id))
+			continue;
+		(*ret_list)[n] = store_release_row(s, r);
+		(*ret_list)[n].source = (*ret_list)[n].rendered = STR("");
+		n++;
+	}
+	*ret_more = n > page->size;
+	*ret_n = *ret_more ? page->size : n;
+	return st;
+}
+
 /* ---- making jobs ---- */
 
 static struct store_job *job_add(struct store *s, const struct store_project *p, enum job_kind kind,
@@ -545,8 +590,7 @@ static struct status need_service(
 	return status_err(ST_NOT_FOUND, "service \"%s\" is not in stack \"%s\"", name, t->row.name);
 }
 
-static struct status need_services(
-	struct store *s, const struct store_stack *t, const struct db_stack_job *q)
+struct status store_need_services(struct store *s, const struct store_stack *t, const struct db_stack_job *q)
 {
 	for (size_t i = 0; i < s->n_jobs; i++) { /* the job itself looks */
 		const struct db_job *r = &s->jobs[i]->row;
@@ -581,7 +625,7 @@ static struct status check_submit(struct store *s, struct store_stack *t, const 
 	if (q->kind != JOB_REMOVE)
 		st = need_release(s, t);
 	if (status_is_ok(&st) && (q->kind == JOB_SCALE || q->kind == JOB_RESTART))
-		st = need_services(s, t, q);
+		st = store_need_services(s, t, q);
 	if (status_is_ok(&st) && q->kind != JOB_REMOVE) /* which makes room */
 		st = need_room(s, t);
 	return st;
@@ -607,5 +651,38 @@ struct status store_submit(struct store *s, const struct db_scope *scope,
 	store_created(s, j);
 	store_remember(s, scope, j->row.id.text);
 	*ret_job = j;
+	return st;
+}
+
+/* It would overtake, or undo, what is under way. */
+static struct status check_redeploy(struct store *s, struct store_stack *t, const void *query)
+{
+	(void)query;
+	for (size_t i = 0; i < s->n_jobs; i++) {
+		const struct db_job *r = &s->jobs[i]->row;
+		if (store_is_of(s->jobs[i], t) && !job_state_is_end(r->state) && r->kind != JOB_SCALE && r->kind != JOB_RESTART)
+			return status_err(ST_FAILED_PRECONDITION, "a job has not ended");
+	}
+	if (!t->row.active_deployment_id.text[0])
+		return status_err(ST_FAILED_PRECONDITION, "it has no release that runs");
+	return need_room(s, t);
+}
+
+struct status store_redeploy(struct store *s, const struct db_scope *scope, const struct db_stack_ref *ref, int max_attempts,
+	struct store_job **ret_job)
+{
+	struct store_stack *t;
+	struct status st = store_stack_ref(s, scope, ref, &t);
+	if (status_is_ok(&st))
+		st = may_submit(s, t, check_redeploy, NULL);
+	if (!status_is_ok(&st))
+		return st;
+	const struct store_release *active = store_release_find(s, t->row.active_deployment_id.text);
+	struct store_release *r = release_add(s, t, active->row.on_failure, active->row.stall_seconds, scope->actor);
+	r->source = active->source;
+	r->row.images = active->row.images;
+	r->row.n_images = active->row.n_images;
+	*ret_job = release_job_add(s, t, JOB_UPDATE, "{\"resolve_image\":\"always\"}", max_attempts, scope->actor, r);
+	store_created(s, *ret_job);
 	return st;
 }

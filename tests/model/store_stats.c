@@ -1,10 +1,13 @@
-/* What Jobs.Stats tells, and what housekeeping takes away. */
+/* What Jobs.Stats tells, which daemons there are, and what housekeeping takes away. */
 #include "store.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include "base/mem.h"
 
-#define MINUTE_US INT64_C(60000000)
+#define MINUTE_US    INT64_C(60000000)
+#define ALIVE_US     INT64_C(10000000)
+#define FORGOTTEN_US INT64_C(3600000000)
 
 static bool in_scope(const struct store_project *p, const struct store_job *j)
 {
@@ -188,7 +191,55 @@ static void tell_running(const struct store *s, struct arena *a, const struct st
 	ret->n_running_jobs = n < limit ? n : limit;
 }
 
-/* Daemons are none of the store's. */
+/* ---- daemons ---- */
+
+static bool is_alive(const struct store *s, const struct db_daemon *d)
+{
+	return d->seen_us > store_now_us(s) - ALIVE_US;
+}
+
+static void tell_daemons(const struct store *s, struct arena *a, bool everywhere, struct db_job_stats *ret)
+{
+	struct db_daemon *daemons = arena_array(a, struct db_daemon, s->n_daemons + 1);
+	for (size_t i = 0; i < s->n_daemons; i++) {
+		struct db_daemon *d = &daemons[i];
+		*d = s->daemons[i];
+		d->alive = is_alive(s, d);
+		ret->slots += d->alive ? d->slots : 0;
+		for (size_t k = 0; k < s->n_jobs; k++)
+			d->running += is_running(s->jobs[k]) && strcmp(s->jobs[k]->row.owner, d->id.text) == 0;
+	}
+	ret->daemons = daemons;
+	ret->n_daemons = everywhere ? s->n_daemons : 0;
+}
+
+void store_alive(struct store *s, const struct db_daemon *d)
+{
+	size_t at = 0, n = 0;
+	while (at < s->n_daemons && strcmp(s->daemons[at].id.text, d->id.text) != 0)
+		at++;
+	if (at == s->n_daemons) {
+		s->daemons = mem_realloc_array(s->daemons, sizeof(*s->daemons), ++s->n_daemons);
+		s->daemons[at] = (struct db_daemon){.id = d->id, .host = arena_strdup(s->arena, d->host),
+			.version = arena_strdup(s->arena, d->version), .started_us = store_now_us(s)};
+	}
+	s->daemons[at].slots = d->slots;
+	s->daemons[at].seen_us = store_now_us(s);
+	for (size_t i = 0; i < s->n_daemons; i++)
+		if (s->daemons[i].seen_us >= store_now_us(s) - FORGOTTEN_US)
+			s->daemons[n++] = s->daemons[i];
+	s->n_daemons = n;
+}
+
+void store_gone(struct store *s, const char *id)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < s->n_daemons; i++)
+		if (strcmp(s->daemons[i].id.text, id) != 0)
+			s->daemons[n++] = s->daemons[i];
+	s->n_daemons = n;
+}
+
 struct status store_stats(struct store *s, struct arena *a, const struct db_scope *scope, const char *project,
 	const unsigned *priorities, unsigned limit, struct db_job_stats *ret)
 {
@@ -201,6 +252,8 @@ struct status store_stats(struct store *s, struct arena *a, const struct db_scop
 	*ret = (struct db_job_stats){0};
 	for (size_t i = 0; i < s->n_jobs; i++) {
 		const struct store_job *j = s->jobs[i];
+		if (j->archived)
+			continue;
 		bool lately = in_scope(p, j) && j->row.finished_us > store_now_us(s) - MINUTE_US;
 		ret->running += is_running(j);
 		ret->ended += lately;
@@ -210,6 +263,7 @@ struct status store_stats(struct store *s, struct arena *a, const struct db_scop
 	tell_waiting(s, a, p, priorities, limit, ret);
 	tell_queues(s, a, p, ret);
 	tell_pauses(s, a, p, ret);
+	tell_daemons(s, a, p == NULL, ret);
 	tell_running(s, a, p, limit, ret);
 	return status_ok();
 }
@@ -256,4 +310,37 @@ void store_keep_house(struct store *s, unsigned keep)
 		r->has_rendered = false;
 		r->n_objects = 0;
 	}
+}
+
+static bool is_newest(const struct store *s, const struct store_job *j)
+{
+	for (size_t i = 0; i < s->n_jobs; i++)
+		if (!s->jobs[i]->archived && strcmp(s->jobs[i]->row.stack_id.text, j->row.stack_id.text) == 0 &&
+			strcmp(s->jobs[i]->row.id.text, j->row.id.text) > 0)
+			return false;
+	return true;
+}
+
+/* The newest of each stack stays. What the archive holds of a project that is gone leaves, one project at a time. */
+void store_archive(struct store *s, int64_t age_s)
+{
+	struct uuid gone = {""};
+	size_t n = 0;
+	for (size_t i = 0; i < s->n_jobs; i++) {
+		struct store_job *j = s->jobs[i];
+		if (!j->archived && job_state_is_end(j->row.state) && j->row.finished_us < store_now_us(s) - age_s * 1000000)
+			j->leaves = !j->row.stack_id.text[0] || !is_newest(s, j);
+		if (!gone.text[0] && !store_project_find(s, j->row.project_id.text))
+			gone = j->row.project_id;
+	}
+	for (size_t i = 0; i < s->n_jobs; i++) {
+		struct store_job *j = s->jobs[i];
+		j->archived |= j->leaves;
+		j->leaves = false;
+		if (strcmp(j->row.project_id.text, gone.text) == 0)
+			store_job_drop(j);
+		else
+			s->jobs[n++] = j;
+	}
+	s->n_jobs = n;
 }

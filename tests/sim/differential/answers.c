@@ -1,7 +1,8 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/json.h"
-#include "sides.h"
+#include "places.h"
 
 /* ---- words ---- */
 
@@ -84,9 +85,20 @@ static void add_texts(struct side *s, const char *key, const char *const *texts,
 /* True: there is more to say. */
 static bool begin(struct side *s, const struct status *st)
 {
+	const uint32_t of_rows = BEHIND | FILTERED;
 	s->done = true;
+	s->seen[s->asked] |= SEEN(st->code) | (status_is_ok(st) ? s->notes & ~of_rows : 0);
+	if (status_is_ok(st) && s->request)
+		s->used[s->request - 1] = true;
 	buf_fmt(&s->answer, "%s", st_code_name(st->code));
 	return status_is_ok(st);
+}
+
+/* What came has rows: these notes mean something then. */
+static void told_rows(struct side *s, size_t n, bool more)
+{
+	s->seen[s->asked] |= (n ? s->notes & (BEHIND | FILTERED) : 0) | (more ? MORE : 0);
+	buf_fmt(&s->answer, "%s", more ? "\n and more" : "");
 }
 
 void said(void *data, const struct status *st)
@@ -179,7 +191,9 @@ void said_jobs(void *data, const struct status *st, const struct db_job *j, size
 		return;
 	for (size_t i = 0; i < n; i++)
 		tell_job(s, &j[i]);
-	buf_fmt(&s->answer, "%s", more ? "\n and more" : "");
+	if (n && s->asked == PLACE_jobs_list)
+		s->last_of[LIST_JOBS] = j[n - 1].id;
+	told_rows(s, n, more);
 }
 
 static int by_id(const void *a, const void *b)
@@ -203,6 +217,16 @@ static void tell_by_id(struct side *s, const struct db_job *j, size_t n)
 		tell_job(s, &list[i]);
 }
 
+void said_view(void *data, const struct status *st, const struct db_job *j, size_t n, unsigned paused_kinds)
+{
+	struct side *s = data;
+	if (!begin(s, st))
+		return;
+	buf_fmt(&s->answer, " paused %x", paused_kinds);
+	tell_by_id(s, j, n);
+	told_rows(s, n, false);
+}
+
 void said_renewed(void *data, const struct status *st, const struct db_job *j, size_t n, bool more)
 {
 	said_jobs(data, st, sorted(data, j, n), n, more);
@@ -224,6 +248,7 @@ void said_events(void *data, const struct status *st, const struct db_event *e, 
 		add_number(s, "wanted", e[i].wanted);
 		add_time(s, "time", e[i].time_us);
 	}
+	told_rows(s, n, n == s->limit);
 }
 
 void said_look(void *data, const struct status *st, const struct db_look *l)
@@ -251,8 +276,16 @@ void said_look(void *data, const struct status *st, const struct db_look *l)
 
 /* ---- schedules ---- */
 
+static void know_schedule(struct side *s, const struct db_schedule *t)
+{
+	if (s->n_schedules == sizeof(s->schedules) / sizeof(*s->schedules) && strcmp(s->schedules[0].text, t->id.text) != 0)
+		s->n_schedules--; /* the last place is everybody's */
+	s->revisions[keep(s->schedules, &s->n_schedules, &t->id)] = t->revision;
+}
+
 static void tell_schedule(struct side *s, const struct db_schedule *t)
 {
+	know_schedule(s, t);
 	buf_fmt(&s->answer, "\n schedule");
 	add_id(s, "id", &t->id);
 	add_id(s, "project", &t->project_id);
@@ -260,13 +293,34 @@ static void tell_schedule(struct side *s, const struct db_schedule *t)
 	add_text(s, "project", t->project);
 	add_text(s, "stack", t->stack);
 	add_text(s, "name", t->name);
+	buf_fmt(&s->answer, " %s%s", schedule_action_name(t->action), t->paused ? " paused" : "");
+	add_json(s, "params", t->params);
+	add_text(s, "cron", t->cron);
+	add_text(s, "zone", t->time_zone);
+	add_text(s, "by", t->created_by);
+	add_number(s, "jitter", t->jitter_s);
+	add_number(s, "missed", t->missed);
 	add_number(s, "next", t->next_us);
 	add_number(s, "due", t->due_us);
 	add_number(s, "revision", t->revision);
 	add_time(s, "last", t->last_us);
 	add_number(s, "outcome", t->last_outcome);
+	add_text(s, "message", t->last_message);
 	add_id(s, "job", &t->last_job_id);
+	add_text(s, "error", t->last_job_error);
 	buf_fmt(&s->answer, " %s", job_state_name(t->last_job_state));
+}
+
+void said_schedules(void *data, const struct status *st, const struct db_schedule *t, size_t n, bool more)
+{
+	struct side *s = data;
+	if (!begin(s, st))
+		return;
+	for (size_t i = 0; i < n; i++)
+		tell_schedule(s, &t[i]);
+	if (n)
+		s->last_of[LIST_SCHEDULES] = t[n - 1].id;
+	told_rows(s, n, more);
 }
 
 void said_schedule(void *data, const struct status *st, const struct db_schedule *t)
@@ -288,7 +342,7 @@ void said_due(void *data, const struct status *st, const struct db_schedule *t, 
 	for (size_t i = 0; i < s->n_due; i++) {
 		s->due[i] = t[i];
 		s->due[i].name = arena_strdup(s->arena, t[i].name);
-		s->due[i].params = STR("{}");
+		s->due[i].params = str_of(str_dup(s->arena, t[i].params));
 	}
 }
 
@@ -305,20 +359,26 @@ void said_stream(void *data, const struct status *st, const struct db_stream_bat
 {
 	struct side *s = data;
 	s->done = true;
+	s->seen[s->asked] |= SEEN(st->code) | (status_is_ok(st) ? s->notes & SCOPED : 0);
 	s->stream_held = status_is_ok(st) && b->held;
 	s->stream_more = status_is_ok(st) && b->more;
-	if (!status_is_ok(st) || b->n == 0)
+	if (!status_is_ok(st))
+		buf_fmt(&s->answer, "%s", st_code_name(st->code));
+	if (!status_is_ok(st))
 		return;
+	s->stream = b->next;
+	if (b->n == 0)
+		return;
+	s->seen[s->asked] |= (s->notes & (BEHIND | FILTERED)) | (b->more ? MORE : 0);
 	struct streamed *all = arena_array(s->arena, struct streamed, s->n_streamed + b->n);
 	if (s->n_streamed)
 		memcpy(all, s->streamed, s->n_streamed * sizeof(*all));
 	for (size_t i = 0; i < b->n; i++) {
 		const struct db_stream_event *e = &b->events[i];
 		all[s->n_streamed++] = (struct streamed){number_of(s, e->job_id.text), e->e.sequence,
-			arena_fmt(s->arena, "%s %s %s", e->e.kind, e->e.state, e->e.step)};
+			arena_fmt(s->arena, "%s/%s %s %s %s", e->project, e->stack, e->e.kind, e->e.state, e->e.step)};
 	}
 	s->streamed = all;
-	s->stream = b->next;
 }
 
 static int by_job(const void *a, const void *b)
@@ -343,15 +403,12 @@ void tell_stream(struct side *s)
 	s->n_streamed = 0;
 }
 
-/* What the archive holds, nobody can tell: so what ended lately is told only while it is empty. */
 void said_stats(void *data, const struct status *st, const struct db_job_stats *t)
 {
 	struct side *s = data;
 	if (!begin(s, st))
 		return;
-	buf_fmt(&s->answer, " running=%u", t->running);
-	if (!s->archived)
-		buf_fmt(&s->answer, " ended=%u failed=%u submitted=%u", t->ended, t->failed, t->submitted);
+	buf_fmt(&s->answer, " running=%u/%u ended=%u failed=%u submitted=%u", t->running, t->slots, t->ended, t->failed, t->submitted);
 	for (size_t i = 0; i < t->n_waiting; i++) {
 		const struct db_waiting *w = &t->waiting[i];
 		buf_fmt(&s->answer, "\n waiting%s behind %u, running %u/%u of %u", w->later ? " later" : "", w->before,
@@ -368,6 +425,13 @@ void said_stats(void *data, const struct status *st, const struct db_job_stats *
 	for (size_t i = 0; i < t->n_pauses; i++) {
 		buf_fmt(&s->answer, "\n pause %s %s", t->pauses[i].project, job_kind_name(t->pauses[i].kind));
 		add_text(s, "reason", t->pauses[i].reason);
+	}
+	for (size_t i = 0; i < t->n_daemons; i++) {
+		const struct db_daemon *d = &t->daemons[i];
+		buf_fmt(&s->answer, "\n daemon %s %s %u/%u%s", d->host, d->version, d->running, d->slots, d->alive ? "" : " silent");
+		add_id(s, "id", &d->id);
+		add_time(s, "started", d->started_us);
+		add_time(s, "seen", d->seen_us);
 	}
 	if (t->n_running_jobs < s->limit) /* claimed together they began in no order */
 		tell_by_id(s, t->running_jobs, t->n_running_jobs);
@@ -386,7 +450,7 @@ void said_writes(void *data, const struct status *st, const bool *held, size_t n
 
 static void tell_stack(struct side *s, const struct db_stack *t)
 {
-	(void)keep(s->stacks, &s->n_stacks, &t->id);
+	s->active[keep(s->stacks, &s->n_stacks, &t->id)] = t->active_deployment_id;
 	buf_fmt(&s->answer, "\n stack");
 	add_id(s, "id", &t->id);
 	add_id(s, "project", &t->project_id);
@@ -427,15 +491,14 @@ void said_stacks(void *data, const struct status *st, const struct db_stack *t, 
 		return;
 	for (size_t i = 0; i < n; i++)
 		tell_stack(s, &t[i]);
-	buf_fmt(&s->answer, "%s", more ? "\n and more" : "");
+	if (n)
+		s->last_of[s->asked == PLACE_stacks_list ? LIST_STACKS : LIST_WATCHED] = t[n - 1].id;
+	told_rows(s, n, more);
 }
 
-void said_release(void *data, const struct status *st, const struct db_release *r)
+static void tell_release(struct side *s, const struct db_release *r)
 {
 	static const char *const states[] = {"", "pending", "active", "superseded", "failed"};
-	struct side *s = data;
-	if (!begin(s, st))
-		return;
 	add_id(s, "id", &r->id);
 	add_id(s, "stack", &r->stack_id);
 	add_id(s, "project", &r->project_id);
@@ -453,6 +516,44 @@ void said_release(void *data, const struct status *st, const struct db_release *
 	add_text(s, "rendered", str_dup(s->arena, r->rendered));
 }
 
+void said_release(void *data, const struct status *st, const struct db_release *r)
+{
+	if (begin(data, st))
+		tell_release(data, r);
+}
+
+void said_releases(void *data, const struct status *st, const struct db_release *r, size_t n, bool more)
+{
+	struct side *s = data;
+	if (!begin(s, st))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		buf_fmt(&s->answer, "\n release");
+		tell_release(s, &r[i]);
+	}
+	if (n)
+		s->last_of[LIST_RELEASES] = r[n - 1].id;
+	told_rows(s, n, more);
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(((const struct db_reserved *)a)->name, ((const struct db_reserved *)b)->name);
+}
+
+void said_reserved(void *data, const struct status *st, const struct db_reserved *r, size_t n)
+{
+	struct side *s = data;
+	if (!begin(s, st))
+		return;
+	struct db_reserved *list = n ? arena_memdup(s->arena, r, n * sizeof(*r)) : NULL; /* in no order */
+	if (n)
+		qsort(list, n, sizeof(*list), by_text);
+	for (size_t i = 0; i < n; i++)
+		buf_fmt(&s->answer, "\n %s by %s", list[i].name, list[i].stack);
+	told_rows(s, n, false);
+}
+
 void said_objects(
 	void *data, const struct status *st, const struct db_release_objects *r, size_t n)
 {
@@ -465,14 +566,45 @@ void said_objects(
 	}
 }
 
-void said_project(void *data, const struct status *st, const struct db_project *p)
+static void tell_etag(struct side *s, const struct db_project *p)
 {
-	struct side *s = data;
-	if (!begin(s, st))
-		return;
+	size_t i = 0;
+	while (i < s->n_etags && strcmp(s->etags[i].name, p->name) != 0)
+		i++;
+	struct side_etag *e = &s->etags[i];
+	buf_fmt(&s->answer, " %s etag", i < s->n_etags && strcmp(e->etag, p->etag) == 0 ? "same" : "new");
+	s->n_etags += i == s->n_etags;
+	(void)snprintf(e->name, sizeof(e->name), "%s", p->name);
+	(void)snprintf(e->etag, sizeof(e->etag), "%s", p->etag);
+}
+
+static void tell_project(struct side *s, const struct db_project *p)
+{
 	add_id(s, "id", &p->id);
 	add_text(s, "name", p->name);
 	add_text(s, "description", p->description);
 	buf_fmt(&s->answer, " stacks=%d policy=%d weight=%d cap=%d", p->stacks,
 		(int)p->drift_policy, p->weight, p->max_running);
+	add_time(s, "created", p->created_us);
+	tell_etag(s, p);
+}
+
+void said_project(void *data, const struct status *st, const struct db_project *p)
+{
+	if (begin(data, st))
+		tell_project(data, p);
+}
+
+void said_projects(void *data, const struct status *st, const struct db_project *p, size_t n, bool more)
+{
+	struct side *s = data;
+	if (!begin(s, st))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		buf_fmt(&s->answer, "\n project");
+		tell_project(s, &p[i]);
+	}
+	if (n)
+		s->last_of[LIST_PROJECTS] = p[n - 1].id;
+	told_rows(s, n, more);
 }
