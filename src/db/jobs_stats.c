@@ -23,11 +23,13 @@ static const struct pg_stmt sql[] = {
 	[WAITING] = {"job_waiting",
 		"with busy as materialized (select project_id, kind, count(*)::integer as n"
 		"  from deployment_jobs where state = 'running' group by 1, 2),"
-		" w as (select j.id, row_number() over ("
+		/* what is looked up for each is so for those that are told alone, however many wait */
+		" w as materialized (select j.id, p.name, row_number() over ("
 		"   partition by j.project_id order by r.priority desc, j.run_at, j.id)::integer - 1 as place"
-		"  from deployment_jobs j"
+		"  from deployment_jobs j join projects p on p.id = j.project_id"
 		"  left join unnest($4::job_kind[], $5::integer[]) as r (kind, priority) on r.kind = j.kind"
-		"  where j.state = 'pending' and (" ONLY " is null or j.project_id = " ONLY "))"
+		"  where j.state = 'pending' and (" ONLY " is null or j.project_id = " ONLY ")"
+		"  order by p.name, place limit $3)"
 		" select " JOB_COLUMNS ", o.id, coalesce(u.reason, ''), j.run_at > now(),"
 		"  greatest(w.place, coalesce(o.n, 0)),"
 		"  (select coalesce(sum(b.n), 0)::integer from busy b where b.project_id = j.project_id),"
@@ -44,7 +46,7 @@ static const struct pg_stmt sql[] = {
 		"   case when y.reason = '' then '' else ': ' || y.reason end) as reason"
 		"  from job_pauses y where y.project_id = j.project_id or y.kind = j.kind"
 		"  order by y.kind nulls first limit 1) u on true"
-		" order by p.name, w.place limit $3"},
+		" order by w.name, w.place"},
 	[QUEUES] = {"job_queue_stats",
 		"select p.name, j.kind, (count(*) filter (where j.state = 'pending'))::integer,"
 		"  (count(*) filter (where j.state = 'running'))::integer,"
