@@ -93,13 +93,16 @@ static const struct pg_stmt sql[] = {
 	/* $1 ids, $2 epochs, $3 errors in one line, of jobs that failed. Neither a job that was given
 	 * up nor a first deploy that was refused before it began has said anything of its stack. */
 	[LEFT] = {"job_left",
-		"with s as ("
+		/* by their ids: before the planner hears of them, very many may have failed */
+		"with j as materialized ("
+		"  select id, epoch, state, stack_id, step, kind from deployment_jobs where id = any ($1::uuid[])),"
+		" s as ("
 		"  update orchestration_stacks s set status_message = w.error, unfinished = w.error,"
 		"   set_at = clock_timestamp(),"
 		"   status = case when s.active_deployment_id is null then 'failed'"
 		"    else 'degraded' end::stack_status"
 		"  from unnest($1::uuid[], $2::integer[], $3::text[]) as w (id, epoch, error)"
-		"  join deployment_jobs j on j.id = w.id and j.epoch = w.epoch"
+		"  join j on j.id = w.id and j.epoch = w.epoch"
 		"  where s.id = j.stack_id and j.state = 'failed' and (s.status in ('deploying', 'removing')"
 		"   or s.active_deployment_id is null and j.step = ''"
 		"    and j.kind in ('deploy', 'update', 'adopt')"
