@@ -55,6 +55,15 @@ def short_dir(name):
     return tempfile.mkdtemp(prefix=f'skep-{name}-', dir='/tmp')
 
 
+def enter_own_network(and_own=0):
+    """This thread, and what it starts from now on, is alone with a loopback of its own. False: that is not allowed."""
+    if libc.unshare(CLONE_NEWNET | and_own):
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:  # SIOCSIFFLAGS: lo is up
+        fcntl.ioctl(s, 0x8914, struct.pack('16sH14x', b'lo', 0x41))
+    return True
+
+
 class Server:
     """One process: start, stop, kill9, log."""
 
@@ -203,10 +212,8 @@ class Engine(Server):
 
     @staticmethod
     def unshare():
-        if libc.unshare(CLONE_NEWNET | CLONE_NEWNS) or libc.mount(b'none', b'/', None, MS_REC | MS_PRIVATE, None):
+        if not enter_own_network(CLONE_NEWNS) or libc.mount(b'none', b'/', None, MS_REC | MS_PRIVATE, None):
             os._exit(126)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:  # SIOCSIFFLAGS: lo is up
-            fcntl.ioctl(s, 0x8914, struct.pack('16sH14x', b'lo', 0x41))
 
     def start(self):
         shutil.rmtree(f'{self.dir}/exec', ignore_errors=True)  # as after a boot
