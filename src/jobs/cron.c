@@ -64,7 +64,7 @@ static struct status read_item(const struct field *f, struct str item, uint64_t 
 	uint64_t step = 1;
 	bool stepped = rest.ptr != NULL;
 	if (stepped && (rest.len > 2 || !str_to_u64(rest, &step) || step == 0))
-		return wrong(f, item, "a step is a number from 1 on, as in */15");
+		return wrong(f, item, "a step is 1 to 99, as in */15");
 	if (!str_is(range, "*")) {
 		struct str to = range, from = str_cut(&to, '-');
 		if (!read_value(f, from, &first))
