@@ -22,11 +22,11 @@ struct job_schedules {
 	struct rng *rng;
 	struct arena *arena; /* of the look: NULL between two */
 	struct timer timer;
-	bool started, dirty, failed, stopping;
-	bool passed_over; /* another daemon was at one: it may have been at another one */
+	bool started, dirty, stopping;
+	struct schedule_look look;
 	struct db_schedule *due; /* seen to one after the other */
 	size_t n, at;
-	int64_t now_s, due_ms;
+	int64_t now_s;
 	struct db_schedule_times next; /* of due[at] */
 	struct defer stopped;
 	void (*on_stopped)(void *data);
@@ -50,6 +50,15 @@ int64_t schedule_due_s(int64_t next_s, int jitter_s, struct rng *rng)
 	return next_s + (jitter_s > 0 ? (int64_t)rng_below(rng, (uint64_t)jitter_s + 1) : 0);
 }
 
+uint64_t schedule_rest_ms(const struct schedule_look *l)
+{
+	if (l->failed || (l->passed_over && !l->seen_to))
+		return AGAIN_MS;
+	if (l->more || l->passed_over)
+		return 0;
+	return l->due_ms >= 0 && l->due_ms < LOOK_MS ? (uint64_t)l->due_ms : LOOK_MS;
+}
+
 /* What the stack, or a limit, says against it: it would say the same in a minute. */
 static bool is_refused(enum st_code code)
 {
@@ -63,19 +72,13 @@ static void next_one(struct job_schedules *s);
 
 static void rest(struct job_schedules *s)
 {
-	uint64_t wait = LOOK_MS;
-	if (s->dirty || s->n == AT_ONCE)
-		wait = 0;
-	else if (s->due_ms >= 0 && s->due_ms < LOOK_MS)
-		wait = (uint64_t)s->due_ms;
-	if (s->failed || s->passed_over)
-		wait = AGAIN_MS;
+	s->look.more = s->dirty || s->n == AT_ONCE;
 	arena_destroy(s->arena);
 	s->arena = NULL;
 	if (s->stopping)
 		defer_post(&s->stopped);
 	else
-		timer_set(&s->timer, wait);
+		timer_set(&s->timer, schedule_rest_ms(&s->look));
 }
 
 static void done_with(struct job_schedules *s)
@@ -87,14 +90,15 @@ static void done_with(struct job_schedules *s)
 static void give_up(struct job_schedules *s, const char *what, const struct status *st)
 {
 	log_warn(what, "schedule", s->due[s->at].name, "project", s->due[s->at].project, "error", st->message, NULL);
-	s->failed = true;
+	s->look.failed = true;
 	done_with(s);
 }
 
 static void on_passed(void *data, const struct status *st)
 {
 	struct job_schedules *s = data;
-	s->passed_over |= st->code == ST_ABORTED;
+	s->look.passed_over |= st->code == ST_ABORTED;
+	s->look.seen_to |= status_is_ok(st);
 	if (status_is_ok(st) || st->code == ST_ABORTED)
 		done_with(s);
 	else
@@ -118,6 +122,7 @@ static void on_fired(void *data, const struct status *st, const struct db_job *j
 		on_passed(s, st);
 	} else {
 		log_info("a schedule runs", "schedule", one->name, "project", one->project, "job", j->id.text, NULL);
+		s->look.seen_to = true;
 		done_with(s);
 	}
 }
@@ -186,9 +191,8 @@ static void on_due(
 	void *data, const struct status *st, const struct db_schedule *list, size_t n, int64_t now_us, int64_t due_ms)
 {
 	struct job_schedules *s = data;
-	s->failed = !status_is_ok(st); /* app tells of a database that is away */
+	s->look = (struct schedule_look){.failed = !status_is_ok(st), .due_ms = due_ms}; /* app tells of a database that is away */
 	s->now_s = now_us / US;
-	s->due_ms = due_ms;
 	s->at = 0;
 	keep(s, list, n);
 	next_one(s);
@@ -198,7 +202,7 @@ static void on_timer(struct timer *t)
 {
 	struct job_schedules *s = container_of(t, struct job_schedules, timer);
 	s->arena = arena_create();
-	s->dirty = s->passed_over = false;
+	s->dirty = false;
 	s->db->schedules->due(s->db, AT_ONCE, on_due, s);
 }
 

@@ -22,6 +22,17 @@ enum schedule_verdict { SCHEDULE_RUNS, SCHEDULE_IS_MISSED, SCHEDULE_IS_BUSY };
 enum schedule_verdict schedule_decide(const struct db_schedule *s, int64_t now_s);
 /* When a run of then is to begin: up to jitter_s later. */
 int64_t schedule_due_s(int64_t next_s, int jitter_s, struct rng *rng);
+/* How a look at what is due went. */
+struct schedule_look {
+	bool failed;      /* the database was away, say */
+	bool passed_over; /* another daemon was at one: it may have been at another one */
+	bool seen_to;     /* one at least was seen to here */
+	bool more;        /* there may be more that is due now */
+	int64_t due_ms;   /* until the next one is due; -1: none is */
+};
+/* Until the next look. Daemons that are at the same schedules leave them to the one that sees to some, which does not wait: a
+ * thousand that are due at once are not to be late. Pure. */
+uint64_t schedule_rest_ms(const struct schedule_look *l);
 
 /* Everything is borrowed. */
 struct job_schedules *job_schedules_create(struct loop *l, struct db *db, struct rng *rng);

@@ -53,11 +53,35 @@ static void jitter_stays_within(void **state)
 	assert_int_equal(high, 10);
 }
 
+static void who_sees_to_some_goes_on(void **state)
+{
+	static const struct {
+		struct schedule_look look;
+		uint64_t ms;
+	} cases[] = {
+		{{.due_ms = -1}, 30000},
+		{{.due_ms = 700}, 700},
+		{{.due_ms = 86400000}, 30000},
+		{{.seen_to = true, .due_ms = 700}, 700},
+		{{.seen_to = true, .more = true, .due_ms = 700}, 0},
+		{{.seen_to = true, .more = true, .passed_over = true, .due_ms = -1}, 0},
+		{{.seen_to = true, .passed_over = true, .due_ms = -1}, 0},
+		{{.more = true, .passed_over = true, .due_ms = -1}, 1000},
+		{{.passed_over = true, .due_ms = 5}, 1000},
+		{{.failed = true, .seen_to = true, .more = true, .due_ms = 5}, 1000},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (schedule_rest_ms(&cases[i].look) != cases[i].ms)
+			fail_msg("case %zu", i);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(verdicts),
 		cmocka_unit_test(jitter_stays_within),
+		cmocka_unit_test(who_sees_to_some_goes_on),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
