@@ -3,9 +3,9 @@
 
 enum { POSITION, READ_PROJECT, READ_ALL, CHECK_PROJECT, CHECK_ALL };
 /* $1 project, $2 scope, $3 xact, $4 seq, $5 rows, $6 stack, $7 kinds. One statement: what is read and the horizon are of one
- * snapshot. There is always a row, with where it goes on: behind the last event of anybody's below the horizon, not at the horizon itself.
- * What was seen is on the disk, and so no later transaction has its number; those above it are given out again after a crash, when
- * nothing of them was written. */
+ * snapshot. There is always a row, with where it goes on: behind the last event of anybody's below the horizon, not at the
+ * horizon itself. What was seen is on the disk, so no later transaction has its number; those above it are given out again
+ * after a crash, when nothing of them was written. */
 #define READ(project) \
 	"with h as materialized (select pg_snapshot_xmin(pg_current_snapshot()) as xmin)," \
 	" k as materialized (select o.id from orchestration_stacks o where $6 <> ''" \
