@@ -13,7 +13,8 @@ enum { POSITION, READ_PROJECT, READ_ALL, CHECK_PROJECT, CHECK_ALL };
 	"   or o.project_id = (select skep_project_or_all($1, $2))))" \
 	"  union select skep_uuid($6))" \
 	" select coalesce((select l.xact::text::bigint + 1 from events l where (l.xact, l.seq) > ($3::text::xid8, $4)" \
-	"  and l.xact < (select xmin from h) order by l.xact desc, l.seq desc limit 1), 0), exists (select from events x where x.xact >= h.xmin), e.xact::text, e.seq," \
+	"  and l.xact < (select xmin from h) order by l.xact desc, l.seq desc limit 1), 0)," \
+	"  exists (select from events x where x.xact >= h.xmin), e.xact::text, e.seq," \
 	"  e.project_id, e.stack_id, e.job_id, coalesce(p.name, ''), coalesce(s.name, ''), e.job_sequence," \
 	"  skep_us(e.created_at), e.kind, e.message, e.service, e.step, e.state, e.percent, e.running, e.wanted" \
 	" from h left join lateral (" \
