@@ -37,6 +37,10 @@ def copy_tree():
     for folder in ('src', 'gen', 'tests', 'bench', 'migrations'):
         shutil.rmtree(os.path.join(COPY, folder), ignore_errors=True)
         shutil.copytree(os.path.join(ROOT, folder), os.path.join(COPY, folder), symlinks=True)  # keeps times
+    for path in glob.glob(os.path.join(ROOT, 'tests/sim/mutations/*.patch')):  # built with its bug, if the last run ended there
+        with open(path, encoding='utf-8') as f:
+            for file in re.findall(r'^\+\+\+ b/(\S+)', f.read(), re.M):
+                os.utime(os.path.join(COPY, file))
     for file in ('CMakeLists.txt', 'CMakePresets.json'):
         shutil.copy2(os.path.join(ROOT, file), COPY)
     launcher = ['-DCMAKE_C_COMPILER_LAUNCHER=ccache'] if shutil.which('ccache') else []
