@@ -87,7 +87,7 @@ static struct status transport_status(struct engine *e, const struct status *st,
 	return *st;
 }
 
-static struct status explain(const struct docker_call *c, const struct status *st)
+struct status call_explain(const struct docker_call *c, const struct status *st)
 {
 	if (status_is_ok(st))
 		return *st;
@@ -109,7 +109,7 @@ static struct status read_reply(
 	}
 	if (c->on_item) {
 		struct status end = items_end(&c->items);
-		return explain(c, &end);
+		return call_explain(c, &end);
 	}
 	return c->on_piece ? c->on_end(c) : status_ok();
 }
@@ -152,7 +152,7 @@ static bool on_list_piece(void *data, struct str piece)
 	struct docker_call *c = data;
 	struct status st = items_feed(&c->items, piece, on_item, c);
 	if (!status_is_ok(&st)) {
-		st = explain(c, &st);
+		st = call_explain(c, &st);
 		docker_call_end(c, &st);
 		return true;
 	}

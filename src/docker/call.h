@@ -115,6 +115,9 @@ void call_drop(struct docker_call *c);
 /* Completes every call with CANCELLED, now. */
 void call_cancel_all(struct engine *e);
 
+/* The same with whose reply it was that could not be read. UNAVAILABLE where it broke off, else DATA_LOSS. */
+struct status call_explain(const struct docker_call *c, const struct status *st)
+	__attribute__((warn_unused_result));
 /* The reply's shape is wrong. */
 struct status call_bad_reply(const struct docker_call *c, const char *what)
 	__attribute__((warn_unused_result));

@@ -72,14 +72,6 @@ static void pump(struct engine *e)
 	}
 }
 
-static struct status explain(const struct docker_call *c, const struct status *st)
-{
-	if (status_is_ok(st))
-		return *st;
-	return status_err(ST_DATA_LOSS, "the Docker Engine's reply to %s %s is %s", c->method,
-		c->path, st->message);
-}
-
 static void on_parsed(void *data, const struct status *st)
 {
 	struct reply *r = data;
@@ -92,7 +84,7 @@ static void on_parsed(void *data, const struct status *st)
 	}
 	if (!status_is_ok(st)) /* the pool has too much to do */
 		parse(r);
-	r->st = explain(r->call, &r->st);
+	r->st = call_explain(r->call, &r->st);
 	r->ready = true;
 	pump(r->call->engine);
 }
@@ -105,7 +97,7 @@ void reply_arrived(struct docker_call *c, const struct status *st, struct str bo
 	json_t *json = NULL;
 	if (body.len > 0 && !is_long) {
 		result = json_parse(body, &json);
-		result = explain(c, &result);
+		result = call_explain(c, &result);
 	}
 	if (!is_long && list_empty(&e->arrived)) {
 		hand_over(c, &result, json);

@@ -82,7 +82,7 @@ bool rpc_call_was_compressed(const struct rpc_call *call)
 
 const struct rpc_counters *rpc_call_counters(const struct rpc_call *call)
 {
-	return &call->server->counters;
+	return rpc_server_counters(call->server);
 }
 
 bool rpc_call_is_cancelled(const struct rpc_call *call)

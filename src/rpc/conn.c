@@ -96,7 +96,6 @@ static void count_traffic(struct rpc_conn *c)
 	struct rpc_counters *n = &c->server->counters;
 	uint64_t in = transport_received(c->transport), out = transport_taken(c->transport);
 	size_t buffered = c->closing ? 0 : transport_pending(c->transport) + c->queued;
-	n->put_off = transport_env_put_off(c->server->env);
 	n->bytes_in += in - c->bytes_in;
 	n->bytes_out += out - c->bytes_out;
 	n->buffered += buffered - c->buffered;

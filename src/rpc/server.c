@@ -227,8 +227,10 @@ void rpc_server_destroy(struct rpc_server *s)
 	server_unref(s);
 }
 
-const struct rpc_counters *rpc_server_counters(const struct rpc_server *s)
+const struct rpc_counters *rpc_server_counters(struct rpc_server *s)
 {
+	if (s->env)
+		s->counters.put_off = transport_env_put_off(s->env);
 	return &s->counters;
 }
 

@@ -155,4 +155,4 @@ struct rpc_counter {
 };
 extern const struct rpc_counter rpc_counter_table[];
 extern const size_t rpc_counter_count;
-const struct rpc_counters *rpc_server_counters(const struct rpc_server *s);
+const struct rpc_counters *rpc_server_counters(struct rpc_server *s);

@@ -115,12 +115,6 @@ void rollout_phase_failed(struct rollout *ro)
 	next_phase(ro);
 }
 
-void rollout_say_again(struct rollout *ro, const struct again *tries, const struct status *st)
-{
-	if (tries->tries == 0)
-		job_run_say(ro->sr->run, "trying again: %s", st->message);
-}
-
 void rollout_phase_over(struct rollout *ro)
 {
 	if (ro->stopped)
@@ -137,9 +131,7 @@ void rollout_phase_over(struct rollout *ro)
 		rollout_phase_failed(ro);
 		return;
 	}
-	ro->sr->trouble = ro->st;
-	rollout_say_again(ro, &ro->tries, &ro->st);
-	timer_set(&ro->again, again_next(&ro->tries, ro->st.code));
+	timer_set(&ro->again, stack_try_again(ro->sr, &ro->tries, &ro->st));
 }
 
 void rollout_await(struct rollout *ro)

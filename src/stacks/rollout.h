@@ -126,8 +126,6 @@ struct db_service *rollout_services(struct rollout *ro, struct arena *a, size_t 
  * after the last one `next` runs, or (some failed) the phase is tried again or the rollout ends. */
 void rollout_await(struct rollout *ro);
 void rollout_part(struct rollout *ro, const struct status *st);
-/* For people, at the first of some tries. */
-void rollout_say_again(struct rollout *ro, const struct again *tries, const struct status *st);
 /* The phase is over, with ro->st; and where that is a failure for good. */
 void rollout_phase_over(struct rollout *ro);
 void rollout_phase_failed(struct rollout *ro);

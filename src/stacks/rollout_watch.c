@@ -210,9 +210,7 @@ static void on_look(struct lookout_watcher *w, const struct status *st,
 		ro->sr->trouble = *st;
 		look_in(ro, LOOK_AWAY_MS);
 	} else if (again_may_pass(&ro->blind, st->code)) {
-		ro->sr->trouble = *st;
-		rollout_say_again(ro, &ro->blind, st);
-		look_in(ro, again_next(&ro->blind, st->code));
+		look_in(ro, stack_try_again(ro->sr, &ro->blind, st));
 	} else if (again_is_given_up(&ro->blind, st->code)) {
 		ro->st = again_explain(&ro->blind, st);
 		rollout_phase_failed(ro);

@@ -177,14 +177,19 @@ void stack_step_done(struct stack_run *sr, const struct status *st)
 	}
 }
 
+uint64_t stack_try_again(struct stack_run *sr, struct again *tries, const struct status *st)
+{
+	sr->trouble = *st;
+	if (tries->tries == 0)
+		job_run_say(sr->run, "trying again: %s", st->message);
+	return again_next(tries, st->code);
+}
+
 void stack_look_done(struct stack_run *sr, const struct status *st)
 {
 	sr->trouble = status_ok();
 	if (!status_is_ok(st) && again_may_pass(&sr->tries, st->code)) {
-		sr->trouble = *st;
-		if (sr->tries.tries == 0)
-			job_run_say(sr->run, "trying again: %s", st->message);
-		timer_set(&sr->retry, again_next(&sr->tries, st->code));
+		timer_set(&sr->retry, stack_try_again(sr, &sr->tries, st));
 		return;
 	}
 	struct status end = again_explain(&sr->tries, st);

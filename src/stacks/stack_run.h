@@ -99,7 +99,9 @@ void stack_read_world(
  * later, until its time limit; a fence that says the job is somebody else's (ABORTED from db) gives
  * the run up. */
 void stack_step_done(struct stack_run *sr, const struct status *st);
-/* The same for what the Engine has answered a look; see again.h. */
+/* What the Engine could not do may pass: the step is waiting for that, and says so the first time. After how many ms it is tried again. */
+uint64_t stack_try_again(struct stack_run *sr, struct again *tries, const struct status *st);
+/* The same as stack_step_done for what the Engine has answered a look; see again.h. */
 void stack_look_done(struct stack_run *sr, const struct status *st);
 /* The end of a rollout is the end of the present step: a `done` for rollout_run. */
 void stack_on_rollout(struct stack_run *sr, const struct status *st);

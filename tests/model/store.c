@@ -140,6 +140,12 @@ struct status store_project_ref(struct store *s, const struct db_scope *scope, c
 	return status_err(ST_NOT_FOUND, "project \"%s\" does not exist", ref);
 }
 
+struct status store_project_or_all(struct store *s, const struct db_scope *scope, const char *ref, struct store_project **ret_project)
+{
+	*ret_project = NULL;
+	return ref[0] || scope->project_id[0] ? store_project_ref(s, scope, ref, ret_project) : status_ok();
+}
+
 struct db_project store_project_row(struct store *s, const struct store_project *p)
 {
 	struct db_project row = p->row;

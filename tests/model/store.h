@@ -123,6 +123,9 @@ struct status store_project_create(struct store *s, const struct db_scope *scope
 	const char *description, struct store_project **ret_project) MUST_USE;
 struct status store_project_ref(struct store *s, const struct db_scope *scope, const char *ref,
 	struct store_project **ret_project) MUST_USE;
+/* As skep_project_or_all(): NULL where none is named and the caller may see every one. */
+struct status store_project_or_all(struct store *s, const struct db_scope *scope, const char *ref,
+	struct store_project **ret_project) MUST_USE;
 /* The row as it is told, with what is counted. */
 struct db_project store_project_row(struct store *s, const struct store_project *p);
 size_t store_project_list(struct store *s, struct arena *a, const struct db_scope *scope, const struct db_page *page,

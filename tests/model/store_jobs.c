@@ -212,12 +212,10 @@ struct status store_job_list(struct store *s, struct arena *a, const struct db_s
 	const struct db_job_filter *f, const struct db_page *page, struct db_job **ret_jobs,
 	size_t *ret_n, bool *ret_more)
 {
-	struct store_project *p = NULL;
-	if (f->project[0] || scope->project_id[0]) {
-		struct status st = store_project_ref(s, scope, f->project, &p);
-		if (!status_is_ok(&st))
-			return st;
-	}
+	struct store_project *p;
+	struct status st = store_project_or_all(s, scope, f->project, &p);
+	if (!status_is_ok(&st))
+		return st;
 	*ret_jobs = arena_array(a, struct db_job, s->n_jobs + 1);
 	*ret_n = 0;
 	*ret_more = false;

@@ -38,13 +38,6 @@ static bool is_in(const struct db_schedule *row, const struct store_project *p)
 	return !p || strcmp(row->project_id.text, p->row.id.text) == 0;
 }
 
-/* The project that is named, or the caller's; NULL: he may see every one. */
-static struct status scope_project(struct store *s, const struct db_scope *scope, const char *project, struct store_project **ret_project)
-{
-	*ret_project = NULL;
-	return project[0] || scope->project_id[0] ? store_project_ref(s, scope, project, ret_project) : status_ok();
-}
-
 static struct db_schedule *by_id(struct store *s, const char *id)
 {
 	for (size_t i = 0; i < s->n_schedules; i++)
@@ -57,7 +50,7 @@ struct status store_schedule_get(struct store *s, const struct db_scope *scope, 
 	struct db_schedule **ret_row)
 {
 	struct store_project *p;
-	struct status st = scope_project(s, scope, project, &p);
+	struct status st = store_project_or_all(s, scope, project, &p);
 	if (!status_is_ok(&st))
 		return st;
 	for (size_t i = 0; i < s->n_schedules; i++) {
@@ -146,7 +139,7 @@ struct status store_schedule_list(struct store *s, struct arena *a, const struct
 	const struct db_page *page, struct db_schedule **ret_list, size_t *ret_n, bool *ret_more)
 {
 	struct store_project *p;
-	struct status st = scope_project(s, scope, project, &p);
+	struct status st = store_project_or_all(s, scope, project, &p);
 	if (!status_is_ok(&st))
 		return st;
 	size_t n = 0;

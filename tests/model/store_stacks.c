@@ -73,12 +73,10 @@ struct db_release store_release_row(struct store *s, const struct store_release 
 struct status store_stack_list(struct store *s, struct arena *a, const struct db_scope *scope, const char *project,
 	const struct db_page *page, struct db_stack **ret_list, size_t *ret_n, bool *ret_more)
 {
-	struct store_project *p = NULL;
-	if (project[0] || scope->project_id[0]) {
-		struct status st = store_project_ref(s, scope, project, &p);
-		if (!status_is_ok(&st))
-			return st;
-	}
+	struct store_project *p;
+	struct status st = store_project_or_all(s, scope, project, &p);
+	if (!status_is_ok(&st))
+		return st;
 	size_t n = 0;
 	*ret_list = arena_array(a, struct db_stack, s->n_stacks + 1);
 	for (size_t i = s->n_stacks; i-- > 0;) {

@@ -243,12 +243,10 @@ void store_gone(struct store *s, const char *id)
 struct status store_stats(struct store *s, struct arena *a, const struct db_scope *scope, const char *project,
 	const unsigned *priorities, unsigned limit, struct db_job_stats *ret)
 {
-	struct store_project *p = NULL;
-	if (project[0] || scope->project_id[0]) {
-		struct status st = store_project_ref(s, scope, project, &p);
-		if (!status_is_ok(&st))
-			return st;
-	}
+	struct store_project *p;
+	struct status st = store_project_or_all(s, scope, project, &p);
+	if (!status_is_ok(&st))
+		return st;
 	*ret = (struct db_job_stats){0};
 	for (size_t i = 0; i < s->n_jobs; i++) {
 		const struct store_job *j = s->jobs[i];

@@ -109,13 +109,11 @@ struct status store_stream_read(struct store *s, struct arena *a, const struct d
 {
 	struct db_stream_event *events = arena_array(a, struct db_stream_event, limit);
 	int64_t xmin = horizon(s), end = store_stream_end(s);
-	struct store_project *p = NULL;
+	struct store_project *p;
+	struct status st = store_project_or_all(s, scope, f->project, &p);
 	size_t n = 0;
-	if (f->project[0] || scope->project_id[0]) {
-		struct status st = store_project_ref(s, scope, f->project, &p);
-		if (!status_is_ok(&st))
-			return st;
-	}
+	if (!status_is_ok(&st))
+		return st;
 	s->streamed_job = NULL; /* what is said next, in this moment too, is of a transaction that has not begun */
 	for (size_t i = 0; i < s->n_stream && n < limit && s->stream[i].xact < xmin; i++) {
 		const struct store_streamed *e = &s->stream[i];
